@@ -2,7 +2,9 @@
 
 import re
 from collections import Counter
-from dataclasses import dataclass, fields
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from aitui.domain.hardware.info import NATIVE, HostInfo
 from aitui.domain.hardware.sample import Gpu, Machine, SampleSource
@@ -20,8 +22,7 @@ _TRIMMINGS = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RankedText:
+class RankedText(Struct, frozen=True):
     """A piece of text; the higher `need`, the longer it stays when space is short."""
 
     words: str
@@ -32,8 +33,7 @@ def host_report(facts: HostInfo) -> dict[str, object] | None:
     """Collect the facts for scripts, None if there are none; what is unknown is None."""
     if not facts.non_empty_fields():
         return None
-    every = ((one.name, getattr(facts, one.name)) for one in fields(facts))
-    return {name: None if value == "" else value for name, value in every}
+    return {name: None if value == "" else value for name, value in asdict(facts).items()}
 
 
 def host_info_rows(

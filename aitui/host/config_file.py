@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
 
+from msgspec import Struct
+
 from aitui.aio import shield
 from aitui.domain.config.verify import file_diff
 from aitui.domain.snapshot import Clock
@@ -53,8 +55,7 @@ OnStep = Callable[[WriteStep], object]
 """Called when a step begins; the one before has succeeded then."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileSnapshot:
+class FileSnapshot(Struct, frozen=True):
     """A file as it was read. `real_path` is `path` with symbolic links resolved."""
 
     path: str
@@ -64,8 +65,7 @@ class FileSnapshot:
     facts: FileInfo
 
 
-@dataclass(frozen=True, slots=True)
-class WriteResult:
+class WriteResult(Struct, frozen=True):
     """The new file is in its place.
 
     `before` and `after` are digests, of the old content and of ours. `verified` is False if it
@@ -91,8 +91,7 @@ class FileVersion(Enum):
     OTHER = "a file that somebody else wrote"
 
 
-@dataclass(frozen=True, slots=True)
-class RecoveryResult:
+class RecoveryResult(Struct, frozen=True):
     """What recovery found after an interrupted write, and the files that it removed."""
 
     state: FileVersion

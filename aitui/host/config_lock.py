@@ -9,10 +9,10 @@ import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
+from msgspec import Struct
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import ConfigLocked, FileAlreadyExists, NoSuchFile
@@ -24,8 +24,7 @@ _LARGEST_LOCK = 4096
 _TRIES = 3
 
 
-@dataclass(frozen=True, slots=True)
-class LockOwner:
+class LockOwner(Struct, frozen=True):
     """The writer: a login, the machine that aitui runs on, and its process there."""
 
     user: str

@@ -112,7 +112,9 @@ class ChatClient:
             async with aclosing(stream.chunks()) as chunks, PacedReader(chunks) as reader:
                 has_begun = False
                 while not parser.done and parser.error is None:
-                    data, error = await self._read_within_limit(reader, silence_counts=has_begun)
+                    # A batch of a long prompt may take longer than any limit: it is on screen.
+                    counts = has_begun and not parser.reads_prompt
+                    data, error = await self._read_within_limit(reader, silence_counts=counts)
                     has_begun = True
                     batch = tuple(parser.feed(data) if data else parser.finish())
                     if batch:
@@ -187,5 +189,5 @@ def _cut_error(parser: ChatStreamParser, error: AituiError | None) -> AituiError
     if error is not None:
         why = " — ".join(part for part in (error.what, error.why) if part)
     else:
-        why = "the stream ended early: the model was unloaded, or its server restarted"
+        why = "the stream ended early: the model crashed or was unloaded, or its server restarted"
     return reply_cut_error(why, parser.tokens, parser.characters)

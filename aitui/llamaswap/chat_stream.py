@@ -268,6 +268,8 @@ class ChatStreamParser:
         self, *, largest_line: int = LARGEST_LINE, longest_answer: int = LONGEST_REPLY
     ) -> None:
         self.done = False
+        self.reads_prompt = False
+        """Whether the model says that it is processing the prompt."""
         self.error: StreamError | AituiError | None = None
         self.tokens = 0
         self.characters = 0
@@ -365,6 +367,7 @@ class ChatStreamParser:
             return
         if chunk.prompt_progress is not None:
             self._progress = build_progress(chunk.prompt_progress)
+            self.reads_prompt = self._progress.processed < self._progress.total
         for choice in chunk.choices or ():
             if choice.index:
                 continue
@@ -404,6 +407,7 @@ class ChatStreamParser:
             self._out.append(delta)
 
     def _append(self, piece: str, *, is_text: bool) -> None:
+        self.reads_prompt = False
         if self._run_is_text is not is_text:
             self._end_run()
             self._flush()

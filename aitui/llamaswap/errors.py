@@ -9,11 +9,11 @@ a reverse proxy.
 import http
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.server import Server
@@ -64,8 +64,7 @@ class ErrorSource(Enum):
     NONE = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     """A complete response; `endpoint` is method and path, header names are in lower case."""
 
     endpoint: str
@@ -79,8 +78,7 @@ class Response:
         return 200 <= self.status < 300
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorText:
+class ErrorText(Struct, frozen=True):
     """The text of an error, sanitized and shortened, and the program it came from."""
 
     text: str
@@ -138,7 +136,9 @@ def response_error(server: Server, response: Response, model: str = "") -> Aitui
         return TooManyRequests(
             f"{authority_of(server)} has too many requests under way",
             status=status,
-            why=words.text,
+            why="globalConcurrencyLimit or the model's concurrencyLimit is reached"
+            if words.text == "Too many requests"
+            else words.text,
             remedy=f"try again in {float(pause):g} s" if is_number else "try again in a moment",
         )
     if status in _GATEWAY and _is_proxy(status, words):
@@ -284,6 +284,8 @@ def _format_status(status: int) -> str:
 
 
 def _status_phrase(status: int) -> str:
+    if status == 499:
+        return "Client Closed Request"  # nginx's number: whoever asked left before the answer
     try:
         return http.HTTPStatus(status).phrase
     except ValueError:

@@ -18,6 +18,7 @@ from urllib.parse import quote
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
+from msgspec import Struct
 
 from aitui.aio import shield
 from aitui.domain.sanitize import sanitize_line
@@ -60,8 +61,7 @@ def fill_path(template: str, identifier: str) -> str:
     return template.replace("<id>", path_segment(identifier))
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """One request. `path` is appended to the server's URL, `limit` is in seconds or None.
 
     `body` is JSON, empty if there is none.

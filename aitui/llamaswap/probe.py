@@ -8,12 +8,13 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.server import Server
@@ -36,8 +37,7 @@ _SMALL = 4 * 1024 * 1024
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
-class ServerCertificate:
+class ServerCertificate(Struct, frozen=True):
     """A server's certificate; names are those of subjectAltName."""
 
     subject: str
@@ -47,8 +47,7 @@ class ServerCertificate:
     not_after: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class TlsHandshake:
+class TlsHandshake(Struct, frozen=True):
     """A handshake with verified chain and host name."""
 
     protocol: str

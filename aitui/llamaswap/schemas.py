@@ -8,11 +8,11 @@ and C1 would reach the terminal raw from nearly every Textual widget.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from aitui.domain.models import FinishedRequest, ListedModel, ModelKind, RunningModel, RunState
 from aitui.domain.sanitize import sanitize_line, sanitize_text
@@ -29,8 +29,7 @@ _LARGEST_CONTEXT = 2**40
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
-class ServerVersion:
+class ServerVersion(Struct, frozen=True):
     """The build of a server, from `/api/version`; empty if not reported."""
 
     version: str

@@ -3,9 +3,10 @@
 import asyncio
 import uuid
 from contextlib import suppress
-from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from aitui.domain.chat.conversation import Conversation, SamplingParameters
 from aitui.domain.confirmation import Ask, Confirmation

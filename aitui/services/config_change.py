@@ -7,10 +7,13 @@ followed in the same way.
 
 import secrets
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
-from dataclasses import dataclass, replace
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext, suppress
 from enum import Enum
+from functools import partial
 from typing import Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aitui.domain.config.locate import ValueSource
 from aitui.domain.confirmation import Confirmation
@@ -22,11 +25,14 @@ from aitui.errors import (
     ActionRefused,
     AituiError,
     ConfigNotApplied,
+    ConfigRefused,
     ConfigWriteUncertain,
+    HostTimedOut,
     LoadFailed,
 )
 from aitui.host.base import digest_of
 from aitui.host.config_file import OnStep, WriteResult, WriteStep
+from aitui.host.unit import UnitInfo
 from aitui.services.config_plan import (
     CONTEXT_SIZE,
     KEYS,
@@ -80,8 +86,7 @@ class Job(Enum):
     RESTART = "restart"
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenChange:
+class WrittenChange(Struct, frozen=True):
     """A change that is in the file; `warnings` are sentences about what went wrong beside it."""
 
     entry: JournalEntry
@@ -100,8 +105,7 @@ class ChangeApplyFailed(AituiError):
         self.cause = cause
 
 
-@dataclass(frozen=True, slots=True)
-class JobResult:
+class JobResult(Struct, frozen=True):
     """The result of a job; `error` says why it failed.
 
     `plan` is that of a change, `entry` the change that is taken back, `cause` the reason for a
@@ -132,8 +136,7 @@ class Frontend(Protocol):
         """Show the result of the job that was begun last."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigRunner:
+class ConfigRunner(Struct, frozen=True):
     """Runs jobs at one host in front of one frontend.
 
     Each method returns None if the answer was no. It raises what keeps the job from beginning;
@@ -245,8 +248,10 @@ class ConfigRunner:
 
         async def write(on_step: OnStep) -> WriteResult:
             # The text read for the plan: what others wrote since is noticed, not overwritten.
+            unit = await admin.unit_info() if watch is None else watch.unit
+            validate = None if unit is None else partial(_validate_on_host, admin, unit)
             return await admin.config.write(
-                reading, plan.content, on_step=on_step, validate=admin.validate_config
+                reading, plan.content, on_step=on_step, validate=validate
             )
 
         return await self._write_and_apply(entry, write, _expected_result(plan), watch, progress)
@@ -371,6 +376,20 @@ class ConfigRunner:
         return self.session
 
 
+async def _validate_on_host(admin: HostAdmin, unit: UnitInfo, path: str) -> None:
+    """Raise ConfigRefused if the llama-swap of the host refuses the config file at a path.
+
+    What can't be asked there doesn't stop a change: the file has passed our own check.
+    """
+    with suppress(HostTimedOut):
+        if refusal := await admin.service.find_config_error(unit, path):
+            raise ConfigRefused(
+                "llama-swap itself refuses the new config file",
+                why=refusal,
+                remedy="nothing was changed: correct that first",
+            )
+
+
 async def write_with_journal(
     admin: HostAdmin,
     entry: JournalEntry,
@@ -407,8 +426,7 @@ async def write_with_journal(
     return WrittenChange(replace(entry, backup=written.backup), warnings)
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectedSetting:
+class ExpectedSetting(Struct, frozen=True):
     """What a model should run with; `value` is None if the flag should be absent.
 
     `flag` is empty if the command can't show the change, as for `ttl`. `in_command` is False if the

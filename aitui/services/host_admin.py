@@ -1,17 +1,17 @@
 """The machine behind one server: its config file, its service, and the journal of changes."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager
+
+from msgspec import Struct, field
 
 from aitui.domain.confirmation import Ask, Confirmation
+from aitui.domain.release import ServerRelease
 from aitui.domain.snapshot import Clock, Server
 from aitui.errors import (
     ActionRefused,
-    ConfigRefused,
     HostError,
     HostKeyRefused,
-    HostTimedOut,
     SshKeyPassphraseNeeded,
 )
 from aitui.host.base import Host
@@ -24,8 +24,7 @@ from aitui.paths import Paths
 from aitui.store.journal import FILE_NAME, Journal
 
 
-@dataclass(slots=True)
-class HostAdmin:
+class HostAdmin(Struct):
     """One host with the config file and the service of one server."""
 
     server: Server
@@ -34,10 +33,15 @@ class HostAdmin:
     service: SystemdService
     journal: Journal
     clock: Clock
-    passphrases: dict[str, str] = field(default_factory=dict, repr=False)
+    passphrases: dict[str, str] = field(default_factory=dict)
     """Passphrases of encrypted SSH keys by their files, kept in memory only."""
     last_reload_at: float | None = None
     """When aitui last reloaded the server (Unix time)."""
+    release: Callable[[], ServerRelease] = ServerRelease
+    """Returns how old the server is that reads the file; unknown without a session."""
+
+    def __repr__(self) -> str:
+        return f"HostAdmin({self.server!r})"  # without the passphrases
 
     async def unit_info(self) -> UnitInfo | None:
         """Return what systemd reports of the server, None if it reports nothing."""
@@ -46,22 +50,6 @@ class HostAdmin:
         except HostError:
             # It may run in a container, or without systemd.
             return None
-
-    async def validate_config(self, path: str) -> None:
-        """Raise ConfigRefused if the llama-swap of the host refuses the config file at a path.
-
-        What can't be asked there doesn't stop a change: the file has passed our own check.
-        """
-        facts, refusal = await self.unit_info(), ""
-        if facts is not None:
-            with suppress(HostTimedOut):
-                refusal = await self.service.find_config_error(facts, path)
-        if refusal:
-            raise ConfigRefused(
-                "llama-swap itself refuses the new config file",
-                why=refusal,
-                remedy="nothing was changed: correct that first",
-            )
 
 
 def no_host_error(server: Server) -> ActionRefused:

@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
+
+from msgspec import Struct
 
 from aitui.aio import background_task
 from aitui.domain.confirmation import Ask, Confirmation
@@ -267,8 +268,7 @@ def resolve_loadable_model(wanted: str, snapshot: Snapshot) -> Model:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class LoadResult:
+class LoadResult(Struct, frozen=True):
     """A load that succeeded; `seconds` is 0 if the model was ready already."""
 
     model_id: str

@@ -23,6 +23,7 @@ from aitui.errors import (
     Unreachable,
 )
 from aitui.host.config_file import ConfigFile, FileSnapshot
+from aitui.host.unit import UnitInfo
 from aitui.services.config_plan import consequences
 from aitui.services.host_admin import HostAdmin
 from aitui.services.session import Session
@@ -44,23 +45,25 @@ class ReloadWatch:
     """Watches one server for a reload from before it is requested, since its sign may be brief.
 
     It begins before the user has agreed, so that neither systemd nor a new connection is waited for
-    afterwards. `watches_file` says whether the server watches its file, None if that is unknown.
+    afterwards. `unit` is what systemd reports, and `watches_file` says whether the server watches
+    its file; None if that is unknown.
     """
 
     def __init__(self, admin: HostAdmin, session: Session) -> None:
         self.admin = admin
         self.session = session
+        self.unit: UnitInfo | None = None
         self.watches_file: bool | None = None
-        self._unit = asyncio.create_task(_read_watches_file(admin), name="read the unit")
+        self._unit_task = asyncio.create_task(self._read_unit(), name="read the unit")
         self._listen()
 
     async def aclose(self) -> None:
         """End the watch."""
-        await cancel_and_wait(self._unit, self._listening, self._ended)
+        await cancel_and_wait(self._unit_task, self._listening, self._ended)
 
     async def arm(self) -> None:
         """Count from now on: a reload before doesn't. Raises the error that prevents the watch."""
-        self.watches_file = await self._unit
+        await self._unit_task
         if self._ended.done():
             await cancel_and_wait(self._listening, self._ended)
             self._listen()
@@ -76,17 +79,16 @@ class ReloadWatch:
                 await asyncio.shield(self._ended)
         return self._ended.done()
 
+    async def _read_unit(self) -> None:
+        unit = self.unit = await self.admin.unit_info()
+        self.watches_file = None if unit is None else unit.watches_config
+
     def _listen(self) -> None:
         listening = asyncio.Event()
-        self._listening = asyncio.create_task(listening.wait())
+        self._listening = asyncio.create_task(listening.wait(), name="open the watch")
         self._ended = asyncio.create_task(
             _wait_for_stream_end(self.session.client, listening), name="watch for a reload"
         )
-
-
-async def _read_watches_file(admin: HostAdmin) -> bool | None:
-    unit = await admin.unit_info()
-    return None if unit is None else unit.watches_config
 
 
 def _is_lost(session: Session) -> bool:
@@ -170,7 +172,7 @@ async def refuse_invalid_config(admin: HostAdmin, outcome: str) -> None:
     if reading is None:
         return
     text = await asyncio.to_thread(decode_config, reading.content)
-    found = await asyncio.to_thread(find_diagnostics, text)
+    found = await asyncio.to_thread(find_diagnostics, text, admin.release())
     fatal = [problem for problem in found if problem.fatal]
     if fatal:
         first = fatal[0]

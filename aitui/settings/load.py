@@ -17,9 +17,10 @@ certificate is used, wherever it was set.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
+
+from msgspec import Struct, field
 
 from aitui.domain.server import Endpoints, Server
 from aitui.errors import CertificateFileError, SettingsError
@@ -122,8 +123,7 @@ class _SettingsReader:
         return files
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """All settings of one run.
 
     `server` is the chosen one, `servers` all that a key switches between, the unnamed one first.

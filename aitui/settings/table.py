@@ -1,9 +1,10 @@
 """Every setting, once: its key, its variable, its default, how it is read, and what it means."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
+
+from msgspec import Struct
 
 from aitui.domain.server import Server
 from aitui.settings import values
@@ -16,8 +17,7 @@ _PLAIN = Server(url="", identity="")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Setting(Generic[T]):
+class Setting(Struct, Generic[T], frozen=True):
     """One setting: `name` is its key in config.toml, `aliases` are other spellings of the key.
 
     `default` holds wherever nothing sets it, `at_default_url` in its place for the built-in server.
@@ -101,7 +101,7 @@ PASSWORD: Setting[str | None] = Setting(
 )
 TIMEOUT = Setting(
     "timeout_ms",
-    "the limit of a load, from when the server begins it",
+    "the longest load without progress, and the longest silence of a reply",
     _PLAIN.timeout,
     _value(values.read_timeout),
     shown="300000",

@@ -5,12 +5,13 @@ import re
 import sqlite3
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 import filelock
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aitui.domain.chat.conversation import Conversation, SamplingParameters, Turn, TurnState
 from aitui.domain.sanitize import sanitize_line
@@ -28,8 +29,7 @@ _LOCK_SECONDS, _POLL_SECONDS = 0.02, 0.005
 """A lock is free or taken for long. The wait covers an owner that removes its file just then."""
 
 
-@dataclass(frozen=True, slots=True)
-class ResumedConversation:
+class ResumedConversation(Struct, frozen=True):
     """A conversation to continue; `forked` if another instance writes the original."""
 
     conversation: Conversation

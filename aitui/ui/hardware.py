@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from itertools import zip_longest
 from operator import attrgetter
 
+from msgspec import Struct
+from msgspec.structs import replace
 from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 
@@ -71,8 +72,7 @@ MIN_ROWS_WITH_SCALE = 3
 Lines = list[Content]
 
 
-@dataclass(frozen=True, slots=True)
-class PlotOptions:
+class PlotOptions(Struct, frozen=True):
     """How it is drawn: cells, seconds that a plot shows, rows of each plot; `wall` is Unix time."""
 
     width: int
@@ -81,8 +81,7 @@ class PlotOptions:
     wall: float
 
 
-@dataclass(frozen=True, slots=True)
-class PlotSeries:
+class PlotSeries(Struct, frozen=True):
     """One figure: its name, its value now in words, and what is plotted of each sample."""
 
     label: str
@@ -214,8 +213,7 @@ STALE_AFTER = 60.0
 """Seconds after which a sample's age is shown."""
 
 
-@dataclass(frozen=True, slots=True)
-class BarSegment:
+class BarSegment(Struct, frozen=True):
     """A piece of a bar, with its words for the legend."""
 
     name: str

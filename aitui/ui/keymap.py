@@ -4,9 +4,9 @@ Bindings, the footer, the help, the palette, the keys that errors name and the R
 of this.
 """
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
 from textual.binding import Binding, BindingType
 
 from aitui.errors import Action, AituiError, remedy_with
@@ -32,8 +32,7 @@ _SIGNS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Struct, frozen=True):
     """One or more keys that do the same: `keys` as Textual names them, the first is the shown one.
 
     `words` stand in the help and the palette, unless it isn't `listed`, `short` in the footer. `sign`
@@ -227,7 +226,7 @@ PROMPT = KeyGroup(
     Key("tab", "complete", "complete a command", "complete", listed=False),
     Key("up", "earlier", "earlier prompt", listed=False),
     Key("down", "later", "later prompt", listed=False),
-    Key("escape", "leave", "leave the prompt", "read"),
+    Key("escape", "screen.read_chat", "leave the prompt", "read"),
     Key(
         "ctrl+c,super+c",
         "copy",
@@ -246,7 +245,7 @@ TRANSCRIPT = KeyGroup(
     Key("ctrl+y", "copy('conversation')", "copy the conversation", listed=False),
     Key("o", "open_block", "open in $EDITOR", listed=False),
     Key("t", "reasoning", "reasoning"),
-    Key("v", "raw", "source text", listed=False),
+    Key("v", "toggle('raw')", "source text", listed=False),
     *_motions("first row"),
     owner="focused",
 )
@@ -254,7 +253,7 @@ TRANSCRIPT = KeyGroup(
 # --- the log
 
 _MODELS_VIEW = Key("1", "app.models", "models")
-_ENTER_OF_ENTRY = Key("enter", "submit_entry", "done", bound=False)
+_ENTER_OF_ENTRY = Key("enter", "focused.submit", "done", bound=False)
 LOGS = KeyGroup(
     "logs",
     # These two with priority: what is typed ahead after them belongs to the entry.

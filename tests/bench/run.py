@@ -34,6 +34,7 @@ from aitui.ui.widgets.transcript import Transcript
 from bench.measured import Measured, resident
 from bench.tables import merging_run, table_run
 from bench.texts import tokens
+from ui.transcript.shown import is_settled
 
 MARK = 1000
 PACE_TEXT = "".join(tokens("mixed", 1000))
@@ -108,7 +109,7 @@ class Streaming(App[None]):
         """Let the lexer be there: its patterns are compiled once for a process."""
         transcript = self.query_one(Transcript)
         transcript.replace([CompletedTurn("0", "assistant", "```python\nx = 1\n```\n")])
-        while not transcript.is_settled:
+        while not is_settled(transcript):
             await asyncio.sleep(0.01)
         transcript.replace([])
 
@@ -134,7 +135,7 @@ class Streaming(App[None]):
         transcript.call_after_refresh(painted.set)
         await painted.wait()
         measured.painted = time.monotonic()
-        while not transcript.is_settled:
+        while not is_settled(transcript):
             await asyncio.sleep(0.005)
         measured.cpu, measured.wall = time.process_time() - cpu, time.monotonic() - began
         shape, number, _ = self._model.split(":")

@@ -3,8 +3,9 @@
 import asyncio
 import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from aitui.demo.certificates import Certificates
 from aitui.demo.dialect import Dialect
@@ -109,6 +110,8 @@ async def test_the_context_dialog_to_the_file(
         app.go_to("small")
         await app.press("c", *"131072", "enter")
         await app.armed()
+        before = {"read the unit", "open the watch"}
+        await app.until(lambda: not before & {task.get_name() for task in asyncio.all_tasks()})
         with trip.recorded():
             # Threads that began before the recording wouldn't be seen.
             asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())

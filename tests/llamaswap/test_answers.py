@@ -1,9 +1,9 @@
 """Recorded refusals, and those of proxies, as exceptions."""
 
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from aitui import errors
 from aitui.domain.snapshot import Server
@@ -115,6 +115,10 @@ def test_a_proxy_without_llama_swap_is_a_proxy_error(status: int, body: str) -> 
     ):
         assert isinstance(error, errors.ProxyError)
         assert "ai.example.org:443" in error.what
+
+
+def test_a_status_without_a_phrase_in_http_has_words() -> None:
+    assert "499 Client Closed Request" in response_error(SERVER, made(499)).what
 
 
 def test_a_name_that_the_proxy_does_not_serve_is_said_so() -> None:

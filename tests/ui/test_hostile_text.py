@@ -62,7 +62,7 @@ async def test_columns_stand_one_below_the_other(hostile: Driven) -> None:
 
 async def test_questions_and_what_is_said_are_harmless(hostile: Driven) -> None:
     await hostile.pilot.resize_terminal(80, 24)
-    first, *others = hostile.table.visible_models
+    first, *others = hostile.table._rows
     await hostile.press("l")
     await hostile.until_ready(first.id)
     for model in others:
@@ -80,7 +80,7 @@ async def test_questions_and_what_is_said_are_harmless(hostile: Driven) -> None:
 
 async def test_long_texts_break_inside_their_pane(hostile: Driven) -> None:
     await hostile.pilot.resize_terminal(80, 24)
-    longest = max(hostile.table.visible_models, key=lambda model: len(model.id))
+    longest = max(hostile.table._rows, key=lambda model: len(model.id))
     hostile.go_to(longest.id)
     await hostile.settle()
     pane = hostile.models.query_one(ModelDetail)

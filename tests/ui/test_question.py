@@ -1,9 +1,9 @@
 """The dialog before something that others would notice: hard to say yes to by accident."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.models import Model, RunState
@@ -11,7 +11,8 @@ from aitui.domain.snapshot import Server, Snapshot
 from aitui.ui.screens.confirm import ConfirmScreen
 from catalogue import QUICK, STEADY
 from stand_in import StandIn
-from ui.driven import Driven
+from ui.driven import Driven, driven
+from ui.hand_made import SERVER, STILL, live, show_instead_of_servers
 from ui.received import orders
 
 
@@ -143,7 +144,9 @@ async def test_many_facts_leave_the_choices_in_sight(app: Driven) -> None:
     await app.see("Unload all?", "unloads number 0", "▸ n Cancel", "y Do")
 
 
-async def test_a_snapshot_may_come_before_the_question_is_painted(app: Driven) -> None:
+async def test_a_snapshot_may_come_before_the_question_is_painted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """The question is pushed, and its widgets come a moment later."""
     versions = []
 
@@ -151,8 +154,12 @@ async def test_a_snapshot_may_come_before_the_question_is_painted(app: Driven) -
         versions.append(now.version)
         return Confirmation("later?" if "later" in versions else "at first?", (), yes="Yes")
 
-    snapshot = app.models.snapshot
-    waiting = app.app.push_screen(ConfirmScreen(question, snapshot))
-    app.app.snapshot = replace(snapshot, version="later")
-    await waiting
-    await app.see("later?")
+    # No server behind it: its next snapshot would take the place of the one in between.
+    snapshot = live()
+    show_instead_of_servers(monkeypatch, snapshot)
+    async with driven(SERVER, tmp_path, clock=STILL) as app:
+        await app.see("● live")
+        waiting = app.app.push_screen(ConfirmScreen(question, snapshot))
+        app.app.snapshot = replace(snapshot, version="later")
+        await waiting
+        await app.see("later?")

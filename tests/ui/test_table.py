@@ -9,7 +9,7 @@ from ui.received import orders
 
 
 def ids(app: Driven) -> list[str]:
-    return [model.id for model in app.table.visible_models]
+    return [model.id for model in app.table._rows]
 
 
 def has_size(app: Driven, width: int, height: int) -> bool:
@@ -243,14 +243,14 @@ async def test_s_goes_on_to_the_next_column_from_one_that_was_turned_round(app: 
 async def test_models_without_a_figure_stay_last_whichever_way_round(app: Driven) -> None:
     await app.click("Ctx")
     assert "Ctx ▾" in app.strips[1].text
-    sizes = [model.context.tokens for model in app.table.visible_models if model.context.tokens]
+    sizes = [model.context.tokens for model in app.table._rows if model.context.tokens]
     assert sizes == sorted(sizes, reverse=True)
-    assert not app.table.visible_models[-1].loadable
+    assert not app.table._rows[-1].loadable
     await app.click("Ctx ▾")
     assert "Ctx ▴" in app.strips[1].text
-    sizes = [model.context.tokens for model in app.table.visible_models if model.context.tokens]
+    sizes = [model.context.tokens for model in app.table._rows if model.context.tokens]
     assert sizes == sorted(sizes)
-    assert not app.table.visible_models[-1].loadable
+    assert not app.table._rows[-1].loadable
 
 
 async def test_a_click_on_a_key_is_a_key_press(app: Driven, stand_in: StandIn) -> None:

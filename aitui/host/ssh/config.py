@@ -3,11 +3,11 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import asyncssh
 from asyncssh import SSHClientConnectionOptions, SSHKey
+from msgspec import Struct
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HostError
@@ -33,8 +33,7 @@ _OPTIONS_OF_ASYNCSSH = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SshTarget:
+class SshTarget(Struct, frozen=True):
     """One machine as configured. `jumps` are the machines on the route, in their order.
 
     `options` are those of the config that are asyncssh's own matter. `by_command` is set if a ProxyCommand makes the connection. `remember_in` is the file for a
@@ -151,8 +150,7 @@ def _agent_socket(options: SshOptions, ssh_config: SshConfigPaths) -> str:
     return str(options.path(given)) if given else ""
 
 
-@dataclass(frozen=True, slots=True)
-class SshKeys:
+class SshKeys(Struct, frozen=True):
     """The keys to log in with. `locked` are the key files without the passphrase they need.
 
     `wrong` are those with a passphrase that doesn't fit, `hardware` those that only a security key

@@ -1,9 +1,9 @@
 """The host keys that OpenSSH's known_hosts files (sshd(8)) list for a machine."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from asyncssh import SSHKey, SSHKnownHosts
+from msgspec import Struct
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HostKeyRefused
@@ -11,8 +11,7 @@ from aitui.errors import HostKeyRefused
 _LARGEST_FILE = 8 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class KnownHostKeys:
+class KnownHostKeys(Struct, frozen=True):
     """What is known about one machine under one name.
 
     `keys` are its own, `authorities` those that may sign for it. `others` are the keys known for

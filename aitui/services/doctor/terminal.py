@@ -1,7 +1,8 @@
 """What the terminal can do, as far as its environment tells."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from aitui.domain.checks import CheckResult, defect_check, inconclusive_check, passing_check
 from aitui.domain.sanitize import sanitize_line
@@ -60,8 +61,7 @@ CLIPBOARD = "terminal clipboard (OSC 52)"
 SMALLEST = (80, 24)
 
 
-@dataclass(frozen=True, slots=True)
-class TerminalInfo:
+class TerminalInfo(Struct, frozen=True):
     """Columns and lines, None where there is no terminal; and the environment that tells of it."""
 
     size: tuple[int, int] | None

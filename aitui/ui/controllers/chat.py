@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from aitui.domain.chat.conversation import Conversation, ImageAttachment, Role
 from aitui.domain.chat.reply import Reply, ReplyPhase
@@ -42,8 +43,7 @@ DRAFT_SAVE_DELAY = 0.5
 """Seconds after which what was written is kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class PromptDraft:
+class PromptDraft(Struct, frozen=True):
     """What is to be sent; `editing` is the turn that it replaces."""
 
     text: str = ""

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from functools import cached_property, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
 from textual.app import App
 
 from aitui.collector import tune_collector
@@ -206,15 +206,18 @@ class ServerSwitcher:
             self._tasks.run_in_background(self._ask_for_password(server, error), "password")
 
     async def choose(self, current: Server | None) -> None:
-        from aitui.settings import missing_certificates
+        from aitui.settings import missing_certificates, server_at
         from aitui.ui.screens.dialogs import ServersScreen
         from aitui.ui.screens.setup import SetupScreen
 
-        screen = ServersScreen(self._app_context.settings.servers, current)
-        choice = await self._app.push_screen_wait(screen)
-        if choice is None:
+        servers = self._app_context.settings.servers
+        server = await self._app.push_screen_wait(ServersScreen(servers, current))
+        if isinstance(server, str):
+            # `--read-only` makes every server of the settings so, and means a typed one as well.
+            read_only = all(one.read_only for one in servers)
+            server = server_at(server, self._app_context.home, read_only=read_only)
+        if server is None:
             return
-        server = choice if isinstance(choice, Server) else self._server_from_url(choice)
         missing = await asyncio.to_thread(missing_certificates, server)
         if missing:
             self._app.push_screen(SetupScreen(server, tuple(missing)))
@@ -297,13 +300,6 @@ class ServerSwitcher:
                 if self.controllers is controllers:
                     self.controllers = None
                 await controllers.close()
-
-    def _server_from_url(self, url: str) -> Server:
-        # `--read-only` makes every server of the settings so, and means a typed one as well.
-        read_only = all(server.read_only for server in self._app_context.settings.servers)
-        from aitui.settings import server_at
-
-        return server_at(url, self._app_context.home, read_only=read_only)
 
     async def _ask_for_password(self, server: Server, error: KeyPasswordNeeded) -> None:
         from aitui.ui.screens.dialogs import KeyPasswordScreen

@@ -140,8 +140,6 @@ class SlashCommandRunner:
 
     async def _run_edit(self, _: SlashCommand) -> None:
         question = _last_prompt(self._chat().conversation)
-        if question is None:
-            raise ValueError("nothing was asked yet")
         if self._chat().busy:
             raise ValueError("an answer is under way: stop it first")
         self._chats.editing = question.id
@@ -150,8 +148,6 @@ class SlashCommandRunner:
 
     async def _run_delete(self, _: SlashCommand) -> None:
         question = _last_prompt(self._chat().conversation)
-        if question is None:
-            raise ValueError("nothing was asked yet")
         await self._chat().delete(question.id)
         self._chats.show(self._chat())
 
@@ -229,9 +225,11 @@ class SlashCommandRunner:
         self._app.notify(words, timeout=10)
 
 
-def _last_prompt(conversation: Conversation) -> Turn | None:
-    asked = (turn for turn in reversed(conversation.path) if turn.role is Role.USER)
-    return next(asked, None)
+def _last_prompt(conversation: Conversation) -> Turn:
+    for turn in reversed(conversation.path):
+        if turn.role is Role.USER:
+            return turn
+    raise ValueError("nothing was asked yet")
 
 
 def _common_prefix(texts: tuple[str, ...]) -> str:

@@ -177,7 +177,7 @@ class ConfigScreen(Screen[None]):
     def keys(self) -> list[Hint]:
         """Key, words and action of what works now, the most needed first."""
         if self._entry.display:
-            return [CONFIG.hint("submit_entry"), CONFIG.hint("back")]
+            return [CONFIG.hint("focused.submit"), CONFIG.hint("back")]
         inside = bool(self.model_id)
         writable = not self._server.read_only
         editable = writable and self._server_config is not None
@@ -198,9 +198,6 @@ class ConfigScreen(Screen[None]):
             (APP.hint("help"), True),
         ]
         return [hint for hint, works in hints if works]
-
-    async def action_submit_entry(self) -> None:
-        await self._entry.action_submit()
 
     def _show(self) -> None:
         preset, error = self._server_config, self._error

@@ -5,7 +5,7 @@ from textual.screen import Screen
 
 from aitui.domain.snapshot import Clock, Snapshot
 from aitui.ui.hardware import host_info_source_text, source_text
-from aitui.ui.keymap import APP, HARDWARE, Hint
+from aitui.ui.keymap import APP, HARDWARE
 from aitui.ui.plain import PlainText
 from aitui.ui.text import LineItem, fit_items
 from aitui.ui.widgets.hardware_view import SPANS, HardwareView
@@ -34,7 +34,8 @@ class HardwareScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self._view.focus()
-        self.query_one(KeyBar).hints = tuple(self.keys())
+        hints = [HARDWARE.hint(action) for action in ("app.models", "next_span", "scroll(1)")]
+        self.query_one(KeyBar).hints = (*hints, APP.hint("help"))
         self.watch(self.app, "snapshot", self._show_snapshot)
 
     def _show_snapshot(self, snapshot: Snapshot) -> None:
@@ -52,11 +53,6 @@ class HardwareScreen(Screen[None]):
 
     def action_scroll(self, lines: int) -> None:
         self._view.scroll_relative(y=lines, animate=False)
-
-    def keys(self) -> list[Hint]:
-        """What works now, the most needed first."""
-        actions = ("app.models", "next_span", "scroll(1)")
-        return [*(HARDWARE.hint(action) for action in actions), APP.hint("help")]
 
     def _show_status_line(self) -> None:
         source = source_text(self._snapshot.hardware, self._clock.monotonic())

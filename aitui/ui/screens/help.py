@@ -1,7 +1,7 @@
 """The keys that work where one is, and what the signs in the table mean."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import replace  # noqa: TID251 - Textual's bindings are dataclasses
 from typing import Any
 
 from textual.app import ComposeResult

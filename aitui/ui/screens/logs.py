@@ -1,7 +1,6 @@
 """View 2: a log of the server, or of one model, as it grows."""
 
-from dataclasses import replace
-
+from msgspec.structs import replace
 from rich.style import Style
 from textual import events, on
 from textual.app import ComposeResult
@@ -256,9 +255,6 @@ class LogsScreen(Screen[None]):
         else:
             self.notify("There is no line to save", severity="warning")
 
-    async def action_submit_entry(self) -> None:
-        await self._entry.action_submit()
-
     def action_back(self) -> None:
         """Leave the entry, then the search, then the filter, then the view."""
         chosen = self._view.rows.filter
@@ -274,7 +270,7 @@ class LogsScreen(Screen[None]):
         view = self._view
         if self._entry.display:
             words = "" if self._entry.finds else "filter"
-            return [LOGS.hint("submit_entry", words), LOGS.hint("back")]
+            return [LOGS.hint("focused.submit", words), LOGS.hint("back")]
         found = bool(view.match_count)
         hints = [
             (LOGS.hint("app.models"), True),

@@ -1,9 +1,9 @@
 """View 1: the live table of models, and what is known of the one under the cursor."""
 
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
@@ -209,6 +209,9 @@ class ModelsScreen(Screen[None]):
     def action_write_prompt(self) -> None:
         self.chat.prompt.focus()
 
+    def action_read_chat(self) -> None:
+        self.chat.transcript.focus()
+
     def action_close_chat(self) -> None:
         self.show_chat(shown=False)
 
@@ -393,7 +396,7 @@ def _chat_keys(*, writing: bool, answering: bool) -> list[Hint]:
     """Those of the prompt, or of the transcript above it."""
     stop = [APP.hint("interrupt")] if answering else []
     if writing:
-        of_prompt = ("send", "newline", "app.edit_prompt", "complete", "leave")
+        of_prompt = ("send", "newline", "app.edit_prompt", "complete", "screen.read_chat")
         return [*stop, *(PROMPT.hint(action) for action in of_prompt)]
     of_transcript = ("block(1)", "copy('block')", "reasoning", "follow")
     return [

@@ -14,7 +14,7 @@ text was split.
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -22,6 +22,8 @@ from typing import Any, NamedTuple
 from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock
 from markdown_it.token import Token
+from msgspec import Struct
+from msgspec.structs import replace
 from rich.cells import cell_len
 
 MAX_PIECE_LENGTH = 4096
@@ -62,8 +64,7 @@ class PieceKind(Enum):
     RULE = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(Struct, frozen=True):
     """A run of source lines that is drawn by itself.
 
     `text` is the source without markers. `lead` has a pair for each list item and quote around it:
@@ -88,8 +89,7 @@ class Piece:
     style: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Container:
+class _Container(Struct, frozen=True):
     """A list item or a quote. `column` is that of an item's text in its quote, 0 for no text."""
 
     mark: str

@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from textual.selection import Selection
 
@@ -17,6 +18,7 @@ from aitui.ui.transcript.render import (
 from aitui.ui.transcript.rows import GUTTER, Run, TranscriptRow
 
 
+@dataclass(slots=True, eq=False)
 class LaidOutPiece:
     """A piece and its rows, None until they are needed at this width.
 
@@ -24,17 +26,12 @@ class LaidOutPiece:
     `references` are the link targets of its text, which may come below it.
     """
 
-    __slots__ = ("aside", "height", "piece", "references", "refined", "rows")
-
-    def __init__(
-        self, piece: Piece, *, aside: bool = False, references: References | None = None
-    ) -> None:
-        self.piece = piece
-        self.aside = aside
-        self.references: References = {} if references is None else references
-        self.rows: tuple[TranscriptRow, ...] | None = None
-        self.height = 0
-        self.refined = False
+    piece: Piece
+    aside: bool = False
+    references: References = field(default_factory=dict)
+    rows: tuple[TranscriptRow, ...] | None = None
+    height: int = 0
+    refined: bool = False
 
     def render(
         self, width: int, *, raw: bool = False, code: Sequence[list[Run]] | None = None

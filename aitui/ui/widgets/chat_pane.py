@@ -55,10 +55,6 @@ class ChatPane(Vertical):
 
     watch_heading = _update_title
 
-    @on(Composer.LeaveRequested)
-    def _handle_prompt_exit(self) -> None:
-        self.transcript.focus()
-
     @on(Composer.Changed)
     def _resize_prompt(self) -> None:
         lines = min(MAX_PROMPT_LINES, max(1, self.prompt.wrapped_document.height))

@@ -27,9 +27,6 @@ class Composer(TextArea):
             super().__init__()
             self.text = text
 
-    class LeaveRequested(Message):
-        """The prompt was left; the text stays."""
-
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, soft_wrap=True, show_line_numbers=False, tab_behavior="focus")
         self._earlier_prompts: list[str] = []
@@ -81,9 +78,6 @@ class Composer(TextArea):
             await self.run_action("app.complete_command")
         else:
             self.screen.focus_next()
-
-    def action_leave(self) -> None:
-        self.post_message(self.LeaveRequested())
 
     def action_earlier(self) -> None:
         """Up one line, or to the prompt before."""

@@ -1,7 +1,6 @@
 """The pane with everything known of the model under the cursor."""
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
@@ -22,8 +21,7 @@ STYLES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class DetailLine:
+class DetailLine(Struct, frozen=True):
     """One line: a short label, and text of any length; `style` is one of STYLES."""
 
     label: str

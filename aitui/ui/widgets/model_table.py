@@ -1,9 +1,10 @@
 """The live table of models: what it says of each, cell by cell; only what changed is drawn again."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 
+from msgspec import Struct
+from msgspec.structs import replace
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
@@ -37,16 +38,14 @@ WAITING_GLYPH = "◔"
 FAILED_GLYPH = "✘"
 
 
-@dataclass(frozen=True, slots=True)
-class ClockReading:
+class ClockReading(Struct, frozen=True):
     """Now, on both clocks: monotonic seconds for ages, Unix time for what people read."""
 
     monotonic: float
     wall: float
 
 
-@dataclass(frozen=True, slots=True)
-class TableColumn:
+class TableColumn(Struct, frozen=True):
     """A column of the table.
 
     `width` is in cells, 0 takes what is left; `from_width` is the narrowest table that shows it.
@@ -222,8 +221,7 @@ DESCENDING_PREFIX = "-"
 """Before a key: the same order the other way round."""
 
 
-@dataclass(frozen=True, slots=True)
-class TableQuery:
+class TableQuery(Struct, frozen=True):
     """A person's choice of rows: words that must all occur, and the column to sort by."""
 
     words: str = ""
@@ -319,11 +317,6 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         self.selected_model: Model | None = None
         """The model under the cursor."""
         self._last_texts: dict[str, tuple[str, ...]] = {}
-
-    @property
-    def visible_models(self) -> tuple[Model, ...]:
-        """The rows, in the order on screen."""
-        return self._rows
 
     def on_mount(self) -> None:
         """Let the seconds of loads and TTLs go on between two snapshots."""

@@ -141,13 +141,6 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
         """Rows that have come below since the view left the end."""
         return 0 if self.following else max(0, self._layout.height - self._seen_rows)
 
-    @property
-    def is_settled(self) -> bool:
-        """Whether everything is drawn as it will stay."""
-        return self._layout.exact and not (
-            self.conversation.has_pending or self._idle_work_scheduled
-        )
-
     def watch_raw(self) -> None:
         self._reflow()
 
@@ -235,9 +228,6 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
         if self.conversation.toggle_reasoning(self._cursor):
             self.screen.clear_selection()
             self._show()
-
-    def action_raw(self) -> None:
-        self.raw = not self.raw
 
     # --- drawing
 

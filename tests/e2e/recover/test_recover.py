@@ -2,8 +2,9 @@
 
 import os
 import time
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from aitui.host.base import Host, digest_of
 from aitui.host.config_lock import STALE_SECONDS

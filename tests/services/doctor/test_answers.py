@@ -1,10 +1,11 @@
 """What the server answers, events, views and clock."""
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import monotonic, time
 
 import pytest
+from msgspec.structs import replace
 
 from aitui.demo.answers import ChunkedResponse, Response
 from aitui.demo.call import IncomingRequest

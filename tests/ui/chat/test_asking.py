@@ -1,11 +1,11 @@
 """From ⏎ on a model to its answer: opening, sending, stopping, leaving."""
 
-from dataclasses import replace
 from pathlib import Path
 from queue import Queue
 from types import SimpleNamespace
 
 import pytest
+from msgspec.structs import replace
 
 from aitui.demo.dialect import Dialect
 from aitui.domain.chat.reply import ReplyPhase

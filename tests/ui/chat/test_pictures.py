@@ -1,12 +1,12 @@
 """How a conversation looks in each of its states: values made by hand, a clock that stands."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from textual.pilot import Pilot
 
 from aitui.domain.chat.conversation import Conversation, Role, Turn, TurnState
@@ -27,6 +27,7 @@ from aitui.ui.context import AppContext
 from aitui.ui.controllers.transcript_sync import TranscriptPresenter
 from ui.driven import Driven, _no_demo
 from ui.hand_made import NOW, SERVER, STILL, WALL, live, show_instead_of_servers
+from ui.transcript.shown import is_settled
 
 MODEL = "Qwen_Qwen3.6-35B-A3B-Q8_0"
 SNAPSHOT = live(
@@ -133,7 +134,7 @@ def showing(
         TranscriptPresenter(pane.transcript).show(tree, latest)
         pane.status.reply, pane.is_replying = latest, not latest.phase.is_final
         pane.status.expected_load, pane.status.context_size = 29.0, 262_144
-        await driven.until(lambda: pane.transcript.is_settled, "settled")
+        await driven.until(lambda: is_settled(pane.transcript), "settled")
         await pilot.press(*keys)
         await driven.settle()
 

@@ -48,6 +48,12 @@ class Chat(App[None]):
         self.opened.append(message.text)
 
 
+def is_settled(transcript: Transcript) -> bool:
+    """Whether everything is drawn as it will stay."""
+    pending = transcript.conversation.has_pending or transcript._idle_work_scheduled
+    return transcript._layout.exact and not pending
+
+
 class Shown:
     """What is on the screen, and the transcript behind it."""
 
@@ -75,7 +81,7 @@ class Shown:
     async def settle(self) -> None:
         """Wait until everything is drawn as it will stay."""
         await self.pilot.pause()
-        while not self.transcript.is_settled:
+        while not is_settled(self.transcript):
             await self.pilot.pause(0.01)
         await self.pilot.pause()
 

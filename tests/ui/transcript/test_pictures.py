@@ -9,7 +9,7 @@ from textual.pilot import Pilot
 from aitui.ui.transcript.conversation import CompletedTurn
 from aitui.ui.widgets.transcript import Transcript
 from ui.transcript.documents import MIXED
-from ui.transcript.shown import Chat
+from ui.transcript.shown import Chat, is_settled
 
 TURNS = [
     CompletedTurn("1", "user", "Why is the sky blue?\nPlease be brief."),
@@ -25,7 +25,7 @@ def test_a_conversation(snap_compare: Callable[..., bool], size: tuple[int, int]
         transcript = pilot.app.query_one(Transcript)
         transcript.focus()
         transcript.replace(TURNS)
-        while not transcript.is_settled:
+        while not is_settled(transcript):
             await pilot.pause(0.01)
         await pilot.press("K", "K", "g")
         await pilot.pause()
