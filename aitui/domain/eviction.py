@@ -108,7 +108,10 @@ _PRODUCT = re.compile(r"[^\s/(]+")
 
 
 def client_name(request: ActiveRequest) -> str:
-    """Return address and program of a client: `192.168.2.20 · OpenWebUI`; another aitui by its user."""
+    """Return address and program of a client: `192.168.2.20 · OpenWebUI`; another aitui by its user.
+
+    Both are claims: the server believes X-Forwarded-For and X-Real-IP of any client.
+    """
     own = _OWN_AGENT.match(request.user_agent)
     if own is not None:
         return f"{own['who']} · aitui"

@@ -37,6 +37,10 @@ class ServerRelease(Struct, frozen=True):
         return ServerRelease(number, number + 1)
 
 
+UNKNOWN = ServerRelease()
+"""That of a server that wasn't asked, or gave no sign of its age."""
+
+
 def version_number(version: str) -> int | None:
     """Return 218 for `218`, `v218` and `218-dirty`, None for a build without a number."""
     number = version.removeprefix("v").split("-")[0].split(".")[0]

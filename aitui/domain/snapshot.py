@@ -7,7 +7,7 @@ from msgspec import Struct, field
 
 from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.models import MAX_MODELS, ActiveRequests, Model, RunState
-from aitui.domain.release import ServerRelease
+from aitui.domain.release import UNKNOWN, ServerRelease
 from aitui.domain.server import Clock, Endpoints, Server
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ class ConnectionStatus(Struct, frozen=True):
 
 
 _NO_HARDWARE = HardwareState()
-_UNKNOWN_RELEASE = ServerRelease()
 
 
 class Snapshot(Struct, frozen=True):
@@ -63,7 +62,7 @@ class Snapshot(Struct, frozen=True):
     total_models: int = 0
     requests: ActiveRequests = field(default_factory=ActiveRequests)
     version: str = ""
-    release: ServerRelease = _UNKNOWN_RELEASE
+    release: ServerRelease = UNKNOWN
     events_flow: bool = False
     companions: frozenset[frozenset[str]] = frozenset()
     warnings: tuple[str, ...] = ()

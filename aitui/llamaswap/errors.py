@@ -126,7 +126,9 @@ def response_error(server: Server, response: Response, model: str = "") -> Aitui
         return TooManyRequests(
             f"{authority_of(server)} has too many requests under way",
             status=status,
-            why=words.text,
+            why="globalConcurrencyLimit or the model's concurrencyLimit is reached"
+            if words.text == "Too many requests"
+            else words.text,
             remedy=f"try again in {float(pause):g} s" if is_number else "try again in a moment",
         )
     if status in _GATEWAY and _is_proxy(status, words):
@@ -218,6 +220,8 @@ def _format_status(status: int) -> str:
 
 
 def _status_phrase(status: int) -> str:
+    if status == 499:
+        return "Client Closed Request"  # nginx's number: whoever asked left before the answer
     try:
         return http.HTTPStatus(status).phrase
     except ValueError:

@@ -19,6 +19,7 @@ from aitui.domain.confirmation import Confirmation
 from aitui.domain.eviction import describe_unload
 from aitui.domain.memory.forecast import OffloadSlowdown, describe_fit
 from aitui.domain.models import Model, is_later_shard, parse_shard
+from aitui.domain.release import ServerRelease
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Snapshot
 from aitui.domain.units import format_rate, format_seconds
@@ -70,14 +71,16 @@ async def plan_change(admin: HostAdmin, edit: Edit) -> ChangePlan:
 
     def plan() -> ChangePlan:
         change = edit(ConfigDocument.read(decode_config(reading.content)))
-        return _checked_plan(reading, change, encode_config(change.after))
+        return _checked_plan(reading, change, encode_config(change.after), admin.release())
 
     return await asyncio.to_thread(plan)
 
 
-def _checked_plan(reading: FileSnapshot, change: ConfigChange, content: bytes) -> ChangePlan:
+def _checked_plan(
+    reading: FileSnapshot, change: ConfigChange, content: bytes, release: ServerRelease
+) -> ChangePlan:
     """Plan a change; blocks. Raises ConfigRefused if llama-swap would no longer start with it."""
-    found = new_diagnostics(change.before, change.after)
+    found = new_diagnostics(change.before, change.after, release)
     fatal = [problem for problem in found if problem.fatal]
     if fatal:
         first = fatal[0]
@@ -196,7 +199,9 @@ _PROJECTOR = re.compile(r"(?:\A|[-_.])mmproj[-_.]", re.IGNORECASE)
 _SUFFIX = re.compile(r"\.gguf\Z", re.IGNORECASE)
 
 
-async def plan_content(reading: FileSnapshot, content: bytes) -> ChangePlan | None:
+async def plan_content(
+    admin: HostAdmin, reading: FileSnapshot, content: bytes
+) -> ChangePlan | None:
     """Plan the file as the user edited it; None if nothing was changed.
 
     Raises ConfigRefused, with line and column, if llama-swap would not start with it.
@@ -207,7 +212,7 @@ async def plan_content(reading: FileSnapshot, content: bytes) -> ChangePlan | No
     change = ConfigChange(
         before, after, model="", flag="", old=None, new=None, where=ValueSource.KEY
     )
-    return await asyncio.to_thread(_checked_plan, reading, change, content)
+    return await asyncio.to_thread(_checked_plan, reading, change, content, admin.release())
 
 
 async def find_unused_files(admin: HostAdmin) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from aitui.domain.config.document import ConfigDocument, ModelBlock, decode_conf
 from aitui.domain.config.lint import Diagnostic, find_diagnostics
 from aitui.domain.config.read_rules import read_swap_rules
 from aitui.domain.config.swap_rules import SwapRules
+from aitui.domain.release import ServerRelease
 from aitui.domain.sanitize import sanitize_line, sanitize_text
 from aitui.errors import (
     AituiError,
@@ -66,7 +67,7 @@ async def read_server_config(admin: HostAdmin) -> ServerConfig:
     reading = await admin.config.read()
     text = await asyncio.to_thread(decode_config, reading.content)
     where = sanitize_line(f"{admin.host.label}:{reading.real_path}", 300)
-    found = await asyncio.to_thread(_parse_config, where, reading, text)
+    found = await asyncio.to_thread(_parse_config, where, reading, text, admin.release())
     facts = await admin.unit_info()
     newer = _reload_hint(admin, reading, facts)
     in_force = not newer and await _is_server_file(admin, reading, facts)
@@ -103,8 +104,10 @@ def sanitize_config(config: ServerConfig) -> str:
     return sanitize_text(config.text.removeprefix("\ufeff"))
 
 
-def _parse_config(where: str, reading: FileSnapshot, text: str) -> ServerConfig:
-    found = find_diagnostics(text)
+def _parse_config(
+    where: str, reading: FileSnapshot, text: str, release: ServerRelease
+) -> ServerConfig:
+    found = find_diagnostics(text, release)
     try:
         document = ConfigDocument.read(text)
         sizes = {block.id: document.context_size(block.id) for block in document.models}

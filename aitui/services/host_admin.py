@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from msgspec import Struct, field
 
 from aitui.domain.confirmation import Ask, Confirmation
+from aitui.domain.release import ServerRelease
 from aitui.domain.snapshot import Clock, Server
 from aitui.errors import (
     ActionRefused,
@@ -36,6 +37,8 @@ class HostAdmin(Struct):
     """Passphrases of encrypted SSH keys by their files, kept in memory only."""
     last_reload_at: float | None = None
     """When aitui last reloaded the server (Unix time)."""
+    release: Callable[[], ServerRelease] = ServerRelease
+    """Returns how old the server is that reads the file; unknown without a session."""
 
     def __repr__(self) -> str:
         return f"HostAdmin({self.server!r})"  # without the passphrases

@@ -109,6 +109,7 @@ async def open_session(
             from aitui.services.host_admin import open_administration
 
             admin = await stack.enter_async_context(open_administration(server, paths, clock))
+            admin.release = lambda: monitor.snapshot.release
             hardware.set_host(admin.host)
             watch = ConfigWatch(admin, monitor, hardware, on_notice or (lambda _: None))
         yield Session(server, client, monitor, clock, hardware, load_times, admin, watch)

@@ -110,6 +110,10 @@ def test_a_proxy_without_llama_swap_is_a_proxy_error(status: int, body: str) -> 
         assert "ai.example.org:443" in error.what
 
 
+def test_a_status_without_a_phrase_in_http_has_words() -> None:
+    assert "499 Client Closed Request" in response_error(SERVER, made(499)).what
+
+
 def test_a_name_that_the_proxy_does_not_serve_is_said_so() -> None:
     error = response_error(SERVER, made(421))
     assert isinstance(error, errors.NotSupported)

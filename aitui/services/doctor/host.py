@@ -21,6 +21,7 @@ from aitui.domain.config.document import ConfigDocument, decode_config
 from aitui.domain.config.lint import Diagnostic, find_diagnostics
 from aitui.domain.config.yaml_tree import scalar_text
 from aitui.domain.models import ListedModel, ModelKind
+from aitui.domain.release import UNKNOWN, ServerRelease
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock, Server
 from aitui.errors import (
@@ -90,6 +91,7 @@ async def check_host(
     clock: Clock,
     report: Report,
     *,
+    release: ServerRelease = UNKNOWN,
     seconds: float = HOST_RESPONSE_TIMEOUT,
 ) -> None:
     """Check from the SSH config to the unit, each step within `seconds`, over one connection.
@@ -108,7 +110,8 @@ async def check_host(
         checks = HostChecks(host, report, seconds)
         if isinstance(host, SshHost):
             await checks.check_ssh(server.ssh_host, host)
-        await checks.check_config(ConfigFile(host, server.preset_path, clock=clock), listed)
+        config = ConfigFile(host, server.preset_path, clock=clock)
+        await checks.check_config(config, listed, release)
         await checks.check_service(SystemdService(host, server.service_unit))
 
 
@@ -197,7 +200,10 @@ class HostChecks:
             self._report(passing_check(FILES, f"it works; the login's folder is {home}"))
 
     async def check_config(
-        self, config: ConfigFile, listed: tuple[ListedModel, ...] | None
+        self,
+        config: ConfigFile,
+        listed: tuple[ListedModel, ...] | None,
+        release: ServerRelease = UNKNOWN,
     ) -> None:
         """Check the file; nothing is written, not even to see whether it could be."""
         names = (FOLDER, OWNER, VALID, MODELS)
@@ -223,7 +229,7 @@ class HostChecks:
             self._report(failing_check(VALID, error))
             self._checkup.skip(MODELS, why=error.what)
             return
-        understood = await asyncio.to_thread(_parse_config, text)
+        understood = await asyncio.to_thread(_parse_config, text, release)
         self._report(_validity_check(understood))
         self._report(_models_check(understood, listed))
 
@@ -390,8 +396,8 @@ class ConfigFindings(Struct, frozen=True):
     parses: bool = False
 
 
-def _parse_config(text: str) -> ConfigFindings:
-    wrong = find_diagnostics(text)
+def _parse_config(text: str, release: ServerRelease) -> ConfigFindings:
+    wrong = find_diagnostics(text, release)
     try:
         document = ConfigDocument.read(text)
     except ConfigRefused:

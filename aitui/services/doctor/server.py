@@ -12,7 +12,7 @@ from aitui.aio import cancel_and_wait
 from aitui.domain.checks import defect_check, failing_check, inconclusive_check, passing_check
 from aitui.domain.events import Event, RequestEnded, RequestsCounted, RequestsListed, RequestUpdated
 from aitui.domain.models import ListedModel, RunningModel
-from aitui.domain.release import ServerRelease
+from aitui.domain.release import UNKNOWN, ServerRelease
 from aitui.domain.snapshot import Clock, Server
 from aitui.domain.units import format_seconds
 from aitui.errors import (
@@ -98,6 +98,7 @@ class ServerChecks:
         self._clock_ahead: float | None = None
         self._lists_requests: bool | None = None
         self.models: tuple[ListedModel, ...] | None = None
+        self.release = UNKNOWN
 
     async def check_network(self) -> None:
         """Check name, port, TLS and certificate."""
@@ -302,7 +303,7 @@ class ServerChecks:
             version = await client.version()
             built = ", ".join(part for part in (version.commit, version.build_date) if part)
             seen = f"llama-swap {version.version}" + (f" ({built})" if built else "")
-            release = await client.release(version.version)
+            release = self.release = await client.release(version.version)
             if release.words and release != ServerRelease().narrow(version.version):
                 seen += f"; by its routes {release.words}"
             self._report(passing_check(VERSION, seen))
