@@ -241,9 +241,14 @@ def looks_like_html(body: bytes) -> bool:
     return start.startswith((b"<!doctype", b"<html", b"<head", b"<body", b"<?xml", b"<!--"))
 
 
-def _html_error(body: bytes, endpoint: str) -> BadResponse:
+def page_title(body: bytes) -> str:
+    """Return the title of a web page, sanitized; "" without one."""
     found = _TITLE.search(body[:65_536])
-    title = sanitize_line(found[1].decode("utf-8", "replace").strip(), 100) if found else ""
+    return sanitize_line(found[1].decode("utf-8", "replace").strip(), 100) if found else ""
+
+
+def _html_error(body: bytes, endpoint: str) -> BadResponse:
+    title = page_title(body)
     return BadResponse(
         f"{endpoint} answered with HTML, not JSON",
         why=f"the page is called “{title}”" if title else "the page has no title",

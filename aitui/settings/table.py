@@ -89,6 +89,16 @@ CLIENT_KEY_PASSWORD: Setting[str | None] = Setting(
 API_KEY: Setting[str | None] = Setting(
     "api_key", "a key that llama-swap asks for", None, _value(values.read_api_key), shown="none"
 )
+USERNAME: Setting[str | None] = Setting(
+    "username",
+    "the user for a proxy that asks for one (Basic authentication)",
+    None,
+    _value(values.read_username),
+    shown="none",
+)
+PASSWORD: Setting[str | None] = Setting(
+    "password", "that user's password", None, _value(values.read_password), shown="none"
+)
 TIMEOUT = Setting(
     "timeout_ms",
     "the longest load without progress, and the longest silence of a reply",
@@ -150,8 +160,8 @@ CERTIFICATES = (CA, CLIENT_CERT, CLIENT_KEY)
 """The certificate files; `shown` is the name of each in `certs_dir`."""
 
 SERVER_SETTINGS: tuple[Setting[Any], ...] = (
-    URL, CERTS_DIR, *CERTIFICATES, CLIENT_KEY_PASSWORD, API_KEY, TIMEOUT, SSH_HOST, PRESET_PATH,
-    SERVICE_UNIT, *ENDPOINTS, COLOR, READ_ONLY,
+    URL, CERTS_DIR, *CERTIFICATES, CLIENT_KEY_PASSWORD, API_KEY, USERNAME, PASSWORD, TIMEOUT, SSH_HOST,
+    PRESET_PATH, SERVICE_UNIT, *ENDPOINTS, COLOR, READ_ONLY,
 )  # fmt: skip
 """Those of a `[servers.NAME]`, and, if they have a variable, of the environment."""
 

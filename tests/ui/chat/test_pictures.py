@@ -34,6 +34,7 @@ SNAPSHOT = live(
     Model(
         MODEL,
         state=RunState.READY,
+        since=NOW,
         context=ContextSize(262_144, ContextSource.RUNNING_COMMAND),
     ),
     Model("embed-small"),
