@@ -143,7 +143,7 @@ class ConfigRunner(Struct, frozen=True):
     what goes wrong later is in the result. Without a session a change is only written.
 
     What doesn't depend on the answer is done while the question is open: the new text is parsed
-    and checked, systemd is asked about the unit, and the stream whose end shows a reload is opened.
+    and checked, systemd is asked about the unit, and the stream that a reload ends is opened.
     """
 
     admin: HostAdmin

@@ -438,7 +438,6 @@ class HardwareMonitor:
         return {model_id: memory for model_id, memory in found if memory is not None}
 
     def _memory_of(self, model: Model) -> "ModelMemory | None":
-        """Return what is known of one model, None if nothing is."""
         command = self._commands.command_of(model)
         known = self._measurements_of(model.id)
         header = self._headers.header_of(command)

@@ -266,7 +266,6 @@ class SshOptions:
 
 
 def _fits(text: str, pattern: str) -> bool:
-    """Whether a text fits a pattern of `*` and `?`."""
     parts = re.split(r"([*?])", re.sub(r"\*+", "*", pattern))
     signs = {"*": ".*", "?": "."}
     expression = "".join(signs.get(part) or re.escape(part) for part in parts)
