@@ -27,11 +27,9 @@ async def export_conversation(
     A relative name is below `directory`; without a name the file is named by the conversation. Raises
     AituiError; never overwrites a file.
     """
-    text = (
-        conversation_as_json(conversation)
-        if json
-        else conversation_as_markdown(conversation, reasoning=True)
-    )
+    text = conversation_as_markdown(conversation, reasoning=True)
+    if json:
+        text = conversation_as_json(conversation)
     name = name or f"{conversation.id[:12]}{'.json' if json else '.md'}"
     return await asyncio.to_thread(_write, directory, name, text)
 

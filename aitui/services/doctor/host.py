@@ -186,11 +186,8 @@ class HostChecks:
             checkup.block(LOGIN, error, FILES)
             return
         self._report(passing_check(HOST_KEY, f"known: {key}"))
-        add = (
-            f"ssh-add {shlex.quote(route.locked[0])}, if that one is to be used"
-            if route.locked
-            else ""
-        )
+        locked = shlex.quote(route.locked[0]) if route.locked else ""
+        add = f"ssh-add {locked}, if that one is to be used" if locked else ""
         self._report(passing_check(LOGIN, f"logged in to {route.label}; {tried}", add))
         try:
             async with self._time_limit():

@@ -105,11 +105,8 @@ class ConfigScreen(Screen[None]):
     def show_error(self, error: AituiError) -> None:
         self._error = error
         if self.is_mounted:
-            self._view.empty_text = (
-                ""
-                if self._server_config
-                else f"Not read: {CONFIG.sign('app.read_config')} tries again"
-            )
+            words = f"Not read: {CONFIG.sign('app.read_config')} tries again"
+            self._view.empty_text = "" if self._server_config else words
             self._show()
 
     @property
