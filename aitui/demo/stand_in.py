@@ -215,6 +215,10 @@ class StandIn:
         """Write text to the proxy's log."""
         self._active_runtime.swap.proxy_log.write(text)
 
+    def advance(self, seconds: float) -> None:
+        """Let so much time pass at once: loads go on, idle models come to their end."""
+        self._active_runtime.swap.change.advance(seconds)
+
     @asynccontextmanager
     async def busy(
         self,

@@ -6,9 +6,8 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import filelock
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
@@ -18,6 +17,9 @@ from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HistoryError
 from aitui.store import history_db as db
 from aitui.store.files import make_private_directory
+
+if TYPE_CHECKING:
+    import filelock
 
 FILE_NAME = "conversations.sqlite3"
 
@@ -54,6 +56,8 @@ class ConversationLocks:
         """
         if conversation_id in self._held:
             return False
+        import filelock
+
         make_private_directory(self._directory)
         lock = filelock.FileLock(
             self._directory / f"{_UNSAFE.sub('-', conversation_id)}.lock",

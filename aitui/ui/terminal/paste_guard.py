@@ -101,6 +101,11 @@ class PasteGuard:
         """Whether `tick` is needed soon."""
         return bool(self._held)
 
+    @property
+    def is_in_paste(self) -> bool:
+        """Whether the end of a paste is still to come."""
+        return self._paste is not None
+
     def feed(self, text: str, now: float) -> list[Piece]:
         if not text:
             return []

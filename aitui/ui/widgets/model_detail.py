@@ -50,9 +50,10 @@ class ModelDetail(VerticalScroll):
 
     def _show(self) -> None:
         width = max(20, self.scrollable_content_region.width - LABEL_WIDTH - 1)
-        if (self.lines, width) == self._shown:
+        shown = self.lines, width if self.lines else 0
+        if shown == self._shown:
             return  # an update lays the whole screen out again
-        self._shown = self.lines, width
+        self._shown = shown
         lines = [line for fact in self.lines for line in _fact_lines(fact, width)]
         self._text.update(Content("\n").join(lines))
 

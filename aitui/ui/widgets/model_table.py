@@ -362,7 +362,8 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         return self._render_row(self._rows[index], width, cursor=index == self._cursor_index)
 
     def on_resize(self) -> None:
-        self.virtual_size = Size(self.size.width, len(self._rows))
+        if self._rows:  # an empty table would lay the screen out once more behind the first frame
+            self.virtual_size = Size(self.size.width, len(self._rows))
 
     def on_click(self, event: events.Click) -> None:
         index = event.y + self.scroll_offset.y

@@ -14,7 +14,7 @@ from aitui.ui.controllers import chat as open_chat
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.terminal.screen_diff import MAX_PENDING_WRITES
 from aitui.ui.widgets.composer import Composer
-from catalogue import dialects
+from catalogue import dialects, each_dialect
 from stand_in import StandIn
 from ui.chat.pane import ENDLESS, FAST, OTHER, TALKATIVE, UNHURRIED, Pane, chatting
 from ui.driven import driven
@@ -66,6 +66,7 @@ async def test_every_model_has_its_own_conversation(
         await pane.app.see("to the fast one")
 
 
+@each_dialect
 async def test_a_prompt_is_asked_and_answered(pane: Pane) -> None:
     answer = await pane.ask("Why is the sky blue?")
     assert answer.phase is ReplyPhase.DONE
