@@ -297,7 +297,7 @@ def check_key(server: Server) -> None:
         raise CertificateFileError(
             f"The client key {format_path(path)} does not belong to {format_path(server.client_cert)}",
             why=f"that certificate is for {format_name(certificate.subject)}, of another key",
-            remedy="set the key that it was made with, or have it made anew: "
+            remedy="set the key that it was made with, or have it issued again: "
             f"openssl req -new -key {format_path(path)} -out client.csr",
         )
 
@@ -480,4 +480,4 @@ def _permissions_check(path: Path) -> CheckResult:
             f"chmod 600 {shown}",
             CertificateFileError.exit_code,
         )
-    return passing_check(PERMISSIONS, f"mode {mode:04o}: nobody else can read it")
+    return passing_check(PERMISSIONS, f"mode {mode:04o}: no other user can read it")

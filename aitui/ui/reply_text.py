@@ -99,7 +99,7 @@ def completion_notice(answer: Reply) -> str:
 def failure_text(error: AituiError, model_id: str, *, can_change: bool) -> str:
     """Why nothing came, and what helps; `can_change` where the server's config can be."""
     if isinstance(error, ContextExceeded):
-        ways = ["/delete drops turns", "/clear begins anew"]
+        ways = ["/delete drops turns", "/clear starts a new conversation"]
         if can_change and error.prompt_tokens and error.context_size:
             size = next_size(error.context_size, error.prompt_tokens)
             ways.insert(0, f"/ctx {model_id} {size} makes room")

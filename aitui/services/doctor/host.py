@@ -513,7 +513,7 @@ def _watch_check(facts: UnitInfo) -> CheckResult:
         return inconclusive_check(WATCHES, "not known: its command doesn't name llama-swap")
     if watches:
         return passing_check(WATCHES, "a change takes effect by itself (-watch-config)")
-    seen = "it doesn't: after each change it has to be told to reload, which aitui does"
+    seen = "it doesn't: after each change it has to be reloaded, which aitui does"
     return inconclusive_check(WATCHES, seen, "-watch-config in ExecStart, where that is wanted")
 
 

@@ -233,7 +233,7 @@ class ServerChecks:
         """Compare the server's Date with ours."""
         ahead = self._clock_ahead
         if ahead is None:
-            self._report(inconclusive_check(CLOCK, "not known: the server told no date"))
+            self._report(inconclusive_check(CLOCK, "not known: the server sent no date"))
             return
         difference = abs(ahead)
         if difference <= TOLERANCE:
@@ -316,7 +316,7 @@ class ServerChecks:
         if self._lists_requests:
             self._report(passing_check(LISTS_REQUESTS, "events tell of each running request"))
         elif self._lists_requests is None:
-            seen = "not known: no event told of requests"
+            seen = "not known: no event reported requests"
             self._report(inconclusive_check(LISTS_REQUESTS, seen))
         else:
             seen = "only their number; needs llama-swap ≥ v235"
