@@ -5,9 +5,10 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NoReturn
+
+from msgspec import Struct, field
 
 from aitui import __version__
 from aitui.domain.sanitize import sanitize_line
@@ -16,8 +17,7 @@ from aitui.settings.raw import SettingsFlags
 from aitui.settings.values import FASTEST_FPS, SLOWEST_FPS
 
 
-@dataclass(frozen=True, slots=True)
-class Arguments:
+class Arguments(Struct, frozen=True):
     """One command line. `model` is an id or an alias, empty where the command takes none.
 
     `log` is "proxy", "upstream", "http", or empty for both. `settings` are the NAME=VALUE of a chat,
@@ -56,8 +56,7 @@ class Arguments:
         return any(one.name == self.command and _YES in one.options for one in COMMANDS)
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(Struct, frozen=True):
     """One argument: `names` as typed, one without dashes for an argument by position.
 
     `reads` is how argparse reads it; its `dest` is a field of Arguments or SettingsFlags. `convert`
@@ -85,8 +84,7 @@ class Option:
         return self.reads.get("dest") or longest.removeprefix("--").replace("-", "_")
 
 
-@dataclass(frozen=True, slots=True)
-class CommandSpec:
+class CommandSpec(Struct, frozen=True):
     """One command: `takes` is what its usage shows after the name, `group` heads its options."""
 
     name: str
@@ -177,7 +175,7 @@ COMMANDS = (
     CommandSpec(
         "gpu",
         "[options]",
-        "show the memory: whose it is, and what is free",
+        "show GPU memory: which model uses how much, and what is free",
         (_json("one JSON object, for scripts"),),
     ),
     CommandSpec("load", "[options] ID", "load a model, wait until it is ready", (_model(), _YES)),
@@ -299,7 +297,7 @@ examples:
   aitui --demo                        the dashboard of a stand-in server
   aitui --url http://localhost:8080   another server, for this once
   aitui --server home status --json   the models of a server of config.toml
-  aitui gpu                           whose the graphics memory is, what is free
+  aitui gpu                           GPU memory by model, and what is free
   aitui load qwen3-30b                load a model and wait until it answers
   aitui unload --all --yes            free all memory without a question
   git diff | aitui chat "a message"   ask the loaded model about what is piped
@@ -337,7 +335,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     for option in _ALL_OPTIONS:
         if option.convert is not None and option.dest in given:
             given[option.dest] = option.convert(given[option.dest])
-    of_settings = {one.name for one in fields(SettingsFlags)} & given.keys()
+    of_settings = given.keys() & set(SettingsFlags.__struct_fields__)
     flags = SettingsFlags(**{name: given.pop(name) for name in of_settings})
     return Arguments(flags=flags, **given)
 

@@ -6,8 +6,9 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any, TextIO
+
+from msgspec.structs import replace
 
 from aitui.aio import background_task
 from aitui.cli.args import Arguments

@@ -5,7 +5,9 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import asdict, replace
+
+from msgspec import to_builtins
+from msgspec.structs import replace
 
 from aitui.cli.args import Arguments
 from aitui.cli.session import preflight, terminal_ask, terminal_session, wait_for_first_events
@@ -168,7 +170,7 @@ async def _print_journal(admin: HostAdmin, *, as_json: bool) -> None:
     entries = await admin.journal.changes_of(admin.server.identity)
     for entry in entries:
         if as_json:
-            print(json.dumps({**asdict(entry), "outcome": entry.outcome.value}, ensure_ascii=False))
+            print(json.dumps(to_builtins(entry), ensure_ascii=False))
         else:
             print(f"{_format_time(entry.at)}  {entry.outcome.value:7}  {entry.description}")
     if not entries and not as_json:

@@ -3,8 +3,9 @@
 import asyncio
 import os
 import sys
-from dataclasses import dataclass
 from random import Random
+
+from msgspec import Struct
 
 from aitui.domain.ansi import format_ansi
 from aitui.domain.logs import LogFilter, LogLine
@@ -22,8 +23,7 @@ HISTORY_SECONDS = 4.0
 """Seconds after which the history of a log that is never silent counts as complete."""
 
 
-@dataclass(frozen=True, slots=True)
-class LogPrinter:
+class LogPrinter(Struct, frozen=True):
     """Writes lines with aitui's own polls or without, colored or plain."""
 
     polls: bool = False

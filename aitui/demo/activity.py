@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from aitui.demo.dialect import BuildTraits
 from aitui.demo.go_text import timestamp
@@ -15,8 +16,7 @@ _MAX_ROWS = 1000
 _HISTOGRAM_BINS = 6
 
 
-@dataclass(frozen=True, slots=True)
-class TokenCounts:
+class TokenCounts(Struct, frozen=True):
     """The tokens of one reply. Rates in tokens a second."""
 
     cached: int = 0
@@ -29,8 +29,7 @@ class TokenCounts:
 NO_TOKENS = TokenCounts()
 
 
-@dataclass(frozen=True, slots=True)
-class ActivityRow:
+class ActivityRow(Struct, frozen=True):
     """One finished request. Duration in milliseconds."""
 
     id: int

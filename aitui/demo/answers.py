@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from aiohttp import hdrs, web
+from msgspec import Struct, field
 
 JSON = "application/json"
 JSON_UTF8 = "application/json; charset=utf-8"
@@ -19,8 +19,7 @@ EVENT_STREAM = "text/event-stream"
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseContent:
+class ResponseContent(Struct, frozen=True):
     """A complete response. An empty content type sends none."""
 
     status: int

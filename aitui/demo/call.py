@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
 from aiohttp import web
+from msgspec import Struct, field
 
 from aitui.demo.answers import ChunkedResponse
 from aitui.demo.running_requests import Caller
@@ -17,8 +17,7 @@ from aitui.demo.running_requests import Caller
 _MODEL = re.compile(r'"model"\s*:\s*"((?:[^"\\]|\\.)*)"')
 
 
-@dataclass(frozen=True, slots=True)
-class IncomingRequest:
+class IncomingRequest(Struct, frozen=True):
     """One request. `path` is decoded, without the query."""
 
     request: web.BaseRequest

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     import trustme
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
 _VALID = timedelta(days=3650)
 
 
-@dataclass(frozen=True, slots=True)
-class Certificates:
+class Certificates(Struct, frozen=True):
     """The files of one certificate authority, its server and one client. Keys have mode 0600."""
 
     root_ca: Path

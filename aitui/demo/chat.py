@@ -6,8 +6,9 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from http import HTTPStatus
+
+from msgspec import Struct
 
 from aitui.demo.activity import NO_TOKENS, TokenCounts
 from aitui.demo.answers import (
@@ -32,16 +33,14 @@ _HEADERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class RequestOutcome:
+class RequestOutcome(Struct, frozen=True):
     """How a request ended, for the activity."""
 
     response: Response
     tokens: TokenCounts = NO_TOKENS
 
 
-@dataclass(frozen=True, slots=True)
-class ChatExchange:
+class ChatExchange(Struct, frozen=True):
     """One request to one model: the client's request, the process, and the claim on it."""
 
     call: IncomingRequest

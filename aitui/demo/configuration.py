@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from msgspec import Struct, field
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
@@ -22,8 +22,7 @@ class BadConfiguration(ValueError):
     """llama-swap would not accept the text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Capabilities:
+class Capabilities(Struct, frozen=True):
     """The inputs and outputs in a model's `capabilities` block."""
 
     inputs: tuple[str, ...] = ()
@@ -32,8 +31,7 @@ class Capabilities:
     context: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ModelConfiguration:
+class ModelConfiguration(Struct, frozen=True):
     """One entry of `models`, after macro expansion. `ttl` in seconds, 0 for never."""
 
     id: str
@@ -52,8 +50,7 @@ class ModelConfiguration:
     send_loading_state: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class GroupConfiguration:
+class GroupConfiguration(Struct, frozen=True):
     """Models that live together (`swap` off) or take turns; `exclusive` sends all others away."""
 
     name: str
@@ -63,8 +60,7 @@ class GroupConfiguration:
     persistent: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(Struct, frozen=True):
     """Another server, with models that this one offers."""
 
     id: str
@@ -72,8 +68,7 @@ class Peer:
     models: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Selector:
+class Selector(Struct, frozen=True):
     """A name that stands for the best of several models."""
 
     id: str
@@ -83,8 +78,7 @@ class Selector:
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(Struct, frozen=True):
     """Names pinned to models while the profile is active; an empty pin switches the name off."""
 
     id: str
@@ -92,8 +86,7 @@ class Profile:
     pins: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Configuration:
+class Configuration(Struct, frozen=True):
     """The whole file. Times in seconds."""
 
     models: Mapping[str, ModelConfiguration]

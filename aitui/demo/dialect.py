@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from enum import Enum, auto
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aitui.demo.answers import JSON, JSON_UTF8, TEXT, TEXT_UTF8, ResponseContent, go_json
 from aitui.demo.load_failed import LoadFailureCause, UpstreamLoadFailed
@@ -22,8 +24,7 @@ class UnloadBehavior(Enum):
     """Aborts a load, and waits for the process to stop."""
 
 
-@dataclass(frozen=True, slots=True)
-class BuildTraits:
+class BuildTraits(Struct, frozen=True):
     """Every way in which the recorded builds differ."""
 
     version: Mapping[str, str]

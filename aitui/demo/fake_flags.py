@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
+
+from msgspec import Struct
 
 from aitui.demo.configuration import ModelConfiguration
 
@@ -16,8 +17,7 @@ _KIB_PER_HEAD = 24
 _BITS = {"f32": 32.0, "f16": 16.0, "bf16": 16.0, "q8_0": 8.5, "q5_1": 6.0, "q4_0": 4.5}
 
 
-@dataclass(frozen=True, slots=True)
-class FakeFlags:
+class FakeFlags(Struct, frozen=True):
     """How one model behaves. Delays in seconds, memory in MiB, rates in tokens a second.
 
     With `kv_heads` its cache grows with the context: 24 KiB a token for each head, in f16. Without,

@@ -6,8 +6,9 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from aitui.demo.activity import TokenCounts
 from aitui.demo.fake_flags import FakeFlags
@@ -28,8 +29,7 @@ def loaded(model: str) -> bool:
 Load another model and watch this one go. """
 
 
-@dataclass(frozen=True, slots=True)
-class GenerationRequest:
+class GenerationRequest(Struct, frozen=True):
     """The fields of a chat request that matter here."""
 
     model: str

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
+from msgspec import Struct
+
 from aitui.demo.fake_flags import FakeFlags
 
 _LAYERS = 48
@@ -31,8 +33,7 @@ _VISIBILITY_VARIABLES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class GraphicsCard:
+class GraphicsCard(Struct, frozen=True):
     """One card. Memory in MiB; `bus` is its PCI address."""
 
     index: int

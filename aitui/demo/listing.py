@@ -121,7 +121,7 @@ class ModelListing:
                 status["context_length"] = able.context
         if self._traits.reports_loads and process.state is ProcessState.READY:
             status["readySince"] = f"{datetime.fromtimestamp(process.ready_at, UTC):%FT%TZ}"
-            status["uptimeMs"] = max(1, round(1000 * (time.monotonic() - process.started_at)))
+            status["uptimeMs"] = max(1, round(1000 * process.uptime))
         elif process.progress is not None:
             status["loadingProgress"], status["loadingMessage"] = process.progress
         return status

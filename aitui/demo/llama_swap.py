@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import partial
+
+from msgspec import Struct, field
 
 from aitui.demo.activity import ActivityLog
 from aitui.demo.answers import go_json
@@ -20,8 +21,7 @@ from aitui.demo.swapping import ModelSwapper
 from aitui.demo.upstream_process import ProcessState, UpstreamProcess
 
 
-@dataclass(frozen=True, slots=True)
-class ServerLogs:
+class ServerLogs(Struct, frozen=True):
     """The server's logs, which outlive reloads; `main` is its standard output."""
 
     proxy: ServerLog = field(default_factory=ServerLog)

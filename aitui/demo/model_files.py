@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from aitui.demo.configuration import ModelConfiguration
 from aitui.demo.fake_flags import FakeFlags, read_flags
@@ -25,8 +26,7 @@ _BYTES_A_HEAD = 2 * 2 * _HEAD * _LAYERS
 _LONGEST_CONTEXT = 262144
 
 
-@dataclass(frozen=True, slots=True)
-class _ModelFile:
+class _ModelFile(Struct, frozen=True):
     path: str
     size_mib: int
     kv_heads: int

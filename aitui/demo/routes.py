@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from aitui.demo.answers import CompleteResponse, Response, ResponseContent
 from aitui.demo.call import IncomingRequest
@@ -24,8 +25,7 @@ _CORS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """A path, or all paths below it when it ends with `*`."""
 
     method: str

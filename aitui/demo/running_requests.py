@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct
+
 from aitui.demo.dialect import BuildTraits
 from aitui.demo.go_text import timestamp
 from aitui.demo.upstream_process import ModelClaim
@@ -16,8 +18,7 @@ _UPDATE_SECONDS = 0.25
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "host", "x-api-key"})
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """The client of a request, and what it requests."""
 
     method: str

@@ -6,7 +6,8 @@ import os
 import re
 import shlex
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from aitui.demo.hardware_script import hardware_output
 from aitui.demo.machine_facts import host_facts_output
@@ -19,8 +20,7 @@ _LINES = re.compile(r"--lines=(\d{1,4})")
 _PROPERTIES = re.compile(r"(?:--property=|-p=?)(?P<names>[A-Za-z,]+)")
 
 
-@dataclass(frozen=True, slots=True)
-class ShellResult:
+class ShellResult(Struct, frozen=True):
     """How a command ended, and what it wrote."""
 
     status: int = 0

@@ -11,10 +11,11 @@ import posixpath
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
+
+from msgspec import Struct
 
 from aitui.demo.background import BackgroundTasks
 from aitui.demo.shell_commands import ACCOUNT, ShellResult
@@ -32,8 +33,7 @@ _BACKLOG = 16
 _LOGIN_SECONDS = 20.0
 
 
-@dataclass(frozen=True, slots=True)
-class SshSetup:
+class SshSetup(Struct, frozen=True):
     """A user's SSH configuration below `home`, in which the machine is called NAME."""
 
     home: Path

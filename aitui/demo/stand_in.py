@@ -8,10 +8,10 @@ import binascii
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
 from typing import Self
 
 from aiohttp import web
+from msgspec import Struct
 
 from aitui.demo.activity import CLIENT_LEFT, TokenCounts
 from aitui.demo.answers import CompleteResponse, Response, ResponseContent
@@ -35,16 +35,14 @@ _ACCEPT_TURNS = 3
 """Turns of the event loop until a connection that was accepted in one has its protocol."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Runtime:
+class _Runtime(Struct, frozen=True):
     """What a reload replaces."""
 
     swap: LlamaSwap
     routes: Routes
 
 
-@dataclass(frozen=True, slots=True)
-class _Listener:
+class _Listener(Struct, frozen=True):
     """The open port, and the HTTP server behind it."""
 
     tcp: asyncio.Server
@@ -216,6 +214,10 @@ class StandIn:
     def write_log(self, text: str) -> None:
         """Write text to the proxy's log."""
         self._active_runtime.swap.proxy_log.write(text)
+
+    def advance(self, seconds: float) -> None:
+        """Let so much time pass at once: loads go on, idle models come to their end."""
+        self._active_runtime.swap.change.advance(seconds)
 
     @asynccontextmanager
     async def busy(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -70,7 +69,7 @@ class ModelSwapper:
             try:
                 yield claim
             finally:
-                process.last_use = time.monotonic()
+                process.last_use = self._change.now()
         finally:
             process.release(claim)
 
@@ -166,19 +165,11 @@ class ModelSwapper:
         run, ttl = process.started_at, process.configuration.ttl
         if self._traits.load_counts_as_use:
             process.last_use = run
-        while not await self._run_ends_within(process, run, min(_LOOKS_EACH_SECONDS, ttl)):
-            if not process.claims and time.monotonic() - process.last_use > ttl:
+        interval = min(_LOOKS_EACH_SECONDS, ttl)
+        while not await self._change.wait_until(lambda: _is_run_over(process, run), interval):
+            if not process.claims and self._change.now() - process.last_use > ttl:
                 self._log.write(f"[INFO] <{process.id}> Unloading model, TTL of {ttl:g}s reached\n")
                 await process.stop()
-
-    async def _run_ends_within(self, process: UpstreamProcess, run: float, seconds: float) -> bool:
-        """Whether the model's process ends or is replaced before that time is over."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._change.wait_until(lambda: _is_run_over(process, run))
-        except TimeoutError:
-            return False
-        return True
 
     def _can_begin(self, load: _SharedLoad) -> bool:
         process = load.process

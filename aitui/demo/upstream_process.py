@@ -81,6 +81,11 @@ class UpstreamProcess:
         """The model's id."""
         return self.configuration.id
 
+    @property
+    def uptime(self) -> float:
+        """The seconds since it became ready."""
+        return self._change.now() - self.started_at
+
     def claim(self) -> ModelClaim:
         """Count a request; the model isn't swapped out while it runs."""
         claim = ModelClaim()
@@ -124,7 +129,7 @@ class UpstreamProcess:
             limit = f"{time_limit:g}s" + (" without loading progress" if self.progress else "")
             raise UpstreamLoadFailed(LoadFailureCause.TIMED_OUT, self.id, limit) from None
         else:
-            self.started_at, self.ready_at = time.monotonic(), time.time()
+            self.started_at, self.ready_at = self._change.now(), time.time()
             self._set_state(ProcessState.READY)
             self._discover_capabilities()
         finally:
@@ -141,7 +146,7 @@ class UpstreamProcess:
             self._set_state(ProcessState.STOPPING)
             self._cut_claims()
             try:
-                await asyncio.sleep(self.flags.stop_delay)
+                await self._change.wait_until(lambda: False, self.flags.stop_delay)
             finally:
                 self._finish_stop()
         else:
@@ -167,6 +172,7 @@ class UpstreamProcess:
         """Fail a running load."""
         if self._abort_cause is not None and not self._abort_cause.done():
             self._abort_cause.set_result(cause)
+            self._change.notify()
 
     def die(self) -> None:
         """Crash in the middle of an answer."""
@@ -251,10 +257,10 @@ class UpstreamProcess:
 
     async def _pause(self, seconds: float) -> None:
         """Wait, unless the load is aborted meanwhile."""
-        assert self._abort_cause is not None
-        done, _ = await asyncio.wait({self._abort_cause}, timeout=seconds)
-        if done:
-            raise UpstreamLoadFailed(self._abort_cause.result(), self.id)
+        cause = self._abort_cause
+        assert cause is not None
+        if await self._change.wait_until(cause.done, seconds):
+            raise UpstreamLoadFailed(cause.result(), self.id)
 
     def _cut_claims(self) -> None:
         for claim in self.claims:

@@ -6,9 +6,10 @@ import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+
+from msgspec import Struct
 
 from aitui.demo.background import BackgroundTasks
 from aitui.demo.catalogue import CATALOGUE, MODELS_WITHOUT_VISITORS
@@ -27,8 +28,7 @@ from aitui.demo.unit import CONFIG_PATH, HOME, UNIT_PATH, UNIT_TEXT, DemoUnit
 _PAUSES = (8.0, 25.0)
 
 
-@dataclass(frozen=True, slots=True)
-class DemoEnvironment:
+class DemoEnvironment(Struct, frozen=True):
     """The server and its paths. The folders replace the XDG ones."""
 
     server: StandIn
@@ -101,8 +101,7 @@ def _write_host_files(
     write_model_files(root, models, f"{HOME}/models")
 
 
-@dataclass(frozen=True, slots=True)
-class DemoClient:
+class DemoClient(Struct, frozen=True):
     """A program on another machine."""
 
     user_agent: str

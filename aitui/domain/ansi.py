@@ -7,7 +7,9 @@ concealing and alternative fonts are left out: hidden text would not be what the
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aitui.domain.sanitize import sanitize_line
 
@@ -18,8 +20,7 @@ _ANSI_STYLE_SEQUENCE = re.compile(r"\x1b\[([0-9;:]*)m")
 _LONGEST_PARAMETERS = 128
 
 
-@dataclass(frozen=True, slots=True)
-class AnsiStyle:
+class AnsiStyle(Struct, frozen=True):
     """How a piece of text looks; None is the default color."""
 
     foreground: AnsiColor | None = None
@@ -32,8 +33,7 @@ class AnsiStyle:
     strike: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class StyledSpan:
+class StyledSpan(Struct, frozen=True):
     """Characters `start` to `end` of a line, and their style."""
 
     start: int

@@ -1,8 +1,9 @@
 """What a check-up of one server finds: one line per check, and how far it is."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from aitui.errors import Action, AituiError, remedy_with
 
@@ -15,8 +16,7 @@ class CheckStatus(Enum):
     OPEN = "open"
 
 
-@dataclass(frozen=True, slots=True)
-class CheckResult:
+class CheckResult(Struct, frozen=True):
     """One check. Every text is safe to show; `exit_code` is 0 unless it failed.
 
     `seen` is what was found, `remedy` a command or an action that repairs it, or what could be
@@ -36,8 +36,7 @@ class CheckResult:
         return remedy_with(self.remedy, self.action.value if self.action else "")
 
 
-@dataclass(frozen=True, slots=True)
-class CheckStage:
+class CheckStage(Struct, frozen=True):
     """The stage that begins: number `number` of `of`."""
 
     words: str

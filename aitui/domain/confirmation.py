@@ -1,13 +1,13 @@
 """The question that is asked before something changes that others would notice."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from aitui.domain.snapshot import Snapshot
 
 
-@dataclass(frozen=True, slots=True)
-class Confirmation:
+class Confirmation(Struct, frozen=True):
     """A question with its facts, one per line; `yes` and `no` say what each reply does.
 
     `needed` is False if no other client would notice: then it may be done without asking. `diff`

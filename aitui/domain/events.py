@@ -1,69 +1,60 @@
 """What a server's event stream reports, as values."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from aitui.domain.models import ActiveRequest, FinishedRequest, ModelStatus
 
 
-@dataclass(frozen=True, slots=True)
-class ModelStatusChanged:
+class ModelStatusChanged(Struct, frozen=True):
     """`modelStatus`: the state of every model."""
 
     models: tuple[ModelStatus, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class LogWritten:
+class LogWritten(Struct, frozen=True):
     """`logData`: a piece of log, not aligned to lines; `source` is "proxy" or "upstream"."""
 
     source: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class RequestsCounted:
+class RequestsCounted(Struct, frozen=True):
     """`inflight` of servers before v235: how many requests run."""
 
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class RequestsListed:
+class RequestsListed(Struct, frozen=True):
     """`inflight` with operation snapshot: every request under way."""
 
     requests: tuple[ActiveRequest, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RequestUpdated:
+class RequestUpdated(Struct, frozen=True):
     """`inflight` with operation upsert: one request began or went on."""
 
     request: ActiveRequest
 
 
-@dataclass(frozen=True, slots=True)
-class RequestEnded:
+class RequestEnded(Struct, frozen=True):
     """`inflight` with operation remove."""
 
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class RequestsFinished:
+class RequestsFinished(Struct, frozen=True):
     """`metrics`: requests that ended; the first such event holds the server's whole history."""
 
     requests: tuple[FinishedRequest, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ActivityAdded:
+class ActivityAdded(Struct, frozen=True):
     """`activity` of servers from v236 on: a row to fetch by its id."""
 
     id: int
 
 
-@dataclass(frozen=True, slots=True)
-class OtherEvent:
+class OtherEvent(Struct, frozen=True):
     """An event of a type that this version doesn't know."""
 
     type: str

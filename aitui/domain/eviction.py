@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from aitui.domain.models import ActiveRequest, Model, RunState
 from aitui.domain.units import format_seconds
@@ -19,8 +20,7 @@ READS_ROUTING_SINCE = 235
 """Version 218 ignores the key `routing`; some later one was the first to obey it."""
 
 
-@dataclass(frozen=True, slots=True)
-class EvictionVictim:
+class EvictionVictim(Struct, frozen=True):
     """A model that will be unloaded, and how many requests run there.
 
     `requests` is None if the server doesn't report which model its requests use. `certain` is False
@@ -108,7 +108,10 @@ _PRODUCT = re.compile(r"[^\s/(]+")
 
 
 def client_name(request: ActiveRequest) -> str:
-    """Return address and program of a client: `192.168.2.20 · OpenWebUI`; another aitui by its user."""
+    """Return address and program of a client: `192.168.2.20 · OpenWebUI`; another aitui by its user.
+
+    Both are claims: the server believes X-Forwarded-For and X-Real-IP of any client.
+    """
     own = _OWN_AGENT.match(request.user_agent)
     if own is not None:
         return f"{own['who']} · aitui"
@@ -117,8 +120,7 @@ def client_name(request: ActiveRequest) -> str:
     return " · ".join(part for part in parts if part) or "an unnamed client"
 
 
-@dataclass(frozen=True, slots=True)
-class ClientRequest:
+class ClientRequest(Struct, frozen=True):
     """A request under way, with its model; it `waits` if that model isn't ready yet.
 
     `evicts` are the models that will be unloaded before it is served.

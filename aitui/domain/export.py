@@ -1,9 +1,9 @@
 """A conversation as Markdown for people and as JSON for programs."""
 
 import json
-from dataclasses import asdict
 from datetime import UTC, datetime
-from operator import attrgetter
+
+from msgspec import to_builtins
 
 from aitui.domain.chat.conversation import Conversation, Role, Turn, TurnState
 
@@ -26,15 +26,15 @@ def conversation_as_markdown(conversation: Conversation, *, reasoning: bool = Fa
 
 def conversation_as_json(conversation: Conversation) -> str:
     """Return the whole tree with every fact, indented. `version` counts changes of its form."""
-    value: dict[str, object] = {"version": JSON_VERSION, **asdict(conversation)}
+    value: dict[str, object] = {"version": JSON_VERSION, **to_builtins(conversation)}
     # Deleted and set: the long ones stand last.
     del value["sampling"], value["turns"]
     value["sampling"] = conversation.sampling.as_object()
     value["turns"] = [
-        {**asdict(turn), "sampling": turn.sampling.as_object()}
+        {**to_builtins(turn), "sampling": turn.sampling.as_object()}
         for turn in conversation.turns.values()
     ]
-    return json.dumps(value, indent=2, ensure_ascii=False, default=attrgetter("value"))
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def _markdown_turn(turn: Turn, *, reasoning: bool) -> str:

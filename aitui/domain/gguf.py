@@ -9,8 +9,10 @@ import math
 import re
 import struct
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import zip_longest
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from aitui.domain.models import parse_shard
 from aitui.domain.sanitize import sanitize_line
@@ -22,8 +24,7 @@ _MOST_LAYERS = 4096
 _LARGEST = 1 << 40
 
 
-@dataclass(frozen=True, slots=True)
-class TensorWeights:
+class TensorWeights(Struct, frozen=True):
     """Bytes of the tensors: in all, of the token embedding, and of each layer in its order.
 
     llama.cpp keeps the embedding in the machine's memory. What is neither that nor of a layer is
@@ -40,8 +41,7 @@ class TensorWeights:
         return TensorWeights(self.total + other.total, self.embedding + other.embedding, layers)
 
 
-@dataclass(frozen=True, slots=True)
-class GgufHeader:
+class GgufHeader(Struct, frozen=True):
     """Metadata with the keys of the GGUF specification, without the tokenizer's, and the weights.
 
     `vocabulary` is the number of tokens, 0 without an embedding. `read_bytes` is how much of the
@@ -182,8 +182,7 @@ SMALLEST_READ = 64 << 10
 LARGEST_READ = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class ByteRange:
+class ByteRange(Struct, frozen=True):
     """Bytes of a file that are wanted next; fewer may come where it ends."""
 
     offset: int

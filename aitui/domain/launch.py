@@ -6,8 +6,9 @@ What `-c` means is up to the program that reads it: `taskset -c 0-7`, `su -c "â€
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import dropwhile
+
+from msgspec import Struct
 
 from aitui.domain import programs
 from aitui.domain.programs import Wrapper
@@ -21,8 +22,7 @@ _QUOTED_SERVER = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Launch:
+class Launch(Struct, frozen=True):
     """What a command starts, as indices of its words.
 
     `begin` is the word behind the llama-server, None if no word is one. `program` is then the name
@@ -36,8 +36,7 @@ class Launch:
     script: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Argument:
+class _Argument(Struct, frozen=True):
     text: str
     place: int
 

@@ -9,9 +9,10 @@ closed reaches to the end.
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from functools import cache
+
+from msgspec import Struct
 
 from aitui.domain.config import flag_table
 from aitui.domain.launch import Launch, ends_command, find_launch
@@ -38,8 +39,7 @@ _NATURAL = re.compile(r"[0-9]{1,18}")
 _DEEPEST_NESTING = 3
 
 
-@dataclass(frozen=True, slots=True)
-class CommandWord:
+class CommandWord(Struct, frozen=True):
     """A word of a command and its position, `command[start:end]`, quotes included."""
 
     text: str
@@ -69,8 +69,7 @@ def split_words(command: str) -> tuple[CommandWord, ...]:
     return tuple(found)
 
 
-@dataclass(frozen=True, slots=True)
-class CommandLine:
+class CommandLine(Struct, frozen=True):
     """The arguments of a llama-server, without what stands before it (`taskset -c 0-7 …`).
 
     There are none for a command that starts another program: its flags mean something else.
@@ -210,8 +209,7 @@ class FlagArity(Enum):
     OPTIONAL = "perhaps one"
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(Struct, frozen=True):
     """A flag with all its spellings. `environment` is "" if no variable means the same."""
 
     names: tuple[str, ...]
@@ -231,8 +229,7 @@ class Flag:
         return frozenset(name for name in self.names if name.startswith("--"))
 
 
-@dataclass(frozen=True, slots=True)
-class FlagOccurrence:
+class FlagOccurrence(Struct, frozen=True):
     """A flag in a command: its word, and the word that holds its value.
 
     `value_word` is the flag's own word if `=` joins the two, and None if no value follows.

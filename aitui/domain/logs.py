@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from aitui.domain.ansi import StyledSpan, parse_ansi
 from aitui.errors import AituiError
 
@@ -40,8 +42,7 @@ _REQUEST = re.compile(r"\brequest: ")
 _OWN = re.compile(r'Request \S+ "GET (?![^"]*/upstream/)[^"]+ HTTP/[\d.]+" \d+ -?\d+ "aitui/')
 
 
-@dataclass(frozen=True, slots=True)
-class ReloadOutcome:
+class ReloadOutcome(Struct, frozen=True):
     """How the proxy log says that a reload ended; `refusal` is why it failed, empty if it didn't."""
 
     refusal: str = ""
@@ -81,8 +82,7 @@ _LEVELS = {
 """By the first letter of what both programs call them."""
 
 
-@dataclass(frozen=True, slots=True)
-class LogLine:
+class LogLine(Struct, frozen=True):
     """A line, safe to show. `own` lines exist because some aitui polled the server.
 
     A `mark` is not the server's: it is what aitui says about the log itself.
@@ -95,8 +95,7 @@ class LogLine:
     mark: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class LineBatch:
+class LineBatch(Struct, frozen=True):
     """Whole lines, and what there is of the next one; None if that hasn't begun."""
 
     whole: tuple[LogLine, ...] = ()
@@ -174,8 +173,7 @@ class PatternTooSlow(AituiError):
     """Matching a pattern took longer than a user should have to wait."""
 
 
-@dataclass(frozen=True, slots=True)
-class LinePattern:
+class LinePattern(Struct, frozen=True):
     """A pattern as it was typed, and what matches it."""
 
     words: str
@@ -218,8 +216,7 @@ def compile_pattern(words: str) -> LinePattern | None:
 MATCH_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class LogFilter:
+class LogFilter(Struct, frozen=True):
     """The lowest level, a pattern that a line must match, and whether aitui's own polls show."""
 
     level: LogLevel = LogLevel.DEBUG

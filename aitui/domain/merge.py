@@ -6,11 +6,13 @@
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from operator import is_
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
+from msgspec import Struct, field
+
+from aitui.domain.memory.footprint import Footprint
 from aitui.domain.models import (
     MAX_MODELS,
     ActiveRequests,
@@ -27,12 +29,8 @@ from aitui.domain.models import (
     is_later_shard,
 )
 
-if TYPE_CHECKING:
-    from aitui.domain.memory.footprint import Footprint
 
-
-@dataclass(slots=True)
-class ModelFacts:
+class ModelFacts(Struct):
     """Everything known about the models of one server, filled in as it becomes known.
 
     The mappings are keyed by the model's id. `configured_context` and `last_context`, with which a

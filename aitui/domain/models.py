@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from aitui.domain.memory.footprint import Footprint
+from msgspec import Struct, field
+
+from aitui.domain.memory.footprint import Footprint
 
 FALLBACK_CONTEXT_SIZE = 32768
 MAX_MODELS = 5000
@@ -44,16 +43,14 @@ class ContextSource(Enum):
     FALLBACK = "the fallback"
 
 
-@dataclass(frozen=True, slots=True)
-class ContextSize:
+class ContextSize(Struct, frozen=True):
     """Tokens that fit into the context, and where the figure comes from."""
 
     tokens: int = FALLBACK_CONTEXT_SIZE
     source: ContextSource = ContextSource.FALLBACK
 
 
-@dataclass(frozen=True, slots=True)
-class ListedModel:
+class ListedModel(Struct, frozen=True):
     """One entry of `/v1/models`."""
 
     id: str
@@ -66,8 +63,7 @@ class ListedModel:
     context_length: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RunningModel:
+class RunningModel(Struct, frozen=True):
     """One entry of `/running`; a `ttl` of 0 seconds means no idle timeout."""
 
     id: str
@@ -79,8 +75,7 @@ class RunningModel:
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ModelStatus:
+class ModelStatus(Struct, frozen=True):
     """One entry of a `modelStatus` event: every model, with its state, listed or not.
 
     `ready_at` is monotonic seconds; `progress` of a load goes from 0 to 1, and may go back.
@@ -99,8 +94,7 @@ class ModelStatus:
     progress_note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class LoadFailure:
+class LoadFailure(Struct, frozen=True):
     """A load that failed: Unix time, the reason in words, the log lines that show it."""
 
     at: float
@@ -108,8 +102,7 @@ class LoadFailure:
     log: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Eviction:
+class Eviction(Struct, frozen=True):
     """A ready model that was unloaded at `at` (Unix time) to make room for the model `by`.
 
     `requester` is the client that asked for that one, empty if the server doesn't report clients.
@@ -120,8 +113,7 @@ class Eviction:
     requester: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class FinishedRequest:
+class FinishedRequest(Struct, frozen=True):
     """A request that ended: Unix time, tokens of the reply and tokens per second, if known."""
 
     model: str
@@ -130,8 +122,7 @@ class FinishedRequest:
     rate: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
+class Model(Struct, frozen=True):
     """Everything known about one model, merged.
 
     `since` and `last_used` are monotonic seconds: when the present state began, and when the model
@@ -189,8 +180,7 @@ class Model:
         return self.kind is ModelKind.MODEL
 
 
-@dataclass(frozen=True, slots=True)
-class ActiveRequest:
+class ActiveRequest(Struct, frozen=True):
     """One request under way; servers report these from v235 on.
 
     `started` is monotonic seconds, derived from the age that the server reported.
@@ -206,8 +196,7 @@ class ActiveRequest:
     response_headers: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class ActiveRequests:
+class ActiveRequests(Struct, frozen=True):
     """The requests under way: how many, and which, if the server reports that."""
 
     total: int | None = None
@@ -242,8 +231,7 @@ def find_model(wanted: str, models: Iterable[Model]) -> Model | None:
 _SHARD = re.compile(r"-([0-9]{5})-of-([0-9]{5})(?:\.gguf)?\Z", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Shard:
+class Shard(Struct, frozen=True):
     """One file of a split model: what its name begins with, its number and how many there are."""
 
     prefix: str

@@ -4,7 +4,8 @@ These are only tables; `launch.py` reads commands by them.
 """
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _LLAMA_SERVER = r"llama[-_.]?(?:cpp[-_.])?server"
 _NO_PROGRAM = (
@@ -39,8 +40,7 @@ NOT_WRAPPERS = frozenset(
 """Programs that may name a llama-server, and don't start it with what stands behind its name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wrapper:
+class Wrapper(Struct, frozen=True):
     """A program that runs the command behind its own options.
 
     `valued` are the options that take the next word, or, if `others_valued`, those that don't.

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from aitui.domain.snapshot import Clock
 from aitui.errors import AituiError
@@ -19,8 +20,7 @@ class StepState(Enum):
     SKIPPED = "left out"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One step. `began` and `ended` are monotonic seconds, `words` is its result."""
 
     name: str
@@ -36,8 +36,7 @@ class Step:
         return max(0.0, self.ended - self.began)
 
 
-@dataclass(frozen=True, slots=True)
-class Steps:
+class Steps(Struct, frozen=True):
     """The steps of one job, in their order."""
 
     steps: tuple[Step, ...] = ()

@@ -1,13 +1,12 @@
 """How old a server is."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 SEPARATE_LOGS_SINCE = 259
 """Requests have a log of their own, events hold none, and models are dated."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServerRelease:
+class ServerRelease(Struct, frozen=True):
     """The releases of llama-swap that a server can be: from `first` on, below `end` if known."""
 
     first: int = 0
@@ -36,6 +35,10 @@ class ServerRelease:
         if number is None or number < self.first or self.has(number) is False:
             return self
         return ServerRelease(number, number + 1)
+
+
+UNKNOWN = ServerRelease()
+"""That of a server that wasn't asked, or gave no sign of its age."""
 
 
 def version_number(version: str) -> int | None:

@@ -4,22 +4,21 @@ Apart from the snapshot, which takes four times as long to import: settings need
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from aitui.errors import ActionRefused
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
+class Clock(Struct, frozen=True):
     """Seconds: `monotonic` for ages and pauses, `wall` (Unix time) for what people read."""
 
     monotonic: Callable[[], float]
     wall: Callable[[], float]
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoints:
+class Endpoints(Struct, frozen=True):
     """Paths below the server's URL; `<id>` stands for the model."""
 
     models: str = "/v1/models"
@@ -29,14 +28,13 @@ class Endpoints:
     upstream_health: str = "/upstream/<id>/health"
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(Struct, frozen=True):
     """Where a server is, how to reach it, and what may be done there.
 
     `url` has no trailing slash, query or user info; a path in it stays in front of every path.
     `identity` is the name in `config.toml`, else the URL: load times, measurements and the journal
     are stored under it. `ca`, `client_cert` and `client_key` are None if the server needs none:
-    without `ca` the system's trust store is used. `basic_auth` is the user and password of the URL.
+    without `ca` the system's trust store is used. `basic_auth` is user and password, set or of the URL.
     `timeout` is in seconds. `ssh_host` is empty if the host isn't administered from here, "local"
     for this machine. `ssh_home` is the home directory with the SSH settings, if it isn't the user's
     own. `read_only` refuses loads, unloads, everything on the host, and a chat with a model that
@@ -50,9 +48,9 @@ class Server:
     ca: Path | None = None
     client_cert: Path | None = None
     client_key: Path | None = None
-    client_key_password: str | None = field(default=None, repr=False)
-    api_key: str | None = field(default=None, repr=False)
-    basic_auth: tuple[str, str] | None = field(default=None, repr=False)
+    client_key_password: str | None = None
+    api_key: str | None = None
+    basic_auth: tuple[str, str] | None = None
     timeout: float = 300.0
     ssh_host: str = ""
     ssh_home: Path | None = None
@@ -62,6 +60,9 @@ class Server:
     color: str = ""
     read_only: bool = False
     origins: Mapping[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"Server({self.identity!r})"  # without its secrets
 
     @property
     def label(self) -> str:

@@ -1,7 +1,8 @@
 """Slash commands of the prompt: their names, how they are read, and what completes them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from aitui.domain.suggest import nearest_one
 
@@ -9,8 +10,7 @@ OLD_PREFIX = "ai-server-"
 """The long forms of the editor extension that aitui takes the place of: `/ai-server-load`."""
 
 
-@dataclass(frozen=True, slots=True)
-class SlashCommandSpec:
+class SlashCommandSpec(Struct, frozen=True):
     """One command: what follows its name, what it does, and how many words it needs at least."""
 
     name: str
@@ -51,7 +51,7 @@ SLASH_COMMANDS = (
     SlashCommandSpec("help", "", "these commands"),
     SlashCommandSpec("ctx", "ID SIZE", "change a context size", 2),
     SlashCommandSpec("flag", "ID FLAG VALUE", "change another flag of a model, or its ttl", 3),
-    SlashCommandSpec("gpu", "", "whose the memory is, and how the hardware fares"),
+    SlashCommandSpec("gpu", "", "GPU memory by model, and the state of the hardware"),
     SlashCommandSpec("preset", "", "show the server's config"),
     SlashCommandSpec("reload", "", "have the server read its config again"),
     SlashCommandSpec("restart", "", "restart the service"),
@@ -62,8 +62,7 @@ SLASH_COMMANDS = (
 _BY_NAME = {spec.name: spec for spec in SLASH_COMMANDS}
 
 
-@dataclass(frozen=True, slots=True)
-class SlashCommand:
+class SlashCommand(Struct, frozen=True):
     """A command as it was typed: its name without the slash, and the rest of the line."""
 
     name: str

@@ -1,12 +1,13 @@
 """The live state of one server at one moment, frozen."""
 
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from msgspec import Struct, field
+
 from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.models import MAX_MODELS, ActiveRequests, Model, RunState
-from aitui.domain.release import ServerRelease
+from aitui.domain.release import UNKNOWN, ServerRelease
 from aitui.domain.server import Clock, Endpoints, Server
 
 if TYPE_CHECKING:
@@ -25,8 +26,7 @@ class ConnectionPhase(Enum):
     LOST = "lost"
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionStatus:
+class ConnectionStatus(Struct, frozen=True):
     """The connection. Times are monotonic seconds, `latency` is that of the last short response.
 
     `opened_at` is when it was first tried, `last_response_at` when the server last responded, None
@@ -43,11 +43,9 @@ class ConnectionStatus:
 
 
 _NO_HARDWARE = HardwareState()
-_UNKNOWN_RELEASE = ServerRelease()
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """What is known about the server.
 
     `models` keeps the server's order; of a very long list it holds the first, and `total_models`
@@ -64,7 +62,7 @@ class Snapshot:
     total_models: int = 0
     requests: ActiveRequests = field(default_factory=ActiveRequests)
     version: str = ""
-    release: ServerRelease = _UNKNOWN_RELEASE
+    release: ServerRelease = UNKNOWN
     events_flow: bool = False
     companions: frozenset[frozenset[str]] = frozenset()
     warnings: tuple[str, ...] = ()

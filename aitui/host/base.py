@@ -5,10 +5,11 @@ import re
 import secrets
 import stat
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha256
 from typing import Any, Protocol, Self, TypeVar
+
+from msgspec import Struct
 
 from aitui.aio import shield
 from aitui.domain.sanitize import sanitize_line
@@ -25,8 +26,7 @@ _LONGEST_NUMBER = 20
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
-class CommandResult:
+class CommandResult(Struct, frozen=True):
     """A command that ran to its end.
 
     `status` is its exit status, 128 + the signal's number if a signal ended it. `is_truncated` is
@@ -48,8 +48,7 @@ class FileKind(Enum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class FileInfo:
+class FileInfo(Struct, frozen=True):
     """A file, not followed if it is a symbolic link. `modified` is Unix time in seconds."""
 
     name: str

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
 
+from msgspec import Struct
+
 from aitui.aio import shield
 from aitui.domain.config.verify import file_diff
 from aitui.domain.snapshot import Clock
@@ -53,8 +55,7 @@ OnStep = Callable[[WriteStep], object]
 """Called when a step begins; the one before has succeeded then."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileSnapshot:
+class FileSnapshot(Struct, frozen=True):
     """A file as it was read. `real_path` is `path` with symbolic links resolved."""
 
     path: str
@@ -64,8 +65,7 @@ class FileSnapshot:
     facts: FileInfo
 
 
-@dataclass(frozen=True, slots=True)
-class WriteResult:
+class WriteResult(Struct, frozen=True):
     """The new file is in its place.
 
     `before` and `after` are digests, of the old content and of ours. `verified` is False if it
@@ -88,11 +88,10 @@ class FileVersion(Enum):
 
     OLD = "the old file"
     NEW = "the new file"
-    OTHER = "a file that somebody else wrote"
+    OTHER = "a file that another program wrote"
 
 
-@dataclass(frozen=True, slots=True)
-class RecoveryResult:
+class RecoveryResult(Struct, frozen=True):
     """What recovery found after an interrupted write, and the files that it removed."""
 
     state: FileVersion
@@ -372,7 +371,7 @@ class ConfigWriteTransaction:
         now = await self.host.read(reading.real_path, largest=LARGEST_CONFIG + 1)
         if digest_of(now) != reading.digest:
             raise ConfigChangedMeanwhile(
-                f"{display_path(reading.path)} was changed by somebody else",
+                f"{display_path(reading.path)} was changed by another program",
                 difference=await self._diff(reading.content, now),
                 why="it is not what was read any more",
                 remedy="look at the difference, then repeat the change",

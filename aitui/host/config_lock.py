@@ -9,10 +9,10 @@ import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
+from msgspec import Struct
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import ConfigLocked, FileAlreadyExists, NoSuchFile
@@ -24,8 +24,7 @@ _LARGEST_LOCK = 4096
 _TRIES = 3
 
 
-@dataclass(frozen=True, slots=True)
-class LockOwner:
+class LockOwner(Struct, frozen=True):
     """The writer: a login, the machine that aitui runs on, and its process there."""
 
     user: str
@@ -193,7 +192,7 @@ def _parse_holder(content: bytes) -> _LockRecord | None:
 def _describe_holder(content: bytes) -> str:
     holder = _parse_holder(content)
     if holder is None:
-        return "somebody unknown"
+        return "an unknown user"
     try:
         since = datetime.fromtimestamp(holder.taken, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     except (ValueError, OverflowError, OSError):

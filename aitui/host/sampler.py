@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from aitui.domain.gguf import GgufHeader, GgufHeaderReader, merge_headers, part_paths
 from aitui.domain.hardware.gpu.nvidia import NVIDIA_SMI_UNRESPONSIVE, is_listed

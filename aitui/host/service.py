@@ -323,7 +323,7 @@ def no_manager_error(label: str, linger: bool | None, words: str) -> ServiceFail
         why = "lingering is on, yet it isn't running"
         remedy = f"on {label}, as root: systemctl restart user@$(id -u LOGIN).service"
     elif linger is False:
-        why = "it runs only while somebody is logged in, unless lingering is on"
+        why = "it runs only while a user is logged in, unless lingering is on"
     what = f"The login's own systemd doesn't answer on {label}"
     return ServiceFailed(what, why=why, remedy=remedy)
 

@@ -1,6 +1,6 @@
 """SIGHUP for llama-swap and nothing else: it ends node, python, podman and shells."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from aitui.domain.sanitize import sanitize_line
 
@@ -56,8 +56,7 @@ fi
 """
 
 
-@dataclass(frozen=True, slots=True)
-class SighupResult:
+class SighupResult(Struct, frozen=True):
     """Whether the signal was sent; `why_not` is empty if the host gave no reason."""
 
     sent: bool

@@ -3,9 +3,10 @@
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from posixpath import basename
+
+from msgspec import Struct
 
 from aitui.domain.sanitize import sanitize_line
 
@@ -27,8 +28,7 @@ _DAEMON_RELOAD = "then systemctl --user daemon-reload"
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 
 
-@dataclass(frozen=True, slots=True)
-class UnitInfo:
+class UnitInfo(Struct, frozen=True):
     """One unit of the login's own manager, in systemd's words; what is unknown is "" or None.
 
     `exec_start` is how the running process was started, else how the unit would start it.
@@ -180,8 +180,7 @@ def _parse_number(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else 0
 
 
-@dataclass(frozen=True, slots=True)
-class UnitFileFault:
+class UnitFileFault(Struct, frozen=True):
     """A fault in a unit file; `fatal` if the unit can't start with it."""
 
     what: str
@@ -189,8 +188,7 @@ class UnitFileFault:
     fatal: bool
 
 
-@dataclass(frozen=True, slots=True)
-class UnitSetting:
+class UnitSetting(Struct, frozen=True):
     """One `name=value` of a unit file."""
 
     section: str

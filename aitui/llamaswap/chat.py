@@ -189,5 +189,5 @@ def _cut_error(parser: ChatStreamParser, error: AituiError | None) -> AituiError
     if error is not None:
         why = " — ".join(part for part in (error.what, error.why) if part)
     else:
-        why = "the stream ended early: the model was unloaded, or its server restarted"
+        why = "the stream ended early: the model crashed or was unloaded, or its server restarted"
     return reply_cut_error(why, parser.tokens, parser.characters)

@@ -7,10 +7,19 @@ import msgspec
 
 from aitui.domain.chat.reply import StreamError
 from aitui.domain.server import Server
-from aitui.errors import AituiError, ContextExceeded, LoadFailed, ReplyInterrupted, ServerError
+from aitui.errors import (
+    AituiError,
+    ContextExceeded,
+    LoadFailed,
+    ProxyError,
+    ReplyInterrupted,
+    ServerError,
+)
 from aitui.llamaswap.chat_stream import build_stream_error
 from aitui.llamaswap.errors import ErrorSource, Response, load_error, parse_error, response_error
+from aitui.llamaswap.urls import authority_of
 
+_BAD_GATEWAY = 502
 _CONTEXT_KIND = "exceed_context_size_error"
 _CONTEXT_WORDS = ("context size has been exceeded", "exceeds the available context size")
 _LLAMA_CPP_FIELDS = frozenset({"timings_per_token", "return_progress"})
@@ -44,9 +53,38 @@ def chat_error(server: Server, response: Response, model: str) -> AituiError:
     error = _parse_error_object(response)
     if error is not None and _is_context_exceeded(error):
         return _context_exceeded_error(error, response.status)
+    if response.status == _BAD_GATEWAY and (
+        broken := _broken_request_error(server, response, model)
+    ):
+        return broken
     if response.status >= 500 and parse_error(response).source is not ErrorSource.MODEL:
         return load_error(server, response, model)
     return response_error(server, response, model)
+
+
+def _broken_request_error(server: Server, response: Response, model: str) -> AituiError | None:
+    """Return the error for a model that was reached, and crashed or was stopped before it replied.
+
+    Go's reverse proxy, which llama-swap is made of, then sends a 502 without a body, as Caddy does
+    for a llama-swap that is down.
+    """
+    text = parse_error(response).text
+    if not response.body.strip():
+        return ProxyError(
+            f"{authority_of(server)} answered 502 without a word",
+            status=_BAD_GATEWAY,
+            why=f"{model} crashed, the request was cancelled, or llama-swap behind a proxy is down",
+            remedy="read the model's log, then ask again",
+        )
+    if "proxy error:" not in text:
+        return None
+    what, remedy = f"{model} ended the request before it answered", "read the model's log"
+    if "peer proxy error:" in text:
+        what, remedy = f"The peer that runs {model} does not answer", "look at that server"
+    elif "EOF" in text:
+        again = "set disableKeepAlives for the model if that happens again (llama-swap ≥ v263)"
+        remedy = f"ask again; {again}"
+    return ServerError(what, status=_BAD_GATEWAY, why=text, remedy=remedy)
 
 
 def stream_error(error: StreamError, model: str) -> AituiError:

@@ -7,12 +7,13 @@ a reverse proxy.
 """
 
 import http
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.server import Server
@@ -27,12 +28,25 @@ from aitui.errors import (
     TooManyRequests,
     Unauthorized,
 )
-from aitui.llamaswap.schemas import looks_like_html
-from aitui.llamaswap.urls import authority_of, host_of
+from aitui.llamaswap.schemas import looks_like_html, page_title
+from aitui.llamaswap.urls import authority_of, host_of, is_https
 
 _LONGEST_TEXT = 300
+_LONGEST_PAGE = 8192
 _GATEWAY = {502, 503, 504}
 _PROXY_PHRASES = ("upstream connect error", "no healthy upstream", "no available server")
+# Those of nginx, which answers after the handshake (ngx_http_special_response.c), and of IIS.
+_NO_CERTIFICATE_PHRASES = ("no required ssl certificate", "ssl client certificate is required")
+_REFUSED_CERTIFICATE_PHRASES = ("the ssl certificate error", "client certificate is ill-formed")
+# nginx, Go's net/http (Caddy, llama-swap) and Apache.
+_PLAIN_HTTP_PHRASES = (
+    "plain http request was sent to https port",
+    "http request to an https server",
+    "speaking plain http to an ssl-enabled server",
+)
+_AUTH_SCHEME = re.compile(
+    r'(?:^|,)\s*(Basic|Bearer|Digest|Negotiate|NTLM)\b(?:\s+realm="([^"]*)")?', re.IGNORECASE
+)
 _UNKNOWN_MODEL_PHRASES = (
     "model not found",
     "no router for requested model",
@@ -50,8 +64,7 @@ class ErrorSource(Enum):
     NONE = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     """A complete response; `endpoint` is method and path, header names are in lower case."""
 
     endpoint: str
@@ -65,8 +78,7 @@ class Response:
         return 200 <= self.status < 300
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorText:
+class ErrorText(Struct, frozen=True):
     """The text of an error, sanitized and shortened, and the program it came from."""
 
     text: str
@@ -85,7 +97,10 @@ def parse_error(response: Response) -> ErrorText:
     """Parse an error in any of the dialects."""
     body = response.body
     if looks_like_html(body):
-        return ErrorText("", ErrorSource.NONE)
+        # Proxies put the status in front, and often nothing behind it.
+        title = page_title(body).removeprefix(str(response.status)).strip(" -–:")
+        is_status = title.lower() == _status_phrase(response.status).lower()
+        return ErrorText("" if is_status else title, ErrorSource.NONE)
     try:
         parsed = _ERROR.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -113,14 +128,7 @@ def response_error(server: Server, response: Response, model: str = "") -> Aitui
             remedy="refresh the list of models",
         )
     if status in {401, 403}:
-        return Unauthorized(
-            f"{authority_of(server)} wants an API key"
-            if server.api_key is None
-            else f"{authority_of(server)} doesn't accept the API key",
-            status=status,
-            why=words.text,
-            remedy="set the server's api_key",
-        )
+        return _authorization_error(server, response, words)
     if status == 429:
         # A number: no server in question sends it as a date.
         pause = response.headers.get("retry-after", "")
@@ -128,27 +136,83 @@ def response_error(server: Server, response: Response, model: str = "") -> Aitui
         return TooManyRequests(
             f"{authority_of(server)} has too many requests under way",
             status=status,
-            why=words.text,
+            why="globalConcurrencyLimit or the model's concurrencyLimit is reached"
+            if words.text == "Too many requests"
+            else words.text,
             remedy=f"try again in {float(pause):g} s" if is_number else "try again in a moment",
         )
     if status in _GATEWAY and _is_proxy(status, words):
         return proxy_error(server, response)
     if 300 <= status < 400 or status in {404, 405, 410, 421, 501}:
         return _not_supported(server, response, words)
+    what = f"{response.endpoint} was answered with {_format_status(status)}"
+    remedy = "read the server's log"
+    if _says(response, _PLAIN_HTTP_PHRASES) and is_https(server):
+        remedy = "have the proxy speak https:// to the server behind it"
+    elif _says(response, _PLAIN_HTTP_PHRASES):
+        what = f"{authority_of(server)} speaks TLS, and the URL says http://"
+        remedy = f"set url to https{sanitize_line(server.url.removeprefix('http'), 200)}"
+    elif certificate_complaint(response) is not None:
+        remedy = "use https:// in the URL, and set client_cert and client_key"
     return ServerError(
-        f"{response.endpoint} was answered with {_format_status(status)}",
+        what,
         status=status,
         why=words.text or f"{authority_of(server)} gave no reason",
-        remedy="use https:// in the URL"
-        if "HTTP request to an HTTPS server" in words.text
-        else "read the server's log",
+        remedy=remedy,
     )
+
+
+def certificate_complaint(response: Response) -> str | None:
+    """Return what a proxy says that wants another client certificate, or one; None if it does not.
+
+    It has completed the handshake then.
+    """
+    if response.status not in {400, 403, 495, 496}:
+        return None
+    phrases = _NO_CERTIFICATE_PHRASES + _REFUSED_CERTIFICATE_PHRASES
+    if response.status in {495, 496} or _says(response, phrases):
+        return parse_error(response).text
+    return None
+
+
+def _says(response: Response, phrases: tuple[str, ...]) -> bool:
+    text = response.body[:_LONGEST_PAGE].decode("utf-8", "replace").lower()
+    return any(phrase in text for phrase in phrases)
+
+
+def _authorization_error(server: Server, response: Response, words: ErrorText) -> Unauthorized:
+    """Return the error for a 401 or 403: a key, user and password, or neither can help."""
+    where, status = authority_of(server), response.status
+    demand = response.headers.get("www-authenticate", "")
+    schemes = {scheme.title(): realm for scheme, realm in _AUTH_SCHEME.findall(demand)}
+    # llama-swap asks for its API key so, for the sake of browsers.
+    by_key = words.source is ErrorSource.LLAMA_SWAP or schemes.get("Basic") == "llama-swap"
+    why = words.text
+    if by_key or "Bearer" in schemes or (not schemes and words.source is not ErrorSource.NONE):
+        given = server.api_key is not None
+        what = f"{where} doesn't accept the API key" if given else f"{where} wants an API key"
+        remedy = "set the server's api_key"
+    elif "Basic" in schemes:
+        given = server.basic_auth is not None
+        what = f"{where} wants a user and a password (Basic)"
+        if given:
+            what = f"{where} doesn't accept the user and the password (Basic)"
+        why = ", ".join(part for part in (why, f"for “{_sanitize(schemes['Basic'])}”") if part)
+        remedy = "set the server's username and password"
+    elif schemes:
+        what = f"{where} wants a login of the kind {' or '.join(schemes)}"
+        remedy = "aitui knows Basic, API keys and client certificates: set the proxy up for one"
+    else:
+        what = f"The proxy at {where} answers {_format_status(status)}"
+        remedy = "ask the proxy's administrator what it admits"
+    return Unauthorized(what, status=status, why=why, remedy=remedy)
 
 
 def web_page_error(response: Response) -> BadResponse:
     """Return the exception for a web page in the place of an answer."""
     return BadResponse(
         f"{response.endpoint} answered with a web page",
+        why=f"it is called “{title}”" if (title := page_title(response.body)) else "",
         remedy="check that the URL is that of a llama-swap server",
     )
 
@@ -220,6 +284,8 @@ def _format_status(status: int) -> str:
 
 
 def _status_phrase(status: int) -> str:
+    if status == 499:
+        return "Client Closed Request"  # nginx's number: the client left before the answer
     try:
         return http.HTTPStatus(status).phrase
     except ValueError:

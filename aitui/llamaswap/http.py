@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import cast
 from urllib.parse import quote
-from urllib.request import getproxies, proxy_bypass
 
 import httpx
+from msgspec import Struct
 
 from aitui.aio import shield
 from aitui.domain.sanitize import sanitize_line
@@ -31,11 +31,12 @@ from aitui.errors import (
     TlsRefused,
     Unreachable,
 )
+from aitui.llamaswap.certificates import client_certificate_error
 from aitui.llamaswap.connection_errors import TRANSLATABLE_ERRORS, translate_error
-from aitui.llamaswap.errors import Response
+from aitui.llamaswap.errors import Response, certificate_complaint
 from aitui.llamaswap.tls import FileFingerprint, fingerprint, tls_context
 from aitui.llamaswap.transport import KEEPALIVE, ClosingTransport, RequestTrace
-from aitui.llamaswap.urls import authority_of, host_of, is_loopback, user_agent
+from aitui.llamaswap.urls import authority_of, environment_proxy, host_of, is_https, user_agent
 
 CONNECT_SECONDS = 10.0
 SLOTS = 8
@@ -59,8 +60,7 @@ def fill_path(template: str, identifier: str) -> str:
     return template.replace("<id>", path_segment(identifier))
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """One request. `path` is appended to the server's URL, `limit` is in seconds or None.
 
     `body` is JSON, empty if there is none.
@@ -136,6 +136,17 @@ class HttpClient:
             self.connections.recheck_files()
         return explanation
 
+    async def accept(self, response: Response) -> Response:
+        """Return a response, unless it refuses our client certificate; raises TlsRefused then.
+
+        Some proxies complete the handshake first.
+        """
+        words = certificate_complaint(response) if is_https(self._server) else None
+        if words is None:
+            return response
+        self.connections.recheck_files()
+        raise await asyncio.to_thread(client_certificate_error, self._server, words)
+
     async def _send_pooled(self, request: Request) -> Response:
         async with self.connections.use_pool() as client:
             return await self._send(client, request)
@@ -144,7 +155,7 @@ class HttpClient:
         trace = RequestTrace()
         try:
             async with self._open(client, request, trace) as response:
-                return await _read_response(request, response)
+                return await self.accept(await _read_response(request, response))
         except httpx.PoolTimeout:
             raise
         except TRANSLATABLE_ERRORS as error:
@@ -206,9 +217,10 @@ class ResponseStream:
     async def read(self) -> Response:
         """Read the rest of the body: the error of a refused stream."""
         try:
-            return await _read_response(self._request, self._response)
+            response = await _read_response(self._request, self._response)
         except TRANSLATABLE_ERRORS as error:
             raise await self._http.translate_error(error, self._trace) from error
+        return await self._http.accept(response)
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Yield the body as it arrives; a clean end of it ends the iterator."""
@@ -428,13 +440,3 @@ def _build_headers(server: Server) -> dict[str, str]:
     elif key is not None:
         headers["Authorization"] = f"Bearer {key}"
     return headers
-
-
-def environment_proxy(server: Server) -> str | None:
-    """Return the environment's proxy for a server, with its password; None for none."""
-    host = host_of(server)
-    if is_loopback(server) or proxy_bypass(host):
-        return None
-    proxies = getproxies()
-    found = proxies.get(server.url.partition(":")[0]) or proxies.get("all")
-    return found if not found or "://" in found else f"http://{found}"

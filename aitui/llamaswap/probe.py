@@ -8,12 +8,13 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.server import Server
@@ -21,10 +22,10 @@ from aitui.errors import TimedOut
 from aitui.llamaswap.certificates import format_name
 from aitui.llamaswap.connection_errors import TRANSLATABLE_ERRORS, translate_error
 from aitui.llamaswap.errors import Response, response_error
-from aitui.llamaswap.http import HttpClient, Request, environment_proxy
-from aitui.llamaswap.tls import tls_context
+from aitui.llamaswap.http import HttpClient, Request
+from aitui.llamaswap.tls import fetch_unverified_chain, tls_context
 from aitui.llamaswap.transport import RequestTrace
-from aitui.llamaswap.urls import authority_of, host_of, port_of
+from aitui.llamaswap.urls import authority_of, environment_proxy, host_of, port_of
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -36,8 +37,7 @@ _SMALL = 4 * 1024 * 1024
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
-class ServerCertificate:
+class ServerCertificate(Struct, frozen=True):
     """A server's certificate; names are those of subjectAltName."""
 
     subject: str
@@ -47,8 +47,7 @@ class ServerCertificate:
     not_after: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class TlsHandshake:
+class TlsHandshake(Struct, frozen=True):
     """A handshake with verified chain and host name."""
 
     protocol: str
@@ -87,11 +86,8 @@ async def fetch_unverified_certificate(server: Server) -> ServerCertificate:
 
     Neither our certificate nor a request is sent over this connection.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    async with _connect(server, context) as writer:
-        return await _read_server_certificate(writer)
+    chain = await _run_within_limit(server, fetch_unverified_chain(server))
+    return await asyncio.to_thread(_parse_certificate, chain[0])
 
 
 def proxy_address(server: Server) -> str:

@@ -8,11 +8,11 @@ and C1 would reach the terminal raw from nearly every Textual widget.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from aitui.domain.models import FinishedRequest, ListedModel, ModelKind, RunningModel, RunState
 from aitui.domain.sanitize import sanitize_line, sanitize_text
@@ -29,8 +29,7 @@ _LARGEST_CONTEXT = 2**40
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
-class ServerVersion:
+class ServerVersion(Struct, frozen=True):
     """The build of a server, from `/api/version`; empty if not reported."""
 
     version: str
@@ -242,9 +241,14 @@ def looks_like_html(body: bytes) -> bool:
     return start.startswith((b"<!doctype", b"<html", b"<head", b"<body", b"<?xml", b"<!--"))
 
 
-def _html_error(body: bytes, endpoint: str) -> BadResponse:
+def page_title(body: bytes) -> str:
+    """Return the title of a web page, sanitized; "" without one."""
     found = _TITLE.search(body[:65_536])
-    title = sanitize_line(found[1].decode("utf-8", "replace").strip(), 100) if found else ""
+    return sanitize_line(found[1].decode("utf-8", "replace").strip(), 100) if found else ""
+
+
+def _html_error(body: bytes, endpoint: str) -> BadResponse:
+    title = page_title(body)
     return BadResponse(
         f"{endpoint} answered with HTML, not JSON",
         why=f"the page is called “{title}”" if title else "the page has no title",

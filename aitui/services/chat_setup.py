@@ -3,9 +3,10 @@
 import asyncio
 import uuid
 from contextlib import suppress
-from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from aitui.domain.chat.conversation import Conversation, SamplingParameters
 from aitui.domain.confirmation import Ask, Confirmation
@@ -14,7 +15,6 @@ from aitui.domain.models import Model, ModelKind, RunState
 from aitui.domain.snapshot import Snapshot
 from aitui.domain.suggest import nearest
 from aitui.errors import Action, ActionRefused, AituiError, HistoryError, LoadFailed, NoSuchModel
-from aitui.services.failures import diagnose_load_failure
 from aitui.services.load import load_confirmation, resolve_model
 from aitui.services.session import Session
 from aitui.store.history import ConversationHistory
@@ -121,6 +121,8 @@ async def begin_conversation(
 async def diagnose_error(session: Session, model_id: str, error: AituiError) -> AituiError:
     """Return the error with what the server's list and log know about it."""
     if isinstance(error, LoadFailed):
+        from aitui.services.failures import diagnose_load_failure
+
         reason = await diagnose_load_failure(session.client, model_id, error.why)
         return LoadFailed(
             f"{model_id} didn't come up",

@@ -8,10 +8,12 @@ followed in the same way.
 import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext, suppress
-from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
 from typing import Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aitui.domain.config.locate import ValueSource
 from aitui.domain.confirmation import Confirmation
@@ -85,8 +87,7 @@ class Job(Enum):
     RESTART = "restart"
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenChange:
+class WrittenChange(Struct, frozen=True):
     """A change that is in the file; `warnings` are sentences about what went wrong beside it."""
 
     entry: JournalEntry
@@ -105,8 +106,7 @@ class ChangeApplyFailed(AituiError):
         self.cause = cause
 
 
-@dataclass(frozen=True, slots=True)
-class JobResult:
+class JobResult(Struct, frozen=True):
     """The result of a job; `error` says why it failed.
 
     `plan` is that of a change, `entry` the change that is taken back, `cause` the reason for a
@@ -137,15 +137,14 @@ class Frontend(Protocol):
         """Show the result of the job that was begun last."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigRunner:
+class ConfigRunner(Struct, frozen=True):
     """Runs jobs at one host in front of one frontend.
 
     Each method returns None if the answer was no. It raises what keeps the job from beginning;
     what goes wrong later is in the result. Without a session a change is only written.
 
     What doesn't depend on the answer is done while the question is open: the new text is parsed
-    and checked, systemd is asked about the unit, and the stream whose end shows a reload is opened.
+    and checked, systemd is asked about the unit, and the stream that ends at a reload is opened.
     """
 
     admin: HostAdmin
@@ -428,13 +427,12 @@ async def write_with_journal(
     await admin.journal.end(entry.id, ChangeOutcome.DONE, backup=written.backup)
     warnings = written.warnings
     if written.changed_after:
-        words = "Somebody else wrote the file right after it: it holds their text now."
+        words = "Another program wrote the file right after it: the file holds that text now."
         warnings = (*warnings, words)
     return WrittenChange(replace(entry, backup=written.backup), warnings)
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectedSetting:
+class ExpectedSetting(Struct, frozen=True):
     """What a model should run with; `value` is None if the flag should be absent.
 
     `flag` is empty if the command can't show the change, as for `ttl`. `in_command` is False if the
@@ -489,7 +487,7 @@ async def _verify(session: Session, expected: ExpectedSetting) -> str:
     if model is None or not model.command:
         raise ConfigNotApplied(
             f"{expected.model} isn't in /running any more",
-            why="it came up, and somebody unloaded it",
+            why="it became ready, and another client unloaded it",
             remedy="l loads it again",
         )
     if not expected.flag:
@@ -513,7 +511,7 @@ async def _verify_by_properties(session: Session, expected: ExpectedSetting) -> 
     """Ask the model itself, right after it was loaded: llama-swap shows no environment."""
     value = expected.value or ""
     if find_flag(expected.flag) != find_flag(CONTEXT_SIZE) or not value.isdecimal():
-        return "the model answers; what is in its environment isn't told"
+        return "the model answers; its environment is not reported"
     sizes = await session.client.context_sizes(expected.model)
     if sizes and int(value) not in sizes:
         raise ConfigNotApplied(

@@ -4,7 +4,9 @@ import asyncio
 import posixpath
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aitui.domain.config.blocks import add_model, model_files, model_folders, remove_model
 from aitui.domain.config.document import ConfigDocument, decode_config, encode_config
@@ -17,6 +19,7 @@ from aitui.domain.confirmation import Confirmation
 from aitui.domain.eviction import describe_unload
 from aitui.domain.memory.forecast import OffloadSlowdown, describe_fit
 from aitui.domain.models import Model, is_later_shard, parse_shard
+from aitui.domain.release import ServerRelease
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Snapshot
 from aitui.domain.units import format_rate, format_seconds
@@ -35,8 +38,7 @@ KEYS = frozenset({"ttl"})
 Edit = Callable[[ConfigDocument], ConfigChange]
 
 
-@dataclass(frozen=True, slots=True)
-class ChangePlan:
+class ChangePlan(Struct, frozen=True):
     """What the file says now, and what it would say."""
 
     reading: FileSnapshot
@@ -69,14 +71,16 @@ async def plan_change(admin: HostAdmin, edit: Edit) -> ChangePlan:
 
     def plan() -> ChangePlan:
         change = edit(ConfigDocument.read(decode_config(reading.content)))
-        return _checked_plan(reading, change, encode_config(change.after))
+        return _checked_plan(reading, change, encode_config(change.after), admin.release())
 
     return await asyncio.to_thread(plan)
 
 
-def _checked_plan(reading: FileSnapshot, change: ConfigChange, content: bytes) -> ChangePlan:
+def _checked_plan(
+    reading: FileSnapshot, change: ConfigChange, content: bytes, release: ServerRelease
+) -> ChangePlan:
     """Plan a change; blocks. Raises ConfigRefused if llama-swap would no longer start with it."""
-    found = new_diagnostics(change.before, change.after)
+    found = new_diagnostics(change.before, change.after, release)
     fatal = [problem for problem in found if problem.fatal]
     if fatal:
         first = fatal[0]
@@ -136,12 +140,12 @@ def consequences(snapshot: Snapshot, then_loads: str = "") -> list[str]:
     for request in snapshot.requests.running or ():
         agent = f" · {request.user_agent}" if request.user_agent else ""
         facts.append(
-            f"cuts the request of {request.client or 'somebody'}{agent} at {request.model}"
+            f"cuts the request of {request.client or 'an unknown client'}{agent} at {request.model}"
         )
     if snapshot.requests.running is None and snapshot.requests.total:
         facts.append(f"cuts {snapshot.requests.total} running requests")
     if not resident:
-        facts.append("No model is loaded: nobody is cut.")
+        facts.append("No model is loaded: no request is cut.")
     elif snapshot.requests.total == 0:
         facts.append("No request runs there.")
     if then_loads:
@@ -195,7 +199,9 @@ _PROJECTOR = re.compile(r"(?:\A|[-_.])mmproj[-_.]", re.IGNORECASE)
 _SUFFIX = re.compile(r"\.gguf\Z", re.IGNORECASE)
 
 
-async def plan_content(reading: FileSnapshot, content: bytes) -> ChangePlan | None:
+async def plan_content(
+    admin: HostAdmin, reading: FileSnapshot, content: bytes
+) -> ChangePlan | None:
     """Plan the file as the user edited it; None if nothing was changed.
 
     Raises ConfigRefused, with line and column, if llama-swap would not start with it.
@@ -206,7 +212,7 @@ async def plan_content(reading: FileSnapshot, content: bytes) -> ChangePlan | No
     change = ConfigChange(
         before, after, model="", flag="", old=None, new=None, where=ValueSource.KEY
     )
-    return await asyncio.to_thread(_checked_plan, reading, change, content)
+    return await asyncio.to_thread(_checked_plan, reading, change, content, admin.release())
 
 
 async def find_unused_files(admin: HostAdmin) -> tuple[str, ...]:

@@ -3,7 +3,9 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from aitui.aio import sleep_until
 from aitui.domain.config.document import ConfigDocument, ModelBlock, decode_config
@@ -12,6 +14,7 @@ from aitui.domain.config.read_rules import read_swap_rules
 from aitui.domain.config.swap_rules import SwapRules
 from aitui.domain.llama_server import CommandLine, effective_flag_value, find_flag
 from aitui.domain.models import ModelKind
+from aitui.domain.release import ServerRelease
 from aitui.domain.sanitize import sanitize_line, sanitize_text
 from aitui.domain.snapshot import Snapshot
 from aitui.errors import (
@@ -39,8 +42,7 @@ CHECK_INTERVAL = 60.0
 _NO_SNAPSHOT = Snapshot()
 
 
-@dataclass(frozen=True, slots=True)
-class ServerConfig:
+class ServerConfig(Struct, frozen=True):
     """The config file. `where` is host and path; `newer` says that the server runs an older one.
 
     `doubt` says instead that it may run an older one, if nothing shows that it has read this one.
@@ -74,7 +76,7 @@ async def read_server_config(admin: HostAdmin, snapshot: Snapshot = _NO_SNAPSHOT
     reading = await admin.config.read()
     text = await asyncio.to_thread(decode_config, reading.content)
     where = sanitize_line(f"{admin.host.label}:{reading.real_path}", 300)
-    found = await asyncio.to_thread(_parse_config, where, reading, text)
+    found = await asyncio.to_thread(_parse_config, where, reading, text, admin.release())
     facts = await admin.unit_info()
     found = await _find_out_whether_read(admin, found, facts, snapshot)
     is_read = not (found.newer or found.doubt)
@@ -161,8 +163,10 @@ def sanitize_config(config: ServerConfig) -> str:
     return sanitize_text(config.text.removeprefix("\ufeff"))
 
 
-def _parse_config(where: str, reading: FileSnapshot, text: str) -> ServerConfig:
-    found = find_diagnostics(text)
+def _parse_config(
+    where: str, reading: FileSnapshot, text: str, release: ServerRelease
+) -> ServerConfig:
+    found = find_diagnostics(text, release)
     try:
         document = ConfigDocument.read(text)
         sizes = {block.id: document.context_size(block.id) for block in document.models}

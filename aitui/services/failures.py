@@ -5,8 +5,9 @@ import contextlib
 import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from aitui.domain.models import LoadFailure
 from aitui.domain.sanitize import sanitize_line
@@ -22,8 +23,7 @@ _LONGEST_LINE = 2000
 _LONGEST_DETAIL = 120
 
 
-@dataclass(frozen=True, slots=True)
-class FailurePattern:
+class FailurePattern(Struct, frozen=True):
     """A line that gives a reason; named groups of the pattern fill the braces of the words."""
 
     words: str
@@ -211,8 +211,7 @@ async def read_log_tail(client: "LlamaSwapClient", name: str) -> tuple[str, ...]
     return tuple(lines)
 
 
-@dataclass(frozen=True, slots=True)
-class FailureDiagnosis:
+class FailureDiagnosis(Struct, frozen=True):
     """Why a load failed: in words, empty if unknown, and the log lines that show it."""
 
     words: str

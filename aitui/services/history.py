@@ -1,14 +1,13 @@
 """The history of conversations: listed, searched, deleted from."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.sanitize import sanitize_line
 from aitui.store.history import ConversationHistory
 
 
-@dataclass(frozen=True, slots=True)
-class ListedConversation:
+class ListedConversation(Struct, frozen=True):
     """A conversation to choose; `excerpt` is the text around a match. Times are Unix time."""
 
     id: str

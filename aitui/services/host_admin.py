@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from aitui.domain.confirmation import Ask, Confirmation
+from aitui.domain.release import ServerRelease
 from aitui.domain.snapshot import Clock, Server
 from aitui.errors import (
     ActionRefused,
@@ -22,8 +24,7 @@ from aitui.paths import Paths
 from aitui.store.journal import FILE_NAME, Journal
 
 
-@dataclass(slots=True)
-class HostAdmin:
+class HostAdmin(Struct):
     """One host with the config file and the service of one server."""
 
     server: Server
@@ -32,10 +33,15 @@ class HostAdmin:
     service: SystemdService
     journal: Journal
     clock: Clock
-    passphrases: dict[str, str] = field(default_factory=dict, repr=False)
+    passphrases: dict[str, str] = field(default_factory=dict)
     """Passphrases of encrypted SSH keys by their files, kept in memory only."""
     last_reload_at: float | None = None
     """When aitui last reloaded the server (Unix time)."""
+    release: Callable[[], ServerRelease] = ServerRelease
+    """Returns how old the server is that reads the file; unknown without a session."""
+
+    def __repr__(self) -> str:
+        return f"HostAdmin({self.server!r})"  # without the passphrases
 
     async def unit_info(self) -> UnitInfo | None:
         """Return what systemd reports of the server, None if it reports nothing."""

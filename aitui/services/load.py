@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
+
+from msgspec import Struct
 
 from aitui.aio import background_task
 from aitui.domain.confirmation import Ask, Confirmation
@@ -34,7 +35,6 @@ from aitui.errors import (
     TooManyRequests,
     Unreachable,
 )
-from aitui.services.failures import diagnose_load_failure
 from aitui.services.session import Session
 
 TTL_FROM_READY_SINCE = 256
@@ -267,8 +267,7 @@ def resolve_loadable_model(wanted: str, snapshot: Snapshot) -> Model:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class LoadResult:
+class LoadResult(Struct, frozen=True):
     """A load that succeeded; `seconds` is 0 if the model was ready already."""
 
     model_id: str
@@ -324,7 +323,7 @@ def load_confirmation(model_id: str, snapshot: Snapshot) -> Confirmation:
 def _describe_victim(victim: EvictionVictim) -> str:
     mark = "" if victim.certain else "≈ "
     if victim.requests is None:
-        use = "whether it is in use is not told by this server"
+        use = "this server does not report whether it is in use"
     elif victim.requests == 0:
         use = "idle"
     else:
@@ -350,6 +349,8 @@ async def _load_and_report(
         # It was removed from the config since it was listed.
         raise no_such_model_error(model.id, await monitor.fetch()) from error
     except LoadFailed as error:
+        from aitui.services.failures import diagnose_load_failure
+
         reason = await diagnose_load_failure(session.client, model.id, error.why)
         words = reason.words or error.why or error.what
         failed = LoadFailure(session.clock.wall(), words, reason.failure_lines)

@@ -11,6 +11,8 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from aitui.aio import background_task, sleep_until
 from aitui.domain.logs import MOST_BYTES, MOST_LINES, LineBatch, LogLine, LogRing, overlap_length
 from aitui.domain.snapshot import Clock
@@ -40,8 +42,7 @@ class FeedPhase(Enum):
     LOST = "lost"
 
 
-@dataclass(frozen=True, slots=True)
-class FeedState:
+class FeedState(Struct, frozen=True):
     """`error` is why the stream is lost, None if the server ended it; `retry_at` monotonic."""
 
     phase: FeedPhase = FeedPhase.WAITING
@@ -49,8 +50,7 @@ class FeedState:
     retry_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LogUpdate:
+class LogUpdate(Struct, frozen=True):
     """Lines since the last update, and the unfinished one, which replaces the one before."""
 
     lines: tuple[LogLine, ...]

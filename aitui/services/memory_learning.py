@@ -2,8 +2,9 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from aitui.domain.memory.measurement import Measurement, MemoryRecords, OutOfMemory, UsualRate
 from aitui.domain.memory.usage import MemoryUsage, build_measurement, footprint_by_difference
@@ -29,8 +30,7 @@ BASELINES_KEPT = 32
 LEAST_GROWTH = 1.02
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryObservation:
+class MemoryObservation(Struct, frozen=True):
     """Something to store of one model."""
 
     model: str

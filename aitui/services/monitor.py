@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from dataclasses import replace
 from functools import cached_property
 from random import Random
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from aitui.aio import sleep_until
 from aitui.domain.events import ActivityAdded, Event, ModelStatusChanged

@@ -172,7 +172,7 @@ async def refuse_invalid_config(admin: HostAdmin, outcome: str) -> None:
     if reading is None:
         return
     text = await asyncio.to_thread(decode_config, reading.content)
-    found = await asyncio.to_thread(find_diagnostics, text)
+    found = await asyncio.to_thread(find_diagnostics, text, admin.release())
     fatal = [problem for problem in found if problem.fatal]
     if fatal:
         first = fatal[0]

@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from importlib import import_module
 from random import Random
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from aitui.aio import cancel_and_wait
 from aitui.domain.snapshot import Clock, Server, Snapshot
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from aitui.services.host_admin import HostAdmin
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(Struct, frozen=True):
     """A connected server. `admin` and `config_watch` are None if no host is set for it."""
 
     server: Server
@@ -109,6 +109,7 @@ async def open_session(
             from aitui.services.host_admin import open_administration
 
             admin = await stack.enter_async_context(open_administration(server, paths, clock))
+            admin.release = lambda: monitor.snapshot.release
             hardware.set_host(admin.host)
             watch = ConfigWatch(admin, monitor, hardware, on_notice or (lambda _: None))
         yield Session(server, client, monitor, clock, hardware, load_times, admin, watch)

@@ -1,8 +1,11 @@
 """Everything known of one server, and the models that follow from it."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aitui.domain.events import (
     Event,
@@ -64,8 +67,7 @@ class EvictionTracker:
         return gone
 
 
-@dataclass(frozen=True, slots=True)
-class Transitions:
+class Transitions(Struct, frozen=True):
     """What one poll or one event showed to have changed.
 
     `started` are loads that began; `loaded` pairs a model with the seconds its load took;

@@ -138,6 +138,7 @@ def cancel_confirmation(request: ActiveRequest, snapshot: Snapshot, now: float) 
         f"{client_name(request)} at {request.model or 'no model'}",
         f"{request.path}, for {format_seconds(age)} or more",
         "Its answer is cut where it stands.",
+        "Address and program are what the client says of itself.",
     )
     return Confirmation("Cancel this request?", facts, yes="Cancel it", no="Let it run")
 

@@ -1,9 +1,10 @@
 """The URL of a server: parsed, checked and normalized."""
 
 import re
-from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import SplitResult, unquote, urlsplit
+
+from msgspec import Struct
 
 from aitui.settings.raw import RawValue
 
@@ -14,12 +15,14 @@ _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _LOCAL_SUFFIXES = (".local", ".lan", ".home.arpa", ".internal", ".localhost")
 
 
-@dataclass(frozen=True, slots=True)
-class ServerAddress:
+class ServerAddress(Struct, frozen=True):
     """A server's URL without user info, query and trailing slash, and its user info."""
 
     url: str
-    user_info: tuple[str, str] | None = field(default=None, repr=False)
+    user_info: tuple[str, str] | None = None
+
+    def __repr__(self) -> str:
+        return f"ServerAddress({self.url!r})"  # without its password
 
     @property
     def uses_tls(self) -> bool:

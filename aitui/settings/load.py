@@ -17,9 +17,10 @@ certificate is used, wherever it was set.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
+
+from msgspec import Struct, field
 
 from aitui.domain.server import Endpoints, Server
 from aitui.errors import CertificateFileError, SettingsError
@@ -59,7 +60,7 @@ def build_server(
         identity=name or address.url,
         name=name,
         is_default=is_default,
-        basic_auth=address.user_info,
+        basic_auth=values.basic_auth() or address.user_info,
         ca=files.get("ca"),
         client_cert=files.get("client_cert"),
         client_key=files.get("client_key"),
@@ -86,6 +87,11 @@ class _SettingsReader:
         self._home = home
         self._at_default_url = at_default_url
         self.origins: dict[str, str] = {}
+
+    def basic_auth(self) -> tuple[str, str] | None:
+        """Read user and password, None if neither is set."""
+        user, password = self.read(table.USERNAME), self.read(table.PASSWORD)
+        return None if user is None and password is None else (user or "", password or "")
 
     def read(self, setting: Setting[T]) -> T:
         """Return the given value, else the default."""
@@ -117,8 +123,7 @@ class _SettingsReader:
         return files
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """All settings of one run.
 
     `server` is the chosen one, `servers` all that a key switches between, the unnamed one first.

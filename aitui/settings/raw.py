@@ -1,7 +1,8 @@
 """A value as the user wrote it, with the place it was written at."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import SettingsError
@@ -9,19 +10,21 @@ from aitui.errors import SettingsError
 _SHOWN = 80
 
 
-@dataclass(frozen=True, slots=True)
-class RawValue:
+class RawValue(Struct, frozen=True):
     """One raw value.
 
     `prefix` is what precedes the value in its source, like `AI_SERVER_URL=`; `place` names the
     source for an error, `origin` for the settings screen. A relative path starts at `base`.
     """
 
-    value: object = field(repr=False)
+    value: object
     prefix: str
     place: str
     origin: str
     base: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"RawValue({self.prefix!r}, {self.place!r})"  # it may be a secret
 
     @classmethod
     def from_flag(cls, flag: str, value: object) -> "RawValue":
@@ -55,8 +58,7 @@ def _format_value(value: object) -> str:
     return str(value)
 
 
-@dataclass(frozen=True, slots=True)
-class SettingsFlags:
+class SettingsFlags(Struct, frozen=True):
     """The settings among the options; None, or False for `read_only`, if not given."""
 
     config: Path | None = None

@@ -1,9 +1,10 @@
 """Every setting, once: its key, its variable, its default, how it is read, and what it means."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
+
+from msgspec import Struct
 
 from aitui.domain.server import Server
 from aitui.settings import values
@@ -16,8 +17,7 @@ _PLAIN = Server(url="", identity="")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Setting(Generic[T]):
+class Setting(Struct, Generic[T], frozen=True):
     """One setting: `name` is its key in config.toml, `aliases` are other spellings of the key.
 
     `default` holds wherever nothing sets it, `at_default_url` in its place for the built-in server.
@@ -89,6 +89,16 @@ CLIENT_KEY_PASSWORD: Setting[str | None] = Setting(
 API_KEY: Setting[str | None] = Setting(
     "api_key", "a key that llama-swap asks for", None, _value(values.read_api_key), shown="none"
 )
+USERNAME: Setting[str | None] = Setting(
+    "username",
+    "the user for a proxy that asks for one (Basic authentication)",
+    None,
+    _value(values.read_username),
+    shown="none",
+)
+PASSWORD: Setting[str | None] = Setting(
+    "password", "that user's password", None, _value(values.read_password), shown="none"
+)
 TIMEOUT = Setting(
     "timeout_ms",
     "the longest load without progress, and the longest silence of a reply",
@@ -150,8 +160,8 @@ CERTIFICATES = (CA, CLIENT_CERT, CLIENT_KEY)
 """The certificate files; `shown` is the name of each in `certs_dir`."""
 
 SERVER_SETTINGS: tuple[Setting[Any], ...] = (
-    URL, CERTS_DIR, *CERTIFICATES, CLIENT_KEY_PASSWORD, API_KEY, TIMEOUT, SSH_HOST, PRESET_PATH,
-    SERVICE_UNIT, *ENDPOINTS, COLOR, READ_ONLY,
+    URL, CERTS_DIR, *CERTIFICATES, CLIENT_KEY_PASSWORD, API_KEY, USERNAME, PASSWORD, TIMEOUT, SSH_HOST,
+    PRESET_PATH, SERVICE_UNIT, *ENDPOINTS, COLOR, READ_ONLY,
 )  # fmt: skip
 """Those of a `[servers.NAME]`, and, if they have a variable, of the environment."""
 

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.suggest import nearest_one
@@ -51,8 +52,7 @@ _LONGEST_NAME = 64
 _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
-@dataclass(frozen=True, slots=True)
-class SettingsFile:
+class SettingsFile(Struct, frozen=True):
     """The content of config.toml, values not parsed yet. `path` is None if there is no file."""
 
     path: Path | None = None

@@ -41,10 +41,18 @@ def read_file_path(given: RawValue, home: Path) -> Path:
 
 
 def read_password(given: RawValue) -> str:
-    """Read the password of an encrypted key, any text. It never appears in the error."""
+    """Read a password, any text. It never appears in the error."""
     if not isinstance(given.value, str):
         raise given.error("a password in quotes", shown="…")
     return given.value
+
+
+def read_username(given: RawValue) -> str:
+    """Read the user of Basic authentication, which ends at the first colon (RFC 7617)."""
+    text = read_text(given, "fox")
+    if ":" in text:
+        raise given.error("a name without a colon")
+    return text
 
 
 def read_api_key(given: RawValue) -> str:

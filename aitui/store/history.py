@@ -5,18 +5,21 @@ import re
 import sqlite3
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import filelock
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aitui.domain.chat.conversation import Conversation, SamplingParameters, Turn, TurnState
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HistoryError
 from aitui.store import history_db as db
 from aitui.store.files import make_private_directory
+
+if TYPE_CHECKING:
+    import filelock
 
 FILE_NAME = "conversations.sqlite3"
 
@@ -28,8 +31,7 @@ _LOCK_SECONDS, _POLL_SECONDS = 0.02, 0.005
 """A lock is free or taken for long. The wait covers an owner that removes its file just then."""
 
 
-@dataclass(frozen=True, slots=True)
-class ResumedConversation:
+class ResumedConversation(Struct, frozen=True):
     """A conversation to continue; `forked` if another instance writes the original."""
 
     conversation: Conversation
@@ -54,6 +56,8 @@ class ConversationLocks:
         """
         if conversation_id in self._held:
             return False
+        import filelock
+
         make_private_directory(self._directory)
         lock = filelock.FileLock(
             self._directory / f"{_UNSAFE.sub('-', conversation_id)}.lock",

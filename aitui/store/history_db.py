@@ -5,10 +5,11 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aitui.domain.chat.conversation import (
     LONGEST_TITLE,
@@ -214,8 +215,7 @@ def forget_prompts(database: sqlite3.Connection, conversation_id: str) -> None:
     database.execute("DELETE FROM drafts WHERE key = ?", (conversation_id,))
 
 
-@dataclass(frozen=True, slots=True)
-class ConversationSummary:
+class ConversationSummary(Struct, frozen=True):
     """One line of the list of conversations. `changed` is Unix time."""
 
     id: str
@@ -226,8 +226,7 @@ class ConversationSummary:
     changed: float
 
 
-@dataclass(frozen=True, slots=True)
-class SearchHit:
+class SearchHit(Struct, frozen=True):
     """A turn in which a search found something; `excerpt` is the text around it."""
 
     conversation: str

@@ -8,12 +8,13 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import JournalError
@@ -36,8 +37,7 @@ class ChangeOutcome(Enum):
     UNDONE = "undone"
 
 
-@dataclass(frozen=True, slots=True)
-class JournalEntry:
+class JournalEntry(Struct, frozen=True):
     """One change of one file.
 
     `at` is Unix time, `server` a server's identity, `host` its machine's label. `flag`, `old` and

@@ -3,11 +3,11 @@
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.store.files import (
@@ -37,8 +37,7 @@ class _UnusableFile(Exception):
     """What is in the file's place wasn't written by aitui."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileFormat(Generic[_Value, _Observation]):
+class FileFormat(Struct, Generic[_Value, _Observation], frozen=True):
     """What a file holds for each model of each server, and how one more observation is added."""
 
     name: str

@@ -113,6 +113,16 @@ class AituiApp(App[None]):
     def _display(self, screen: Screen[Any], renderable: "RenderableType | None") -> None:
         self._frames.write(screen, renderable)
 
+    def _load_screen_css(self, screen: Screen[Any]) -> None:
+        """Read a screen's style sheet; its widgets take their styles from it when they are mounted.
+
+        Textual 8.2.8 parses every other one again as well and styles what is mounted by then: two
+        thirds of the CPU of opening a view for the first time.
+        """
+        for path in screen.css_path:
+            if not self.stylesheet.has_source(str(path), ""):
+                self.stylesheet.read(path)
+
     def get_driver_class(self) -> type[Driver]:
         """Guard what comes in, unless the environment names another driver than Textual's own."""
         driver = super().get_driver_class()

@@ -3,11 +3,11 @@
 import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
+from msgspec import Struct, field
 from textual.app import App
 
 from aitui.domain.server import Clock, Server
@@ -24,8 +24,7 @@ DemoWorld = Callable[[], AbstractAsyncContextManager[tuple[Server, Paths]]]
 """Opens a stand-in server with places of its own; nothing of either is left after the block."""
 
 
-@dataclass(frozen=True, slots=True)
-class AppContext:
+class AppContext(Struct, frozen=True):
     """Settings, places, clock and chance; `missing` are certificate files that aren't there.
 
     `demo_at_once` opens `demo_world` instead of the chosen server, as `--demo` wants it. `theme` is
@@ -44,8 +43,7 @@ class AppContext:
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
 
-@dataclass(frozen=True, slots=True)
-class ServerContext:
+class ServerContext(Struct, frozen=True):
     """An open server: its session and its paths, and the parts of the app that act for it.
 
     `ask` asks for a confirmation on the screen.

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from itertools import zip_longest
 from operator import attrgetter
 
+from msgspec import Struct
+from msgspec.structs import replace
 from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 
@@ -71,8 +72,7 @@ MIN_ROWS_WITH_SCALE = 3
 Lines = list[Content]
 
 
-@dataclass(frozen=True, slots=True)
-class PlotOptions:
+class PlotOptions(Struct, frozen=True):
     """How it is drawn: cells, seconds that a plot shows, rows of each plot; `wall` is Unix time."""
 
     width: int
@@ -81,8 +81,7 @@ class PlotOptions:
     wall: float
 
 
-@dataclass(frozen=True, slots=True)
-class PlotSeries:
+class PlotSeries(Struct, frozen=True):
     """One figure: its name, its value now in words, and what is plotted of each sample."""
 
     label: str
@@ -214,8 +213,7 @@ STALE_AFTER = 60.0
 """Seconds after which a sample's age is shown."""
 
 
-@dataclass(frozen=True, slots=True)
-class BarSegment:
+class BarSegment(Struct, frozen=True):
     """A piece of a bar, with its words for the legend."""
 
     name: str
@@ -315,7 +313,7 @@ def _no_data_lines(hardware: HardwareState) -> Lines:
     if hardware.last_sample_at is None and not hardware.error:
         return [Content("Nothing has been measured yet: the server hasn't answered so far")]
     return [
-        Content("Nobody tells how full the memory is"),
+        Content("Memory usage is not available from this server"),
         Content.styled(hardware.error, QUIET),
         Content.styled("llama-swap ≥ v217 measures unless performance.disabled is set;", QUIET),
         Content.styled("with ssh_host set for this server, aitui asks its machine itself", QUIET),

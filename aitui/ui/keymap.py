@@ -4,9 +4,9 @@ Bindings, the footer, the help, the palette, the keys that errors name and the R
 of this.
 """
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
 from textual.binding import Binding, BindingType
 
 from aitui.errors import Action, AituiError, remedy_with
@@ -32,8 +32,7 @@ _SIGNS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Struct, frozen=True):
     """One or more keys that do the same: `keys` as Textual names them, the first is the shown one.
 
     `words` stand in the help and the palette, unless it isn't `listed`, `short` in the footer. `sign`

@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from rich.cells import cell_len, chop_cells, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
@@ -15,8 +15,7 @@ from aitui.errors import AituiError, ConfigRefused, LoadFailed
 from aitui.ui.keymap import APP, remedy_text
 
 
-@dataclass(frozen=True, slots=True)
-class LineItem:
+class LineItem(Struct, frozen=True):
     """A piece of a line; the higher `need`, the longer it stays."""
 
     text: str

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from dataclasses import replace
 
+from msgspec.structs import replace
 from textual.app import App, ComposeResult
 from textual.reactive import var
 

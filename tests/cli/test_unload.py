@@ -1,10 +1,10 @@
 """Unloading one model or all: what is asked before, and when it has ended."""
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from aitui.demo.dialect import Dialect
 from aitui.domain.models import RunState

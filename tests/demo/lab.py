@@ -62,6 +62,12 @@ class Lab:
         self._tasks.add(task)
         return task
 
+    async def idle(self, seconds: float) -> None:
+        """Let time pass at once, and everything that waited for it happen."""
+        self.server.advance(seconds)
+        for _ in range(10):
+            await asyncio.sleep(0)
+
     async def get(self, target: str) -> tuple[int, str]:
         """GET a raw path; status and body."""
         return await self.send("GET", target)

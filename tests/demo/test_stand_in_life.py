@@ -113,6 +113,7 @@ async def test_a_reload_ends_streams_cleanly_and_cuts_chats(dialect: Dialect) ->
         events = lab.beside(lab.get("/api/events"))
         log = lab.beside(lab.get("/logs/stream/proxy"))
         chat = lab.beside(lab.chat("slow-start"))
+        await lab.until(lambda: len(lab.server.requests) == 4)
         await asyncio.sleep(0.04)
         await lab.server.reload()
         async with asyncio.timeout(2):

@@ -11,7 +11,8 @@ from demo.lab import Lab, open_lab
 from demo.situations import GEMMA
 
 
-@pytest.fixture(params=list(Dialect))
+# v263 swaps as the build of August does; where they differ a test names them.
+@pytest.fixture(params=[Dialect.V217, Dialect.V218, Dialect.V263])
 def dialect(request: pytest.FixtureRequest) -> Dialect:
     chosen: Dialect = request.param
     return chosen
@@ -101,11 +102,14 @@ async def test_a_waiter_who_hangs_up_before_his_turn_loads_nothing(dialect: Dial
 
 
 async def test_an_idle_model_goes_after_its_time_to_live(dialect: Dialect) -> None:
-    async with open_lab(dialect) as lab:
-        await lab.load("ttl-short")
-        await lab.until_state("ttl-short", "stopped")
+    async with open_lab(dialect, LONG_TTL) as lab:
+        await lab.load("keeper")
+        await lab.idle(55)
+        assert lab.server.running() == {"keeper": "ready"}
+        await lab.idle(10)
+        await lab.until_state("keeper", "stopped")
         _, log = await lab.get("/logs")
-        assert "[INFO] <ttl-short> Unloading model, TTL of 0.15s reached" in log
+        assert "[INFO] <keeper> Unloading model, TTL of 60s reached" in log
 
 
 async def test_any_upstream_request_starts_the_time_to_live_anew(dialect: Dialect) -> None:
@@ -144,14 +148,14 @@ async def test_a_model_that_nobody_waited_for_goes_at_the_first_look(build: Dial
 async def test_the_time_to_live_begins_when_the_model_is_up(build: Dialect) -> None:
     async with open_lab(build, LONG_TTL) as lab:
         await load_and_hang_up(lab)
-        await asyncio.sleep(1.3)
+        await lab.idle(55)
         assert lab.server.running() == {"keeper": "ready"}
 
 
 async def test_a_model_that_was_waited_for_stays(dialect: Dialect) -> None:
     async with open_lab(dialect, LONG_TTL) as lab:
         await lab.load("keeper")
-        await asyncio.sleep(1.3)
+        await lab.idle(55)
         assert lab.server.running() == {"keeper": "ready"}
 
 
@@ -160,7 +164,7 @@ async def test_one_who_waits_is_enough(dialect: Dialect) -> None:
         waits = lab.beside(lab.load("keeper"))
         await load_and_hang_up(lab)
         await waits
-        await asyncio.sleep(1.3)
+        await lab.idle(55)
         assert lab.server.running() == {"keeper": "ready"}
 
 
@@ -169,7 +173,7 @@ async def test_the_last_use_counts_from_before_an_unload(dialect: Dialect) -> No
         await lab.load("keeper")
         await lab.post("/api/models/unload/keeper")
         await load_and_hang_up(lab)
-        await asyncio.sleep(1.3)
+        await lab.idle(55)
         assert lab.server.running() == {"keeper": "ready"}
 
 

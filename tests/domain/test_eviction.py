@@ -1,8 +1,7 @@
 """Whom a request sends away: for certain where the rules are known, else a guess."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from aitui.domain.config.document import ConfigDocument
 from aitui.domain.config.read_rules import read_swap_rules

@@ -1,7 +1,7 @@
 from collections.abc import Mapping
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from aitui.domain.merge import ModelFacts, merge_models
 from aitui.domain.models import (

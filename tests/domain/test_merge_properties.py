@@ -1,7 +1,6 @@
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from aitui.domain.merge import ModelFacts, count_models, merge_models
 from aitui.domain.models import (

@@ -3,8 +3,9 @@
 import asyncio
 import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from aitui.demo.certificates import Certificates
 from aitui.demo.dialect import Dialect

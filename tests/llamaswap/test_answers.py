@@ -3,10 +3,17 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from aitui import errors
 from aitui.domain.snapshot import Server
-from aitui.llamaswap.errors import Response, is_model_response, load_error, response_error
+from aitui.llamaswap.errors import (
+    Response,
+    certificate_complaint,
+    is_model_response,
+    load_error,
+    response_error,
+)
 from llamaswap.recorded import DIALECTS, recorded
 
 SERVER = Server(url="https://ai.example.org", identity="x")
@@ -110,6 +117,10 @@ def test_a_proxy_without_llama_swap_is_a_proxy_error(status: int, body: str) -> 
         assert "ai.example.org:443" in error.what
 
 
+def test_a_status_without_a_phrase_in_http_has_words() -> None:
+    assert "499 Client Closed Request" in response_error(SERVER, made(499)).what
+
+
 def test_a_name_that_the_proxy_does_not_serve_is_said_so() -> None:
     error = response_error(SERVER, made(421))
     assert isinstance(error, errors.NotSupported)
@@ -148,3 +159,111 @@ def test_the_servers_words_are_cleaned_and_shortened() -> None:
     assert isinstance(error, errors.ServerError)
     assert len(error.why) == 300
     assert "\x1b" not in error.why
+
+
+def page(title: str, body: str = "") -> str:
+    return f"<!DOCTYPE html>\r\n<html><head><title>{title}</title></head><body>{body}</body></html>"
+
+
+PLAIN = Server(url="http://10.0.0.4:8443/swap", identity="x")
+
+
+@pytest.mark.parametrize("status", [400, 413, 500, 502, 520, 404, 405])
+@pytest.mark.parametrize(
+    ("title", "words"),
+    [
+        ("{status} The barn is closed", "The barn is closed"),
+        ("{status} - The barn is closed", "The barn is closed"),
+        ("The barn | {status}: closed", "The barn | {status}: closed"),
+        ("\x1b[2JClosed", "Closed"),
+    ],
+)
+def test_the_title_of_a_page_is_said_with_every_status(status: int, title: str, words: str) -> None:
+    error = response_error(SERVER, made(status, page(title.format(status=status))))
+    assert words.format(status=status) in error.why
+    assert "\x1b" not in error.why
+
+
+def test_a_title_that_only_repeats_the_status_is_left_out() -> None:
+    error = response_error(SERVER, made(502, page("502 Bad Gateway")))
+    assert "502 Bad Gateway" in error.what
+    assert error.why == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, page("400 No required SSL certificate was sent")),
+        (400, page("400 The SSL certificate error")),
+        (496, page("Error", "ask me for one")),
+        (495, ""),
+        (403, page("403.7 - Forbidden: SSL client certificate is required.")),
+    ],
+)
+def test_a_refused_certificate_is_recognized(status: int, body: str) -> None:
+    assert certificate_complaint(made(status, body)) is not None
+    error = response_error(PLAIN, made(status, body))
+    assert status == 403 or "use https:// in the URL" in error.remedy
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, page("400 Bad Request")),
+        (200, page("No required SSL certificate was sent")),
+        (500, page("500 The SSL certificate error of an upstream")),
+        (400, '{"error":{"message":"bad certificate in the prompt"}}'),
+    ],
+)
+def test_other_refusals_are_none_of_the_certificate(status: int, body: str) -> None:
+    assert certificate_complaint(made(status, body)) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        page("400 The plain HTTP request was sent to HTTPS port"),
+        "Client sent an HTTP request to an HTTPS server.\n",
+        page(
+            "400 Bad Request", "Reason: You're speaking plain HTTP to an SSL-enabled server port."
+        ),
+    ],
+)
+def test_plain_http_at_a_port_of_tls_names_the_url(body: str) -> None:
+    error = response_error(PLAIN, made(400, body))
+    assert error.what == "10.0.0.4:8443 speaks TLS, and the URL says http://"
+    assert error.remedy == "set url to https://10.0.0.4:8443/swap"
+
+
+BASIC = 'Basic realm="gpu"'
+
+
+@pytest.mark.parametrize(
+    ("status", "demand", "body", "what", "remedy"),
+    [
+        (401, BASIC, page("401 Authorization Required"), "wants a user and a pass", "username and"),
+        (401, 'basic realm="gpu", charset="UTF-8"', "", "wants a user and a pass", "username and"),
+        (403, BASIC, "no", "wants a user and a password (Basic)", "username and password"),
+        (401, f"Negotiate, {BASIC}", "", "wants a user and a password", "username and password"),
+        (401, f"Bearer, {BASIC}", "", "wants an API key", "api_key"),
+        (401, 'Basic realm="llama-swap"', "unauthorized", "wants an API key", "api_key"),
+        (401, "", "Unauthorized\n", "wants an API key", "api_key"),
+        (401, 'Digest realm="gpu", nonce="x"', "", "of the kind Digest", "set the proxy up"),
+        (401, "Negotiate, NTLM", page("Sign in"), "of the kind Negotiate or Ntlm", "set the proxy"),
+        (403, "", page("Barn door shut"), "The proxy at ai.example.org:443 answers 403", "ask whoe"),
+    ],
+)  # fmt: skip
+def test_what_a_proxy_wants_is_named(
+    status: int, demand: str, body: str, what: str, remedy: str
+) -> None:
+    error = response_error(SERVER, made(status, body, www_authenticate=demand))
+    assert isinstance(error, errors.Unauthorized)
+    assert what in error.what
+    assert remedy in error.remedy
+
+
+def test_user_and_password_that_are_not_accepted_stay_unsaid() -> None:
+    given = replace(SERVER, basic_auth=("fox", "owl"))
+    error = response_error(given, made(401, "", www_authenticate=BASIC))
+    assert error.what == "ai.example.org:443 doesn't accept the user and the password (Basic)"
+    assert "owl" not in str(error)

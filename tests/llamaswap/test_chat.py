@@ -1,10 +1,10 @@
 """A chat over a connection: asking, refusals, ends."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 
 from aitui.domain.chat.conversation import ChatRequest, SamplingParameters
 from aitui.errors import (
@@ -14,6 +14,7 @@ from aitui.errors import (
     ContextExceeded,
     LoadFailed,
     NoSuchModel,
+    ProxyError,
     ReplyInterrupted,
     ServerError,
     TooManyRequests,
@@ -150,11 +151,31 @@ async def test_a_refusal_is_told_by_its_kind(
     assert type(error) is kind
 
 
+@pytest.mark.parametrize(
+    ("told", "kind", "words"),
+    [
+        ("", ProxyError, "m crashed, the request was cancelled, or llama-swap behind a proxy"),
+        ({"src": "llama-swap", "error": {"message": "proxy error: EOF"}}, ServerError, "EOF"),
+        ("proxy error: dial tcp 127.0.0.1:5800: connection refused", ServerError, "refused"),
+        ("peer proxy error: dial tcp: refused", ServerError, "peer proxy error"),
+    ],
+)
+async def test_a_502_of_a_model_that_crashed_is_not_called_a_failed_load(
+    told: object, kind: type[AituiError], words: str
+) -> None:
+    async with replaying(refuses(502, told)) as there:
+        _, error = await heard(there.server)
+    assert type(error) is kind
+    assert words in error.why
+    assert ("disableKeepAlives" in error.remedy) == ("EOF" in error.why)
+
+
 async def test_too_many_requests_say_when_to_try_again() -> None:
     async with replaying(refuses(429, "Too many requests", Retry_After="7")) as there:
         _, error = await heard(there.server)
     assert isinstance(error, TooManyRequests)
     assert error.remedy == "try again in 7 s"
+    assert error.why == "globalConcurrencyLimit or the model's concurrencyLimit is reached"
 
 
 async def test_a_stream_without_its_end_is_cut_and_says_after_how_much() -> None:

@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -207,7 +206,7 @@ def test_the_command_of_every_action_exists() -> None:
 def test_every_option_is_read_into_a_field() -> None:
     of_commands = (option for command in COMMANDS for option in command.options)
     options = {option.dest for option in (*SERVER_OPTIONS, *DASHBOARD_OPTIONS, *of_commands)}
-    known = {one.name for one in (*fields(Arguments), *fields(SettingsFlags))}
+    known = {*Arguments.__struct_fields__, *SettingsFlags.__struct_fields__}
     assert options == known - {"command", "flags"}
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from aitui.errors import SettingsError
 from aitui.settings import Settings, SettingsFlags
 
 Read = Callable[..., Settings]
@@ -43,6 +44,28 @@ def test_every_variable_of_the_environment_is_read(read: Read) -> None:
     paths = server.endpoints
     assert (paths.models, paths.running, paths.unload) == ("/m", "/r", "/u/<id>")
     assert (paths.unload_all, paths.upstream_health) == ("/u", "/h/<id>")
+
+
+@pytest.mark.parametrize(
+    ("env", "expected"),
+    [
+        ({"AI_SERVER_USERNAME": "fox", "AI_SERVER_PASSWORD": " o:w l "}, ("fox", " o:w l ")),
+        ({"AI_SERVER_USERNAME": "fox"}, ("fox", "")),
+        ({"AI_SERVER_PASSWORD": "owl"}, ("", "owl")),
+        ({}, ("me", "of-the-url")),
+    ],
+)
+def test_user_and_password_hold_before_those_of_the_url(
+    read: Read, env: dict[str, str], expected: tuple[str, str]
+) -> None:
+    server = read(env={"AI_SERVER_URL": "http://me:of-the-url@host", **env}).server
+    assert server.basic_auth == expected
+    assert expected[1] not in repr(server) or not expected[1]
+
+
+def test_a_user_ends_at_a_colon(read: Read) -> None:
+    with pytest.raises(SettingsError, match="a name without a colon"):
+        read(env={"AI_SERVER_USERNAME": "fox:owl"})
 
 
 def test_every_value_has_its_origin(read: Read) -> None:

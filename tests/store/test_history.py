@@ -4,10 +4,10 @@ import itertools
 import sqlite3
 import stat
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from aitui.domain.chat import conversation as edits
 from aitui.domain.chat.conversation import (

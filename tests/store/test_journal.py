@@ -2,12 +2,12 @@
 
 import asyncio
 import stat
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from aitui.errors import JournalError
 from aitui.store.journal import CHANGES_KEPT, ChangeOutcome, Journal, JournalEntry

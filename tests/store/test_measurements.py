@@ -2,10 +2,10 @@
 
 import asyncio
 import stat
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from aitui.domain.memory.measurement import Measurement, MemoryRecord, OutOfMemory, UsualRate
 from aitui.store.measurements import FILE_NAME, Measurements

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from aitui.domain.models import Model
 from aitui.domain.snapshot import Clock, ConnectionPhase, ConnectionStatus, Server, Snapshot
@@ -60,7 +61,7 @@ class StillSession:
 def live(*models: Model, link: ConnectionStatus = LIVE, **more: object) -> Snapshot:
     """A snapshot of a server that answers."""
     snapshot = Snapshot(link, models, version="218", events_flow=True)
-    return replace(snapshot, **more)  # type: ignore[arg-type]
+    return replace(snapshot, **more)
 
 
 def show_instead_of_servers(monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot) -> None:

@@ -1,10 +1,10 @@
 """Keys that work everywhere: help, palette, other servers, refresh, and the ways out."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from textual.command import CommandPalette
 
 from aitui.demo.certificates import Certificates

@@ -1,10 +1,10 @@
 """Every theme that Textual ships can be read, and without colours the state is still told."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from textual.theme import BUILTIN_THEMES
 
 from aitui.domain.confirmation import Confirmation

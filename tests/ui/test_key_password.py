@@ -1,10 +1,10 @@
 """An encrypted private key: its password is asked for once, on screen."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from aitui.demo.certificates import Certificates
 from aitui.domain.snapshot import Server

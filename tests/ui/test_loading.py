@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from textual.command import CommandPalette
 
 from aitui.demo.dialect import Dialect
@@ -231,7 +231,7 @@ async def begin_to_load(app: Driven, model_id: str) -> None:
     await app.until(lambda: app.model(model_id).state is RunState.STARTING, "begun")
 
 
-@each_dialect
+@dialects(Dialect.V218, Dialect.V263)
 async def test_esc_leaves_a_load_as_it_is(lazy: Driven, stand_in: StandIn) -> None:
     await begin_to_load(lazy, UNHURRIED)
     await lazy.press("escape")
@@ -246,7 +246,7 @@ async def test_a_load_that_fails_after_esc_says_why(app: Driven) -> None:
     await app.told(f"{OUT_OF_MEMORY} didn't come up {OUT_OF_MEMORY_REASON}")
 
 
-@each_dialect
+@dialects(Dialect.V218, Dialect.V263)
 async def test_a_second_l_leaves_the_load_as_it_is(lazy: Driven, stand_in: StandIn) -> None:
     await begin_to_load(lazy, UNHURRIED)
     await lazy.press("l")
@@ -319,7 +319,6 @@ async def test_quitting_during_a_load_asks_on_its_safe_choice(
     assert lazy.model(LASTING).requested is not None
 
 
-@each_dialect
 async def test_staying_keeps_the_load(lazy: Driven, stand_in: StandIn) -> None:
     await begin_to_load(lazy, SLOW)
     await lazy.press("q")
@@ -360,7 +359,7 @@ async def test_the_question_before_quitting_follows_the_load(lazy: Driven) -> No
     await lazy.until(lambda: not lazy.app.is_running, "ended")
 
 
-@each_dialect
+@dialects(Dialect.V218, Dialect.V263)
 async def test_quitting_names_a_load_that_has_not_begun(app: Driven, stand_in: StandIn) -> None:
     async with stand_in.busy(QUICK):
         await app.until_ready(QUICK)
@@ -383,7 +382,6 @@ async def test_quitting_after_a_load_asks_nothing(app: Driven) -> None:
     await app.until(lambda: not app.app.is_running, "ended")
 
 
-@each_dialect
 async def test_another_server_during_a_load_asks_and_may_stay(
     stand_in: StandIn, server: Server, cellar: Server, tmp_path: Path
 ) -> None:

@@ -1,10 +1,10 @@
 """A server that goes, comes back, or talks nonsense: said in words, and the app lives."""
 
 import socket
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from aitui.domain.snapshot import Server
 from aitui.ui.widgets.model_detail import ModelDetail

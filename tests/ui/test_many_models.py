@@ -1,10 +1,10 @@
 """A hundred thousand models cost no more to look at than what is on screen."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from textual.strip import Strip
 
 from aitui.domain.models import ContextSize, ContextSource, Model, RunState

@@ -3,7 +3,6 @@
 import ast
 import re
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import rich.console
 import rich.text
 import textual
 import textual.markup
+from msgspec.structs import replace
 from textual.content import Content
 from textual.screen import Screen
 from textual.widgets._toast import Toast

@@ -1,11 +1,11 @@
 """What each screen looks like, as pictures: `pytest --snapshot-update` makes them anew."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 import pytest
+from msgspec.structs import replace
 from textual.app import App
 from textual.pilot import Pilot
 from textual.widgets import Input

@@ -1,9 +1,9 @@
 """The dialog before something that others would notice: hard to say yes to by accident."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.models import Model, RunState

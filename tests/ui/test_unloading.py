@@ -1,7 +1,8 @@
 """Keys `u` and `U`: idle models go at once, used ones after a question, loads are aborted."""
 
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from aitui.demo.dialect import Dialect
 from aitui.domain.models import RunState

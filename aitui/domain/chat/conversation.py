@@ -9,9 +9,11 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from aitui.domain.chat.reply import GenerationTimings, TokenUsage
 
@@ -26,8 +28,7 @@ _KINDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ImageAttachment:
+class ImageAttachment(Struct, frozen=True):
     """An image: its file's name, media type and data URL."""
 
     name: str
@@ -88,8 +89,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _LONGEST_VALUE = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class SamplingParameters:
+class SamplingParameters(Struct, frozen=True):
     """Names and values, the values as JSON text, so that they can be compared and stored."""
 
     values: tuple[tuple[str, str], ...] = ()
@@ -168,8 +168,7 @@ class TurnState(Enum):
     CUT = "cut"
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(Struct, frozen=True):
     """A prompt or a reply; its parent is the turn before it, "" for the first.
 
     `began` and `ended` are Unix time. `thought` is the seconds of reasoning. `trouble` says in
@@ -205,8 +204,7 @@ class Turn:
 LONGEST_TITLE = 80
 
 
-@dataclass(frozen=True, slots=True)
-class Conversation:
+class Conversation(Struct, frozen=True):
     """A tree of turns by id, in the order in which they were added.
 
     `shown` is the id of the last turn of the path that is shown, "" if there is none. `sent_from`
@@ -276,8 +274,7 @@ class Conversation:
         return replace(self, turns={**self.turns, turn.id: turn})
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
+class ChatRequest(Struct, frozen=True):
     """What is sent to a model; `messages` are complete."""
 
     model: str

@@ -1,35 +1,33 @@
 """An answer under way, frozen at one moment."""
 
+import dataclasses
 from bisect import bisect_right
 from collections import deque
-from dataclasses import dataclass, field
 from enum import Enum
+
+from msgspec import Struct, field
 
 from aitui.errors import AituiError
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseStarted:
+class ResponseStarted(Struct, frozen=True):
     """The response's headers arrived. What happened on the server before isn't known."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoadQueued:
+class LoadQueued(Struct, frozen=True):
     """llama-swap reports that the load waits for others; `position` counts from 1."""
 
     position: int
 
 
-@dataclass(frozen=True, slots=True)
-class LoadProgress:
+class LoadProgress(Struct, frozen=True):
     """llama-swap reports that the model is loading; `words` is its last line about it."""
 
     model: str = ""
     words: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class PromptProgress:
+class PromptProgress(Struct, frozen=True):
     """How many of the prompt's tokens are read; `cached` of them cost nothing. Times in seconds."""
 
     total: int
@@ -43,24 +41,21 @@ class PromptProgress:
         return min(1.0, self.processed / self.total) if self.total > 0 else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class ReasoningDelta:
+class ReasoningDelta(Struct, frozen=True):
     """More of the reasoning; `pieces` is how many deltas of the server are in it."""
 
     text: str
     pieces: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class TextDelta:
+class TextDelta(Struct, frozen=True):
     """More of the reply; `pieces` is how many deltas of the server are in it."""
 
     text: str
     pieces: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class GenerationTimings:
+class GenerationTimings(Struct, frozen=True):
     """llama-server's own measurements by now: tokens, seconds and tokens per second.
 
     `prompt_tokens` were read, `cached` more didn't have to be. `drafted` and `accepted` are None
@@ -78,8 +73,7 @@ class GenerationTimings:
     accepted: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TokenUsage:
+class TokenUsage(Struct, frozen=True):
     """Tokens of the whole request; `cached` of the prompt's were known already."""
 
     prompt_tokens: int
@@ -87,22 +81,19 @@ class TokenUsage:
     cached: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class GenerationFinished:
+class GenerationFinished(Struct, frozen=True):
     """The model stopped: "stop", "length", "tool_calls" or another word of its server."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCalled:
+class ToolCalled(Struct, frozen=True):
     """The model called a tool of its template, although aitui offers none."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class StreamError:
+class StreamError(Struct, frozen=True):
     """An error object in the stream; the token counts are those of an exceeded context.
 
     `loading` is set if llama-swap sent it, about a load.
@@ -163,11 +154,11 @@ class GrowingText:
         return joined[start - offset : end - offset]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class TextSnapshot:
     """The first `length` characters of a growing text."""
 
-    source: GrowingText = field(default_factory=GrowingText, repr=False, compare=False)
+    source: GrowingText = dataclasses.field(default_factory=GrowingText, repr=False, compare=False)
     length: int = 0
 
     def __str__(self) -> str:
@@ -187,8 +178,7 @@ POINTS_KEPT = 60
 _SAMPLE = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class TokenRates:
+class TokenRates(Struct, frozen=True):
     """One reading: seconds, and tokens per second; None if nothing can be said yet."""
 
     tokens: int = 0
@@ -297,8 +287,7 @@ class ReplyPhase(Enum):
         return self in {ReplyPhase.STOPPED, ReplyPhase.CUT, ReplyPhase.FAILED, ReplyPhase.DONE}
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """Everything that can be shown of a reply. Times are monotonic seconds.
 
     `phase_since` is when the present phase began. `position` in the server's queue counts from 1, 0

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+
+from msgspec import Struct
 
 from aitui.domain.config.yaml_tree import (
     LARGEST_FILE,
@@ -31,8 +32,7 @@ LONGEST_COMMAND = 64 * 1024
 _SIMPLE_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 
 
-@dataclass(frozen=True, slots=True)
-class Macro:
+class Macro(Struct, frozen=True):
     """A macro; `text` replaces its references. `node` is None for `MODEL_ID`."""
 
     name: str
@@ -40,8 +40,7 @@ class Macro:
     node: YamlScalar | None
 
 
-@dataclass(frozen=True, slots=True)
-class CommandSource:
+class CommandSource(Struct, frozen=True):
     """A scalar that a command is put together from; `macro` is "" for the command itself."""
 
     node: YamlScalar | None
@@ -49,8 +48,7 @@ class CommandSource:
     macro: str
 
 
-@dataclass(frozen=True, slots=True)
-class SourceRange:
+class SourceRange(Struct, frozen=True):
     """The part `text[start:end]` of one source's decoded text."""
 
     source: CommandSource
@@ -58,8 +56,7 @@ class SourceRange:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class ExpandedCommand:
+class ExpandedCommand(Struct, frozen=True):
     """An expanded command; each character has its source and its index there."""
 
     text: str
@@ -176,8 +173,7 @@ def _too_long_error(macro: Macro) -> ConfigRefused:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class ModelBlock:
+class ModelBlock(Struct, frozen=True):
     """An entry of `models`. Lines are counted from 1, the last one included."""
 
     id: str
@@ -186,8 +182,7 @@ class ModelBlock:
     aliases: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ModelEntry:
+class ModelEntry(Struct, frozen=True):
     """A model's nodes: its pair in `models`, and its keys with those that `<<` merges in."""
 
     id: str
@@ -202,17 +197,16 @@ class ModelEntry:
         return self.pair.key
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigDocument:
+class ConfigDocument(Struct, frozen=True):
     """A config file that parses. `text` is the whole of it, with byte-order mark and line ends."""
 
     text: str
     models: tuple[ModelBlock, ...]
-    lines: LineIndex = field(repr=False)
-    root: Node = field(repr=False)
-    entries: Mapping[str, ModelEntry] = field(repr=False)
-    macros: tuple[Macro, ...] = field(repr=False)
-    merged: MergedKeys = field(repr=False)
+    lines: LineIndex
+    root: Node
+    entries: Mapping[str, ModelEntry]
+    macros: tuple[Macro, ...]
+    merged: MergedKeys
 
     @classmethod
     def read(cls, text: str) -> "ConfigDocument":

@@ -1,7 +1,8 @@
 """A flag of a model's command given another value, or added, and nothing else changed."""
 
 import shlex
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from aitui.domain.config import verify
 from aitui.domain.config.document import ConfigDocument
@@ -46,8 +47,7 @@ from aitui.errors import ConfigRefused
 _IN_EDITOR = "Change it in the editor (e)."
 
 
-@dataclass(frozen=True, slots=True)
-class FlagEdit:
+class FlagEdit(Struct, frozen=True):
     """A flag, the value that it gets, and the model. `name` is how a flag is spelled if it is added.
 
     `line` is that of the model, for messages.

@@ -5,9 +5,11 @@ From llama-swap's own config schema, up to v263.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 
 class ValueType(Enum):
@@ -21,15 +23,15 @@ class ValueType(Enum):
     ANYTHING = "anything"
 
 
-@dataclass(frozen=True, slots=True)
-class KeySchema:
+class KeySchema(Struct, frozen=True):
     """What a key takes.
 
     `keys` are those that a mapping may have, empty where it may have any; `each` is the kind of a
     list's items, or of what a mapping has under its free keys. `least`, `choices` and `pattern`
     bound a single value (one of the choices, or what the pattern matches), and `strict` says that llama-swap refuses a file which oversteps them.
     `since` is the release that brought the key, 0 if it is older than the oldest that aitui supports
-    (v217) or not known; older servers ignore the key.
+    (v217) or not known; older servers ignore the key. Values other than `old_values` are as old as
+    `values_since`; older servers refuse the file if they are `strict` about the key.
     """
 
     takes: ValueType
@@ -41,6 +43,12 @@ class KeySchema:
     pattern: re.Pattern[str] | None = None
     strict: bool = False
     since: int = 0
+    old_values: tuple[str, ...] = ()
+    values_since: int = 0
+
+
+NEWEST_RELEASE = 263
+"""The newest release with keys in this table."""
 
 
 def _since(release: int, schema: KeySchema) -> KeySchema:
@@ -87,7 +95,16 @@ _TIMEOUTS = _mapping(
     idleConn=SECONDS,
 )
 _FILTERS: dict[str, KeySchema] = {"stripParams": TEXT, "strip_params": TEXT, "setParams": FREE}
-_SENSES = _list(_choice("text", "audio", "image"))
+# v225 to v251 refuse a file with `video`, v263 one with any other word.
+_SENSES = _list(
+    KeySchema(
+        ValueType.TEXT,
+        choices=("text", "audio", "image", "video"),
+        strict=True,
+        old_values=("text", "audio", "image"),
+        values_since=252,
+    )
+)
 
 MODEL = _mapping(
     cmd=TEXT,
@@ -151,12 +168,13 @@ TOP = _mapping(
     logLevel=_choice("debug", "info", "warn", "error"),
     logTimeFormat=_choice("", *_TIME_FORMATS.split()),
     logRequests=SWITCH,
-    # From v259 on also a list, and http; older servers refuse both at their start.
     logToStdout=KeySchema(
         ValueType.TEXT,
         choices=("proxy", "upstream", "both", "none", "http"),
         pattern=re.compile(r"\s*(proxy|upstream|http)(\s*,\s*(proxy|upstream|http))*\s*"),
         strict=True,
+        old_values=("proxy", "upstream", "both", "none"),
+        values_since=259,
     ),
     metricsMaxInMemory=_number(),
     captureBuffer=_number(0),

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from aitui.domain.config.document import (
     REFERENCE,
@@ -12,7 +13,7 @@ from aitui.domain.config.document import (
     format_macro_value,
     remove_comment_lines,
 )
-from aitui.domain.config.keys import TOP, KeySchema, ValueType
+from aitui.domain.config.keys import NEWEST_RELEASE, TOP, KeySchema, ValueType
 from aitui.domain.config.yaml_tree import (
     MERGE_TAG,
     LineIndex,
@@ -24,6 +25,7 @@ from aitui.domain.config.yaml_tree import (
     is_mapping,
     scalar_text,
 )
+from aitui.domain.release import UNKNOWN, ServerRelease
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.suggest import nearest_one
 from aitui.errors import ConfigRefused
@@ -43,8 +45,7 @@ _DEFAULT_PROXY = "http://localhost:${PORT}"
 MOST_DIAGNOSTICS = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
+class Diagnostic(Struct, frozen=True):
     """One mistake; line and column are counted from 1. `fatal`: llama-swap would not start."""
 
     line: int
@@ -58,8 +59,11 @@ _NO_MACROS = (":null", ":timestamp")
 """Ends of the tags of values that are no macros for llama-swap (validateMacro in its internal/config)."""
 
 
-def find_diagnostics(text: str) -> tuple[Diagnostic, ...]:
-    """At most MOST mistakes, in the order of the text; call it in a thread. Never raises."""
+def find_diagnostics(text: str, release: ServerRelease = UNKNOWN) -> tuple[Diagnostic, ...]:
+    """At most MOST mistakes, in the order of the text; call it in a thread. Never raises.
+
+    `release` is that of the server: older ones don't have every key.
+    """
     try:
         document = ConfigDocument.read(text)
     except ConfigRefused as error:
@@ -68,7 +72,7 @@ def find_diagnostics(text: str) -> tuple[Diagnostic, ...]:
         return (Diagnostic(line, column, words, fatal=True),)
     found: dict[Diagnostic, None] = {}
     try:
-        for diagnostic in _Linter(document, text).diagnostics():
+        for diagnostic in _Linter(document, text, release).diagnostics():
             found[diagnostic] = None
             if len(found) == MOST_DIAGNOSTICS:
                 break
@@ -77,18 +81,20 @@ def find_diagnostics(text: str) -> tuple[Diagnostic, ...]:
     return tuple(sorted(found, key=lambda problem: (problem.line, problem.column)))
 
 
-def new_diagnostics(before: str, after: str) -> tuple[Diagnostic, ...]:
+def new_diagnostics(
+    before: str, after: str, release: ServerRelease = UNKNOWN
+) -> tuple[Diagnostic, ...]:
     """Return what is wrong with a text and wasn't before, or became fatal, on whatever line; blocks.
 
     A file may hold what the newest llama-swap refuses and the one that runs it takes; that must
     not stand in the way of changing another value.
     """
-    old = find_diagnostics(before)
+    old = find_diagnostics(before, release)
     known = {problem.words for problem in old}
     fatal = {problem.words for problem in old if problem.fatal}
     return tuple(
         problem
-        for problem in find_diagnostics(after)
+        for problem in find_diagnostics(after, release)
         if problem.words not in (fatal if problem.fatal else known)
     )
 
@@ -147,8 +153,7 @@ def list_items(entry: MappingEntry | None) -> tuple[Node, ...]:
     return entry.value.items
 
 
-@dataclass(frozen=True, slots=True)
-class _PendingNode:
+class _PendingNode(Struct, frozen=True):
     """A node to look at: what it ought to be, how it is called, where that is said."""
 
     node: Node
@@ -160,8 +165,9 @@ class _PendingNode:
 class _Linter:
     """Goes through one config file; each diagnostic gets its line and column there."""
 
-    def __init__(self, document: ConfigDocument, text: str) -> None:
+    def __init__(self, document: ConfigDocument, text: str, release: ServerRelease) -> None:
         self._document = document
+        self._release = release
         self._lines = LineIndex.of(text)
 
     def diagnostics(self) -> Iterator[Diagnostic]:
@@ -195,6 +201,10 @@ class _Linter:
         elif isinstance(node, YamlScalar):
             if words := constraint_violation(node, kind):
                 yield self._diagnostic(task.at, f"{task.name} {words}.", fatal=kind.strict)
+            elif self._is_newer_value(node, kind):
+                shown = sanitize_line(node.value, _LONGEST_SHOWN)
+                words = f"{task.name} takes “{shown}” from llama-swap v{kind.values_since} on"
+                yield self._diagnostic(task.at, f"{words}; {self._older}.", fatal=kind.strict)
         elif node.mapping:
             yield from self._check_required_keys(node, kind, task.name, task.at)
             for pair in node.pairs:
@@ -202,6 +212,18 @@ class _Linter:
         elif kind.each is not None:
             for item in node.items:
                 yield _PendingNode(item, kind.each, f"An entry of {task.name}", item.start)
+
+    def _is_newer_value(self, node: YamlScalar, kind: KeySchema) -> bool:
+        """Whether the server is too old for a value that others take."""
+        return (
+            self._release.has(kind.values_since) is False
+            and node.value not in kind.old_values
+            and not _SUBSTITUTED.search(node.value)
+        )
+
+    @property
+    def _older(self) -> str:
+        return f"the server ({self._release.words}) is older"
 
     def _check_pair(self, pair: YamlPair, kind: KeySchema) -> Iterator[_PendingNode | Diagnostic]:
         key, value = pair.key, pair.value
@@ -213,12 +235,17 @@ class _Linter:
             return
         name = sanitize_line(key.value, _LONGEST_SHOWN)
         known = kind.keys.get(key.value) or kind.each
-        if known is not None:
+        if known is not None and self._release.has(known.since) is False:
+            words = f"{name} came with llama-swap v{known.since}; {self._older} and ignores it."
+            yield self._diagnostic(key.start, words, fatal=False)
+        elif known is not None:
             yield _PendingNode(value, known, name, key.start if pair.aliased else value.start)
         # A free key may be there for the anchor below it, as Compose files do with `x-…`.
         elif kind.keys and not value.anchor and not key.value.startswith(("x-", ".")):
             hint = _hint(key.value, kind.keys) if len(key.value) >= _SHORTEST_SLIP else ""
             words = f"llama-swap knows no “{name}” here.{hint}"
+            if not hint and self._release.has(NEWEST_RELEASE + 1):
+                words = f"aitui knows the keys of llama-swap up to v{NEWEST_RELEASE}, and no “{name}” here."
             yield self._diagnostic(key.start, words, fatal=False)
 
     def _check_merge(self, value: Node, kind: KeySchema, at: int) -> _PendingNode | Diagnostic:

@@ -7,8 +7,9 @@ quoted scalars with their escapes and continuations; digits that are written as 
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from aitui.domain.config.document import (
     ConfigDocument,
@@ -45,8 +46,7 @@ _ESCAPED_BLANKS = "tnNLP \t\r\n\x85\u2028\u2029"
 _SHORT_ESCAPES = dict(zip("0abvfre_", "\0\a\b\v\f\r\x1b\xa0", strict=True))
 
 
-@dataclass(frozen=True, slots=True)
-class SourceMap:
+class SourceMap(Struct, frozen=True):
     """The positions of a scalar's characters: that of number `n` is `text[starts[n]:ends[n]]`.
 
     They are −1 for blanks and line breaks. `escaped` holds those that are spelled as a number or a
@@ -91,7 +91,7 @@ class SourceMap:
             raise ConfigRefused(
                 "The value is written in escapes.",
                 line=LineIndex.of(text).line(self.starts[start]),
-                why="It can't be told which of them to replace.",
+                why="It isn't clear which of them to replace.",
                 remedy="Write it out, in the editor (e).",
             )
         if start >= end or self.starts[start] < 0 or self.ends[end - 1] < 0:
@@ -167,8 +167,7 @@ class ValueSource(Enum):
     KEY = "key"
 
 
-@dataclass(frozen=True, slots=True)
-class LocatedValue:
+class LocatedValue(Struct, frozen=True):
     """The value that counts, the last one in the command, else the environment's.
 
     It is the range from `start` to `end` of one scalar's decoded text. `line` is counted from 1.

@@ -1,7 +1,8 @@
 """Pieces of text put into a config file, with everything around them left as it is."""
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from aitui.domain.config.document import ModelEntry
 from aitui.domain.config.locate import SourceMap, escape_fragment
@@ -14,8 +15,7 @@ _INDENTATION = "  "
 _OTHER_TYPES = re.compile(r"(?i:true|false|null|yes|no|on|off|y|n)")
 
 
-@dataclass(frozen=True, slots=True)
-class Splice:
+class Splice(Struct, frozen=True):
     """`text[start:end]` is replaced by `replacement`."""
 
     start: int

@@ -1,14 +1,14 @@
 """Which models may run at the same time at one server, by the config file that it runs with."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from aitui.errors import ConfigRefused
 
 
-@dataclass(frozen=True, slots=True)
-class EvictionPlan:
+class EvictionPlan(Struct, frozen=True):
     """The ids of the models that will be evicted.
 
     `by_cost` is set if others could have been evicted instead, and their costs decided.
@@ -18,8 +18,7 @@ class EvictionPlan:
     by_cost: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SwapGroup:
+class SwapGroup(Struct, frozen=True):
     """Models that take turns (`swap`) or run at the same time.
 
     An `exclusive` group evicts the models of all others, except those of `persistent` ones.
@@ -35,8 +34,7 @@ DEFAULT = SwapGroup("(default)")
 """The group of the models that are in none."""
 
 
-@dataclass(frozen=True, slots=True)
-class SwapGroups:
+class SwapGroups(Struct, frozen=True):
     """The group of each model that is in one, by its id."""
 
     group_of: Mapping[str, SwapGroup]
@@ -58,29 +56,25 @@ LONGEST = 4096
 DEEPEST = 50
 
 
-@dataclass(frozen=True, slots=True)
-class ModelTerm:
+class ModelTerm(Struct, frozen=True):
     """A model, or a variable that stands for one."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class SetReference:
+class SetReference(Struct, frozen=True):
     """`+name`: whatever another set allows."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class AllOf:
+class AllOf(Struct, frozen=True):
     """Parts that run at the same time."""
 
     parts: tuple["Expression", ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AnyOf:
+class AnyOf(Struct, frozen=True):
     """Parts of which one is chosen."""
 
     parts: tuple["Expression", ...]
@@ -183,8 +177,7 @@ MOST_STEPS = 20_000
 """Combinations that are tried before giving up, which takes some milliseconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class SwapMatrix:
+class SwapMatrix(Struct, frozen=True):
     """Sets by name, each behind those that it refers to.
 
     `variables` are the models that short names stand for; `costs` are those of evicting a model, 1
@@ -267,8 +260,7 @@ def _missing_models(mask: int, others: list[str]) -> Iterable[str]:
     return (model_id for place, model_id in enumerate(others, 1) if not mask >> place & 1)
 
 
-@dataclass(frozen=True, slots=True)
-class SwapRules:
+class SwapRules(Struct, frozen=True):
     """The rules of a config file.
 
     `names` are the ids of the file's models and their aliases, each with the id it means.

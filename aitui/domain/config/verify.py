@@ -6,8 +6,9 @@ the best ones (byte-order marks, CRLF, flow spacing, `~`, comments in flow …),
 own example 170 lines instead of 5.
 """
 
-from dataclasses import dataclass
 from difflib import SequenceMatcher
+
+from msgspec import Struct
 
 from aitui.domain.config.document import ConfigDocument
 from aitui.domain.config.locate import ValueSource
@@ -17,8 +18,7 @@ from aitui.domain.sanitize import sanitize_line
 from aitui.errors import ConfigRefused
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigChange:
+class ConfigChange(Struct, frozen=True):
     """The text before and after, and what differs.
 
     `flag` is the flag or key as it stands in the file; `old` is None if it wasn't there, `new` if it
@@ -50,8 +50,7 @@ class ConfigChange:
         return "".join(line for line in lines if line.startswith(("-", "+")))
 
 
-@dataclass(frozen=True, slots=True)
-class EffectiveModel:
+class EffectiveModel(Struct, frozen=True):
     """What llama-swap makes of one model: its command's words, its environment, its plain keys."""
 
     command: str

@@ -7,8 +7,9 @@ mark, so text can be spliced there. Aliases lead to one and the same node.
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import ConfigRefused
@@ -26,8 +27,7 @@ _OTHER_REFUSALS = (AssertionError, AttributeError, LookupError, TypeError, Value
 _LINE_BREAK = re.compile(r"\r\n|[\r\n]")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class YamlScalar:
+class YamlScalar(Struct, frozen=True, eq=False):
     """One value. `style` is `|`, `>`, `'`, `"` or "" for plain; it is written `text[start:end]`."""
 
     value: str
@@ -38,8 +38,7 @@ class YamlScalar:
     end: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class YamlPair:
+class YamlPair(Struct, frozen=True, eq=False):
     """A key and its value. `aliased` is set if the value stands elsewhere, behind its anchor."""
 
     key: "Node"
@@ -47,8 +46,7 @@ class YamlPair:
     aliased: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class YamlCollection:
+class YamlCollection(Struct, frozen=True, eq=False):
     """A mapping's pairs or a sequence's items. `flow` is set for braces or brackets."""
 
     pairs: tuple[YamlPair, ...]
@@ -64,8 +62,7 @@ class YamlCollection:
 Node: TypeAlias = YamlScalar | YamlCollection
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class MappingEntry:
+class MappingEntry(Struct, frozen=True, eq=False):
     """What a mapping has under one key, merged keys included.
 
     `anchor` names the merged mapping that the pair comes from, "" for the mapping's own pairs.
@@ -128,8 +125,7 @@ def invalid_yaml_error(text: str, index: int, why: str) -> ConfigRefused:
     return ConfigRefused(what, line=line, column=column, why=why, remedy=remedy)
 
 
-@dataclass(frozen=True, slots=True)
-class LineIndex:
+class LineIndex(Struct, frozen=True):
     """Where the lines of a text start; LF, CR LF and CR end them."""
 
     starts: tuple[int, ...]

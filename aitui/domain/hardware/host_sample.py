@@ -1,7 +1,8 @@
 """One sample of a machine, with what each process holds."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from aitui.domain.hardware import machine as machine_files
 from aitui.domain.hardware import sample as bounds
@@ -14,8 +15,7 @@ from aitui.domain.hardware.script import MARK
 _USUAL_PAGE = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessMemory:
+class ProcessMemory(Struct, frozen=True):
     """What the processes behind a port hold: bytes by card, and resident bytes."""
 
     gpus: Mapping[str, int] = field(default_factory=dict)
@@ -28,8 +28,7 @@ class ProcessMemory:
         return sum(self.gpus.values())
 
 
-@dataclass(frozen=True, slots=True)
-class HostSample:
+class HostSample(Struct, frozen=True):
     """A sample and its processes. `errors` says which tools didn't work.
 
     `whole` is unset if the output was cut off.

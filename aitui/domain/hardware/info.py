@@ -3,8 +3,10 @@
 import re
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import asdict, replace
 
 from aitui.domain.hardware import sample as bounds
 from aitui.domain.hardware.sample import SampleSource
@@ -13,8 +15,7 @@ from aitui.domain.sanitize import sanitize_line
 NATIVE = "native"
 
 
-@dataclass(frozen=True, slots=True)
-class HostInfo:
+class HostInfo(Struct, frozen=True):
     """A machine; empty or None is whatever isn't known.
 
     `environment` is the container or the virtual machine that it is, NATIVE if it is neither.
@@ -37,7 +38,7 @@ class HostInfo:
 
     def non_empty_fields(self) -> dict[str, Any]:
         """Return the facts that are known, by the names of their fields."""
-        every = {one.name: getattr(self, one.name) for one in fields(self)}
+        every = asdict(self)
         del every["origins"]
         return {name: value for name, value in every.items() if value not in (None, "", ())}
 

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from aitui.domain.hardware import sample as bounds
 from aitui.domain.hardware.sample import Machine, NetworkInterface
@@ -18,8 +19,7 @@ Ticks = tuple[tuple[int, int], ...]
 """For each core: ticks at work, and ticks in all, since the machine was started."""
 
 
-@dataclass(frozen=True, slots=True)
-class CpuCounters:
+class CpuCounters(Struct, frozen=True):
     """Counters that are read twice to compute the load. `at` is Unix time."""
 
     at: float = 0.0
@@ -103,8 +103,7 @@ _PID = re.compile(r"\bpid=([0-9]{1,10})\b")
 _PORT_ARGUMENT = re.compile(r"(?P<port>[0-9]{1,5}) /proc/(?P<pid>[0-9]{1,10})/cmdline")
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(Struct, frozen=True):
     """A process: `resident_bytes` are those in memory, shared pages and files included."""
 
     pid: int

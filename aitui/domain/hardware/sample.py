@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from enum import Enum
 from itertools import pairwise
+
+from msgspec import Struct
 
 
 class SampleSource(Enum):
@@ -14,8 +15,7 @@ class SampleSource(Enum):
     HOST = "the host"
 
 
-@dataclass(frozen=True, slots=True)
-class Gpu:
+class Gpu(Struct, frozen=True):
     """A graphics card, or what counts as one. `sampled_at` is Unix time in seconds.
 
     Shares are in percent, temperatures in °C, `power` in watts. `unified` is set if the card works
@@ -50,8 +50,7 @@ class Gpu:
         return max(0, self.total_bytes - self.used_bytes)
 
 
-@dataclass(frozen=True, slots=True)
-class GpuProcessMemory:
+class GpuProcessMemory(Struct, frozen=True):
     """Bytes that a process holds on a card, which is given by its uuid or PCI address."""
 
     gpu: str
@@ -59,8 +58,7 @@ class GpuProcessMemory:
     used_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkInterface:
+class NetworkInterface(Struct, frozen=True):
     """One network interface: bytes since the machine was started."""
 
     name: str
@@ -68,8 +66,7 @@ class NetworkInterface:
     sent_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
+class Machine(Struct, frozen=True):
     """The machine without its graphics cards. `cores` are shares in percent, one per core.
 
     `load` is the average number of runnable processes over 1, 5 and 15 minutes.
@@ -97,14 +94,13 @@ class Machine:
         return max(0, self.memory_total - self.memory_used)
 
 
-@dataclass(frozen=True, slots=True)
-class HardwareSample:
+class HardwareSample(Struct, frozen=True):
     """Everything that one source measured at one moment, in Unix time."""
 
     at: float
     source: SampleSource
     gpus: tuple[Gpu, ...] = ()
-    machine: Machine | None = field(default=None)
+    machine: Machine | None = None
 
 
 LARGEST_MEMORY = 1 << 52
@@ -150,8 +146,7 @@ MOST_SAMPLES = 4000
 Figure = Callable[[HardwareSample], float | None]
 
 
-@dataclass(frozen=True, slots=True)
-class SampleHistory:
+class SampleHistory(Struct, frozen=True):
     """Samples of one source, the oldest first, no older than an hour before the last."""
 
     samples: tuple[HardwareSample, ...] = ()

@@ -1,7 +1,8 @@
 """What a model takes, with the origin of the figure."""
 
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from aitui.domain.units import format_bytes_gib
 
@@ -16,8 +17,7 @@ class FootprintOrigin(Enum):
     ESTIMATED = "estimated from the model file"
 
 
-@dataclass(frozen=True, slots=True)
-class Footprint:
+class Footprint(Struct, frozen=True):
     """Bytes that a model takes at a context size; None for parts that weren't distinguished.
 
     `gpu` is what it takes on all graphics cards together, `host` of the machine's own memory,

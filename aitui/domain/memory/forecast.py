@@ -1,8 +1,10 @@
 """What a model will take, from the best that is known, and whether that will fit."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
 from enum import Enum
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from aitui.domain.gguf import GgufHeader
 from aitui.domain.hardware.sample import Gpu
@@ -27,8 +29,7 @@ class FitVerdict(Enum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class FitForecast:
+class FitForecast(Struct, frozen=True):
     """What is needed and what is there, in bytes; None if that isn't known.
 
     `free_after` is what is free when everything has gone that will be evicted. `failed_at` is set
@@ -226,8 +227,7 @@ def _format_rough(amount: int) -> str:
     return f"{amount / _GIB:.0f}G" if amount >= _ROUGH_FROM else format_bytes_gib(amount)
 
 
-@dataclass(frozen=True, slots=True)
-class ModelMemory:
+class ModelMemory(Struct, frozen=True):
     """What decides how much memory a model takes: command, measurements, and its file's header."""
 
     launch_profile: LaunchProfile = field(default_factory=LaunchProfile)
@@ -239,8 +239,7 @@ _VERY_SLOW_SHARE = 1 / 3
 _ALL_ON_GPU = 0.97
 
 
-@dataclass(frozen=True, slots=True)
-class OffloadSlowdown:
+class OffloadSlowdown(Struct, frozen=True):
     """A model that became slow with a larger context. Rates in tokens per second."""
 
     model: str

@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
+
+from msgspec import Struct, field
 
 from aitui.domain.hardware.gpu.vendors import VISIBILITY_VARIABLES
 from aitui.domain.llama_server import (
@@ -55,8 +56,7 @@ _NO_ENVIRONMENT: Mapping[str, str] = MappingProxyType({})
 _USUAL_MICRO_BATCH = 512
 
 
-@dataclass(frozen=True, slots=True)
-class LaunchProfile:
+class LaunchProfile(Struct, frozen=True):
     """Everything in a command that decides how much memory a model takes.
 
     `cache_k` and `cache_v` are types of llama-server's. `context_size` is None if the command

@@ -1,10 +1,11 @@
 """What models were measured to take, and what follows from that for other context sizes."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from typing import Annotated, TypeVar
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aitui.domain.memory.footprint import Footprint, FootprintOrigin
 
@@ -25,8 +26,7 @@ CacheBytes = Callable[[int], int | None]
 """The cache at a context size, as a formula has it; None for models that have no formula."""
 
 
-@dataclass(frozen=True, slots=True)
-class Measurement:
+class Measurement(Struct, frozen=True):
     """What a model took at one context size. `at` is Unix time.
 
     `setup` is the fingerprint of the launch profile: a measurement holds for no other one. `gpu`
@@ -52,8 +52,7 @@ class Measurement:
         return Footprint(self.context_size, self.gpu, self.host, *parts, measured, self.cards)
 
 
-@dataclass(frozen=True, slots=True)
-class OutOfMemory:
+class OutOfMemory(Struct, frozen=True):
     """A load that ran out of memory: at how many tokens, with which setup, when (Unix time)."""
 
     context_size: _Tokens
@@ -61,8 +60,7 @@ class OutOfMemory:
     at: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class UsualRate:
+class UsualRate(Struct, frozen=True):
     """How fast a model wrote at one context size: tokens per second, seen until `at` (Unix time)."""
 
     context_size: _Tokens
@@ -75,8 +73,7 @@ MemoryRecord = Measurement | OutOfMemory | UsualRate
 _Kept = TypeVar("_Kept", bound=MemoryRecord)
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryRecords:
+class MemoryRecords(Struct, frozen=True):
     """Everything that is remembered of one model at one server, the oldest first."""
 
     measurements: tuple[Measurement, ...] = ()

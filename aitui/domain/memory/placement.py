@@ -10,8 +10,9 @@ there is no other one (`llama_model_load_from_file_impl` in llama.cpp).
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from aitui.domain.hardware.gpu.vendors import (
     VISIBILITY_VARIABLES,
@@ -31,8 +32,7 @@ MAIN_GPU = ("-mg", "--main-gpu")
 _MOST_DEVICES = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(Struct, frozen=True):
     """The cards that a command and its environment allow.
 
     `devices` are llama.cpp's names, None for all. `visible` are the variable that hides cards and

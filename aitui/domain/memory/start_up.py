@@ -8,7 +8,8 @@ The lines are those of today's builds, of llama.cpp since 2023 (`llm_load_tensor
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from aitui.domain.hardware.sample import memory_bytes, parse_number
 from aitui.domain.sanitize import sanitize_line
@@ -37,8 +38,7 @@ _GPU = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceMemory:
+class DeviceMemory(Struct, frozen=True):
     """Bytes that a start put on one device, by what they hold."""
 
     name: str
@@ -62,8 +62,7 @@ class DeviceMemory:
         return self.name.endswith("_Mapped") and not self.is_gpu
 
 
-@dataclass(frozen=True, slots=True)
-class StartupMemory:
+class StartupMemory(Struct, frozen=True):
     """The memory of one start. `context_size` is that of all slots together."""
 
     devices: tuple[DeviceMemory, ...] = ()

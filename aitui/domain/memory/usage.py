@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from aitui.domain.hardware.sample import Gpu, HardwareSample, Machine, SampleSource, eligible_gpus
 from aitui.domain.memory.footprint import Footprint, FootprintOrigin
@@ -85,8 +87,7 @@ _PORT = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class GpuShare:
+class GpuShare(Struct, frozen=True):
     """What one model has of one card. `origin` says how that is known."""
 
     model: str
@@ -99,8 +100,7 @@ class GpuShare:
         return self.origin is not FootprintOrigin.MEASURED
 
 
-@dataclass(frozen=True, slots=True)
-class GpuMemoryUsage:
+class GpuMemoryUsage(Struct, frozen=True):
     """A card with its models, the largest first. `others` is None if its use isn't known."""
 
     gpu: Gpu
@@ -108,8 +108,7 @@ class GpuMemoryUsage:
     others: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryUsage:
+class MemoryUsage(Struct, frozen=True):
     """The memory of one server at one moment.
 
     `footprints` has a figure for every model of which anything is known, running or not. `source`
@@ -317,8 +316,7 @@ def _parts_by_log(start: "StartupMemory", gpus: tuple[Gpu, ...]) -> dict[str, in
     return parts
 
 
-@dataclass(frozen=True, slots=True)
-class Headroom:
+class Headroom(Struct, frozen=True):
     """Bytes that a load finds `now`, and `after` other models have gone; None if not known.
 
     `where` names the cards if not all count, or the machine's memory if there are cards as well.

@@ -6,8 +6,9 @@ asyncssh costs as much to import as Textual, and this is needed before anything 
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HostError
@@ -21,8 +22,7 @@ _FORM = re.compile(
 _LARGEST_PORT = 65535
 
 
-@dataclass(frozen=True, slots=True)
-class SshAddress:
+class SshAddress(Struct, frozen=True):
     """An address as configured. `host` may be an alias; the SSH config fills in what is missing."""
 
     host: str
@@ -51,8 +51,7 @@ class SshAddress:
         return shlex.join([*port, f"{self.user}@{self.host}" if self.user else self.host])
 
 
-@dataclass(frozen=True, slots=True)
-class SshConfigPaths:
+class SshConfigPaths(Struct, frozen=True):
     """The paths of the configuration. `agent` is the SSH agent's socket, empty without one.
 
     `system` is the folder of the machine's own configuration, None if it doesn't count.
@@ -77,16 +76,14 @@ class SshConfigPaths:
         return Path(text).expanduser() if text.startswith("~") else Path(text)
 
 
-@dataclass(frozen=True, slots=True)
-class SshTimeouts:
+class SshTimeouts(Struct, frozen=True):
     """Seconds for each machine on the route: to connect, and to log in."""
 
     connect: float = 15.0
     login: float = 20.0
 
 
-@dataclass(frozen=True, slots=True)
-class SshUser:
+class SshUser(Struct, frozen=True):
     """The user who connects. `passphrases` are by the path of their key.
 
     `remembered` are known_hosts lines on top of those in the files.

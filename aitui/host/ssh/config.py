@@ -3,11 +3,11 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import asyncssh
 from asyncssh import SSHClientConnectionOptions, SSHKey
+from msgspec import Struct
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HostError
@@ -33,8 +33,7 @@ _OPTIONS_OF_ASYNCSSH = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SshTarget:
+class SshTarget(Struct, frozen=True):
     """One machine as configured. `jumps` are the machines on the route, in their order.
 
     `options` are those of the config that are asyncssh's own matter. `by_command` is set if a ProxyCommand makes the connection. `remember_in` is the file for a
@@ -124,7 +123,7 @@ def _asyncssh_options(options: SshOptions) -> SSHClientConnectionOptions:
             config=[f"/dev/fd/{reading}"], host=options.host, known_hosts=b"", client_keys=None
         )
     except ValueError as error:
-        # It names the line of the pipe, which nobody has seen.
+        # It names the line of the pipe, which is no file that a person knows.
         words = re.sub(r".* line [0-9]+: ", "", str(error))
         names = [name for name in _OPTIONS_OF_ASYNCSSH if name in options]
         places = [options[name].origin for name in names if name in words.lower()]
@@ -151,8 +150,7 @@ def _agent_socket(options: SshOptions, ssh_config: SshConfigPaths) -> str:
     return str(options.path(given)) if given else ""
 
 
-@dataclass(frozen=True, slots=True)
-class SshKeys:
+class SshKeys(Struct, frozen=True):
     """The keys to log in with. `locked` are the key files without the passphrase they need.
 
     `wrong` are those with a passphrase that doesn't fit, `hardware` those that only a security key

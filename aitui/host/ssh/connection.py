@@ -6,12 +6,12 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import asyncssh
 from asyncssh import SSHClient, SSHClientConnection, SSHClientProcess, SSHKey, SSHReader
+from msgspec import Struct
 
 from aitui.aio import shield
 from aitui.domain.sanitize import sanitize_line
@@ -123,8 +123,7 @@ async def _connect_to(
         return await attempt.open(_PLAIN_KEYS)
 
 
-@dataclass(frozen=True, slots=True)
-class _ConnectionAttempt:
+class _ConnectionAttempt(Struct, frozen=True):
     """Everything that connecting to one machine takes."""
 
     target: SshTarget
@@ -189,7 +188,7 @@ def _translate_login_errors(
                 algorithm="",
                 fingerprint="",
                 why=_shorten(error.reason),
-                remedy="ask whoever runs that machine",
+                remedy="ask the administrator of that machine",
             )
             raise HostKeyUnknown(refusal, target.remember_in) from error
         except asyncssh.DisconnectError as error:

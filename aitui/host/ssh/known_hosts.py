@@ -1,9 +1,9 @@
 """The host keys that OpenSSH's known_hosts files (sshd(8)) list for a machine."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from asyncssh import SSHKey, SSHKnownHosts
+from msgspec import Struct
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HostKeyRefused
@@ -11,8 +11,7 @@ from aitui.errors import HostKeyRefused
 _LARGEST_FILE = 8 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class KnownHostKeys:
+class KnownHostKeys(Struct, frozen=True):
     """What is known about one machine under one name.
 
     `keys` are its own, `authorities` those that may sign for it. `others` are the keys known for
@@ -45,7 +44,7 @@ class KnownHostKeys:
                 algorithm=algorithm,
                 fingerprint=fingerprint,
                 why=f"{seen}, and known_hosts says never to trust it",
-                remedy="ask whoever runs that machine for a new one",
+                remedy="ask the administrator of that machine for a new one",
             )
         if self.keys:
             known = ", ".join(known.get_fingerprint("sha256") for known in self.keys[:5])
@@ -53,9 +52,9 @@ class KnownHostKeys:
                 f"The host key of {shown_as} has CHANGED",
                 algorithm=algorithm,
                 fingerprint=fingerprint,
-                why=f"{seen}; known is {known}. Somebody may be listening in between, or the "
-                "machine was set up anew",
-                remedy=f"ask whoever runs it; if that is right: ssh-keygen -R '{self.name}'",
+                why=f"{seen}; known is {known}. A third party may be intercepting the connection, or the "
+                "machine was reinstalled",
+                remedy=f"ask its administrator; if the new key is right: ssh-keygen -R '{self.name}'",
             )
         without_comment = key.export_public_key().decode("ascii").split()[:2]
         return HostKeyRefused(

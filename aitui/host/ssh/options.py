@@ -11,8 +11,9 @@ import shlex
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from aitui.host.ssh.address import SshAddress, SshConfigPaths
 
@@ -26,8 +27,7 @@ _LISTS = ("identityfile", "certificatefile")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
-@dataclass(frozen=True, slots=True)
-class SshOption:
+class SshOption(Struct, frozen=True):
     """One value: its words, the rest of its line as written, and the line's place."""
 
     words: tuple[str, ...]

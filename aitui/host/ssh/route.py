@@ -2,7 +2,9 @@
 
 import asyncio
 import socket
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HostTimedOut, HostUnreachable
@@ -14,8 +16,7 @@ _LONGEST_GREETING = 255
 _MOST_BANNER_LINES = 20
 
 
-@dataclass(frozen=True, slots=True)
-class SshRoute:
+class SshRoute(Struct, frozen=True):
     """Where `ssh_host` leads by the user's SSH config; every text is sanitized.
 
     `host` and `port` are those of the machine that is connected to first: the machine itself, or

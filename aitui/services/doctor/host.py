@@ -5,7 +5,9 @@ import shlex
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aitui.domain.checks import (
     CheckResult,
@@ -18,6 +20,7 @@ from aitui.domain.config.document import ConfigDocument, decode_config
 from aitui.domain.config.lint import Diagnostic, find_diagnostics
 from aitui.domain.config.yaml_tree import scalar_text
 from aitui.domain.models import ListedModel, ModelKind
+from aitui.domain.release import UNKNOWN, ServerRelease
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock, Server
 from aitui.errors import (
@@ -82,6 +85,7 @@ async def check_host(
     clock: Clock,
     report: Report,
     *,
+    release: ServerRelease = UNKNOWN,
     seconds: float = HOST_RESPONSE_TIMEOUT,
 ) -> None:
     """Check from the SSH config to the unit, each step within `seconds`, over one connection.
@@ -100,7 +104,8 @@ async def check_host(
         checks = HostChecks(host, report, seconds)
         if isinstance(host, SshHost):
             await checks.check_ssh(server.ssh_host, host)
-        await checks.check_config(ConfigFile(host, server.preset_path, clock=clock), listed)
+        config = ConfigFile(host, server.preset_path, clock=clock)
+        await checks.check_config(config, listed, release)
         await checks.check_service(SystemdService(host, server.service_unit))
 
 
@@ -189,7 +194,10 @@ class HostChecks:
             self._report(passing_check(FILES, f"it works; the login's folder is {home}"))
 
     async def check_config(
-        self, config: ConfigFile, listed: tuple[ListedModel, ...] | None
+        self,
+        config: ConfigFile,
+        listed: tuple[ListedModel, ...] | None,
+        release: ServerRelease = UNKNOWN,
     ) -> None:
         """Check the file; nothing is written, not even to see whether it could be."""
         names = (FOLDER, OWNER, VALID, MODELS)
@@ -215,7 +223,7 @@ class HostChecks:
             self._report(failing_check(VALID, error))
             self._checkup.skip(MODELS, why=error.what)
             return
-        understood = await asyncio.to_thread(_parse_config, text)
+        understood = await asyncio.to_thread(_parse_config, text, release)
         self._report(_validity_check(understood))
         self._report(_models_check(understood, listed))
 
@@ -372,8 +380,7 @@ async def _login_ids(host: Host, option: str) -> tuple[int, ...]:
     return tuple(int(word) for word in words if word.isascii() and word.isdigit())
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigFindings:
+class ConfigFindings(Struct, frozen=True):
     """What the file says; `hidden` are models that the server keeps out of its list."""
 
     diagnostics: tuple[Diagnostic, ...]
@@ -383,8 +390,8 @@ class ConfigFindings:
     parses: bool = False
 
 
-def _parse_config(text: str) -> ConfigFindings:
-    wrong = find_diagnostics(text)
+def _parse_config(text: str, release: ServerRelease) -> ConfigFindings:
+    wrong = find_diagnostics(text, release)
     try:
         document = ConfigDocument.read(text)
     except ConfigRefused:
@@ -500,7 +507,7 @@ def _watch_check(facts: UnitInfo) -> CheckResult:
         return inconclusive_check(WATCHES, "not known: its command doesn't name llama-swap")
     if watches:
         return passing_check(WATCHES, "a change takes effect by itself (-watch-config)")
-    seen = "it doesn't: after each change it has to be told to reload, which aitui does"
+    seen = "it doesn't: after each change it has to be reloaded, which aitui does"
     return inconclusive_check(WATCHES, seen, "-watch-config in ExecStart, where that is wanted")
 
 

@@ -85,4 +85,4 @@ async def _check_server(
         return
     from aitui.services.doctor.host import check_host
 
-    await check_host(server, checks.models, clock, report)
+    await check_host(server, checks.models, clock, report, release=checks.release)

@@ -2,16 +2,17 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
+
+from msgspec import Struct
 
 from aitui.aio import cancel_and_wait
 from aitui.domain.checks import defect_check, failing_check, inconclusive_check, passing_check
 from aitui.domain.events import Event, RequestEnded, RequestsCounted, RequestsListed, RequestUpdated
 from aitui.domain.models import ListedModel, RunningModel
-from aitui.domain.release import ServerRelease
+from aitui.domain.release import UNKNOWN, ServerRelease
 from aitui.domain.snapshot import Clock, Server
 from aitui.domain.units import format_seconds
 from aitui.errors import (
@@ -64,8 +65,7 @@ _T = TypeVar("_T")
 _EventQueue = asyncio.Queue[Event | AituiError]
 
 
-@dataclass(frozen=True, slots=True)
-class ViewRequirement:
+class ViewRequirement(Struct, frozen=True):
     """A view, where its data comes from, and the first build that has it.
 
     `by_status` is the status that tells of an endpoint which isn't asked the way it wants to be.
@@ -84,6 +84,8 @@ VIEWS = (
     ViewRequirement("view: profiles", "/api/profiles", "v241"),
     # A GET is answered with 405 where the POST exists, and cancels nothing.
     ViewRequirement("view: cancel a request", "/api/inflight/0/cancel", "v235", by_status=405),
+    # Without a stream's name it is refused where it exists, and opens none.
+    ViewRequirement("view: log of requests", "/api/events/logs", "v259", by_status=400),
 )
 
 
@@ -98,6 +100,7 @@ class ServerChecks:
         self._clock_ahead: float | None = None
         self._lists_requests: bool | None = None
         self.models: tuple[ListedModel, ...] | None = None
+        self.release = UNKNOWN
 
     async def check_network(self) -> None:
         """Check name, port, TLS and certificate."""
@@ -230,7 +233,7 @@ class ServerChecks:
         """Compare the server's Date with ours."""
         ahead = self._clock_ahead
         if ahead is None:
-            self._report(inconclusive_check(CLOCK, "not known: the server told no date"))
+            self._report(inconclusive_check(CLOCK, "not known: the server sent no date"))
             return
         difference = abs(ahead)
         if difference <= TOLERANCE:
@@ -302,7 +305,7 @@ class ServerChecks:
             version = await client.version()
             built = ", ".join(part for part in (version.commit, version.build_date) if part)
             seen = f"llama-swap {version.version}" + (f" ({built})" if built else "")
-            release = await client.release(version.version)
+            release = self.release = await client.release(version.version)
             if release.words and release != ServerRelease().narrow(version.version):
                 seen += f"; by its routes {release.words}"
             self._report(passing_check(VERSION, seen))
@@ -313,7 +316,7 @@ class ServerChecks:
         if self._lists_requests:
             self._report(passing_check(LISTS_REQUESTS, "events tell of each running request"))
         elif self._lists_requests is None:
-            seen = "not known: no event told of requests"
+            seen = "not known: no event reported requests"
             self._report(inconclusive_check(LISTS_REQUESTS, seen))
         else:
             seen = "only their number; needs llama-swap ≥ v235"

@@ -1,7 +1,8 @@
 """What the terminal can do, as far as its environment tells."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from aitui.domain.checks import CheckResult, defect_check, inconclusive_check, passing_check
 from aitui.domain.sanitize import sanitize_line
@@ -60,8 +61,7 @@ CLIPBOARD = "terminal clipboard (OSC 52)"
 SMALLEST = (80, 24)
 
 
-@dataclass(frozen=True, slots=True)
-class TerminalInfo:
+class TerminalInfo(Struct, frozen=True):
     """Columns and lines, None where there is no terminal; and the environment that tells of it."""
 
     size: tuple[int, int] | None
@@ -148,7 +148,7 @@ def setting_checks(settings: Settings) -> Iterator[CheckResult]:
             defaults.append(f"{name} {value}")
         else:
             yield passing_check(f"setting {name}", f"{value} ({origin})")
-    if server.basic_auth is not None:
+    if server.basic_auth is not None and not _login_settings(server):
         origin = server.origins.get("url", _DEFAULT)
         yield passing_check("setting user and password of the url", f"{_SET} ({origin})")
     fps = settings.origins.get("fps", _DEFAULT)
@@ -159,6 +159,12 @@ def setting_checks(settings: Settings) -> Iterator[CheckResult]:
     yield passing_check("settings left at default", ", ".join(defaults))
 
 
+def _login_settings(server: Server) -> tuple[str, ...]:
+    """Return which of user and password are set by themselves: they hold before the URL's."""
+    names = ("username", "password")
+    return tuple(name for name in names if server.origins.get(name, _DEFAULT) != _DEFAULT)
+
+
 def _setting_values(server: Server) -> Iterator[tuple[str, str]]:
     yield "url", without_user_info(server.url)
     for certificate in CERTIFICATES:
@@ -166,6 +172,8 @@ def _setting_values(server: Server) -> Iterator[tuple[str, str]]:
         yield certificate.name, str(path) if path is not None else "none"
     yield "client_key_password", "none" if server.client_key_password is None else _SET
     yield "api_key", "none" if server.api_key is None else _SET
+    for name in _login_settings(server):
+        yield name, _SET
     yield "timeout", f"{server.timeout:g} s"
     yield "ssh_host", server.ssh_host or "none"
     yield "preset_path", server.preset_path

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from aitui.domain.chat.conversation import Conversation, ImageAttachment, Role
 from aitui.domain.chat.reply import Reply, ReplyPhase
@@ -42,8 +43,7 @@ DRAFT_SAVE_DELAY = 0.5
 """Seconds after which what was written is kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class PromptDraft:
+class PromptDraft(Struct, frozen=True):
     """What is to be sent; `editing` is the turn that it replaces."""
 
     text: str = ""
@@ -592,7 +592,7 @@ class ChatController:
             model = snapshot.model(self.chat.conversation.model)
             status = self.pane.status
             status.context_size = None if model is None else self._sessions.slots.size_for(model)
-            status.expected_load = None if model is None else model.expected_load
+            status.model = model
 
     def _warn(self, words: str) -> None:
         self._app.notify(words, severity="warning")

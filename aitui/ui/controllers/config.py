@@ -298,7 +298,7 @@ class ConfigController:
                 self._app, content, suffix=".yaml", line=line, elsewhere=reading.content
             )
             try:
-                plan = await plan_content(reading, content)
+                plan = await plan_content(runner.admin, reading, content)
             except ConfigRefused as error:
                 confirmation = Confirmation(
                     "That file can't be used. Edit it again?",

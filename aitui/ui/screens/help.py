@@ -1,7 +1,7 @@
 """The keys that work where one is, and what the signs in the table mean."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import replace  # noqa: TID251 - Textual's bindings are dataclasses
 from typing import Any
 
 from textual.app import ComposeResult
@@ -26,7 +26,7 @@ _SIGNS = (
     ("✘", "the last load failed; the pane says why"),
     ("◇", "runs elsewhere: a peer's model, or a selector"),
     ("≈", "inferred or guessed, since the server doesn't tell"),
-    ("?", "after a context size: nobody told it, this is the fallback"),
+    ("?", "after a context size: assumed, not reported by the server"),
 )
 
 

@@ -1,7 +1,6 @@
 """View 2: a log of the server, or of one model, as it grows."""
 
-from dataclasses import replace
-
+from msgspec.structs import replace
 from rich.style import Style
 from textual import events, on
 from textual.app import ComposeResult

@@ -1,9 +1,9 @@
 """View 1: the live table of models, and what is known of the one under the cursor."""
 
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical

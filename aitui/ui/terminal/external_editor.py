@@ -13,10 +13,10 @@ import time
 from asyncio.subprocess import Process
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakSet
 
+from msgspec import Struct
 from textual.app import App, SuspendNotSupported
 
 from aitui.domain.sanitize import sanitize_line, sanitize_text
@@ -139,8 +139,7 @@ def _line_arguments(program: str, line: int) -> tuple[str, ...]:
     return (f"+{line}",) if line > 0 and takes else ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Draft:
+class _Draft(Struct, frozen=True):
     """The file that the editor gets."""
 
     path: Path

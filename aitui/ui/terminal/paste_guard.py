@@ -5,7 +5,8 @@ text leaves the paste, and the rest of it acts as keys. Terminals and tmux pass 
 """
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 BEGINS, ENDS = "\x1b[200~", "\x1b[201~"
 
@@ -43,8 +44,7 @@ _SIZE = re.compile(r"\x1b\[48;(\d+)[\d:]*;(\d+)[\d:]*;.*t")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
-@dataclass(frozen=True, slots=True)
-class PastedText:
+class PastedText(Struct, frozen=True):
     """What was pasted, harmless; `left_out` characters more were too many."""
 
     text: str
@@ -100,6 +100,11 @@ class PasteGuard:
     def is_waiting(self) -> bool:
         """Whether `tick` is needed soon."""
         return bool(self._held)
+
+    @property
+    def is_in_paste(self) -> bool:
+        """Whether the end of a paste is still to come."""
+        return self._paste is not None
 
     def feed(self, text: str, now: float) -> list[Piece]:
         if not text:

@@ -14,15 +14,21 @@ text was split.
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum, auto
+from functools import cache
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from markdown_it import MarkdownIt
-from markdown_it.rules_block import StateBlock
-from markdown_it.token import Token
+from msgspec import Struct
+from msgspec.structs import replace
 from rich.cells import cell_len
+
+# With the first Markdown: its parser takes a quarter of what an empty chat takes to open.
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.rules_block import StateBlock
+    from markdown_it.token import Token
 
 MAX_PIECE_LENGTH = 4096
 """Characters."""
@@ -62,8 +68,7 @@ class PieceKind(Enum):
     RULE = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(Struct, frozen=True):
     """A run of source lines that is drawn by itself.
 
     `text` is the source without markers. `lead` has a pair for each list item and quote around it:
@@ -88,8 +93,7 @@ class Piece:
     style: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Container:
+class _Container(Struct, frozen=True):
     """A list item or a quote. `column` is that of an item's text in its quote, 0 for no text."""
 
     mark: str
@@ -158,14 +162,14 @@ class _Part(NamedTuple):
     is_last: bool
 
 
-_Rule = Callable[[StateBlock, int, int, bool], bool]
+_Rule = Callable[["StateBlock", int, int, bool], bool]
 
 
 def _wrap_rule(name: str, rule: _Rule) -> _Rule:
     """Limit a rule, and let it leave in its first token what that lacks: columns, bare lines."""
     nests, has_lines = name in _NESTING_RULES, name in _RULES_OF_LINES
 
-    def apply(state: StateBlock, line: int, end: int, silent: bool) -> bool:  # noqa: FBT001
+    def apply(state: "StateBlock", line: int, end: int, silent: bool) -> bool:  # noqa: FBT001
         if nests and state.level >= MAX_NESTING:
             return False
         count, last = len(state.tokens), state.lineMax
@@ -190,7 +194,10 @@ _NESTING_RULES = {"list", "blockquote"}
 _RULES_OF_LINES = {"paragraph", "lheading", "table", "reference"}
 
 
-def _make_parser() -> MarkdownIt:
+@cache
+def _parser() -> "MarkdownIt":
+    from markdown_it import MarkdownIt
+
     parser = MarkdownIt(
         "commonmark", {"html": False, "maxNesting": 2 * MAX_NESTING, "inline_definitions": True}
     )
@@ -203,9 +210,6 @@ def _make_parser() -> MarkdownIt:
         alt = [chain for chain, rules in chains.items() if rule in rules]
         ruler.at(name, _wrap_rule(name, rule), {"alt": alt})
     return parser
-
-
-_PARSER = _make_parser()
 
 
 def _open_lines(containers: Sequence[_Container], resume: Sequence[str]) -> list[str]:
@@ -230,8 +234,10 @@ def _open_lines(containers: Sequence[_Container], resume: Sequence[str]) -> list
     return [*lines, *(before + line for line in resume)]
 
 
-def _walk(tokens: Sequence[Token], offset: int, known: Sequence[_Container]) -> Iterator[_Leaf]:
+def _walk(tokens: Sequence["Token"], offset: int, known: Sequence[_Container]) -> Iterator[_Leaf]:
     """The leaves in their order; the first `offset` lines are those that open the containers."""
+    from markdown_it.token import Token
+
     stack: list[_Open] = []
     numbers: dict[int, int] = {}
     for token, following in pairwise((*tokens, Token("end", "", 0))):
@@ -268,7 +274,7 @@ def _walk(tokens: Sequence[Token], offset: int, known: Sequence[_Container]) -> 
 
 
 def _make_leaf(
-    kind: PieceKind, token: Token, start: int, stack: Sequence[_Open], content: str
+    kind: PieceKind, token: "Token", start: int, stack: Sequence[_Open], content: str
 ) -> _Leaf:
     """The leaf that begins with a token at a line; `content` is that of the next token."""
     containers = tuple(opened.container for opened in stack)
@@ -460,7 +466,8 @@ class StreamedText:
             in_line = not line.endswith("\n")
         env: dict[str, Any] = {}
         tokens: list[Token] = []
-        _PARSER.block.parse("\n".join(fed) + "\n", _PARSER, env, tokens)
+        parser = _parser()
+        parser.block.parse("\n".join(fed) + "\n", parser, env, tokens)
         parts: list[_Part] = []
         at, is_blank, has_begun = 0, self._is_blank, self._has_begun
         for leaf in _walk(tokens, len(opened), self._containers):

@@ -1,7 +1,8 @@
-"""The turns of a transcript, whose texts may still grow, and the entries of the layout that show them."""
+"""The turns of a transcript, which may still grow, and the entries of the layout that show them."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from aitui.ui.transcript.blocks import (
     Piece,
@@ -22,8 +23,7 @@ from aitui.ui.transcript.layout import (
 PROMPT_INDENT = 2
 
 
-@dataclass(frozen=True, slots=True)
-class CompletedTurn:
+class CompletedTurn(Struct, frozen=True):
     """A turn that is whole. `thought_for` is in seconds, `role` is user, assistant or system."""
 
     id: str

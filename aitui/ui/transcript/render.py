@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
-from markdown_it import MarkdownIt
+from msgspec.structs import replace
 from rich.cells import cell_len
 
 from aitui.ui.transcript.blocks import QUOTE_MARK, Piece, PieceKind, References
@@ -20,12 +20,20 @@ from aitui.ui.transcript.rows import (
     wrap_runs,
 )
 
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+
 _SPECIAL = frozenset("\\`*_[]<&~\n")
 _MAX_CACHED_LENGTH = 160
-_PARSER = MarkdownIt("commonmark", {"html": False, "maxNesting": 20}).enable("strikethrough")
-
 
 _NO_REFERENCES: References = {}
+
+
+@cache
+def _parser() -> "MarkdownIt":
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark", {"html": False, "maxNesting": 20}).enable("strikethrough")
 
 
 def parse_inline(
@@ -42,7 +50,7 @@ def parse_inline(
 def _parse_runs(
     text: str, style: TextStyle, references: References = _NO_REFERENCES
 ) -> tuple[Run, ...]:
-    tokens = _PARSER.parseInline(text, {"references": references})[0].children or []
+    tokens = _parser().parseInline(text, {"references": references})[0].children or []
     runs: list[Run] = []
     styles = [style]
     targets: list[str | int | float | None] = []

@@ -5,9 +5,9 @@ Breaking loses no character. A theme gives the styles their colors when a row is
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from msgspec import Struct
 from rich.cells import cell_len, set_cell_size, split_graphemes
 from rich.segment import Segment
 from rich.style import Style
@@ -32,8 +32,7 @@ MARKER_STYLE = TextStyle("marker")
 CODE_STYLE = TextStyle("code-text", ground="code")
 
 
-@dataclass(frozen=True, slots=True)
-class TranscriptRow:
+class TranscriptRow(Struct, frozen=True):
     """One row of the screen.
 
     `glue` joins it to the row above when it is copied: a line break, or what stood at the

@@ -1,7 +1,6 @@
 """The pane with everything known of the model under the cursor."""
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
@@ -22,8 +21,7 @@ STYLES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class DetailLine:
+class DetailLine(Struct, frozen=True):
     """One line: a short label, and text of any length; `style` is one of STYLES."""
 
     label: str
@@ -52,9 +50,10 @@ class ModelDetail(VerticalScroll):
 
     def _show(self) -> None:
         width = max(20, self.scrollable_content_region.width - LABEL_WIDTH - 1)
-        if (self.lines, width) == self._shown:
+        shown = self.lines, width if self.lines else 0
+        if shown == self._shown:
             return  # an update lays the whole screen out again
-        self._shown = self.lines, width
+        self._shown = shown
         lines = [line for fact in self.lines for line in _fact_lines(fact, width)]
         self._text.update(Content("\n").join(lines))
 

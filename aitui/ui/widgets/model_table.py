@@ -1,9 +1,10 @@
 """The live table of models: what it says of each, cell by cell; only what changed is drawn again."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 
+from msgspec import Struct
+from msgspec.structs import replace
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
@@ -37,16 +38,14 @@ WAITING_GLYPH = "◔"
 FAILED_GLYPH = "✘"
 
 
-@dataclass(frozen=True, slots=True)
-class ClockReading:
+class ClockReading(Struct, frozen=True):
     """Now, on both clocks: monotonic seconds for ages, Unix time for what people read."""
 
     monotonic: float
     wall: float
 
 
-@dataclass(frozen=True, slots=True)
-class TableColumn:
+class TableColumn(Struct, frozen=True):
     """A column of the table.
 
     `width` is in cells, 0 takes what is left; `from_width` is the narrowest table that shows it.
@@ -222,8 +221,7 @@ DESCENDING_PREFIX = "-"
 """Before a key: the same order the other way round."""
 
 
-@dataclass(frozen=True, slots=True)
-class TableQuery:
+class TableQuery(Struct, frozen=True):
     """A person's choice of rows: words that must all occur, and the column to sort by."""
 
     words: str = ""
@@ -364,7 +362,8 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         return self._render_row(self._rows[index], width, cursor=index == self._cursor_index)
 
     def on_resize(self) -> None:
-        self.virtual_size = Size(self.size.width, len(self._rows))
+        if self._rows:  # an empty table would lay the screen out once more behind the first frame
+            self.virtual_size = Size(self.size.width, len(self._rows))
 
     def on_click(self, event: events.Click) -> None:
         index = event.y + self.scroll_offset.y

@@ -1,11 +1,11 @@
 """Small values of a chat: parameters, attachments, growing texts, exports."""
 
 import json
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from aitui.domain.chat import conversation as edits
 from aitui.domain.chat.conversation import (

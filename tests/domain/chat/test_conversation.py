@@ -1,10 +1,9 @@
 """A conversation as a tree: paths, branches, edits, and what a model is sent of it."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from aitui.domain.chat import conversation as edits
 from aitui.domain.chat.conversation import (

@@ -11,6 +11,7 @@ from aitui.domain.config.lint import (
     find_diagnostics,
     new_diagnostics,
 )
+from aitui.domain.release import UNKNOWN, ServerRelease
 
 # Written like the example that llama-swap comes with: every key once.
 EXAMPLE = """\
@@ -276,3 +277,97 @@ def test_only_the_first_document_counts(text: str) -> None:
 
 def test_requests_may_be_logged() -> None:
     assert find_diagnostics(f"logRequests: true\n{BLOCK}") == ()
+
+
+BODY = "models:\n  a:\n    cmd: llama-server --port ${PORT} -m /a.gguf\n"
+V218, V250, V252, V256, V263, V270 = (
+    ServerRelease(number, number + 1) for number in (218, 250, 252, 256, 263, 270)
+)
+SINCE_V257 = "security:\n  cors: {allowedOrigins: ['*'], maxAge: 60}\n"
+VIDEO = "    capabilities: {in: [text, video]}\n"
+
+
+def found_in(text: str, release: ServerRelease) -> list[tuple[str, bool]]:
+    """What is wrong for a server of that age, and whether it is fatal."""
+    return [(found.words, found.fatal) for found in find_diagnostics(text + BODY, release)]
+
+
+@pytest.mark.parametrize("release", [UNKNOWN, V263, V270, ServerRelease(257)])
+def test_a_key_is_fine_if_the_server_is_not_known_to_be_older(release: ServerRelease) -> None:
+    assert found_in(SINCE_V257, release) == []
+
+
+@pytest.mark.parametrize("release", [V218, V256, ServerRelease(0, 257)])
+def test_a_key_that_is_newer_than_the_server_is_ignored_by_it(release: ServerRelease) -> None:
+    ((words, fatal),) = found_in(SINCE_V257, release)
+    assert words.startswith("security came with llama-swap v257; the server")
+    assert words.endswith("is older and ignores it.")
+    assert not fatal
+
+
+@pytest.mark.parametrize("keys", ["disableKeepAlives: true", "capabilities: {disableAuto: true}"])
+def test_keys_of_a_model_have_their_release_as_well(keys: str) -> None:
+    text = f"{BODY}    {keys}\n"
+    assert find_diagnostics(text, V263) == ()
+    (found,) = find_diagnostics(text, V256)
+    assert (found.line, found.fatal) == (4, False)
+
+
+@pytest.mark.parametrize(
+    ("key", "old", "new"),
+    [
+        ("logToStdout: proxy,http\n", V256, V263),
+        ("logToStdout: http\n", V250, V263),
+        ("logToStdout: 'proxy, upstream'\n", ServerRelease(0, 259), ServerRelease(259)),
+    ],
+)
+def test_a_value_that_is_newer_than_the_server_is_fatal_if_it_refuses_it(
+    key: str, old: ServerRelease, new: ServerRelease
+) -> None:
+    ((words, fatal),) = found_in(key, old)
+    assert "from llama-swap v259 on; the server" in words
+    assert fatal
+    assert found_in(key, new) == found_in(key, UNKNOWN) == []
+
+
+def test_video_is_fatal_below_v252_alone() -> None:
+    (found,) = find_diagnostics(BODY + VIDEO, V250)
+    assert (found.line, found.fatal) == (4, True)
+    assert find_diagnostics(BODY + VIDEO, V252) == ()
+    # v218 ignores all of `capabilities`.
+    (ignored,) = find_diagnostics(BODY + VIDEO, V218)
+    assert not ignored.fatal
+
+
+@pytest.mark.parametrize("value", ["both", "none", "proxy", "${env.LOGS}"])
+def test_values_of_every_release_are_fine(value: str) -> None:
+    assert found_in(f"logToStdout: {value}\n", V218) == []
+
+
+def test_unknown_newer_than_the_server_and_newer_than_aitui_are_told_apart() -> None:
+    text = "brandNew: 1\n"
+    assert found_in(text, V263) == [("llama-swap knows no “brandNew” here.", False)]
+    ((newer, fatal),) = found_in(text, V270)
+    assert newer == "aitui knows the keys of llama-swap up to v263, and no “brandNew” here."
+    assert not fatal
+    assert "globalTTL” meant" in found_in("globalTLL: 5\n", V270)[0][0]
+
+
+def test_a_change_that_brings_in_what_the_server_is_too_old_for_is_found() -> None:
+    after = "logToStdout: proxy,http\n" + BODY
+    assert [found.fatal for found in new_diagnostics(BODY, after, V250)] == [True]
+    assert new_diagnostics(BODY, after, V263) == ()
+
+
+@pytest.mark.parametrize("number", [251, 252, 253, 256, 257, 259, 263])
+def test_every_key_of_the_reference_is_fine_from_its_release_on(number: int) -> None:
+    text = (
+        "hooks: {on_startup: {profile: p}}\nprofiles: {p: {pins: {a: a}}}\n" * (number >= 252)
+        + "tailcat: {allow: ['*'], models: [a], admin: false, debug: true}\n" * (number >= 253)
+        + "globalConcurrencyLimit: 4\n" * (number >= 256)
+        + SINCE_V257 * (number >= 257)
+        + "logToStdout: proxy,http\n" * (number >= 259)
+        + "healthCheckTimeout: 15\n"
+    )
+    model = BODY + VIDEO * (number >= 252) + "    disableKeepAlives: true\n" * (number >= 263)
+    assert find_diagnostics(text + model, ServerRelease(number, number + 1)) == ()

@@ -1,8 +1,7 @@
 """The join: whose the memory of each card is, what is free, and how each figure is known."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from aitui.domain.hardware.host_sample import HostSample
 from aitui.domain.hardware.machine import Process

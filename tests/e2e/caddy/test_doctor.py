@@ -1,8 +1,7 @@
 """The check-up through Caddy: what it can tell apart there."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from aitui.domain.checks import CheckStatus
 from aitui.domain.snapshot import Server

@@ -1,10 +1,10 @@
 """Each way in which Caddy refuses, and what is said of it: the own files are looked at first."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from aitui.domain.snapshot import Server
 from aitui.errors import (

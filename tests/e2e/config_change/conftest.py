@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import llama_swap_program
+from aitui.demo.dialect import Dialect
 from aitui.domain.snapshot import Server
 from e2e.config_change.answering import until_it_answers
 from e2e.service.user_manager import ACCOUNT, CONFIG, UserManager, free_port, user_manager
@@ -49,9 +50,13 @@ def over_ssh(systemd: UserManager, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture
 async def on_this_machine(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Administered]:
-    """A server on this machine that watches its file, and is no unit of systemd's."""
+    """A server on this machine that watches its file, and is no unit of systemd's.
+
+    It is v218 unless parametrised.
+    """
+    dialect = getattr(request, "param", Dialect.V218)
     home = tmp_path / "home"
     config = home / ".config" / "llama-swap" / "config.yaml"
     config.parent.mkdir(parents=True)
@@ -60,7 +65,15 @@ async def on_this_machine(
     port = free_port()
     program = await asyncio.create_subprocess_exec(
         *(sys.executable, llama_swap_program.__file__),
-        *("-listen", f"127.0.0.1:{port}", "-config", str(config), "-watch-config"),
+        *(
+            "-dialect",
+            dialect.value,
+            "-listen",
+            f"127.0.0.1:{port}",
+            "-config",
+            str(config),
+            "-watch-config",
+        ),
         stdout=asyncio.subprocess.DEVNULL,
     )
     url = f"http://127.0.0.1:{port}"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from aitui.demo.dialect import Dialect
 from aitui.ui.screens.steps import StepsScreen
 from cli.command_line import CommandLine
 from e2e.config_change.answering import running_commands
@@ -26,6 +27,19 @@ async def change(app: Driven, size: str) -> None:
 async def test_keys_change_exactly_these_digits_and_the_model_runs_with_them(
     administered: Administered, tmp_path: Path
 ) -> None:
+    await keys_change_the_size(administered, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "on_this_machine", [Dialect.V217, Dialect.HEAD, Dialect.V263], indirect=True
+)
+async def test_every_build_runs_with_the_new_size(
+    on_this_machine: Administered, tmp_path: Path
+) -> None:
+    await keys_change_the_size(on_this_machine, tmp_path)
+
+
+async def keys_change_the_size(administered: Administered, tmp_path: Path) -> None:
     async with driven(administered.server, tmp_path / "aitui") as app:
         await change(app, "131072")
         await app.see("✔ verify", "runs with --ctx-size 131072")

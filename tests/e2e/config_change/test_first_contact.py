@@ -2,11 +2,11 @@
 
 import shutil
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import asyncssh
 import pytest
+from msgspec.structs import replace
 
 from aitui.services import config_watch
 from aitui.services.config_watch import ServerConfig, read_server_config

@@ -5,7 +5,8 @@ import signal
 
 import pytest
 
-from catalogue import CATALOGUE, QUICK, SLOW, STEADY, each_dialect
+from aitui.demo.dialect import Dialect
+from catalogue import CATALOGUE, QUICK, SLOW, STEADY, dialects
 from e2e.pseudo_terminal.terminal import Terminal, terminal
 from stand_in import StandIn
 
@@ -20,7 +21,7 @@ async def until_begun(shown: Terminal, stand_in: StandIn, model_id: str) -> None
     await shown.until(lambda: stand_in.running().get(model_id) == "starting", "begun")
 
 
-@each_dialect
+@dialects(Dialect.V217, Dialect.V218)
 async def test_the_first_interrupt_explains_and_waits_on(
     environment: dict[str, str], stand_in: StandIn
 ) -> None:

@@ -1,10 +1,10 @@
 """A config file on a host, whose last change was cut off."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from aitui.domain.progress import ProgressTracker
 from aitui.domain.snapshot import Clock, Server

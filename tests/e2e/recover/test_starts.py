@@ -1,10 +1,10 @@
 """What was cut off is told at the next start: by the command line, and by the dashboard."""
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from aitui.domain.snapshot import Server
 from aitui.paths import Paths

@@ -1,9 +1,9 @@
 """What the screen says of certificates: which file, which check, the date, and what mends it."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from aitui.domain.snapshot import Server
 from e2e.caddy.openssl import Guide, Pair

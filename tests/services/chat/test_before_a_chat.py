@@ -1,8 +1,7 @@
 """What a chat would cost whom, asked and refused before it is sent."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from aitui.domain.models import Model, ModelKind, RunState
 from aitui.domain.snapshot import Snapshot

@@ -165,8 +165,11 @@ async def test_a_model_that_is_taken_away_cuts_the_answer(
         assert len(answer.reasoning) > 0
 
 
-async def test_a_load_that_fails_gives_the_prompt_back(certificates: Certificates) -> None:
-    async with talking(certificates, BROKEN) as talk:
+@pytest.mark.parametrize("dialect", list(Dialect), ids=lambda dialect: dialect.value)
+async def test_a_load_that_fails_gives_the_prompt_back(
+    certificates: Certificates, dialect: Dialect
+) -> None:
+    async with talking(certificates, BROKEN, dialect=dialect) as talk:
         answer = await talk.chat.send("hi there")
         assert answer.phase is ReplyPhase.FAILED
         assert isinstance(answer.error, LoadFailed)

@@ -1,10 +1,10 @@
 """The client certificate's last days, in the header and where they come from."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from aitui.demo.certificates import Certificates
 from aitui.domain.snapshot import Server

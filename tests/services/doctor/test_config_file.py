@@ -1,10 +1,10 @@
 """The config file on the server's machine, each line of the check-up provoked to fail by itself."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from aitui.demo.world import demo_world
 from aitui.domain.checks import CheckStatus

@@ -1,11 +1,11 @@
 """Each thing that can be wrong with our own certificate files, provoked on real ones."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from time import monotonic, time
 
 import pytest
+from msgspec.structs import replace
 
 from aitui.demo.certificates import Certificates
 from aitui.domain.checks import CheckStatus, exit_code

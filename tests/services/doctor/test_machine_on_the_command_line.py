@@ -1,10 +1,10 @@
 """The machine behind the server in `aitui doctor`, as a script and as a person see it."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from aitui.domain.snapshot import Server
 from catalogue import CATALOGUE

@@ -1,10 +1,10 @@
 """Name, port and TLS, each provoked to fail by itself."""
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from aitui.demo.certificates import Certificates
 from aitui.domain.checks import CheckStatus, exit_code

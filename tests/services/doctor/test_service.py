@@ -3,9 +3,9 @@
 import asyncio
 import os
 import time
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from aitui.domain.checks import CheckStatus, exit_code
 from aitui.domain.snapshot import Server

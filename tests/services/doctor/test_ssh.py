@@ -4,11 +4,11 @@ import asyncio
 import getpass
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import asyncssh
 import pytest
+from msgspec.structs import replace
 
 from aitui.domain.checks import CheckStatus, exit_code
 from aitui.domain.snapshot import Server

@@ -59,7 +59,7 @@ async def test_a_stopped_server_leaves_later_checks_open(stand_in: StandIn, serv
 
 @pytest.mark.parametrize("render", [as_text, as_json])
 async def test_no_report_shows_a_secret(server: Server, render: object) -> None:
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     secret = "s3cr3t-value"
     guarded = replace(

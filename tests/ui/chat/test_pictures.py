@@ -1,12 +1,12 @@
 """How a conversation looks in each of its states: values made by hand, a clock that stands."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from textual.pilot import Pilot
 
 from aitui.domain.chat.conversation import Conversation, Role, Turn, TurnState
@@ -34,6 +34,7 @@ SNAPSHOT = live(
     Model(
         MODEL,
         state=RunState.READY,
+        since=NOW,
         context=ContextSize(262_144, ContextSource.RUNNING_COMMAND),
     ),
     Model("embed-small"),
@@ -133,7 +134,7 @@ def showing(
         pane.model_id = MODEL
         TranscriptPresenter(pane.transcript).show(tree, latest)
         pane.status.reply, pane.is_replying = latest, not latest.phase.is_final
-        pane.status.expected_load, pane.status.context_size = 29.0, 262_144
+        pane.status.model, pane.status.context_size = Model("m", expected_load=29.0), 262_144
         await driven.until(lambda: is_settled(pane.transcript), "settled")
         await pilot.press(*keys)
         await driven.settle()

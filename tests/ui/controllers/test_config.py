@@ -1,8 +1,7 @@
 """What stands before a change of the config file, with a session that has no host."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 from textual.widgets import Input
 
 from aitui.domain.memory.forecast import OffloadSlowdown

@@ -1,8 +1,7 @@
 """What loading and unloading say on the screen, with a session that has no server."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from aitui.domain.models import Model, RunState
 from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus, Snapshot

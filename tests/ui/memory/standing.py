@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from aitui.domain.hardware.host_sample import HostSample
 from aitui.domain.hardware.info import HostInfo, merge_host_info

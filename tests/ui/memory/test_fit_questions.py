@@ -1,9 +1,9 @@
 """Whether it will fit, where it is asked: before a load, in the context dialog, in the preview."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from aitui.domain.hardware.sample import Gpu, HardwareSample, SampleSource
 from aitui.domain.memory.forecast import ModelMemory

@@ -1,10 +1,10 @@
 """What the machine behind the server adds, asked directly and over a real sshd."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from aitui.domain.hardware.sample import SampleSource
 from aitui.domain.memory.footprint import FootprintOrigin

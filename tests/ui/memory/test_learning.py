@@ -1,8 +1,7 @@
 """What loads teach: by their processes, by difference, by their death, and by their rate."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from aitui.domain.hardware.sample import Gpu, HardwareSample, SampleSource
 from aitui.domain.memory.forecast import ModelMemory, OffloadSlowdown
@@ -29,7 +28,7 @@ def model(name: str = "a", tokens: int = 8192, **more: object) -> Model:
         command=command(tokens),
         context=ContextSize(tokens, ContextSource.RUNNING_COMMAND),
     )
-    return replace(ready, **more)  # type: ignore[arg-type]
+    return replace(ready, **more)
 
 
 def sample(at: float, used: int) -> HardwareSample:

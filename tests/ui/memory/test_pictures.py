@@ -1,8 +1,7 @@
 """View 4 and the strip of memory, as pictures."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 from textual.pilot import Pilot
 
 from ui.hand_made import live

@@ -1,9 +1,9 @@
 """A model that a larger context has made slow is pointed out, with the way back."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from aitui.domain.memory.forecast import OffloadSlowdown
 from ui.driven import driven

@@ -4,10 +4,10 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from aitui.demo import unit as demo_unit
 from aitui.demo.unit import CONFIG_PATH

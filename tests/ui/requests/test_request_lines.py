@@ -1,10 +1,10 @@
 """A line about a request, in any width."""
 
 import re
-from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from rich.cells import cell_len
 
 from aitui.domain.eviction import ClientRequest, EvictionVictim

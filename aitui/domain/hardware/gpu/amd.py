@@ -8,7 +8,8 @@ processor has the voltage of the northbridge, `in1_input` (kernel, `amdgpu_pm.c`
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from aitui.domain.hardware.gpu.drm import SENSOR_FILES, DrmCard, DrmClient, build_card, read_bytes
 from aitui.domain.hardware.gpu.probe import GpuOutput, GpuReading, GpuVendor, read_kernel_cards

@@ -7,7 +7,9 @@ holds in `/proc/PID/fdinfo` (kernel, `drm-usage-stats.rst`).
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aitui.domain.hardware import sample as bounds
 from aitui.domain.hardware.sample import Gpu, GpuProcessMemory
@@ -26,8 +28,7 @@ _MOST_DESCRIPTORS = 20_000
 _LARGEST = 1 << 52
 
 
-@dataclass(frozen=True, slots=True)
-class DrmClient:
+class DrmClient(Struct, frozen=True):
     """What a process has open on a card: bytes in the card's memory, and in the machine's."""
 
     pid: int
@@ -94,8 +95,7 @@ SENSOR_FILES = tuple(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class DrmCard:
+class DrmCard(Struct, frozen=True):
     """A card: what its files hold, by their names."""
 
     index: int

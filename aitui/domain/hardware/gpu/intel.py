@@ -6,7 +6,8 @@ processes that can be seen hold, so it may be less than the truth.
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from aitui.domain.hardware.gpu.drm import SENSOR_FILES, DrmCard, DrmClient, build_card, read_bytes
 from aitui.domain.hardware.gpu.probe import GpuOutput, GpuReading, GpuVendor, read_kernel_cards

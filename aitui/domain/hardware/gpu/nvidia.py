@@ -7,7 +7,8 @@ place of the rows.
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from aitui.domain.hardware import sample as bounds
 from aitui.domain.hardware.gpu.probe import GpuOutput, GpuReading, GpuVendor

@@ -2,15 +2,15 @@
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from aitui.domain.hardware.gpu.drm import DrmCard, DrmClient, card_uses
 from aitui.domain.hardware.sample import Gpu, GpuProcessMemory
 
 
-@dataclass(frozen=True, slots=True)
-class Sections:
+class Sections(Struct, frozen=True):
     """What a script wrote, by section: the rest of its first line, and the lines that follow."""
 
     by_name: Mapping[str, tuple[str, Sequence[str]]]
@@ -41,8 +41,7 @@ class Sections:
         return self.by_name[name][1] if name in self.by_name else ()
 
 
-@dataclass(frozen=True, slots=True)
-class GpuVendor:
+class GpuVendor(Struct, frozen=True):
     """How a vendor's cards are named.
 
     `card_name` matches the name of a card, `back_ends` are what llama.cpp calls the vendor's
@@ -56,8 +55,7 @@ class GpuVendor:
     uuid_prefixes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class GpuOutput:
+class GpuOutput(Struct, frozen=True):
     """What the sampling script wrote about graphics cards.
 
     `cards` and `clients` are those of the kernel's drivers. `memory` is the machine's, in bytes, `at`
@@ -71,8 +69,7 @@ class GpuOutput:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class GpuReading:
+class GpuReading(Struct, frozen=True):
     """A vendor's cards, what processes hold there, and why its tool failed, if it did."""
 
     gpus: tuple[Gpu, ...] = ()

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from aitui.domain.hardware.gpu import amd, intel, nvidia
 from aitui.domain.hardware.gpu.drm import parse_cards, parse_clients
