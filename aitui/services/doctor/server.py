@@ -84,6 +84,8 @@ VIEWS = (
     ViewRequirement("view: profiles", "/api/profiles", "v241"),
     # A GET is answered with 405 where the POST exists, and cancels nothing.
     ViewRequirement("view: cancel a request", "/api/inflight/0/cancel", "v235", by_status=405),
+    # Without a stream's name it is refused where it exists, and opens none.
+    ViewRequirement("view: log of requests", "/api/events/logs", "v259", by_status=400),
 )
 
 
