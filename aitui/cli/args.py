@@ -175,7 +175,7 @@ COMMANDS = (
     CommandSpec(
         "gpu",
         "[options]",
-        "show the memory: whose it is, and what is free",
+        "show GPU memory: which model uses how much, and what is free",
         (_json("one JSON object, for scripts"),),
     ),
     CommandSpec("load", "[options] ID", "load a model, wait until it is ready", (_model(), _YES)),
@@ -297,7 +297,7 @@ examples:
   aitui --demo                        the dashboard of a stand-in server
   aitui --url http://localhost:8080   another server, for this once
   aitui --server home status --json   the models of a server of config.toml
-  aitui gpu                           whose the graphics memory is, what is free
+  aitui gpu                           GPU memory by model, and what is free
   aitui load qwen3-30b                load a model and wait until it answers
   aitui unload --all --yes            free all memory without a question
   git diff | aitui chat "a message"   ask the loaded model about what is piped

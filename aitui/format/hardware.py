@@ -169,7 +169,7 @@ def format_card(gpu: Gpu) -> str:
 def format_memory(used: int | None, total: int | None) -> str:
     """Format memory as `61.2G of 96.0G`, as far as known."""
     if used is None and total is None:
-        return "its memory isn't told"
+        return "its memory is not reported"
     if used is None or total is None:
         return f"{format_bytes_gib(used or total or 0)} {'used' if total is None else 'in all'}"
     return f"{format_bytes_gib(used)} of {format_bytes_gib(total)}"
@@ -203,13 +203,13 @@ def _format_host(hardware: HardwareState, now: float) -> list[str]:
     lines = [" · ".join(fact.words for fact in row) for row in rows]
     if not lines:
         return []
-    lines[-1] += f", told by {host_info_source(hardware.facts)}"
+    lines[-1] += f", reported by {host_info_source(hardware.facts)}"
     return [f"{'host' if not number else '':<6}{line}" for number, line in enumerate(lines)]
 
 
 def _format_total(picture: MemoryUsage) -> str:
     if picture.total_bytes is None:
-        return "nobody tells how much memory is in use"
+        return "memory usage is not available"
     name = "VRAM" if picture.on_cards else "RAM"
     count = f" on {len(picture.cards)} GPUs" if len(picture.cards) > 1 else ""
     if picture.used_bytes is None:

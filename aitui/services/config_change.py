@@ -28,6 +28,7 @@ from aitui.errors import (
     ConfigRefused,
     ConfigWriteUncertain,
     HostTimedOut,
+    JournalError,
     LoadFailed,
 )
 from aitui.host.base import digest_of
@@ -143,7 +144,7 @@ class ConfigRunner(Struct, frozen=True):
     what goes wrong later is in the result. Without a session a change is only written.
 
     What doesn't depend on the answer is done while the question is open: the new text is parsed
-    and checked, systemd is asked about the unit, and the stream that a reload ends is opened.
+    and checked, systemd is asked about the unit, and the stream that ends at a reload is opened.
     """
 
     admin: HostAdmin
@@ -368,6 +369,11 @@ class ConfigRunner(Struct, frozen=True):
                 await load_and_verify(self.session, expected, progress)
         except AituiError as error:
             raise ChangeApplyFailed(written, error) from error
+        try:
+            at = self.admin.clock.wall()
+            await self.admin.journal.end(entry.id, ChangeOutcome.DONE, read_at=at)
+        except JournalError as error:
+            return replace(written, warnings=(*written.warnings, str(error)))
         return written
 
     @property
@@ -421,7 +427,7 @@ async def write_with_journal(
     await admin.journal.end(entry.id, ChangeOutcome.DONE, backup=written.backup)
     warnings = written.warnings
     if written.changed_after:
-        words = "Somebody else wrote the file right after it: it holds their text now."
+        words = "Another program wrote the file right after it: the file holds that text now."
         warnings = (*warnings, words)
     return WrittenChange(replace(entry, backup=written.backup), warnings)
 
@@ -481,7 +487,7 @@ async def _verify(session: Session, expected: ExpectedSetting) -> str:
     if model is None or not model.command:
         raise ConfigNotApplied(
             f"{expected.model} isn't in /running any more",
-            why="it came up, and somebody unloaded it",
+            why="it became ready, and another client unloaded it",
             remedy="l loads it again",
         )
     if not expected.flag:
@@ -505,7 +511,7 @@ async def _verify_by_properties(session: Session, expected: ExpectedSetting) -> 
     """Ask the model itself, right after it was loaded: llama-swap shows no environment."""
     value = expected.value or ""
     if find_flag(expected.flag) != find_flag(CONTEXT_SIZE) or not value.isdecimal():
-        return "the model answers; what is in its environment isn't told"
+        return "the model answers; its environment is not reported"
     sizes = await session.client.context_sizes(expected.model)
     if sizes and int(value) not in sizes:
         raise ConfigNotApplied(

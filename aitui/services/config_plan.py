@@ -144,12 +144,12 @@ def consequences(snapshot: Snapshot, then_loads: str = "") -> list[str]:
     for request in snapshot.requests.running or ():
         agent = f" · {request.user_agent}" if request.user_agent else ""
         facts.append(
-            f"cuts the request of {request.client or 'somebody'}{agent} at {request.model}"
+            f"cuts the request of {request.client or 'an unknown client'}{agent} at {request.model}"
         )
     if snapshot.requests.running is None and snapshot.requests.total:
         facts.append(f"cuts {snapshot.requests.total} running requests")
     if not resident:
-        facts.append("No model is loaded: nobody is cut.")
+        facts.append("No model is loaded: no request is cut.")
     elif snapshot.requests.total == 0:
         facts.append("No request runs there.")
     if then_loads:

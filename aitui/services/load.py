@@ -320,7 +320,7 @@ def load_confirmation(model_id: str, snapshot: Snapshot) -> Confirmation:
 def _describe_victim(victim: EvictionVictim) -> str:
     mark = "" if victim.certain else "≈ "
     if victim.requests is None:
-        use = "whether it is in use is not told by this server"
+        use = "this server does not report whether it is in use"
     elif victim.requests == 0:
         use = "idle"
     else:

@@ -189,7 +189,7 @@ def _translate_login_errors(
                 algorithm="",
                 fingerprint="",
                 why=_shorten(error.reason),
-                remedy="ask whoever runs that machine",
+                remedy="ask the administrator of that machine",
             )
             raise HostKeyUnknown(refusal, target.remember_in) from error
         except asyncssh.DisconnectError as error:

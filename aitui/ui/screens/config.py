@@ -57,6 +57,8 @@ def line_warnings(preset: ServerConfig | None, line: int) -> list[str]:
         lines.append(f"! {count} in this file: {CONFIG.sign('next_problem')} goes to the next")
     if preset.newer:
         lines.append(f"! {preset.newer}   {APP.sign('reload_config')} reload")
+    if preset.doubt:
+        lines.append(f"? {preset.doubt}   {APP.sign('reload_config')} reload")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""The turns of a transcript with texts that may still grow, and the layout entries that show them."""
+"""The turns of a transcript, which may still grow, and the entries of the layout that show them."""
 
 from collections.abc import Callable, Iterable, Iterator
 
