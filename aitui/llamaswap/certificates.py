@@ -270,17 +270,20 @@ def _read(what: str, path: Path) -> bytes:
 
 
 def _not_pem_error(what: str, path: Path, content: bytes) -> CertificateFileError:
-    shown = format_path(path)
+    shown, setting = format_path(path), _SETTINGS[what]
+    target = format_path(path.with_name(f"{path.stem}-{setting}.pem".replace("_", "-")))
     if not content.strip():
-        why, remedy = "it is empty", f"set {_SETTINGS[what]} to a PEM file"
-    elif path.suffix.lower() in {".p12", ".pfx"}:
-        parts = "-nocerts" if what == KEY else "-clcerts -nokeys"
-        why, remedy = "it is PKCS#12", f"openssl pkcs12 -legacy -in {shown} {parts} -out …"
+        why, remedy = "it is empty", f"set {setting} to a PEM file"
+    elif path.suffix.lower() in {".p12", ".pfx"} or b"\x02\x01\x03" in content[:8]:
+        parts = {CA: "-cacerts -nokeys", KEY: "-nocerts"}.get(what, "-clcerts -nokeys")
+        why = "it is PKCS#12"
+        remedy = f"set {setting} to what this makes: openssl pkcs12 -legacy -in {shown} {parts} -out {target}"
     elif content.startswith(b"\x30"):
         command = "pkey" if what == KEY else "x509"
-        why, remedy = "it is DER", f"openssl {command} -inform der -in {shown} -out …"
+        why = "it is DER"
+        remedy = f"set {setting} to what this makes: openssl {command} -inform der -in {shown} -out {target}"
     else:
-        why, remedy = "there is no line -----BEGIN …", f"set {_SETTINGS[what]} to a PEM file"
+        why, remedy = "there is no line -----BEGIN …", f"set {setting} to a PEM file"
     return CertificateFileError(f"The {what} {shown} is not PEM", why=why, remedy=remedy)
 
 

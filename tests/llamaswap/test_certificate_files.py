@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from aitui.domain.checks import CheckStatus
 from aitui.domain.snapshot import Server
@@ -238,6 +239,38 @@ async def test_the_remedy_for_a_forgotten_password_can_be_pasted(folder: Authori
     command = shlex.split(caught.value.remedy.partition("copy: ")[2])
     openssl(*command[1:], "-passin", "pass:owl")
     await tls_context(using(folder, Issued(client.certificate, Path(command[-1]))))
+
+
+@pytest.mark.real_server("openssl")
+@pytest.mark.parametrize("form", ["DER", "PKCS#12", "PKCS#12 without its suffix"])
+async def test_the_remedies_for_other_formats_can_be_pasted(folder: Authority, form: str) -> None:
+    client = folder.issue("client")
+    if form == "DER":
+        key, certificate = (
+            client.key.with_name("my key.der"),
+            client.certificate.with_suffix(".der"),
+        )
+        openssl("pkey", "-in", client.key, "-outform", "der", "-out", key)
+        openssl("x509", "-in", client.certificate, "-outform", "der", "-out", certificate)
+        words: tuple[str, ...] = ()
+    else:
+        key = client.key.with_name("my client" + (".p12" if form == "PKCS#12" else ""))
+        certificate, words = key, ("-passin", "pass:owl")
+        pair = ("-in", client.certificate, "-inkey", client.key)
+        openssl("pkcs12", "-export", *pair, "-passout", "pass:owl", "-out", key)
+    server = using(folder, Issued(certificate, key), client_key_password="owl")
+    for encrypted_now, setting in ((("-passout", "pass:owl"), "client_key"), ((), "client_cert")):
+        probe = (
+            server if setting == "client_cert" else replace(server, client_cert=client.certificate)
+        )
+        error = wrong(probe)
+        assert form.partition(" ")[0] in error.why
+        command = shlex.split(error.remedy.partition(": ")[2])
+        more = (*words, *encrypted_now) if words else ()
+        openssl(*command[1:], *more)
+        server = replace(server, **{setting: Path(command[-1])})
+    assert find_file_error(server) is None
+    assert await tls_context(server) is not None
 
 
 def test_key_and_certificate_may_share_a_file(folder: Authority) -> None:
