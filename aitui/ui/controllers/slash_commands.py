@@ -60,7 +60,7 @@ class SlashCommandRunner:
         if not found:
             self._notify("Nothing completes that")
             return
-        common = commonprefix(found)
+        common = commonprefix(found)  # noqa: RUF071 - by characters, as it is meant here
         if len(found) == 1 or len(common) > len(text):
             self._pane.prompt.set_text(common)
         if len(found) > 1:
