@@ -28,6 +28,7 @@ from aitui.errors import (
     ConfigRefused,
     ConfigWriteUncertain,
     HostTimedOut,
+    JournalError,
     LoadFailed,
 )
 from aitui.host.base import digest_of
@@ -368,6 +369,11 @@ class ConfigRunner(Struct, frozen=True):
                 await load_and_verify(self.session, expected, progress)
         except AituiError as error:
             raise ChangeApplyFailed(written, error) from error
+        try:
+            at = self.admin.clock.wall()
+            await self.admin.journal.end(entry.id, ChangeOutcome.DONE, read_at=at)
+        except JournalError as error:
+            return replace(written, warnings=(*written.warnings, str(error)))
         return written
 
     @property

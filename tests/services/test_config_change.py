@@ -248,6 +248,8 @@ async def test_a_confirmed_change_is_written_reloaded_and_verified(setting: Sett
     assert setting.frontend.states == {StepState.DONE}
     assert setting.frontend.results == [result]
     assert setting.frontend.confirmations == []
+    (entry,) = await setting.runner.admin.journal.entries()
+    assert entry.read_at == CLOCK.wall()
 
 
 async def test_what_the_llama_swap_of_the_host_refuses_is_not_written(setting: Setting) -> None:

@@ -59,6 +59,8 @@ def line_warnings(preset: ServerConfig | None, line: int) -> list[str]:
         )
     if preset.newer:
         lines.append(f"! {preset.newer}   {APP.sign('reload_config')} reload")
+    if preset.doubt:
+        lines.append(f"? {preset.doubt}   {APP.sign('reload_config')} reload")
     return lines
 
 
