@@ -183,5 +183,5 @@ async def test_a_wrapper_that_ignores_the_size_is_not_called_verified(
     on_this_machine.config.write_text(text)
     async with driven(on_this_machine.server, tmp_path / "aitui", size=(120, 36)) as app:
         await change(app, "131072")
-        await app.see("runs with a context of 4,096 tokens, not 131,072", "Put the old value back?")
+        await app.see("tokens, not 131,072", "ignores the value", "Put the old value back?")
         await app.press("n")
