@@ -471,7 +471,7 @@ async def load_and_verify(
             raise ConfigNotApplied(
                 f"{expected.model} was not loaded",
                 why="its loading was aborted",
-                remedy="l loads it",
+                remedy=f"load it: aitui load {expected.model}",
             )
         words.append(f"{expected.model} is ready")
     with progress.step("verify") as words:
@@ -491,7 +491,7 @@ async def _verify(session: Session, expected: ExpectedSetting) -> str:
         raise ConfigNotApplied(
             f"{expected.model} isn't in /running any more",
             why="it became ready, and another client unloaded it",
-            remedy="l loads it again",
+            remedy=f"load it again: aitui load {expected.model}",
         )
     if not expected.flag:
         return "the model answers"

@@ -54,6 +54,7 @@ class FakeServer:
         self._reloaded = asyncio.Event()
         self.is_stubborn = False
         self.fails_to_reload = False
+        self.refuses = ""
         self.restarts = 0
         self._context_size = "4096"
         self.pinned: frozenset[int] | ServerError | None = None
@@ -89,6 +90,21 @@ class FakeServer:
     async def health(self) -> None:
         """It is well."""
 
+    @asynccontextmanager
+    async def log(self, name: str, *, history: bool) -> AsyncIterator[AsyncIterator[str]]:
+        """Its proxy log from now on, cut anywhere."""
+        assert (name, history) == ("proxy", False)
+        end = self._reloaded
+
+        async def pieces() -> AsyncIterator[str]:
+            while not end.is_set():
+                if self.refuses:
+                    yield "[INFO] reloading configuration\n[WARN] failed to rel"
+                    yield f"oad config: {self.refuses}\n"
+                await asyncio.sleep(0)
+
+        yield pieces()
+
     async def context_sizes(self, _model_id: str) -> frozenset[int]:
         """What its program says of itself."""
         if isinstance(self.pinned, ServerError):
@@ -118,7 +134,7 @@ class FakeService:
         """Send SIGHUP."""
         if self.server.fails_to_reload:
             raise ServiceFailed("It can't be reloaded")
-        if not self.is_deaf:
+        if not self.is_deaf and not self.server.refuses:
             self.server.read_file()
 
     async def restart(self) -> UnitInfo:
@@ -438,6 +454,17 @@ async def test_a_reload_is_confirmed_and_followed(setting: Setting) -> None:
     assert result == JobResult(Job.RELOAD)
     assert setting.frontend.titles == ["Reloading the config file"]
     assert setting.frontend.states == {StepState.DONE}
+
+
+async def test_a_refusal_in_the_proxy_log_is_reported_without_a_wait_or_a_restart(
+    setting: Setting,
+) -> None:
+    setting.server.refuses = "failed to parse config run/a.yaml: yaml: line 103: did not find ','"
+    result = await setting.start(answers=(True,)).reload()
+    assert result is not None
+    assert isinstance(result.error, ConfigRefused)
+    assert "a.yaml: yaml: line 103: did not find" in result.error.why
+    assert setting.server.restarts == 0
 
 
 async def test_a_reload_into_a_broken_file_is_refused_before_it_is_confirmed(
