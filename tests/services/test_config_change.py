@@ -21,6 +21,7 @@ from aitui.errors import (
     NotSupported,
     ServerError,
     ServiceFailed,
+    ValueUnchanged,
 )
 from aitui.host.config_file import ConfigFile
 from aitui.host.local import LocalHost
@@ -328,6 +329,20 @@ async def test_no_to_the_plan_begins_nothing(setting: Setting) -> None:
     assert await setting.start(PlanAnswer.NO).change_flag("small", "ctx-size", "8192") is None
     assert setting.config.read_text() == CONFIG
     assert setting.frontend.titles == []
+
+
+async def test_the_value_that_stands_already_unloads_nothing(setting: Setting) -> None:
+    with pytest.raises(ValueUnchanged, match="It is 4096 already"):
+        await setting.start().change_flag("small", "ctx-size", "4096")
+    assert (setting.frontend.plans, setting.frontend.titles) == ([], [])
+
+
+async def test_a_value_that_only_runs_otherwise_is_offered_as_a_reload(setting: Setting) -> None:
+    setting.config.write_text(CHANGED)
+    result = await setting.start(answers=(True,)).change_flag("small", "ctx-size", "8192")
+    assert result == JobResult(Job.RELOAD)
+    assert setting.frontend.plans == []
+    assert setting.config.read_text() == CHANGED
 
 
 async def test_only_this_model_is_planned_again_without_the_others(setting: Setting) -> None:
