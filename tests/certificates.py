@@ -82,6 +82,18 @@ class Authority:
         key_file = certificate.with_name(f"{certificate.stem}-key.pem")
         return Issued(certificate, _write_key(key_file, key, password))
 
+    def intermediate(self, folder: Path, name: str) -> "Authority":
+        """An authority in that folder whose `root` was issued by this one."""
+        folder.mkdir()
+        other = Authority(folder, name)
+        signed = (
+            _builder(other._name, self._name, other._key.public_key(), 0, 3650)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+        other.root.write_bytes(signed.public_bytes(Encoding.PEM))
+        return other
+
 
 def make_certificates(folder: Path, *, name: str = "Example") -> Certificates:
     """A root CA, a certificate for localhost and 127.0.0.1, and a client certificate."""

@@ -175,7 +175,7 @@ COMMANDS = (
     CommandSpec(
         "gpu",
         "[options]",
-        "show the memory: whose it is, and what is free",
+        "show GPU memory: which model uses how much, and what is free",
         (_json("one JSON object, for scripts"),),
     ),
     CommandSpec("load", "[options] ID", "load a model, wait until it is ready", (_model(), _YES)),
@@ -297,7 +297,7 @@ examples:
   aitui --demo                        the dashboard of a stand-in server
   aitui --url http://localhost:8080   another server, for this once
   aitui --server home status --json   the models of a server of config.toml
-  aitui gpu                           whose the graphics memory is, what is free
+  aitui gpu                           GPU memory by model, and what is free
   aitui load qwen3-30b                load a model and wait until it answers
   aitui unload --all --yes            free all memory without a question
   git diff | aitui chat "a message"   ask the loaded model about what is piped
@@ -364,7 +364,6 @@ def _options_of(command: str) -> tuple[Option, ...]:
 
 
 def _long_names(command: str) -> set[str]:
-    """The names of its options, without their dashes."""
     names = (name for option in _options_of(command) for name in option.names)
     return {"help", *(name[2:] for name in names if name.startswith("--"))}
 
@@ -409,7 +408,6 @@ class _ArgumentParser(argparse.ArgumentParser):
 
 
 def _parsers() -> tuple[_ArgumentParser, dict[str, _ArgumentParser]]:
-    """The parser of everything, and that of each command."""
     shared = _ArgumentParser(add_help=False)
     server = shared.add_argument_group("server")
     for option in SERVER_OPTIONS:

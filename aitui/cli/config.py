@@ -162,8 +162,8 @@ async def _print_config(admin: HostAdmin) -> None:
     print(sanitize_config(config), end="")
     for problem in config.diagnostics:
         print(f"line {problem.line}: {problem.words}", file=sys.stderr)
-    if config.newer:
-        print(f"{config.newer}: aitui reload", file=sys.stderr)
+    if config.newer or config.doubt:
+        print(f"{config.newer or config.doubt}: aitui reload", file=sys.stderr)
 
 
 async def _print_journal(admin: HostAdmin, *, as_json: bool) -> None:

@@ -77,7 +77,7 @@ def terminal_ask(arguments: Arguments, snapshot: Callable[[], Snapshot]) -> Ask:
             if confirmation.separate:
                 return False
             raise ActionRefused(
-                f"{confirmation.title} Nobody is there to answer",
+                f"{confirmation.title} Not a terminal",
                 why="; ".join(confirmation.facts or confirmation.diff),
                 remedy="give --yes to do it all the same",
             )

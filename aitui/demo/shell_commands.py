@@ -117,9 +117,9 @@ class ShellCommands:
     async def _journalctl(self, options: list[str]) -> ShellResult:
         if f"_SYSTEMD_USER_UNIT={UNIT}" not in options:
             return ShellResult()
-        return ShellResult(
-            stdout="".join(f"{line}\n" for line in self._unit.journal(_line_count(options)))
-        )
+        since = next((float(word[9:]) for word in options if word.startswith("--since=@")), 0.0)
+        lines = self._unit.journal(_line_count(options), since)
+        return ShellResult(stdout="".join(f"{line}\n" for line in lines))
 
     async def _loginctl(self, _words: list[str]) -> ShellResult:
         return ShellResult(stdout="Linger=yes\n")

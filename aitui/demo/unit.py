@@ -43,7 +43,7 @@ class DemoUnit:
     def __init__(self, config_file: Path) -> None:
         self._config_file = config_file
         self._server: StandIn | None = None
-        self._lines: deque[str] = deque(maxlen=_MAX_LINES)
+        self._lines: deque[tuple[float, str]] = deque(maxlen=_MAX_LINES)
         self._lock = asyncio.Lock()
         self._starts = 0
         self._started_at = 0.0
@@ -51,7 +51,7 @@ class DemoUnit:
 
     def write(self, text: str) -> None:
         """Write what the stand-in prints to the journal."""
-        self._lines.extend(text.splitlines())
+        self._lines.extend((time.time(), line) for line in text.splitlines())
 
     def set_server(self, server: StandIn) -> None:
         """Set the server that the unit runs."""
@@ -63,9 +63,10 @@ class DemoUnit:
         """The process id, 0 if none runs."""
         return 0 if self._has_failed or not self._starts else _FIRST_PID + 211 * (self._starts - 1)
 
-    def journal(self, lines: int) -> list[str]:
-        """Return the last lines of the journal."""
-        return list(self._lines)[-lines:] if lines > 0 else []
+    def journal(self, lines: int, since: float = 0.0) -> list[str]:
+        """Return the last lines of the journal, none older than `since` (Unix time)."""
+        found = [line for at, line in self._lines if at >= since]
+        return found[-lines:] if lines > 0 else []
 
     def properties(self) -> dict[str, str]:
         """Return the properties of `systemctl show`."""

@@ -42,6 +42,27 @@ _REQUEST = re.compile(r"\brequest: ")
 _OWN = re.compile(r'Request \S+ "GET (?![^"]*/upstream/)[^"]+ HTTP/[\d.]+" \d+ -?\d+ "aitui/')
 
 
+class ReloadOutcome(Struct, frozen=True):
+    """How the proxy log says that a reload ended; `refusal` is why it failed, empty if it didn't."""
+
+    refusal: str = ""
+
+
+_RELOADED = re.compile(r"\bconfig\w*\W+reloaded\b", re.IGNORECASE)
+_RELOAD_REFUSED = re.compile(r"\bfailed to reload config\w*:?\s*(?P<why>.*)", re.IGNORECASE)
+
+
+def last_reload(lines: Iterable[str]) -> ReloadOutcome | None:
+    """Return how the last reload in a proxy log ended, None if the lines hold no end of one."""
+    found = None
+    for line in lines:
+        if refused := _RELOAD_REFUSED.search(line):
+            found = ReloadOutcome(refused["why"] or "llama-swap gives no reason")
+        elif _RELOADED.search(line):
+            found = ReloadOutcome()
+    return found
+
+
 class LogLevel(IntEnum):
     """The severity; a line that names none is INFO."""
 

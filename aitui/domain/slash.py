@@ -51,7 +51,7 @@ SLASH_COMMANDS = (
     SlashCommandSpec("help", "", "these commands"),
     SlashCommandSpec("ctx", "ID SIZE", "change a context size", 2),
     SlashCommandSpec("flag", "ID FLAG VALUE", "change another flag of a model, or its ttl", 3),
-    SlashCommandSpec("gpu", "", "whose the memory is, and how the hardware fares"),
+    SlashCommandSpec("gpu", "", "GPU memory by model, and the state of the hardware"),
     SlashCommandSpec("preset", "", "show the server's config"),
     SlashCommandSpec("reload", "", "have the server read its config again"),
     SlashCommandSpec("restart", "", "restart the service"),

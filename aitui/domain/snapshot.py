@@ -54,7 +54,7 @@ class Snapshot(Struct, frozen=True):
     None if that isn't known. `hardware` is the memory of its machine. `swap_rules` are None if the
     config file wasn't read, or isn't the one that the server runs with. `version` is what the server
     says, `release` what it can be by its routes. `config_note` says that the
-    file was changed since the server read it.
+    file was changed since the server read it, `config_doubt` that it may have been.
     """
 
     connection: ConnectionStatus = field(default_factory=ConnectionStatus)
@@ -70,6 +70,7 @@ class Snapshot(Struct, frozen=True):
     hardware: HardwareState = _NO_HARDWARE
     swap_rules: "SwapRules | None" = None
     config_note: str = ""
+    config_doubt: str = ""
 
     @property
     def models_note(self) -> str:

@@ -88,7 +88,7 @@ class FileVersion(Enum):
 
     OLD = "the old file"
     NEW = "the new file"
-    OTHER = "a file that somebody else wrote"
+    OTHER = "a file that another program wrote"
 
 
 class RecoveryResult(Struct, frozen=True):
@@ -371,7 +371,7 @@ class ConfigWriteTransaction:
         now = await self.host.read(reading.real_path, largest=LARGEST_CONFIG + 1)
         if digest_of(now) != reading.digest:
             raise ConfigChangedMeanwhile(
-                f"{display_path(reading.path)} was changed by somebody else",
+                f"{display_path(reading.path)} was changed by another program",
                 difference=await self._diff(reading.content, now),
                 why="it is not what was read any more",
                 remedy="look at the difference, then repeat the change",
@@ -529,7 +529,6 @@ async def remove_old_backups(host: Host, path: str) -> None:
 
 
 async def _list_backups(host: Host, path: str) -> list[str]:
-    """List the backups of a file, the oldest first."""
     folder, _, name = path.rpartition("/")
     # `config.yaml.20261123T012233Z.aitui`, `….2.aitui`
     pattern = re.compile(rf"{re.escape(name)}\.(\d{{8}}T\d{{6}}Z)(?:\.(\d+))?\.aitui")

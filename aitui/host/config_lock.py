@@ -192,7 +192,7 @@ def _parse_holder(content: bytes) -> _LockRecord | None:
 def _describe_holder(content: bytes) -> str:
     holder = _parse_holder(content)
     if holder is None:
-        return "somebody unknown"
+        return "an unknown user"
     try:
         since = datetime.fromtimestamp(holder.taken, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     except (ValueError, OverflowError, OSError):

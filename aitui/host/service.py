@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from posixpath import basename
 
+from aitui.domain.logs import ReloadOutcome, last_reload
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.suggest import nearest
 from aitui.errors import Action, HostFileError, NoSuchFile, ServiceFailed
@@ -43,6 +44,9 @@ eval "$(sed -z -e '/^[A-Za-z_][A-Za-z0-9_]*=/!d' -e "s/'/'\\\\''/g" \
 exec "$2" -validate -config "$3"
 """
 _LONGEST = 400
+_RELOAD_BEGUN = re.compile(
+    r"\breload\w*\b.*\bconfig|\bconfig\w*\b.*\b(?:reload|chang)", re.IGNORECASE
+)
 _UNKNOWN_FLAG = re.compile(r"flag provided but not defined: (?P<flag>\S+)")
 _BAD_FLAG = re.compile(
     r"invalid (?:boolean )?value .+ for (?:boolean )?flag|flag needs an argument"
@@ -154,8 +158,11 @@ class SystemdService:
         done = await self._systemctl("cat")
         return () if done.status else find_faults(_text(done.stdout))
 
-    async def journal(self, lines: int = 20) -> tuple[str, ...]:
-        """Return the unit's last lines, sanitized; none if this login may not read them."""
+    async def journal(self, lines: int = 20, *, since: float | None = None) -> tuple[str, ...]:
+        """Return the unit's last lines, sanitized; none if this login may not read them.
+
+        None is older than `since` (Unix time, in whole seconds).
+        """
         wanted = max(1, min(lines, _MOST_LINES))
         if self._name_in_journal is None:
             await self.facts()
@@ -165,13 +172,33 @@ class SystemdService:
             # journald can't name the unit of a process that ended before it looked it up.
             matches.append(f"SYSLOG_IDENTIFIER={self._name_in_journal}")
         either = [word for match in matches for word in ("+", f"_UID={uid}", match)]
-        options = ("--quiet", "--no-pager", "--output=cat", f"--lines={wanted}")
+        after = () if since is None else (f"--since=@{int(since)}",)
+        options = ("--quiet", "--no-pager", "--output=cat", f"--lines={wanted}", *after)
         done = await self._run("journalctl", *options, *either[1:])
         found = _lines(done.stdout)
-        if done.status or not found:
+        if since is None and (done.status or not found):
             done = await self._systemctl("status", f"--lines={wanted}", "--full")
             found = _lines(done.stdout)
         return found[-wanted:]
+
+    async def reload_since(self, since: float) -> tuple[ReloadOutcome | None, str]:
+        """Return how the last reload since then (Unix time) ended, None if no end is seen.
+
+        The other is why none may be seen although there was one, empty if there certainly was none.
+        """
+        lines = await self.journal(_MOST_LINES, since=since)
+        outcome = last_reload(lines)
+        if outcome is not None:
+            return outcome, ""
+        if any(_RELOAD_BEGUN.search(line) for line in lines):
+            return None, "its journal shows a reload that may have failed"
+        if len(lines) >= _MOST_LINES:
+            return None, "its journal is too long to look for a reload"
+        lines = lines or await self.journal(_MOST_LINES)
+        # A reload is reported at INFO: another logLevel or logToStdout keeps it out of the journal.
+        if not any("[INFO]" in line for line in lines):
+            return None, "llama-swap's log isn't in the journal, or it can't be read"
+        return None, ""
 
     async def _diagnose(self, facts: UnitInfo, what: str) -> ServiceFailed:
         if not facts.exists:
@@ -185,7 +212,6 @@ class SystemdService:
         return failure if failure is not None and failure.why else self._failure(what, done)
 
     async def _missing_unit_error(self) -> ServiceFailed:
-        """Return the error for a missing unit, with the names that may have been meant."""
         remedy = "name it with AI_SERVER_SERVICE_UNIT, or service_unit in config.toml"
         shown = ("systemctl", "--no-pager", "show", "-p", "LoadState", "--", self.unit)
         done = await self._run(*shown)
@@ -296,7 +322,7 @@ def no_manager_error(label: str, linger: bool | None, words: str) -> ServiceFail
         why = "lingering is on, yet it isn't running"
         remedy = f"on {label}, as root: systemctl restart user@$(id -u LOGIN).service"
     elif linger is False:
-        why = "it runs only while somebody is logged in, unless lingering is on"
+        why = "it runs only while a user is logged in, unless lingering is on"
     what = f"The login's own systemd doesn't answer on {label}"
     return ServiceFailed(what, why=why, remedy=remedy)
 

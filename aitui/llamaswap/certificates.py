@@ -8,7 +8,8 @@ import re
 import shlex
 import ssl
 import stat
-from collections.abc import Iterator
+from base64 import b64decode
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +43,26 @@ _LARGEST_FILE = 4 * 1024 * 1024
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 _UTC_TIME = 0x17
 _PRIVATE_KEY = re.compile(rb"-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
+_LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----")
+_CONTENTS = {
+    "CERTIFICATE REQUEST": "a certificate request",
+    "NEW CERTIFICATE REQUEST": "a certificate request",
+    "PUBLIC KEY": "a public key",
+    "X509 CRL": "a revocation list",
+    "DH PARAMETERS": "parameters",
+    "EC PARAMETERS": "parameters",
+}
+_PBE, _PBE_12 = bytes.fromhex("06092a864886f70d0105"), bytes.fromhex("060a2a864886f70d010c01")
+_OLD_CIPHERS = {
+    **dict.fromkeys((_PBE + b"\x01", _PBE + b"\x03", _PBE + b"\x0a"), "DES"),
+    **dict.fromkeys((_PBE + b"\x04", _PBE + b"\x06", _PBE + b"\x0b"), "RC2"),
+    **dict.fromkeys((_PBE_12 + b"\x01", _PBE_12 + b"\x02"), "RC4"),
+    **dict.fromkeys((_PBE_12 + b"\x05", _PBE_12 + b"\x06"), "RC2"),
+    bytes.fromhex("06052b0e030207"): "DES",
+    bytes.fromhex("06082a864886f70d0302"): "RC2",
+}
+"""What OpenSSL 3 has in its legacy provider alone, by the identifiers of RFC 8018 and RFC 7292."""
+_TODAYS_CIPHERS = ("AES", "DES-EDE", "CAMELLIA", "ARIA")
 _SETTINGS = {CA: "ca", CERTIFICATE: "client_cert", KEY: "client_key"}
 
 
@@ -92,12 +113,14 @@ def client_certificate_error(server: Server, words: str = "", how: str = "") -> 
             remedy="set client_cert and client_key",
         )
     certificate = format_path(server.client_cert)
-    reasons = [words, f"{certificate} {_describe_issuer(server, server.client_cert)}"]
+    issuer, missing = _describe_issuer(server, server.client_cert)
+    reasons = [words, f"{certificate} {issuer}"]
     ca = format_path(server.ca) if server.ca is not None else "root-ca.pem"
+    append = f"; append the certificate of {missing} if that is an intermediate" if missing else ""
     return TlsRefused(
         f"{where} {how}did not accept the client certificate",
         why="; ".join(reason for reason in reasons if reason),
-        remedy=f"check it with the server's CA: openssl verify -CAfile {ca} {certificate}",
+        remedy=f"check it with the server's CA: openssl verify -CAfile {ca} {certificate}{append}",
     )
 
 
@@ -150,7 +173,8 @@ def key_password_error(server: Server) -> KeyPasswordNeeded:
     return KeyPasswordNeeded(
         f"The client key {format_path(path)} is encrypted",
         why="no password is set" if missing else "the password is wrong",
-        remedy=f"give its password, or decrypt a copy: openssl pkey -in {format_path(path)} -out …",
+        remedy=f"give its password, or set client_key to a decrypted copy: openssl pkey "
+        f"-in {format_path(path)} -out {_copy_of(path, 'plain')}",
     )
 
 
@@ -171,12 +195,26 @@ def read_certificates(what: str, path: Path) -> list["Certificate"]:
     content = _read(what, path)
     if b"-----BEGIN " not in content:
         raise _not_pem_error(what, path, content)
+    if not any(label.endswith("CERTIFICATE") for label in _labels(content)):
+        named = _name_content(content)
+        remedy = (
+            "set client_cert to the certificate, and client_key to the key: are they exchanged?"
+        )
+        if what == CA:
+            remedy = "set ca to the root certificate of the server, like root-ca.pem"
+        elif named == _CONTENTS["CERTIFICATE REQUEST"]:
+            remedy = f"set client_cert to what the authority makes of it: {renewal_command(path)}"
+        raise CertificateFileError(
+            f"The {what} {format_path(path)} holds {named}, not a certificate", remedy=remedy
+        )
     try:
         return load_pem_x509_certificates(content)
     except ValueError as error:
         raise CertificateFileError(
             f"The {what} {format_path(path)} holds no certificate that can be read",
-            why=sanitize_line(str(error), 200),
+            why="what stands between BEGIN and END is cut off or damaged"
+            if "PEM file" in str(error)
+            else sanitize_line(str(error), 200),
             remedy=f"look at it: openssl x509 -in {format_path(path)} -noout -text",
         ) from error
 
@@ -187,11 +225,9 @@ def read_expiry(path: Path) -> float | None:
     cryptography, which reads the rest, is 9 of the 60 MiB that a connected dashboard would take.
     """
     try:
-        with path.expanduser().open("rb") as file:
-            content = file.read(_LARGEST_FILE).decode("ascii", "replace")
-        block = _CERTIFICATE.search(content)
+        block = _CERTIFICATE.search(_read(CERTIFICATE, path).decode("ascii", "replace"))
         return None if block is None else _not_after(ssl.PEM_cert_to_DER_cert(block[0]))
-    except (OSError, ValueError, IndexError):
+    except (CertificateFileError, ValueError, IndexError):
         return None
 
 
@@ -232,18 +268,40 @@ def _read(what: str, path: Path) -> bytes:
 
 
 def _not_pem_error(what: str, path: Path, content: bytes) -> CertificateFileError:
-    shown = format_path(path)
+    shown, setting = format_path(path), _SETTINGS[what]
+    target = format_path(path.with_name(f"{path.stem}-{setting}.pem".replace("_", "-")))
     if not content.strip():
-        why, remedy = "it is empty", f"set {_SETTINGS[what]} to a PEM file"
-    elif path.suffix.lower() in {".p12", ".pfx"}:
-        parts = "-nocerts" if what == KEY else "-clcerts -nokeys"
-        why, remedy = "it is PKCS#12", f"openssl pkcs12 -legacy -in {shown} {parts} -out …"
+        why, remedy = "it is empty", f"set {setting} to a PEM file"
+    elif path.suffix.lower() in {".p12", ".pfx"} or b"\x02\x01\x03" in content[:8]:
+        parts = {CA: "-cacerts -nokeys", KEY: "-nocerts"}.get(what, "-clcerts -nokeys")
+        why = "it is PKCS#12"
+        remedy = f"set {setting} to what this makes: openssl pkcs12 -legacy -in {shown} {parts} -out {target}"
     elif content.startswith(b"\x30"):
         command = "pkey" if what == KEY else "x509"
-        why, remedy = "it is DER", f"openssl {command} -inform der -in {shown} -out …"
+        why = "it is DER"
+        remedy = f"set {setting} to what this makes: openssl {command} -inform der -in {shown} -out {target}"
     else:
-        why, remedy = "there is no line -----BEGIN …", f"set {_SETTINGS[what]} to a PEM file"
+        why, remedy = "there is no line -----BEGIN …", f"set {setting} to a PEM file"
     return CertificateFileError(f"The {what} {shown} is not PEM", why=why, remedy=remedy)
+
+
+def _labels(content: bytes) -> list[str]:
+    return [label.decode() for label in _LABEL.findall(content)]
+
+
+def _name_content(content: bytes) -> str:
+    """Name what a PEM file holds."""
+    labels = _labels(content) or ["nothing"]
+    if any(label.endswith("PRIVATE KEY") for label in labels):
+        return "a private key"
+    if any(label.endswith("CERTIFICATE") for label in labels):
+        return "a certificate"
+    return _CONTENTS.get(labels[0], labels[0].lower())
+
+
+def _copy_of(path: Path, what: str) -> str:
+    """Return the name of a new file beside another, quoted for a shell."""
+    return format_path(path.with_name(f"{path.stem}-{what}{path.suffix}"))
 
 
 def renewal_command(path: Path) -> str:
@@ -287,9 +345,18 @@ def check_key(server: Server) -> None:
     if found is None:
         if what == KEY and b"-----BEGIN " not in content:
             raise _not_pem_error(what, path, content)
+        held = "no" if what == CERTIFICATE else f"{_name_content(content)}, not a"
         raise CertificateFileError(
-            f"The {what} {format_path(path)} holds no private key",
+            f"The {what} {format_path(path)} holds {held} private key",
             remedy="set client_key to the file with the key",
+        )
+    cipher = _old_cipher(found[0])
+    if cipher and server.client_key_password is not None and not _opens(server):
+        raise CertificateFileError(
+            f"The client key {format_path(path)} is encrypted with {cipher}",
+            why="OpenSSL 3 reads that old cipher in its legacy provider alone",
+            remedy="set client_key to a copy with a new one: openssl pkey -provider legacy "
+            f"-provider default -in {format_path(path)} -aes256 -out {_copy_of(path, 'aes')}",
         )
     key = _load_key(server, path, found[0])
     certificate = read_certificates(CERTIFICATE, server.client_cert)[0]
@@ -297,9 +364,39 @@ def check_key(server: Server) -> None:
         raise CertificateFileError(
             f"The client key {format_path(path)} does not belong to {format_path(server.client_cert)}",
             why=f"that certificate is for {format_name(certificate.subject)}, of another key",
-            remedy="set the key that it was made with, or have it made anew: "
+            remedy="set the key that it was made with, or have it issued again: "
             f"openssl req -new -key {format_path(path)} -out client.csr",
         )
+
+
+def _old_cipher(key: bytes) -> str:
+    """Return the name of a PEM key's cipher if OpenSSL 3 no longer has it by itself."""
+    head = re.search(rb"^DEK-Info: *([A-Za-z0-9-]{1,40})", key, re.MULTILINE)
+    if head is not None:
+        name = head[1].decode().upper()
+        return "" if name.startswith(_TODAYS_CIPHERS) else name
+    if not key.startswith(b"-----BEGIN ENCRYPTED PRIVATE KEY-----"):
+        return ""
+    try:
+        der = b64decode(b"".join(key.split(b"-----")[2].split()))
+    except ValueError:
+        return ""
+    return next((name for oid, name in _OLD_CIPHERS.items() if oid in der[:120]), "")
+
+
+def _opens(server: Server) -> bool:
+    """Whether this OpenSSL reads certificate and key, as one with the legacy provider does."""
+    if server.client_cert is None:
+        return False
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(
+            server.client_cert.expanduser(),
+            None if server.client_key is None else server.client_key.expanduser(),
+            password=(server.client_key_password or "").encode("utf-8", "surrogateescape"),
+        )
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _load_key(server: Server, path: Path, content: bytes) -> "PrivateKeyTypes":
@@ -330,18 +427,48 @@ def _public_bytes(key: "PublicKeyTypes") -> bytes:
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-def _describe_issuer(server: Server, path: Path) -> str:
-    """Describe issuer and end of the client certificate; its files are known to be good."""
-    certificate = read_certificates(CERTIFICATE, path)[0]
+def _describe_issuer(server: Server, path: Path) -> tuple[str, str]:
+    """Describe issuer and end of the client certificate; its files are known to be good.
+
+    The second text is the issuer if its certificate is neither in the file nor in the CA's.
+    """
+    certificate, *others = read_certificates(CERTIFICATE, path)
+    issuer = format_name(certificate.issuer)
     text = (
-        f"was issued by {format_name(certificate.issuer)} "
-        f"and is valid until {format_date(certificate.not_valid_after_utc)}"
+        f"was issued by {issuer} and is valid until {format_date(certificate.not_valid_after_utc)}"
     )
-    if server.ca is not None:
-        authorities = read_certificates(CA, server.ca)
-        if certificate.issuer not in {authority.subject for authority in authorities}:
-            text += f", not by the authority in {format_path(server.ca)}"
-    return text
+    if server.ca is None:
+        return text, ""
+    authorities = read_certificates(CA, server.ca)
+    if certificate.issuer not in {authority.subject for authority in authorities}:
+        text += f", not by the authority in {format_path(server.ca)}"
+        if certificate.issuer not in {other.subject for other in others}:
+            return text, issuer
+    return text, ""
+
+
+def missing_issuer(server: Server, chain: Sequence[bytes]) -> str:
+    """Return who issued the last certificate of a server's chain, "" if that is no other one.
+
+    `chain` holds what the server has sent, in DER. "" as well if the CA file has an authority of
+    that name: then its key is another one.
+    """
+    from cryptography.x509 import load_der_x509_certificate
+
+    try:
+        sent = [load_der_x509_certificate(der) for der in chain]
+    except ValueError:
+        return ""
+    if not sent:
+        return ""
+    by_subject = {certificate.subject: certificate for certificate in sent}
+    last = sent[0]
+    for _ in sent:
+        last = by_subject.get(last.issuer, last)
+    known = read_certificates(CA, server.ca) if server.ca is not None else []
+    if last.issuer == last.subject or last.issuer in {one.subject for one in known}:
+        return ""
+    return format_name(last.issuer)
 
 
 def format_name(name: "Name") -> str:
@@ -480,4 +607,4 @@ def _permissions_check(path: Path) -> CheckResult:
             f"chmod 600 {shown}",
             CertificateFileError.exit_code,
         )
-    return passing_check(PERMISSIONS, f"mode {mode:04o}: nobody else can read it")
+    return passing_check(PERMISSIONS, f"mode {mode:04o}: no other user can read it")

@@ -16,9 +16,16 @@ import httpx
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import AituiError, ConnectionLost, TimedOut, TlsRefused, Unreachable
-from aitui.llamaswap.certificates import client_certificate_error, find_file_error, hangup_error
+from aitui.llamaswap.certificates import (
+    client_certificate_error,
+    find_file_error,
+    format_path,
+    hangup_error,
+    missing_issuer,
+)
+from aitui.llamaswap.tls import fetch_unverified_chain
 from aitui.llamaswap.transport import RequestTrace
-from aitui.llamaswap.urls import authority_of, host_of, is_https
+from aitui.llamaswap.urls import authority_of, environment_proxy, host_of, is_https
 
 if TYPE_CHECKING:
     from aitui.domain.server import Server
@@ -27,8 +34,10 @@ TRANSLATABLE_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSE
 
 _BROKEN_ERRORS = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError, OSError)
 _EXPIRED, _NOT_YET_VALID = 10, 9
+_CHAIN_SECONDS = 5.0
 _SELF_SIGNED = {18, 19}
-_UNKNOWN_ISSUER = {2, 20, 21, 27}
+# 7 is a signature that fails: an authority of the same name has another key.
+_UNKNOWN_ISSUER = {2, 7, 20, 21, 27}
 _WRONG_NAME = {62, 64}
 _CLIENT_CERTIFICATE_ALERTS = (
     *("BAD_CERTIFICATE", "CERTIFICATE_REQUIRED", "CERTIFICATE_EXPIRED", "CERTIFICATE_REVOKED"),
@@ -49,7 +58,8 @@ async def translate_error(
     """
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return await asyncio.to_thread(_verification_error, server, cause)
+            chain = await _fetch_chain(server) if cause.verify_code in _UNKNOWN_ISSUER else []
+            return await asyncio.to_thread(_verification_error, server, cause, chain)
         if isinstance(cause, ssl.SSLError):
             return await asyncio.to_thread(_tls_error, server, cause)
     refusal = is_https(server) and trace.is_just_after_handshake and not accepted
@@ -60,6 +70,17 @@ async def translate_error(
     if isinstance(error, httpx.ConnectError):
         return await asyncio.to_thread(_connect_error, server, error)
     return _other_error(server, error, trace)
+
+
+async def _fetch_chain(server: "Server") -> list[bytes]:
+    """Fetch the server's chain; none if it can't be seen, or only by going around a proxy."""
+    if environment_proxy(server):
+        return []
+    try:
+        async with asyncio.timeout(_CHAIN_SECONDS):
+            return await fetch_unverified_chain(server)
+    except OSError:  # TimeoutError and ssl.SSLError are some
+        return []
 
 
 def _timeout_error(server: "Server", error: httpx.TimeoutException) -> TimedOut:
@@ -126,7 +147,9 @@ def _connect_error(server: "Server", error: httpx.ConnectError) -> AituiError:
     return Unreachable(f"{where} can't be reached", why=_error_text(error))
 
 
-def _verification_error(server: "Server", error: ssl.SSLCertVerificationError) -> TlsRefused:
+def _verification_error(
+    server: "Server", error: ssl.SSLCertVerificationError, chain: list[bytes]
+) -> TlsRefused:
     """Return why the server's certificate isn't trusted; our own faulty files come first."""
     own = find_file_error(server)
     if own is not None:
@@ -148,6 +171,15 @@ def _verification_error(server: "Server", error: ssl.SSLCertVerificationError) -
             f"The certificate of {where} was not issued by an authority in {sanitize_line(trust)}"
         )
         remedy = "set ca to the root certificate of the server"
+        if issuer := missing_issuer(server, chain):
+            words = (
+                f"its issuer {issuer} is neither sent by the server nor in {sanitize_line(trust)}"
+            )
+            append = f", or append it to {format_path(server.ca)}" if server.ca is not None else ""
+            remedy = (
+                "if that is an intermediate, have the server send it (nginx: the whole chain in "
+                f"ssl_certificate){append}; else {remedy}"
+            )
     else:
         what = f"The certificate of {where} can't be verified"
         remedy = f"look at it: openssl s_client -connect {where} -showcerts"

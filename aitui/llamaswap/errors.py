@@ -204,7 +204,7 @@ def _authorization_error(server: Server, response: Response, words: ErrorText) -
         remedy = "aitui knows Basic, API keys and client certificates: set the proxy up for one"
     else:
         what = f"The proxy at {where} answers {_format_status(status)}"
-        remedy = "ask whoever runs the proxy what it lets in"
+        remedy = "ask the proxy's administrator what it admits"
     return Unauthorized(what, status=status, why=why, remedy=remedy)
 
 
@@ -285,7 +285,7 @@ def _format_status(status: int) -> str:
 
 def _status_phrase(status: int) -> str:
     if status == 499:
-        return "Client Closed Request"  # nginx's number: whoever asked left before the answer
+        return "Client Closed Request"  # nginx's number: the client left before the answer
     try:
         return http.HTTPStatus(status).phrase
     except ValueError:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import cast
 from urllib.parse import quote
-from urllib.request import getproxies, proxy_bypass
 
 import httpx
 from msgspec import Struct
@@ -37,7 +36,7 @@ from aitui.llamaswap.connection_errors import TRANSLATABLE_ERRORS, translate_err
 from aitui.llamaswap.errors import Response, certificate_complaint
 from aitui.llamaswap.tls import FileFingerprint, fingerprint, tls_context
 from aitui.llamaswap.transport import KEEPALIVE, ClosingTransport, RequestTrace
-from aitui.llamaswap.urls import authority_of, host_of, is_https, is_loopback, user_agent
+from aitui.llamaswap.urls import authority_of, environment_proxy, host_of, is_https, user_agent
 
 CONNECT_SECONDS = 10.0
 SLOTS = 8
@@ -441,13 +440,3 @@ def _build_headers(server: Server) -> dict[str, str]:
     elif key is not None:
         headers["Authorization"] = f"Bearer {key}"
     return headers
-
-
-def environment_proxy(server: Server) -> str | None:
-    """Return the environment's proxy for a server, with its password; None for none."""
-    host = host_of(server)
-    if is_loopback(server) or proxy_bypass(host):
-        return None
-    proxies = getproxies()
-    found = proxies.get(server.url.partition(":")[0]) or proxies.get("all")
-    return found if not found or "://" in found else f"http://{found}"

@@ -22,10 +22,10 @@ from aitui.errors import TimedOut
 from aitui.llamaswap.certificates import format_name
 from aitui.llamaswap.connection_errors import TRANSLATABLE_ERRORS, translate_error
 from aitui.llamaswap.errors import Response, response_error
-from aitui.llamaswap.http import HttpClient, Request, environment_proxy
-from aitui.llamaswap.tls import tls_context
+from aitui.llamaswap.http import HttpClient, Request
+from aitui.llamaswap.tls import fetch_unverified_chain, tls_context
 from aitui.llamaswap.transport import RequestTrace
-from aitui.llamaswap.urls import authority_of, host_of, port_of
+from aitui.llamaswap.urls import authority_of, environment_proxy, host_of, port_of
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -86,11 +86,8 @@ async def fetch_unverified_certificate(server: Server) -> ServerCertificate:
 
     Neither our certificate nor a request is sent over this connection.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    async with _connect(server, context) as writer:
-        return await _read_server_certificate(writer)
+    chain = await _run_within_limit(server, fetch_unverified_chain(server))
+    return await asyncio.to_thread(_parse_certificate, chain[0])
 
 
 def proxy_address(server: Server) -> str:

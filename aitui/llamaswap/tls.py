@@ -16,7 +16,7 @@ from aitui.llamaswap.certificates import (
     read_expiry,
     unreadable_file_error,
 )
-from aitui.llamaswap.urls import is_https
+from aitui.llamaswap.urls import host_of, is_https, port_of
 
 if TYPE_CHECKING:
     from aitui.domain.server import Server
@@ -102,6 +102,28 @@ def _load_client_certificate(context: ssl.SSLContext, server: "Server", certific
     except OSError as error:
         diagnosis = find_file_error(server)
         raise diagnosis or unreadable_file_error(CERTIFICATE, certificate, error) from error
+
+
+async def fetch_unverified_chain(server: "Server") -> list[bytes]:
+    """Fetch what the server presents of itself, unverified and in DER, to explain it.
+
+    Neither our certificate nor a request is sent over this connection. Raises OSError.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    host = host_of(server)
+    _, writer = await asyncio.open_connection(
+        host, port_of(server), ssl=context, server_hostname=host
+    )
+    try:
+        shaken = writer.get_extra_info("ssl_object")
+        # Public from Python 3.13 on.
+        chain = shaken._sslobj.get_unverified_chain()  # noqa: SLF001
+        return [ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in chain]
+    finally:
+        # Aborted: a clean close would raise a refusal that is on its way.
+        writer.transport.abort()
 
 
 class ClientCertificate:

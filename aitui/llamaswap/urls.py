@@ -6,6 +6,7 @@ import platform
 import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from aitui import __version__
 
@@ -48,6 +49,16 @@ def is_loopback(server: "Server") -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def environment_proxy(server: "Server") -> str | None:
+    """Return the environment's proxy for a server, with its password; None for none."""
+    host = host_of(server)
+    if is_loopback(server) or proxy_bypass(host):
+        return None
+    proxies = getproxies()
+    found = proxies.get(server.url.partition(":")[0]) or proxies.get("all")
+    return found if not found or "://" in found else f"http://{found}"
 
 
 def user_agent() -> str:

@@ -12,8 +12,11 @@ from aitui.domain.config.document import ConfigDocument, ModelBlock, decode_conf
 from aitui.domain.config.lint import Diagnostic, find_diagnostics
 from aitui.domain.config.read_rules import read_swap_rules
 from aitui.domain.config.swap_rules import SwapRules
+from aitui.domain.llama_server import CommandLine, effective_flag_value, find_flag
+from aitui.domain.models import ModelKind
 from aitui.domain.release import ServerRelease
 from aitui.domain.sanitize import sanitize_line, sanitize_text
+from aitui.domain.snapshot import Snapshot
 from aitui.errors import (
     AituiError,
     ConfigLocked,
@@ -36,11 +39,13 @@ from aitui.services.monitor import Monitor
 from aitui.store.journal import ChangeOutcome, JournalEntry
 
 CHECK_INTERVAL = 60.0
+_NO_SNAPSHOT = Snapshot()
 
 
 class ServerConfig(Struct, frozen=True):
     """The config file. `where` is host and path; `newer` says that the server runs an older one.
 
+    `doubt` says instead that it may run an older one, if nothing shows that it has read this one.
     `in_force` is only set if the server certainly runs what the file says. `models` is empty if the
     file doesn't parse: `diagnostics` say why.
     """
@@ -51,6 +56,7 @@ class ServerConfig(Struct, frozen=True):
     models: tuple[ModelBlock, ...]
     diagnostics: tuple[Diagnostic, ...]
     newer: str = ""
+    doubt: str = ""
     contexts: Mapping[str, int] = field(default_factory=dict)
     """Context sizes in tokens, of the models that have one in the file."""
     commands: Mapping[str, str] = field(default_factory=dict)
@@ -62,31 +68,84 @@ class ServerConfig(Struct, frozen=True):
     """Which models may run together; None if a server that read the file would refuse it."""
 
 
-async def read_server_config(admin: HostAdmin) -> ServerConfig:
-    """Read the file; raises HostError, and ConfigRefused if it is no text."""
+async def read_server_config(admin: HostAdmin, snapshot: Snapshot = _NO_SNAPSHOT) -> ServerConfig:
+    """Read the file; raises HostError, and ConfigRefused if it is no text.
+
+    The models of `snapshot` are evidence of what the server has read.
+    """
     reading = await admin.config.read()
     text = await asyncio.to_thread(decode_config, reading.content)
     where = sanitize_line(f"{admin.host.label}:{reading.real_path}", 300)
     found = await asyncio.to_thread(_parse_config, where, reading, text, admin.release())
     facts = await admin.unit_info()
-    newer = _reload_hint(admin, reading, facts)
-    in_force = not newer and await _is_server_file(admin, reading, facts)
-    return replace(found, newer=newer, in_force=in_force)
+    found = await _find_out_whether_read(admin, found, facts, snapshot)
+    is_read = not (found.newer or found.doubt)
+    return replace(found, in_force=is_read and await _is_server_file(admin, reading, facts))
 
 
-def _reload_hint(admin: HostAdmin, reading: FileSnapshot, facts: UnitInfo | None) -> str:
-    """Say that the file was changed after the server read it; empty if not, or if unknown.
+async def _find_out_whether_read(
+    admin: HostAdmin, config: ServerConfig, facts: UnitInfo | None, snapshot: Snapshot
+) -> ServerConfig:
+    """Say that the server runs an older file, or that this isn't known; neither if it has read it.
 
-    llama-swap doesn't report when it read its file: it does so when it starts, when aitui reloads
-    it, and after each change if it watches the file.
+    llama-swap doesn't report when it read its file: it does so when it starts, at a reload, and
+    after each change if it watches the file. What it runs, aitui's own journal and that of the unit
+    are evidence.
     """
     if facts is None or facts.watches_config or facts.started_at is None:
-        return ""
-    read_at = max(facts.started_at, admin.last_reload_at or 0.0)
-    if reading.facts.modified <= read_at + 1.0:
-        return ""
-    changed = time.strftime("%H:%M", time.localtime(reading.facts.modified))
-    return f"the file was changed at {changed}; the server has read it before, and doesn't watch it"
+        return config
+    modified = config.reading.facts.modified
+    if modified <= max(facts.started_at, admin.last_reload_at or 0.0) + 1.0:
+        return config
+    changed = time.strftime("%H:%M", time.localtime(modified))
+    newer = f"the file was changed at {changed}, and the server runs an older one"
+    runs_it = await _runs_this_file(admin, config, snapshot)
+    if runs_it is not None:
+        return config if runs_it else replace(config, newer=newer)
+    try:
+        outcome, doubt = await admin.service.reload_since(modified)
+    except HostError as error:
+        outcome, doubt = None, error.what
+    if outcome is not None and outcome.refusal:
+        return replace(config, newer=f"{newer}: it refused the new one: {outcome.refusal}")
+    if doubt:
+        doubt = f"the file was changed at {changed}; whether the server has read it is not known"
+        return replace(config, doubt=doubt)
+    return config if outcome is not None else replace(config, newer=newer)
+
+
+async def _runs_this_file(
+    admin: HostAdmin, config: ServerConfig, snapshot: Snapshot
+) -> bool | None:
+    """Return whether the server's models or aitui's journal show that it runs this file, or not."""
+    try:
+        changes = await admin.journal.changes_of(admin.server.identity)
+    except AituiError:
+        changes = ()  # aitui's own way to the host reports it
+    here = [
+        change
+        for change in changes
+        if change.path == admin.config.path and change.host == admin.host.label
+    ]
+    last = next((change for change in reversed(here) if change.read_at), None)
+    if last is not None and last.after == config.reading.digest:
+        return True
+    known = {name for block in config.models for name in (block.id, *block.aliases)}
+    own = (model.id for model in snapshot.models if model.kind is ModelKind.MODEL)
+    if known and not known.issuperset(own):
+        return False
+    running = {model.id: model.command for model in snapshot.models if model.resident}
+    for name, size in config.contexts.items():
+        runs_with = CommandLine.read(running.get(name, "")).context_size
+        if runs_with is not None and runs_with != size:
+            return False
+    last = here[-1] if here else None
+    if last is None or last.after != config.reading.digest or not last.new or last.old == last.new:
+        return None
+    if last.flag:
+        command = running.get(last.model, "")
+        return effective_flag_value(command, find_flag(last.flag)) == last.new or None
+    return None
 
 
 async def _is_server_file(admin: HostAdmin, reading: FileSnapshot, facts: UnitInfo | None) -> bool:
@@ -254,10 +313,10 @@ class ConfigWatch:
 
     async def read(self) -> ServerConfig:
         """Read the file and hand it to both monitors; raises HostError, ConfigRefused."""
-        config = await read_server_config(self._admin)
+        config = await read_server_config(self._admin, self._monitor.snapshot)
         self._is_readable = True
         rules = config.swap_rules if config.in_force else None
-        await self._monitor.update_config(config.contexts, rules, config.newer)
+        await self._monitor.update_config(config.contexts, rules, config.newer, config.doubt)
         self._hardware.update_commands(config.commands, config.environments)
         return config
 

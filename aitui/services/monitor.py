@@ -147,7 +147,7 @@ class Monitor:
         self._polls_started = 0
         self._polls_finished = 0
         self._swap_rules: SwapRules | None = None
-        self._config_note = ""
+        self._config_note = self._config_doubt = ""
         self._list_everything = True
         self._listed_at = float("-inf")
         self._unload_requests: set[str] = set()
@@ -234,20 +234,24 @@ class Monitor:
         await self._publish()
 
     async def update_config(
-        self, contexts: Mapping[str, int], swap_rules: "SwapRules | None" = None, note: str = ""
+        self,
+        contexts: Mapping[str, int],
+        swap_rules: "SwapRules | None" = None,
+        note: str = "",
+        doubt: str = "",
     ) -> None:
         """Take over the context sizes, in tokens, that the config file gives these models.
 
         `swap_rules` are its rules, None if the server may run by others; `note` says that the
-        server runs an older file.
+        server runs an older file, `doubt` that it may.
         """
         self._known.update_config(contexts)
-        self._swap_rules, self._config_note = swap_rules, note
+        self._swap_rules, self._config_note, self._config_doubt = swap_rules, note, doubt
         await self._publish()
 
     async def forget_config(self) -> None:
         """Forget the rules of a config file that can't be read any more."""
-        self._swap_rules, self._config_note = None, ""
+        self._swap_rules, self._config_note, self._config_doubt = None, "", ""
         await self._publish()
 
     async def update_hardware(self, hardware: "HardwareState") -> None:
@@ -459,6 +463,7 @@ class Monitor:
             certificate_expires_at=self._certificate.expires_at,
             swap_rules=self._swap_rules,
             config_note=self._config_note,
+            config_doubt=self._config_doubt,
         )
         if snapshot == self.snapshot and not changed:
             return

@@ -44,7 +44,8 @@ class JournalEntry(Struct, frozen=True):
     `new` describe the change, each empty if it isn't a single value. `before` and `after` are the
     digests of the file, `backup` is the path of its copy there; both paths are as the host has
     them, to be sanitized where they are shown. `undoes` is the id of the change that this one
-    reverts: when it is done, that one counts as undone.
+    reverts: when it is done, that one counts as undone. `read_at` is when the server was seen to
+    run with it (Unix time), 0 if it wasn't.
     """
 
     id: str
@@ -61,6 +62,7 @@ class JournalEntry(Struct, frozen=True):
     backup: str = ""
     undoes: str = ""
     outcome: ChangeOutcome = ChangeOutcome.OPEN
+    read_at: float = 0.0
 
     @property
     def description(self) -> str:
@@ -76,6 +78,7 @@ class _OutcomeRecord(msgspec.Struct):
     ended: str
     outcome: ChangeOutcome
     backup: str = ""
+    read_at: float = 0.0
 
 
 class Journal:
@@ -94,9 +97,11 @@ class Journal:
         """Record a change before it is tried. The record is on the disk when this returns."""
         await self._do(lambda: self._append(msgspec.json.encode(_sanitize_change(change))))
 
-    async def end(self, change_id: str, outcome: ChangeOutcome, *, backup: str = "") -> None:
-        """Record the outcome; `backup` if the path of the copy is known only now."""
-        ended = _OutcomeRecord(change_id, outcome, backup)
+    async def end(
+        self, change_id: str, outcome: ChangeOutcome, *, backup: str = "", read_at: float = 0.0
+    ) -> None:
+        """Record the outcome, with what is known only now: the copy, and when the server read it."""
+        ended = _OutcomeRecord(change_id, outcome, backup, read_at)
         await self._do(lambda: self._append(msgspec.json.encode(ended)))
 
     async def entries(self) -> tuple[JournalEntry, ...]:
@@ -179,7 +184,10 @@ def _parse_changes(content: bytes) -> dict[str, JournalEntry]:
         change = changes.get(line.ended)
         if change is not None:
             backup = line.backup or change.backup
-            changes[change.id] = replace(change, outcome=line.outcome, backup=backup)
+            read_at = line.read_at or change.read_at
+            changes[change.id] = replace(
+                change, outcome=line.outcome, backup=backup, read_at=read_at
+            )
             undone = changes.get(change.undoes)
             if undone is not None and line.outcome is ChangeOutcome.DONE:
                 changes[undone.id] = replace(undone, outcome=ChangeOutcome.UNDONE)

@@ -313,7 +313,7 @@ def _no_data_lines(hardware: HardwareState) -> Lines:
     if hardware.last_sample_at is None and not hardware.error:
         return [Content("Nothing has been measured yet: the server hasn't answered so far")]
     return [
-        Content("Nobody tells how full the memory is"),
+        Content("Memory usage is not available from this server"),
         Content.styled(hardware.error, QUIET),
         Content.styled("llama-swap ≥ v217 measures unless performance.disabled is set;", QUIET),
         Content.styled("with ssh_host set for this server, aitui asks its machine itself", QUIET),

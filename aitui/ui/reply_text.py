@@ -3,6 +3,7 @@
 from aitui.domain.chat.conversation import Turn, TurnState
 from aitui.domain.chat.reply import Reply, ReplyPhase
 from aitui.domain.config.sizes import next_size
+from aitui.domain.models import Model
 from aitui.domain.units import format_rate, format_seconds
 from aitui.errors import AituiError, ContextExceeded
 from aitui.ui.text import seconds_text
@@ -18,7 +19,7 @@ END_LABELS = {
 }
 
 
-def phase_text(answer: Reply, expected_load: float | None, now: float) -> str:
+def phase_text(answer: Reply, model: Model | None, now: float) -> str:
     """What the answer is at, with seconds so far, and expected ones where they are known."""
     elapsed = f"{max(0.0, now - answer.phase_since):.0f}"
     match answer.phase:
@@ -26,8 +27,12 @@ def phase_text(answer: Reply, expected_load: float | None, now: float) -> str:
             place = f", place {answer.position}" if answer.position else ""
             return f"waits in the server's queue{place}, {elapsed} s"
         case ReplyPhase.LOADING:
-            expected = "" if expected_load is None else f" of ≈{expected_load:.0f}"
-            return f"the model is loading, {elapsed}{expected} s"
+            share = of = ""
+            if model is not None and model.progress is not None:
+                share = f" {model.progress * 100:.0f} %"
+            elif model is not None and model.expected_load is not None:
+                of = f" of ≈{model.expected_load:.0f}"
+            return f"the model is loading{share}, {elapsed}{of} s"
         case ReplyPhase.PREFILL:
             share = "" if answer.progress is None else f" {answer.progress.share * 100:.0f} %"
             return f"reads the prompt{share}, {elapsed} s"
@@ -94,7 +99,7 @@ def completion_notice(answer: Reply) -> str:
 def failure_text(error: AituiError, model_id: str, *, can_change: bool) -> str:
     """Why nothing came, and what helps; `can_change` where the server's config can be."""
     if isinstance(error, ContextExceeded):
-        ways = ["/delete drops turns", "/clear begins anew"]
+        ways = ["/delete drops turns", "/clear starts a new conversation"]
         if can_change and error.prompt_tokens and error.context_size:
             size = next_size(error.context_size, error.prompt_tokens)
             ways.insert(0, f"/ctx {model_id} {size} makes room")

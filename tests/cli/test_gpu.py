@@ -56,7 +56,7 @@ async def test_what_the_machine_is_stands_below_it(aitui: CommandLine, stand_in:
     assert (outcome.status, outcome.err) == (0, "")
     assert "host  Debian 12.11 · Linux 6.1.0-37-amd64 · x86_64\n" in outcome.out
     assert "AMD EPYC 3201 · 1 socket · 8 cores · 8 threads · 128.0G RAM" in outcome.out
-    assert "NVIDIA driver 580.142, told by the server" in outcome.out
+    assert "NVIDIA driver 580.142, reported by the server" in outcome.out
     outcome = await aitui.run("gpu", "--json")
     host = json.loads(outcome.out)["host"]
     assert host["system"] == "Debian 12.11"
@@ -84,7 +84,7 @@ async def test_a_server_that_does_not_measure_is_no_failure_and_says_why(tmp_pat
         alone = CommandLine(tmp_path, {"AI_SERVER_URL": stand_in.url})
         outcome = await alone.run("gpu")
     assert (outcome.status, outcome.err) == (0, "")
-    assert "nobody tells how much memory is in use" in outcome.out
+    assert "memory usage is not available" in outcome.out
     assert "! its performance monitor is turned off" in outcome.out
 
 

@@ -65,7 +65,7 @@ async def test_the_lock_of_a_process_that_has_ended_is_taken_over(
 
 async def test_a_lock_that_says_nothing_is_respected(file: ConfigFile, path: Path) -> None:
     lock_of(path).write_bytes(b"\xff garbage")
-    with pytest.raises(ConfigLocked, match="somebody unknown"):
+    with pytest.raises(ConfigLocked, match="an unknown user"):
         await file.write(await file.read(), NEW)
 
 
@@ -76,7 +76,7 @@ async def test_a_lock_that_was_never_finished_is_taken_over_sooner(
     modified = lock_of(path).stat().st_mtime - UNFINISHED_SECONDS - 60
     os.utime(lock_of(path), (modified, modified))
     written = await file.write(await file.read(), NEW)
-    assert "somebody unknown" in written.warnings[0]
+    assert "an unknown user" in written.warnings[0]
 
 
 async def test_who_lost_the_lock_writes_nothing(host: Host, file: ConfigFile, path: Path) -> None:

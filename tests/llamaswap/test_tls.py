@@ -106,6 +106,66 @@ async def test_http_needs_no_context() -> None:
     assert await tls_context(server_at("http://localhost")) is None
 
 
+async def test_an_intermediate_that_the_server_does_not_send_is_named(
+    authority: Authority, tmp_path: Path
+) -> None:
+    intermediate = authority.intermediate(tmp_path / "inter", "Barn Intermediate CA")
+    leaf = intermediate.issue("localhost", hosts=("localhost", "127.0.0.1"))
+    async with RawServer(NOTHING_RUNS, server_context(leaf)) as there:
+        error = await refused(trusting(there.url, authority, None))
+        assert "CN=Barn Intermediate CA is neither sent by the server nor in" in error.why
+        assert f"or append it to {authority.root}" in error.remedy
+        bundle = tmp_path / "bundle.pem"
+        bundle.write_bytes(authority.root.read_bytes() + intermediate.root.read_bytes())
+        async with LlamaSwapClient(server_at(there.url, ca=bundle)) as client:
+            assert await client.running() == ()
+    leaf.certificate.write_bytes(leaf.certificate.read_bytes() + intermediate.root.read_bytes())
+    async with (
+        RawServer(NOTHING_RUNS, server_context(leaf)) as there,
+        LlamaSwapClient(trusting(there.url, authority, None)) as client,
+    ):
+        assert await client.running() == ()
+
+
+async def test_the_end_of_a_chain_that_is_sent_is_what_is_missing(
+    authority: Authority, tmp_path: Path
+) -> None:
+    lower = authority.intermediate(tmp_path / "upper", "Upper CA").intermediate(
+        tmp_path / "lower", "Lower CA"
+    )
+    leaf = lower.issue("localhost", hosts=("localhost",))
+    leaf.certificate.write_bytes(leaf.certificate.read_bytes() + lower.root.read_bytes())
+    async with RawServer(NOTHING_RUNS, server_context(leaf)) as there:
+        error = await refused(trusting(there.url, authority, None))
+    assert "CN=Upper CA is neither sent by the server" in error.why
+
+
+async def test_another_authority_of_the_same_name_is_not_called_missing(
+    authority: Authority, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    leaf = Authority(tmp_path / "other").issue("localhost", hosts=("localhost",))
+    async with RawServer(NOTHING_RUNS, server_context(leaf)) as there:
+        error = await refused(trusting(there.url, Authority(tmp_path), None))
+    assert "neither sent" not in error.why
+    assert error.remedy == "set ca to the root certificate of the server"
+
+
+async def test_a_client_whose_intermediate_is_missing_says_so(
+    mutual_tls: ssl.SSLContext, authority: Authority, tmp_path: Path
+) -> None:
+    intermediate = authority.intermediate(tmp_path / "inter", "Client Intermediate CA")
+    client = intermediate.issue("client")
+    async with RawServer(NOTHING_RUNS, mutual_tls) as there:
+        server = trusting(there.url, authority, client)
+        error = await refused(server)
+        assert "append the certificate of CN=Client Intermediate CA" in error.remedy
+        whole = client.certificate.read_bytes() + intermediate.root.read_bytes()
+        client.certificate.write_bytes(whole)
+        async with LlamaSwapClient(server) as connection:
+            assert await connection.running() == ()
+
+
 async def test_a_missing_client_certificate_is_said_under_tls_1_3(
     mutual_tls: ssl.SSLContext, authority: Authority
 ) -> None:

@@ -43,11 +43,16 @@ class FakeMonitor:
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def update_config(
-        self, contexts: Mapping[str, int], swap_rules: SwapRules | None = None, note: str = ""
+        self,
+        contexts: Mapping[str, int],
+        swap_rules: SwapRules | None = None,
+        note: str = "",
+        doubt: str = "",
     ) -> None:
         """Take over the file."""
         self.contexts = contexts
-        await self._publish(replace(self.snapshot, swap_rules=swap_rules, config_note=note))
+        read = replace(self.snapshot, swap_rules=swap_rules)
+        await self._publish(replace(read, config_note=note, config_doubt=doubt))
 
     async def forget_config(self) -> None:
         """Forget its rules, as after a restart of the server."""
@@ -87,7 +92,7 @@ class Host:
     monitor: FakeMonitor = field(default_factory=FakeMonitor)
     hardware: FakeHardware = field(default_factory=FakeHardware)
 
-    async def read(self, _admin: HostAdmin) -> ServerConfig:
+    async def read(self, _admin: HostAdmin, _snapshot: Snapshot) -> ServerConfig:
         """Read the file."""
         self.reads += 1
         if self.error is not None:

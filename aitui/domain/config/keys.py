@@ -48,7 +48,7 @@ class KeySchema(Struct, frozen=True):
 
 
 NEWEST_RELEASE = 263
-"""The newest release whose keys stand here."""
+"""The newest release with keys in this table."""
 
 
 def _since(release: int, schema: KeySchema) -> KeySchema:

@@ -91,7 +91,7 @@ class SourceMap(Struct, frozen=True):
             raise ConfigRefused(
                 "The value is written in escapes.",
                 line=LineIndex.of(text).line(self.starts[start]),
-                why="It can't be told which of them to replace.",
+                why="It isn't clear which of them to replace.",
                 remedy="Write it out, in the editor (e).",
             )
         if start >= end or self.starts[start] < 0 or self.ends[end - 1] < 0:

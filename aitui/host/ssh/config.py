@@ -123,7 +123,7 @@ def _asyncssh_options(options: SshOptions) -> SSHClientConnectionOptions:
             config=[f"/dev/fd/{reading}"], host=options.host, known_hosts=b"", client_keys=None
         )
     except ValueError as error:
-        # It names the line of the pipe, which nobody has seen.
+        # It names the line of the pipe, which is no file that a person knows.
         words = re.sub(r".* line [0-9]+: ", "", str(error))
         names = [name for name in _OPTIONS_OF_ASYNCSSH if name in options]
         places = [options[name].origin for name in names if name in words.lower()]

@@ -44,7 +44,7 @@ class KnownHostKeys(Struct, frozen=True):
                 algorithm=algorithm,
                 fingerprint=fingerprint,
                 why=f"{seen}, and known_hosts says never to trust it",
-                remedy="ask whoever runs that machine for a new one",
+                remedy="ask the administrator of that machine for a new one",
             )
         if self.keys:
             known = ", ".join(known.get_fingerprint("sha256") for known in self.keys[:5])
@@ -52,9 +52,9 @@ class KnownHostKeys(Struct, frozen=True):
                 f"The host key of {shown_as} has CHANGED",
                 algorithm=algorithm,
                 fingerprint=fingerprint,
-                why=f"{seen}; known is {known}. Somebody may be listening in between, or the "
-                "machine was set up anew",
-                remedy=f"ask whoever runs it; if that is right: ssh-keygen -R '{self.name}'",
+                why=f"{seen}; known is {known}. A third party may be intercepting the connection, or the "
+                "machine was reinstalled",
+                remedy=f"ask its administrator; if the new key is right: ssh-keygen -R '{self.name}'",
             )
         without_comment = key.export_public_key().decode("ascii").split()[:2]
         return HostKeyRefused(

@@ -1,7 +1,6 @@
 """The machine behind the server: the way there, its config file, and the server's unit."""
 
 import asyncio
-import re
 import shlex
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -24,6 +23,7 @@ from aitui.domain.models import ListedModel, ModelKind
 from aitui.domain.release import UNKNOWN, ServerRelease
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock, Server
+from aitui.domain.units import count_of
 from aitui.errors import (
     Action,
     AituiError,
@@ -78,11 +78,6 @@ _TRUE = frozenset({"true", "yes", "on", "y"})
 _REMEDY = "mend it in $EDITOR"
 _TOLERANCE = 1.0
 """Seconds: systemd's times and those of files are not the same clock's."""
-_LINES = 500
-_RELOAD_DONE = re.compile(r"\bconfig\w*\W+reloaded\b", re.IGNORECASE)
-_RELOAD_UNCLEAR = re.compile(
-    r"\breload\w*\b.*\bconfig|\bconfig\w*\b.*\b(?:reload|chang)", re.IGNORECASE
-)
 
 
 async def check_host(
@@ -185,11 +180,8 @@ class HostChecks:
             checkup.block(LOGIN, error, FILES)
             return
         self._report(passing_check(HOST_KEY, f"known: {key}"))
-        add = (
-            f"ssh-add {shlex.quote(route.locked[0])}, if that one is to be used"
-            if route.locked
-            else ""
-        )
+        locked = shlex.quote(route.locked[0]) if route.locked else ""
+        add = f"ssh-add {locked}, if that one is to be used" if locked else ""
         self._report(passing_check(LOGIN, f"logged in to {route.label}; {tried}", add))
         try:
             async with self._time_limit():
@@ -263,10 +255,9 @@ class HostChecks:
         self._report(_linger_check(facts, self._host.label))
         await self._run(READS, lambda: self._config_path_check(facts))
         self._report(_watch_check(facts))
-        await self._run(CONFIG_IN_EFFECT, lambda: self._config_in_effect_check(facts))
+        await self._run(CONFIG_IN_EFFECT, lambda: self._config_in_effect_check(service, facts))
 
     async def _config_path_check(self, facts: UnitInfo) -> CheckResult:
-        """Compare the file that aitui changes with the one that the unit names."""
         named, reading = facts.config_path, self._reading
         if named is None:
             return inconclusive_check(READS, "not known: its command doesn't name llama-swap")
@@ -280,8 +271,9 @@ class HostChecks:
         remedy = f"set preset_path = '{shown}' in config.toml, or AI_SERVER_PRESET_PATH"
         return defect_check(READS, seen, remedy)
 
-    async def _config_in_effect_check(self, facts: UnitInfo) -> CheckResult:
-        """Check whether the server can have read the file as it is now."""
+    async def _config_in_effect_check(
+        self, service: SystemdService, facts: UnitInfo
+    ) -> CheckResult:
         reading, started = self._reading, facts.started_at
         if reading is None or started is None:
             why = "the file wasn't read" if reading is None else "the unit doesn't run"
@@ -292,9 +284,7 @@ class HostChecks:
             return passing_check(CONFIG_IN_EFFECT, times)
         if facts.watches_config:
             return passing_check(CONFIG_IN_EFFECT, f"{times}, and it watches the file")
-        lines = await _read_journal(self._host, facts.unit, f"--since=@{int(changed)}")
-        readable = lines or await _read_journal(self._host, facts.unit)
-        return _reload_check(lines, times, readable=bool(readable))
+        return await _reload_check(service, changed, times)
 
     async def _run(self, name: str, look: Callable[[], Awaitable[CheckResult]]) -> None:
         """Report a check that asks the machine something; one that is lost is asked no more."""
@@ -315,7 +305,6 @@ class HostChecks:
 
     @asynccontextmanager
     async def _time_limit(self) -> AsyncIterator[None]:
-        """Raise HostTimedOut if the block takes longer than a check may."""
         try:
             async with asyncio.timeout(self._seconds):
                 yield
@@ -338,7 +327,7 @@ def _describe_keys(route: SshRoute) -> str:
     elif route.agent_keys is None:
         words.append(f"the agent {route.agent} does not answer")
     else:
-        words.append(f"an agent with {_format_count(route.agent_keys, 'key')}")
+        words.append(f"an agent with {count_of(route.agent_keys, 'key')}")
     return "; ".join(words)
 
 
@@ -420,7 +409,7 @@ def _is_hidden(document: ConfigDocument, name: str) -> bool:
 def _validity_check(understood: ConfigFindings) -> CheckResult:
     wrong = understood.diagnostics
     if not wrong:
-        return passing_check(VALID, _format_count(len(understood.models), "model"))
+        return passing_check(VALID, count_of(len(understood.models), "model"))
     first = sorted(wrong, key=lambda problem: not problem.fatal)
     shown = [f"line {problem.line}: {problem.words}" for problem in first[:_SHOWN_DIAGNOSTICS]]
     more = len(wrong) - len(shown)
@@ -453,7 +442,7 @@ def _models_check(
     if differences:
         remedy = "unless preset_path names another file than its, reload it"
         return defect_check(MODELS, "; ".join(differences), remedy, Action.RELOAD_CONFIG)
-    count = _format_count(len(understood.models), "model")
+    count = count_of(len(understood.models), "model")
     return passing_check(MODELS, f"{count}, as the server lists them")
 
 
@@ -461,10 +450,6 @@ def _format_names(names: Iterable[str]) -> str:
     every = [sanitize_line(name, 100) for name in names]
     more = len(every) - _SHOWN_MODELS
     return ", ".join(every[:_SHOWN_MODELS]) + (f" and {more} more" if more > 0 else "")
-
-
-def _format_count(number: int, word: str) -> str:
-    return f"1 {word}" if number == 1 else f"{number:,} {word}s"
 
 
 async def _unit_file_check(service: SystemdService, facts: UnitInfo) -> CheckResult:
@@ -513,34 +498,23 @@ def _watch_check(facts: UnitInfo) -> CheckResult:
         return inconclusive_check(WATCHES, "not known: its command doesn't name llama-swap")
     if watches:
         return passing_check(WATCHES, "a change takes effect by itself (-watch-config)")
-    seen = "it doesn't: after each change it has to be told to reload, which aitui does"
+    seen = "it doesn't: after each change it has to be reloaded, which aitui does"
     return inconclusive_check(WATCHES, seen, "-watch-config in ExecStart, where that is wanted")
 
 
-def _reload_check(lines: tuple[str, ...], times: str, *, readable: bool) -> CheckResult:
-    """Look for a reload in the journal since the change; nothing else tells of it."""
-    if any(_RELOAD_DONE.search(line) for line in lines):
+async def _reload_check(service: SystemdService, changed: float, times: str) -> CheckResult:
+    outcome, doubt = await service.reload_since(changed)
+    if outcome is not None and not outcome.refusal:
         return passing_check(CONFIG_IN_EFFECT, f"{times}, and it has reloaded since")
-    unknown = ""
-    if any(_RELOAD_UNCLEAR.search(line) for line in lines):
-        unknown = "its journal tells of a reload that may have failed"
-    elif len(lines) >= _LINES:
-        unknown = "its journal is too long to look for a reload since"
-    elif not readable:
-        unknown = "whether it reloaded since isn't known: its journal can't be read"
     remedy, action = "reload it", Action.RELOAD_CONFIG
-    if unknown:
-        return inconclusive_check(CONFIG_IN_EFFECT, f"{times}; {unknown}", remedy, action)
-    seen = f"{times}, it doesn't watch the file, and its journal tells of no reload since"
+    if doubt:
+        seen = f"{times}; whether it reloaded since isn't known: {doubt}"
+        return inconclusive_check(CONFIG_IN_EFFECT, seen, remedy, action)
+    if outcome is not None:
+        seen = f"{times}, and it refused to reload the file: {outcome.refusal}"
+        return defect_check(CONFIG_IN_EFFECT, seen, _REMEDY, Action.EDIT_CONFIG)
+    seen = f"{times}, it doesn't watch the file, and its journal shows no reload since"
     return defect_check(CONFIG_IN_EFFECT, seen, remedy, action)
-
-
-async def _read_journal(host: Host, unit: str, *options: str) -> tuple[str, ...]:
-    """Return the unit's last lines; none if this login may not read them."""
-    program = ("env", "LC_ALL=C", "SYSTEMD_COLORS=0", "journalctl", "--quiet", "--no-pager")
-    output = ("--output=cat", f"--lines={_LINES}", *options, f"--user-unit={unit}")
-    done = await host.run((*program, *output))
-    return tuple(done.stdout.decode(errors="replace").splitlines())
 
 
 def _format_time(wall: float) -> str:

@@ -14,7 +14,7 @@ from aitui.domain.events import Event, RequestEnded, RequestsCounted, RequestsLi
 from aitui.domain.models import ListedModel, RunningModel
 from aitui.domain.release import UNKNOWN, ServerRelease
 from aitui.domain.snapshot import Clock, Server
-from aitui.domain.units import format_seconds
+from aitui.domain.units import count_of, format_seconds
 from aitui.errors import (
     AituiError,
     BadResponse,
@@ -84,6 +84,8 @@ VIEWS = (
     ViewRequirement("view: profiles", "/api/profiles", "v241"),
     # A GET is answered with 405 where the POST exists, and cancels nothing.
     ViewRequirement("view: cancel a request", "/api/inflight/0/cancel", "v235", by_status=405),
+    # Without a stream's name it is refused where it exists, and opens none.
+    ViewRequirement("view: log of requests", "/api/events/logs", "v259", by_status=400),
 )
 
 
@@ -173,7 +175,7 @@ class ServerChecks:
 
         def record_models(answer: Sequence[ListedModel]) -> str:
             self.models = tuple(answer)
-            return "1 model" if len(answer) == 1 else f"{len(answer):,} models"
+            return count_of(len(answer), "model")
 
         await self._check_endpoint(models, client.models, record_models)
         await self._check_endpoint(running, client.running, _format_running)
@@ -231,7 +233,7 @@ class ServerChecks:
         """Compare the server's Date with ours."""
         ahead = self._clock_ahead
         if ahead is None:
-            self._report(inconclusive_check(CLOCK, "not known: the server told no date"))
+            self._report(inconclusive_check(CLOCK, "not known: the server sent no date"))
             return
         difference = abs(ahead)
         if difference <= TOLERANCE:
@@ -314,7 +316,7 @@ class ServerChecks:
         if self._lists_requests:
             self._report(passing_check(LISTS_REQUESTS, "events tell of each running request"))
         elif self._lists_requests is None:
-            seen = "not known: no event told of requests"
+            seen = "not known: no event reported requests"
             self._report(inconclusive_check(LISTS_REQUESTS, seen))
         else:
             seen = "only their number; needs llama-swap ≥ v235"

@@ -252,7 +252,7 @@ class ConfigController:
             self._check_config()
             return
         try:
-            config = await read_server_config(await self._connect_host())
+            config = await read_server_config(await self._connect_host(), self._session.snapshot)
         except AituiError as error:
             screen.show_error(error)
             return

@@ -136,7 +136,7 @@ class ConfirmScreen(ModalScreen[bool]):
 
     def _show(self) -> None:
         self._armed = False
-        facts = self._confirmation.facts or ("Nobody else will notice.",)
+        facts = self._confirmation.facts or ("No other client is affected.",)
         self._title.update(shorten_id(self._confirmation.title, MAX_FACT_CELLS))
         self._facts.update(_style_lines(facts, FACT_STYLES))
         self._difference.display = bool(self._confirmation.diff)

@@ -79,7 +79,7 @@ class ContextSizeScreen(ModalScreen[int | None]):
         if self._max_context is not None:
             self._set_tokens(self._max_context)
         else:
-            self.notify("Nobody told how many tokens this model was made for")
+            self.notify("The model's training limit is not known")
 
     def action_fitting(self) -> None:
         """As many tokens as fit into the memory once everything else has gone."""

@@ -26,7 +26,7 @@ _SIGNS = (
     ("✘", "the last load failed; the pane says why"),
     ("◇", "runs elsewhere: a peer's model, or a selector"),
     ("≈", "inferred or guessed, since the server doesn't tell"),
-    ("?", "after a context size: nobody told it, this is the fallback"),
+    ("?", "after a context size: assumed, not reported by the server"),
 )
 
 

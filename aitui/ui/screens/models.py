@@ -317,6 +317,8 @@ class ModelsScreen(Screen[None]):
         lines = [f"! {warning}" for warning in self.snapshot.warnings]
         if note := self.snapshot.config_note:
             lines.append(f"! {note}   {APP.sign('reload_config')} reload")
+        if doubt := self.snapshot.config_doubt:
+            lines.append(f"? {doubt}   {APP.sign('reload_config')} reload")
         self._trouble.show(self.snapshot.connection.error, lines)
 
     def _empty_text(self) -> str:

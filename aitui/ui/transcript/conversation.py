@@ -1,4 +1,4 @@
-"""The turns of a transcript, whose texts may still grow, and the entries of the layout that show them."""
+"""The turns of a transcript, which may still grow, and the entries of the layout that show them."""
 
 from collections.abc import Callable, Iterable, Iterator
 

@@ -1,11 +1,12 @@
 """The line between transcript and prompt: what the answer is at, how fast, how full."""
 
 from rich.style import Style
-from textual.reactive import reactive
+from textual.reactive import reactive, var
 from textual.strip import Strip
 from textual.widget import Widget
 
 from aitui.domain.chat.reply import Reply, ReplyPhase
+from aitui.domain.models import Model
 from aitui.domain.snapshot import Clock
 from aitui.domain.units import format_rate, format_tokens
 from aitui.ui.plain import component_classes
@@ -32,7 +33,8 @@ class ChatStatus(Widget):
 
     reply: reactive[Reply | None] = reactive(None)
     context_size: reactive[int | None] = reactive(None)
-    expected_load: reactive[float | None] = reactive(None)
+    model: var[Model | None] = var(None)
+    """The one that loads; the clock draws its load once a second."""
     trouble: reactive[str] = reactive("")
     """Why the answer that is shown has failed."""
 
@@ -60,7 +62,7 @@ class ChatStatus(Widget):
         answer = self.reply
         if answer is None:
             return ()
-        words = phase_text(answer, self.expected_load, self._clock.monotonic())
+        words = phase_text(answer, self.model, self._clock.monotonic())
         if answer.phase is ReplyPhase.FAILED and self.trouble:
             return (
                 LineItem(truncate(f"{words}: {self.trouble}", self.size.width - 2), 9, "failed"),

@@ -54,12 +54,12 @@ async def test_a_newer_file_is_pointed_out_and_reloaded_with_one_key(
     await asyncio.sleep(2.1)  # later than the start by what systemd and file systems round away
     systemd.write_config(CONFIG.replace("65536", "98304"))
     async with driven(over_ssh.server, tmp_path / "aitui", size=(120, 36)) as app:
-        await app.see("the server has read it before", "H reload")
+        await app.see("the server runs an older one", "H reload")
         await app.press("H")
         await app.answer("y")
         await app.see("✔ reload", "✔ answer")
         await app.press("escape")
-        await app.unsee("the server has read it before")
+        await app.unsee("the server runs an older one")
 
 
 async def test_restart_names_whose_model_goes_and_waits_until_it_answers(

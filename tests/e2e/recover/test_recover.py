@@ -75,7 +75,7 @@ async def test_a_file_that_somebody_else_wrote_since_is_named_so(
     change = await cut_off(Fault.CUT_BEFORE)
     config.write_bytes(FOREIGN)
     (told,) = await recover_changes(admin)
-    assert "a file that somebody else wrote is in its place" in told
+    assert "a file that another program wrote is in its place" in told
     assert config.read_bytes() == FOREIGN
     assert await outcome_of(admin, change) is ChangeOutcome.FAILED
 

@@ -159,7 +159,7 @@ async def test_a_file_newer_than_what_the_server_runs(served: Server, machine: U
     change_at(machine, time.time() + HOUR)
     check = (await machine_of(served))["config file in force"]
     assert check.status is CheckStatus.FAILED
-    assert "its journal tells of no reload since" in check.seen
+    assert "its journal shows no reload since" in check.seen
     assert "aitui reload" in check.shell_remedy
 
 

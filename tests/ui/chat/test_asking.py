@@ -8,9 +8,11 @@ import pytest
 from msgspec.structs import replace
 
 from aitui.demo.dialect import Dialect
-from aitui.domain.chat.reply import ReplyPhase
+from aitui.domain.chat.reply import Reply, ReplyPhase
+from aitui.domain.models import Model
 from aitui.domain.snapshot import Server
 from aitui.ui.controllers import chat as open_chat
+from aitui.ui.reply_text import phase_text
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.terminal.screen_diff import MAX_PENDING_WRITES
 from aitui.ui.widgets.composer import Composer
@@ -362,3 +364,18 @@ async def test_the_own_chat_is_among_those_who_use_the_model(
     async with chatting(stand_in, server, tmp_path, ENDLESS, size=WIDE) as pane:
         await pane.send("go on")
         await pane.app.see("using")
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (None, "the model is loading, 7 s"),
+        (Model("m", expected_load=29.0), "the model is loading, 7 of ≈29 s"),
+        (Model("m", expected_load=29.0, progress=0.37), "the model is loading 37 %, 7 s"),
+    ],
+)
+def test_a_load_shows_its_reported_progress_else_its_expected_time(
+    model: Model | None, words: str
+) -> None:
+    answer = Reply("1", "m", 3.0, phase=ReplyPhase.LOADING, phase_since=3.0)
+    assert phase_text(answer, model, 10.0) == words

@@ -253,7 +253,7 @@ async def test_where_nothing_came_the_prompt_comes_back(
 async def test_a_full_context_says_what_helps(pane: Pane) -> None:
     pane.stand_in.fault(CHAT, Refuses(400, CONTEXT), 1)
     await pane.send("hi")
-    await pane.app.told("/delete drops turns, /clear begins anew")
+    await pane.app.told("/delete drops turns, /clear starts a new conversation")
 
 
 async def test_where_the_config_can_be_changed_a_size_that_fits_is_named(

@@ -204,7 +204,7 @@ async def test_a_server_that_tells_nothing_has_words_and_no_empty_bar(
 ) -> None:
     nothing = HardwareState(error="its performance monitor is turned off")
     async with looking_at(nothing, monkeypatch, tmp_path) as app:
-        assert "Nobody tells how full the memory is" in app.text
+        assert "Memory usage is not available from this server" in app.text
         assert "its performance monitor is turned off" in app.text
         assert "ssh_host" in app.text
         assert "VRAM" not in app.text
@@ -224,7 +224,7 @@ async def test_a_card_whose_memory_nobody_tells_is_shown_without_a_bar(
 ) -> None:
     silent = replace(FIRST, used_bytes=None, total_bytes=None)
     async with looking_at(hardware(shares(silent)), monkeypatch, tmp_path) as app:
-        assert "its memory isn't told" in app.line_of("RTX 4090")
+        assert "its memory is not reported" in app.line_of("RTX 4090")
         assert "···" not in app.text
 
 

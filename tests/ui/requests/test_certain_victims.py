@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from aitui.demo import unit as demo_unit
 from aitui.demo.unit import CONFIG_PATH
 from aitui.demo.world import DemoEnvironment, demo_world
-from aitui.domain.snapshot import Server
+from aitui.domain.models import Model, RunState
+from aitui.domain.snapshot import Server, Snapshot
 from aitui.paths import Paths
 from aitui.services.config_watch import read_server_config
 from aitui.services.host_admin import HostAdmin, open_administration
+from aitui.store.journal import ChangeOutcome, JournalEntry
 from ui.driven import REAL_CLOCK, Driven, driven
 
 CONFIG = """\
@@ -158,6 +161,81 @@ async def test_a_file_that_was_changed_since_is_not(
     preset = await read_server_config(admin)
     assert preset.newer
     assert not preset.in_force
+
+
+@pytest.fixture
+def started_long_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let systemd say that the server started an hour ago, before every change of a test."""
+    at = demo_unit._timestamp(time.time() - LATER)
+    monkeypatch.setattr(demo_unit, "_timestamp", lambda _: at)
+
+
+@pytest.mark.usefixtures("started_long_ago")
+async def test_a_reload_by_hand_is_seen_in_the_journal(
+    admin: HostAdmin, world: DemoEnvironment
+) -> None:
+    before = time.time() - LATER + 60
+    await asyncio.to_thread(os.utime, world.config_file, (before, before))
+    await world.server.reload(world.config_file.read_text())
+    preset = await read_server_config(admin)
+    assert (preset.newer, preset.doubt, preset.in_force) == ("", "", True)
+    await world.server.reload("models: [nonsense")
+    refused = await read_server_config(admin)
+    assert "refused the new one" in refused.newer
+    assert not refused.in_force
+
+
+@pytest.mark.usefixtures("started_long_ago")
+async def test_without_a_journal_it_is_not_known_and_no_alarm(
+    admin: HostAdmin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo_unit.DemoUnit, "journal", lambda *_: [])
+    preset = await read_server_config(admin)
+    assert "is not known" in preset.doubt
+    assert (preset.newer, preset.in_force) == ("", False)
+
+
+@pytest.mark.usefixtures("started_long_ago")
+async def test_a_change_that_another_aitui_verified_is_in_force(
+    admin: HostAdmin, world: DemoEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo_unit.DemoUnit, "journal", lambda *_: [])
+    after = (await admin.config.read()).digest
+    change = JournalEntry(
+        "1", time.time(), "demo", admin.host.label, admin.config.path, "old", after
+    )
+    await admin.journal.begin(change)
+    await admin.journal.end("1", ChangeOutcome.DONE)
+    assert (await read_server_config(admin)).doubt
+    await admin.journal.end("1", ChangeOutcome.DONE, read_at=time.time())
+    preset = await read_server_config(admin)
+    assert (preset.newer, preset.doubt, preset.in_force) == ("", "", True)
+
+
+@pytest.mark.usefixtures("started_long_ago")
+@pytest.mark.parametrize(
+    ("command", "is_older"), [("llama-server -c 4096", True), ("llama-server -c 8192", False)]
+)
+async def test_what_runs_shows_which_file_was_read(
+    admin: HostAdmin,
+    world: DemoEnvironment,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    is_older: bool,
+) -> None:
+    monkeypatch.setattr(demo_unit.DemoUnit, "journal", lambda *_: [])
+    text = CONFIG.replace('big-70b: {cmd: "llama-server', 'big-70b: {cmd: "llama-server -c 8192')
+    await asyncio.to_thread(world.config_file.write_text, text)
+    after = (await admin.config.read()).digest
+    change = JournalEntry(
+        *("1", time.time(), "demo", admin.host.label, admin.config.path, "old", after),
+        *("big-70b", "--ctx-size", "4096", "8192"),
+    )
+    await admin.journal.begin(change)
+    runs = Snapshot(models=(Model("big-70b", state=RunState.READY, command=command),))
+    preset = await read_server_config(admin, runs)
+    assert bool(preset.newer) == is_older
+    assert (preset.doubt, preset.in_force) == ("", not is_older)
 
 
 async def test_another_file_than_the_servers_is_not(
