@@ -52,7 +52,11 @@ _BAD_FLAG = re.compile(
     r"invalid (?:boolean )?value .+ for (?:boolean )?flag|flag needs an argument"
 )
 _PORT_TAKEN = re.compile(r"address already in use")
-_BAD_CONFIG = re.compile(r"(?:Error|failed).*(?:load|read|pars).*config|yaml: ", re.IGNORECASE)
+_BAD_CONFIG = re.compile(
+    r"\A(?:(?!Error|failed).)*+(?:Error|failed)(?:(?!load|read|pars).)*+(?:load|read|pars).*config"
+    r"|yaml: ",
+    re.IGNORECASE,
+)
 _DAEMON_RELOAD = "then systemctl --user daemon-reload"
 _RESULTS = {
     "exit-code": "it ended with exit status {status}",
@@ -212,7 +216,6 @@ class SystemdService:
         return failure if failure is not None and failure.why else self._failure(what, done)
 
     async def _missing_unit_error(self) -> ServiceFailed:
-        """Return the error for a missing unit, with the names that may have been meant."""
         remedy = "name it with AI_SERVER_SERVICE_UNIT, or service_unit in config.toml"
         shown = ("systemctl", "--no-pager", "show", "-p", "LoadState", "--", self.unit)
         done = await self._run(*shown)
