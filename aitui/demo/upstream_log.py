@@ -32,13 +32,12 @@ class UpstreamLog:
         self._ring.write(f"{minutes}.{seconds:02d}.{millis:03d}.{micros:03d} {level} {text}\n")
 
     def log_start(self, flags: FakeFlags) -> None:
-        """Log the first lines of every start."""
-        self.write_line("I", "srv  llama_server: initializing ...")
-        self.write_line(
-            "I",
-            "cmn  common_param: common_params_print_info: build 9001 (0c1e570) with GNU 12.2.0 "
-            "for Linux x86_64",
-        )
+        """Log the first lines of every start, as build 10605 does at -lv 4."""
+        info = "cmn  common_param: common_params_print_info:"
+        self.write_line("I", f"{info} build 10605 (unknown) with GNU 12.2.0 for Linux x86_64")
+        self.write_line("I", f"{info} verbosity = 4 (adjust with the `-lv N` CLI arg)")
+        cors = "CORS is set to allow all origins ('*') and no API key is set"
+        self.write_line("W", f"srv  llama_server: {cors}")
         self.write_line("I", f"srv    load_model: loading model '{flags.model_file}'")
 
     def log_allocation(self, flags: FakeFlags, devices: Mapping[str, float]) -> None:

@@ -75,8 +75,12 @@ def _state(model: Model, now: float) -> str:
     uptime = model.uptime(now)
     if uptime is not None:
         return f"ready {format_seconds(uptime)}"
-    progress = "" if model.progress is None else f" {model.progress * 100:.0f} %"
-    return "-" if model.state is RunState.STOPPED else f"{model.state.value}{progress}"
+    return "-" if model.state is RunState.STOPPED else f"{model.state.value}{_share(model)}"
+
+
+def _share(model: Model) -> str:
+    """Format how far a load is, if that is reported."""
+    return "" if model.progress is None else f" {model.progress * 100:.0f} %"
 
 
 def _ttl(model: Model, now: float) -> str:
@@ -115,5 +119,5 @@ def error_line(label: str, error: "AituiError") -> str:
 
 
 def _format_model(model: Model) -> str:
-    state = "" if model.state is RunState.READY else f" {model.state.value}"
+    state = "" if model.state is RunState.READY else f" {model.state.value}{_share(model)}"
     return f"{_GLYPHS.get(model.state, '?')} {model.id}{state}"

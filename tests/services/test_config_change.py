@@ -14,7 +14,14 @@ from aitui.domain.confirmation import Confirmation
 from aitui.domain.models import Model, RunState
 from aitui.domain.progress import Steps, StepState
 from aitui.domain.snapshot import Clock, ConnectionPhase, ConnectionStatus, Server, Snapshot
-from aitui.errors import ActionRefused, ConfigNotApplied, ConfigRefused, ServiceFailed
+from aitui.errors import (
+    ActionRefused,
+    ConfigNotApplied,
+    ConfigRefused,
+    NotSupported,
+    ServerError,
+    ServiceFailed,
+)
 from aitui.host.config_file import ConfigFile
 from aitui.host.local import LocalHost
 from aitui.host.service import SystemdService
@@ -49,6 +56,7 @@ class FakeServer:
         self.fails_to_reload = False
         self.restarts = 0
         self._context_size = "4096"
+        self.pinned: frozenset[int] | ServerError | None = None
 
     def read_file(self) -> None:
         """Reload, by whatever made it do so."""
@@ -80,6 +88,12 @@ class FakeServer:
 
     async def health(self) -> None:
         """It is well."""
+
+    async def context_sizes(self, _model_id: str) -> frozenset[int]:
+        """What its program says of itself."""
+        if isinstance(self.pinned, ServerError):
+            raise self.pinned
+        return frozenset({int(self._context_size)}) if self.pinned is None else self.pinned
 
 
 @dataclass
@@ -250,6 +264,38 @@ async def test_a_confirmed_change_is_written_reloaded_and_verified(setting: Sett
     assert setting.frontend.confirmations == []
     (entry,) = await setting.runner.admin.journal.entries()
     assert entry.read_at == CLOCK.wall()
+
+
+@pytest.mark.parametrize("reported", [{8192}, {2048, 8192}, {2176, 8704}])
+async def test_a_context_shared_by_slots_or_padded_is_the_one_that_was_set(
+    setting: Setting, reported: set[int]
+) -> None:
+    setting.server.pinned = frozenset(reported)
+    result = await setting.start(PlanAnswer.YES).change_flag("small", "ctx-size", "8192")
+    assert result is not None
+    assert result.error is None
+    assert "runs with a context of 8,192 tokens" in setting.frontend.steps.steps[-1].words
+
+
+async def test_a_program_that_ignores_the_flag_is_not_verified(setting: Setting) -> None:
+    setting.server.pinned = frozenset({4096})
+    runner = setting.start(PlanAnswer.YES, answers=(False,))
+    result = await runner.change_flag("small", "ctx-size", "8192")
+    assert result is not None
+    assert isinstance(result.error, ConfigNotApplied)
+    assert "runs with a context of 4,096 tokens, not 8,192" in result.error.what
+
+
+@pytest.mark.parametrize("reported", [frozenset(), NotSupported("404", status=404)])
+async def test_a_program_that_reports_no_context_is_not_called_verified(
+    setting: Setting, reported: frozenset[int] | ServerError
+) -> None:
+    setting.server.pinned = reported
+    result = await setting.start(PlanAnswer.YES).change_flag("small", "ctx-size", "8192")
+    assert result is not None
+    assert result.error is None
+    words = setting.frontend.steps.steps[-1].words
+    assert words == "not verified: the program doesn't report its context"
 
 
 async def test_what_the_llama_swap_of_the_host_refuses_is_not_written(setting: Setting) -> None:

@@ -20,8 +20,8 @@ class FootprintOrigin(Enum):
 class Footprint(Struct, frozen=True):
     """Bytes that a model takes at a context size; None for parts that weren't distinguished.
 
-    `gpu` is what it takes on all graphics cards together, `host` of the machine's own memory,
-    without what is merely mapped from its file. `cards` are the bytes on each card by its key,
+    `gpu` is what it takes on all graphics cards together, `host` of the machine's own memory: with
+    the pages of its file if nothing is on a card, since it is slow without them, else without. `cards` are the bytes on each card by its key,
     empty if only the sum is known.
     """
 

@@ -15,6 +15,9 @@ RATES_KEPT = 12
 SLOW_SHARE = 0.6
 """The share of its usual rate below which a model has become slow."""
 
+_WEIGHTS_RATIO = 1.5
+_GROWTH_RATIO = 1.1
+
 # The limits hold for what is read from the file of measurements.
 _Tokens = Annotated[int, msgspec.Meta(ge=1, le=1 << 40)]
 _Bytes = Annotated[int, msgspec.Meta(ge=0, le=1 << 52)]
@@ -100,7 +103,11 @@ class MemoryRecords(Struct, frozen=True):
         return frozenset(key for key, size in last.cards if size)
 
     def with_record(self, new: MemoryRecord) -> "MemoryRecords":
-        """Add a record; a load that succeeded forgets failures at no more than its size."""
+        """Add a record.
+
+        A load that succeeded forgets failures at no more than its size, and measurements that
+        contradict it.
+        """
         match new:
             case OutOfMemory():
                 return replace(self, failures=_replace_or_append(self.failures, new, FAILURES_KEPT))
@@ -108,7 +115,8 @@ class MemoryRecords(Struct, frozen=True):
                 return replace(self, rates=_replace_or_append(self.rates, new, RATES_KEPT))
             case Measurement(setup=setup, context_size=tokens):
                 failures = (f for f in self.failures if f.setup != setup or f.context_size > tokens)
-                kept = _replace_or_append(self.measurements, new, MEASUREMENTS_KEPT)
+                possible = tuple(one for one in self.measurements if not _contradicts(one, new))
+                kept = _replace_or_append(possible, new, MEASUREMENTS_KEPT)
                 return replace(self, measurements=kept, failures=tuple(failures))
 
     def usual_rate(self, setup: str, context_size: int) -> UsualRate | None:
@@ -129,6 +137,24 @@ class MemoryRecords(Struct, frozen=True):
         """Remove what it took at that context size or a larger one."""
         kept = tuple(one for one in self.measurements if one.context_size < context_size)
         return replace(self, measurements=kept)
+
+
+def _contradicts(old: Measurement, new: Measurement) -> bool:
+    """Return whether both can't be true of one setup: other weights, or less memory for more context.
+
+    Weights vary with what is mapped, so only much larger or smaller ones count.
+    """
+    if old.setup != new.setup:
+        return False
+    weights = old.weights or 0, new.weights or 0
+    if min(weights) and max(weights) > _WEIGHTS_RATIO * min(weights):
+        return True
+    with_host = old.host is not None and new.host is not None
+    small, large = (
+        one.gpu + (one.host or 0 if with_host else 0)
+        for one in sorted((old, new), key=lambda one: one.context_size)
+    )
+    return small > large * _GROWTH_RATIO
 
 
 def _replace_or_append(ones: tuple[_Kept, ...], new: _Kept, most: int) -> tuple[_Kept, ...]:

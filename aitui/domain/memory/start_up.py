@@ -13,14 +13,12 @@ from msgspec import Struct
 
 from aitui.domain.hardware.sample import memory_bytes, parse_number
 from aitui.domain.sanitize import sanitize_line
+from aitui.domain.upstream_runs import RunDetector
 
 _MIB = 1 << 20
 _LONGEST_LINE = 2000
 _MOST_DEVICES = 64
 
-_BEGINS = re.compile(
-    r"llama_server: initializing|^\s*(?:main: )?build: [0-9]|llama_server: loading"
-)
 _BUFFER = re.compile(
     r"(?:^|[\s:])(?P<device>[A-Za-z][\w.\-]{0,40}(?:\(\))?)\s+"
     r"(?:(?P<what>model|KV|RS|compute|output)\s+)?"
@@ -83,6 +81,11 @@ class StartupMemory(Struct, frozen=True):
         )
 
     @property
+    def bytes_with_file(self) -> int:
+        """The bytes on all devices, with what is mapped from the file."""
+        return sum(device.total for device in self.devices)
+
+    @property
     def cache_bytes(self) -> int:
         """The bytes of the cache, wherever it is."""
         return sum(device.cache for device in self.devices)
@@ -103,13 +106,14 @@ class StartupLogReader:
 
     def __init__(self) -> None:
         self._start = _StartupRun()
+        self._runs = RunDetector()
 
     def feed(self, line: str) -> None:
         """Read one line, with or without colors; anything may stand in it."""
         text = _extract_message(sanitize_line(line, _LONGEST_LINE))
         if isinstance(text, dict):
             self._start.add_projection(_devices_from_json(text))
-        elif _BEGINS.search(text):
+        elif self._runs.begins_run(text):
             self._start = _StartupRun()
         elif "buffer size" in text:
             self._start.add_buffer(text)

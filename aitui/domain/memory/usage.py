@@ -25,20 +25,21 @@ def observe_footprint(
 ) -> Footprint | None:
     """Return the figures of a model's processes, with the parts that its log distinguishes.
 
-    None if neither is known. Resident bytes include the pages of the model's file, so they say what
-    a model takes of the machine only if nothing of it is on a card.
+    None if neither is known. Without a card both include the pages of the model's file. Of these
+    the log has all, resident bytes only those that were read already, and the prompt cache as well.
     """
     on_cards = held.gpu_bytes if held is not None else 0
     logged = start.gpu_bytes if start is not None else 0
     gpu = on_cards or logged
     host = start.host_bytes if start is not None else None
-    if not gpu and held is not None and held.resident_bytes:
-        host = held.resident_bytes
+    if not gpu:
+        host = (start.bytes_with_file if start else 0) or (held.resident_bytes if held else 0)
     if not gpu and not host:
         return None
     if start is None:
         return Footprint(context_size, gpu, host, origin=FootprintOrigin.MEASURED)
-    parts = start.weights_bytes, start.cache_bytes, start.compute_bytes
+    weights = start.weights_bytes if gpu else sum(device.weights for device in start.devices)
+    parts = weights, start.cache_bytes, start.compute_bytes
     return Footprint(context_size, gpu, host, *parts, FootprintOrigin.MEASURED)
 
 

@@ -141,6 +141,10 @@ def setting_checks(settings: Settings) -> Iterator[CheckResult]:
         if config
         else inconclusive_check("config.toml", "there is none")
     )
+    if settings.ignored:
+        words = f"ignored: {', '.join(settings.ignored)} describe the unnamed server"
+        remedy = "set AI_SERVER_URL to choose that one, or unset them"
+        yield inconclusive_check("variables", words, remedy)
     defaults: list[str] = []
     for name, value in _setting_values(server):
         origin = server.origins.get(name, _DEFAULT)

@@ -7,6 +7,7 @@ from pathlib import Path
 from aitui.domain.gguf import GgufHeader, GgufHeaderReader
 
 RECORDED = Path(__file__).parents[2] / "recordings" / "llama-server"
+RECORDED_10605 = RECORDED.with_name("llama-server-b10605")
 BIG = (RECORDED / "big.gguf.header").read_bytes()
 
 Tensor = tuple[str, tuple[int, ...], int]

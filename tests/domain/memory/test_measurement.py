@@ -1,5 +1,7 @@
 """Measurements beat formulas, scale where that is right, and remember what died."""
 
+from msgspec.structs import replace
+
 from aitui.domain.memory.estimate import kv_cache_bytes
 from aitui.domain.memory.footprint import FootprintOrigin
 from aitui.domain.memory.measurement import (
@@ -126,3 +128,18 @@ def test_the_largest_context_at_a_good_pace_is_the_one_to_go_back_to() -> None:
     assert known.fast_rate_below("a", 8192) == UsualRate(4096, 52.0, "a")
     assert known.fast_rate_below("a", 4096) is None
     assert known.fast_rate_below("b", 131_072) is None
+
+
+def test_figures_that_cannot_be_true_are_dropped_at_the_next_measurement() -> None:
+    def weigh(context_size: int, gib: float, weights: float) -> Measurement:
+        return replace(at(context_size, gib), weights=round(weights * GIB))
+
+    twice, thrice = weigh(4096, 10, 8), weigh(8192, 15, 12)
+    other = replace(thrice, setup="b")
+    known = MemoryRecords((twice, thrice, other)).with_record(new := weigh(16_384, 6, 4))
+    assert known.measurements == (other, new)
+
+
+def test_more_memory_for_a_smaller_context_cannot_be_true() -> None:
+    known = MemoryRecords((at(4096, 10), at(8192, 5))).with_record(at(16_384, 6))
+    assert known.measurements == (at(8192, 5), at(16_384, 6))

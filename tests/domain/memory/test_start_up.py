@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aitui.demo.fake_flags import FakeFlags
+from aitui.demo.log_ring import ServerLog
+from aitui.demo.upstream_log import UpstreamLog
 from aitui.domain.memory.start_up import StartupLogReader, StartupMemory
-from domain.memory.files import RECORDED
+from domain.memory.files import RECORDED, RECORDED_10605
 
 MIB = 1 << 20
 LOG = (RECORDED / "startup-log.txt").read_text()
@@ -67,6 +70,29 @@ def test_the_usual_verbosity_says_nothing() -> None:
 def test_only_the_last_start_counts() -> None:
     found = told(*STARTS["big, -lv 4"], *STARTS["tiny-a, -lv 4"])
     assert found.cache_bytes == 16 * MIB
+
+
+def test_runs_of_build_10605_are_not_added_up() -> None:
+    lines = (RECORDED_10605 / "four-runs-in-one-log.txt").read_text().splitlines()
+    assert StartupLogReader().feed_all(lines).memory is None
+    second = next(n for n, line in enumerate(lines) if "verbosity = 3" in line)
+    found = told(*lines[:second])
+    assert found.bytes_with_file / MIB == pytest.approx(3.75 + 4.01 + 2 + 10.76 + 0.02)
+
+
+@pytest.mark.parametrize("first_lines", [True, False])
+def test_loads_on_the_stand_in_are_not_added_up(first_lines: bool) -> None:
+    ring, flags = ServerLog(), FakeFlags("llama-server", "a")
+    log, found = UpstreamLog(ring), []
+    for _ in range(3):
+        log.restart()
+        log.log_start(flags)
+        log.log_allocation(flags, {})
+        lines = ring.history.splitlines()
+        if not first_lines:
+            lines = [line for line in lines if "common_params_print_info" not in line]
+        found.append(told(*lines))
+    assert found[0] == found[1] == found[2]
 
 
 def test_builds_of_2024_are_understood() -> None:

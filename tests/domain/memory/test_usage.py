@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from aitui.domain.hardware.host_sample import HostSample
+from aitui.domain.hardware.host_sample import HostSample, ProcessMemory
 from aitui.domain.hardware.machine import Process
 from aitui.domain.hardware.sample import (
     Gpu,
@@ -260,3 +260,15 @@ def test_only_what_was_seen_is_kept() -> None:
     assert (kept.context_size, kept.gpu, kept.cache, kept.setup) == (8192, 4 * GIB, 2 * GIB, "a1")
     assert build_measurement(footprint(3), "a1", 5.0) is None
     assert observe_footprint(8192, None, None) is None
+
+
+def test_without_a_card_process_and_log_are_the_same_quantity() -> None:
+    parts = DeviceMemory("CPU_Mapped", 2 * GIB), DeviceMemory("CPU", 0, GIB)
+    for start in (None, StartupMemory(parts)):
+        found = observe_footprint(8192, ProcessMemory(resident_bytes=3 * GIB), start)
+        assert found is not None
+        assert (found.gpu, found.host) == (0, 3 * GIB)
+    # Resident bytes are fewer before all pages were read, and more with a prompt cache.
+    grown = observe_footprint(8192, ProcessMemory(resident_bytes=9 * GIB), StartupMemory(parts))
+    assert grown is not None
+    assert (grown.host, grown.weights, grown.cache) == (3 * GIB, 2 * GIB, GIB)
