@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from aitui.domain.models import Model, RunState, seconds_until_unload
-from aitui.domain.units import format_seconds, format_tokens
+from aitui.domain.units import count_of, format_seconds, format_tokens
 
 if TYPE_CHECKING:
     from aitui.domain.snapshot import Clock, Server, Snapshot
@@ -108,8 +108,7 @@ def status_line(label: str, snapshot: "Snapshot") -> str:
         parts[0] += f" {latency * 1000:.0f} ms"
     parts += [_format_model(model) for model in snapshot.resident] or ["no model loaded"]
     if snapshot.requests.total:
-        noun = "request" if snapshot.requests.total == 1 else "requests"
-        parts.append(f"{snapshot.requests.total} {noun}")
+        parts.append(count_of(snapshot.requests.total, "request"))
     return " · ".join(parts)
 
 

@@ -212,7 +212,6 @@ class SystemdService:
         return failure if failure is not None and failure.why else self._failure(what, done)
 
     async def _missing_unit_error(self) -> ServiceFailed:
-        """Return the error for a missing unit, with the names that may have been meant."""
         remedy = "name it with AI_SERVER_SERVICE_UNIT, or service_unit in config.toml"
         shown = ("systemctl", "--no-pager", "show", "-p", "LoadState", "--", self.unit)
         done = await self._run(*shown)

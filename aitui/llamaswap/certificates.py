@@ -225,11 +225,9 @@ def read_expiry(path: Path) -> float | None:
     cryptography, which reads the rest, is 9 of the 60 MiB that a connected dashboard would take.
     """
     try:
-        with path.expanduser().open("rb") as file:
-            content = file.read(_LARGEST_FILE).decode("ascii", "replace")
-        block = _CERTIFICATE.search(content)
+        block = _CERTIFICATE.search(_read(CERTIFICATE, path).decode("ascii", "replace"))
         return None if block is None else _not_after(ssl.PEM_cert_to_DER_cert(block[0]))
-    except (OSError, ValueError, IndexError):
+    except (CertificateFileError, ValueError, IndexError):
         return None
 
 

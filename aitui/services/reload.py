@@ -10,7 +10,7 @@ from aitui.domain.config.lint import find_diagnostics
 from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.progress import ProgressTracker
 from aitui.domain.sanitize import sanitize_line
-from aitui.domain.snapshot import ConnectionPhase, Snapshot
+from aitui.domain.snapshot import ConnectionPhase
 from aitui.errors import (
     Action,
     AituiError,
@@ -231,31 +231,20 @@ RELOADING = ("check", "reload", "answer")
 RESTARTING = ("check", "restart", "answer")
 
 
-def reload_confirmation(snapshot: Snapshot) -> Confirmation:
-    """Confirm a reload, with what it unloads and cuts."""
-    return Confirmation(
-        "Have the server read its config file again?", tuple(consequences(snapshot)), yes="Reload"
-    )
-
-
-def restart_confirmation(unit: str, snapshot: Snapshot) -> Confirmation:
-    """Confirm a restart, with what it unloads and cuts."""
-    return Confirmation(f"Restart {unit}?", tuple(consequences(snapshot)), yes="Restart")
-
-
 async def confirm_reload(admin: HostAdmin, ask: Ask) -> bool:
     """Ask whether to reload; raises ConfigRefused, before asking, if the file is invalid."""
     admin.server.refuse_if_read_only("reloading the server")
     await refuse_invalid_config(admin, "Not reloaded")
-    return await ask(reload_confirmation)
+    title = "Have the server read its config file again?"
+    return await ask(lambda now: Confirmation(title, tuple(consequences(now)), yes="Reload"))
 
 
 async def confirm_restart(admin: HostAdmin, ask: Ask) -> bool:
     """Ask whether to restart; raises ConfigRefused, before asking, if the file is invalid."""
     admin.server.refuse_if_read_only("restarting the server")
     await refuse_invalid_config(admin, "Not restarted")
-    unit = admin.service.unit
-    return await ask(lambda snapshot: restart_confirmation(unit, snapshot))
+    title = f"Restart {admin.service.unit}?"
+    return await ask(lambda now: Confirmation(title, tuple(consequences(now)), yes="Restart"))
 
 
 async def reload_server(

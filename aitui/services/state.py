@@ -421,7 +421,6 @@ class ServerState:
         return transitions
 
     def _requester(self, model_id: str) -> str:
-        """Name the requester of a model: aitui, or the client of a request."""
         if model_id in self._facts.requested:
             return "you"
         wanted = next((use for use in self.requests.running or () if use.model == model_id), None)

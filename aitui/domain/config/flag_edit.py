@@ -192,7 +192,6 @@ def _value_splice(edit: FlagEdit, located: LocatedValue) -> tuple[Splice, YamlSc
 
 
 def _words_with_value(edit: FlagEdit, located: LocatedValue) -> tuple[str, ...]:
-    """Return the words that the command should have afterwards."""
     given = located.occurrence
     assert given is not None
     expected: list[str] = []

@@ -10,7 +10,7 @@ import re
 import shlex
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -124,10 +124,9 @@ class SshOptions:
         return self._paths.expand(self._expand_tokens(word))
 
     def _resolved_host(self) -> str:
-        return re.sub("%([%h])", self._expand_host, self.text("hostname")) or self._address.host
-
-    def _expand_host(self, token: re.Match[str]) -> str:
-        return "%" if token[1] == "%" else self._address.host
+        known = {"%": "%", "h": self._address.host}
+        name = re.sub("%([%h])", lambda token: known[token[1]], self.text("hostname"))
+        return name or self._address.host
 
     def _canonical_host(self) -> str:
         """Return the first name below CanonicalDomains that has an address."""
@@ -187,7 +186,8 @@ class SshOptions:
             if not option.words:
                 raise ValueError(f"{origin}: {found[1]} has no value")
             if name == "host":
-                active[-1] = all(active[:-1]) and self._matches_host(option.words)
+                # In the final pass the host is the name found by the first one.
+                active[-1] = all(active[:-1]) and _fits_any(self.host, option.words)
             elif name == "match":
                 holds = self._matches(option, final=final)
                 active[-1] = all(active[:-1]) and holds
@@ -214,11 +214,6 @@ class SshOptions:
             wanted = folder / self._paths.expand(pattern)
             matching = Path(wanted.anchor).glob(str(wanted.relative_to(wanted.anchor)))
             yield from (found for found in sorted(matching) if found.is_file())
-
-    def _matches_host(self, patterns: tuple[str, ...]) -> bool:
-        # In the final pass that is the name found by the first one.
-        is_denied = any(one[0] == "!" and _fits(self.host, one[1:]) for one in patterns if one)
-        return not is_denied and any(_fits(self.host, one) for one in patterns)
 
     def _matches(self, option: SshOption, *, final: bool) -> bool:
         result = True
@@ -265,12 +260,15 @@ class SshOptions:
         if attribute not in texts:
             raise ValueError(f"{origin}: Match {attribute} is not supported here")
         patterns = (value.lower() if "host" in attribute else value).split(",")
-        denied = any(_fits(texts[attribute], one[1:]) for one in patterns if one[:1] == "!")
-        return not denied and any(_fits(texts[attribute], one) for one in patterns)
+        return _fits_any(texts[attribute], patterns)
+
+
+def _fits_any(text: str, patterns: Sequence[str]) -> bool:
+    is_denied = any(_fits(text, one[1:]) for one in patterns if one[:1] == "!")
+    return not is_denied and any(_fits(text, one) for one in patterns)
 
 
 def _fits(text: str, pattern: str) -> bool:
-    """Whether a text fits a pattern of `*` and `?`."""
     parts = re.split(r"([*?])", re.sub(r"\*+", "*", pattern))
     signs = {"*": ".*", "?": "."}
     expression = "".join(signs.get(part) or re.escape(part) for part in parts)

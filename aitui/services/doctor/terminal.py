@@ -19,7 +19,6 @@ PASSTHROUGH = "tmux allow-passthrough"
 
 
 async def _check_tmux(environment: Mapping[str, str], report: Report) -> None:
-    """Check version, `set-clipboard` and `allow-passthrough` of the tmux that we run in."""
     if not environment.get("TMUX"):
         report(inconclusive_check(TMUX, "we are not inside one"))
         return
@@ -46,7 +45,6 @@ async def _check_tmux(environment: Mapping[str, str], report: Report) -> None:
 
 
 async def _query_tmux(environment: Mapping[str, str], *words: str) -> str | None:
-    """Return what tmux answers on one line, None if it doesn't."""
     answer = await run_tmux(environment, *words)
     if answer is None:
         return None

@@ -10,7 +10,7 @@ from textual.widget import Widget
 
 from aitui.domain.eviction import list_uses
 from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
-from aitui.domain.units import format_seconds
+from aitui.domain.units import count_of, format_seconds
 from aitui.ui.plain import component_classes
 from aitui.ui.text import LineItem, render_items, shorten_id, total_width
 
@@ -115,8 +115,7 @@ class ServerHeader(Widget):
         if waiting:
             items.append(LineItem(f"{waiting} waiting", 5, "waiting"))
         if snapshot.requests.total:
-            noun = "request" if snapshot.requests.total == 1 else "requests"
-            items.append(LineItem(f"{snapshot.requests.total} {noun}", 4))
+            items.append(LineItem(count_of(snapshot.requests.total, "request"), 4))
         if snapshot.version:
             items.append(LineItem(f"llama-swap {snapshot.version}", 1, "quiet"))
         return items
@@ -145,7 +144,7 @@ def certificate_item(ends: float | None, wall: float) -> LineItem:
     days = int((ends - wall) / _DAY)
     if days > WARNING_DAYS:
         return LineItem("", 0)
-    left = "expires today" if days == 0 else "1 day" if days == 1 else f"{days} days"
+    left = count_of(days, "day") if days else "expires today"
     return LineItem(f"! cert {left}", _PRIORITY, "lost" if days < URGENT_DAYS else "waiting")
 
 
