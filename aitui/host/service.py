@@ -52,7 +52,11 @@ _BAD_FLAG = re.compile(
     r"invalid (?:boolean )?value .+ for (?:boolean )?flag|flag needs an argument"
 )
 _PORT_TAKEN = re.compile(r"address already in use")
-_BAD_CONFIG = re.compile(r"(?:Error|failed).*(?:load|read|pars).*config|yaml: ", re.IGNORECASE)
+_BAD_CONFIG = re.compile(
+    r"\A(?:(?!Error|failed).)*+(?:Error|failed)(?:(?!load|read|pars).)*+(?:load|read|pars).*config"
+    r"|yaml: ",
+    re.IGNORECASE,
+)
 _DAEMON_RELOAD = "then systemctl --user daemon-reload"
 _RESULTS = {
     "exit-code": "it ended with exit status {status}",

@@ -16,7 +16,7 @@ from aitui.errors import HostError
 
 _FORM = re.compile(
     r"""(?:(?P<user>[^@\s:]+)@)?
-        (?: \[(?P<bracketed>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\] | (?P<host>[^\s\[\]:@/]+) | (?P<bare>[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*) )
+        (?: \[(?P<bracketed>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\] | (?P<host>[^\s\[\]:@/]+) | (?P<bare>[0-9A-Fa-f]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*) )
         (?::(?P<port>\d{1,5}))?""",
     re.VERBOSE,
 )

@@ -113,7 +113,7 @@ class SshOptions:
         """Return a time such as `90` or `1m30s`, None if it is unset."""
         if not (text := self.text(name).lower()):
             return None
-        if not re.fullmatch(r"(?:[0-9]{1,6}[smhdw]?)+", text):
+        if not re.fullmatch(r"(?:[0-9]{1,9}[smhdw])*[0-9]{0,9}", text):
             raise ValueError(f"{self[name].origin}: {text} is no time")
         parts = re.findall(r"([0-9]+)([smhdw]?)", text)
         return sum(int(number) * _UNITS[unit] for number, unit in parts)
