@@ -16,8 +16,8 @@ from aitui.domain.units import format_bytes_gib, format_seconds
 
 # What makers add to a processor's name and people leave out: "Intel Xeon E5-2699 v4" stays.
 _TRIMMINGS = re.compile(
-    r"\((?:R|TM)\)|\s+@\s+[0-9.]+\s?GHz|(?<!Virtual)\s+(?:CPU|Processor)\b|\s+[0-9]+-Core\b"
-    r"|\s+(?:with|w/) Radeon.*",
+    r"\((?:R|TM)\)|(?<!\s)\s++(?:@\s+[0-9.]++\s?GHz|[0-9]+-Core\b|(?:with|w/) Radeon.*)"
+    r"|(?<!Virtual)(?<!\s)\s++(?:CPU|Processor)\b",
     re.IGNORECASE,
 )
 

@@ -32,6 +32,7 @@ from aitui.errors import (
     JournalError,
     LoadFailed,
     ServerError,
+    ValueUnchanged,
 )
 from aitui.host.base import digest_of
 from aitui.host.config_file import OnStep, WriteResult, WriteStep
@@ -157,16 +158,35 @@ class ConfigRunner(Struct, frozen=True):
     async def change_flag(
         self, model_id: str, flag: str, value: str, *, only: bool = False
     ) -> JobResult | None:
-        """Give a flag of llama-server, or `ttl`, another value."""
+        """Give a flag of llama-server, or `ttl`, another value.
+
+        If the file has it already, a reload is offered to a model that runs with another one;
+        without that ValueUnchanged is raised.
+        """
         self.admin.server.refuse_if_read_only("changing the config file")
         async with self.watch_reload() as watch:
             while True:
                 edit = flag_edit(model_id, flag, value, only_this_model=only)
                 plan = await plan_change(self.admin, edit)
+                if plan.change.after == plan.change.before:
+                    return await self._keep_value(plan)
                 answer = await self.frontend.confirm_plan(plan)
                 if answer is not PlanAnswer.ONLY_THIS_MODEL:
                     return await self._change(plan, watch) if answer is PlanAnswer.YES else None
                 only = True
+
+    async def _keep_value(self, plan: ChangePlan) -> JobResult | None:
+        change, runs_with = plan.change, None
+        if self.session is not None and change.flag not in KEYS:
+            model = (await self.session.monitor.poll_now()).model(change.model)
+            if model is not None and model.resident:
+                runs_with = effective_flag_value(model.command, find_flag(change.flag))
+        if runs_with is not None and runs_with != change.new:
+            return await self.reload()
+        raise ValueUnchanged(
+            f"It is {change.new or 'set'} already",
+            why=f"{change.flag} of {change.model} has that value in the config file",
+        )
 
     async def change(self, plan: ChangePlan) -> JobResult | None:
         """Make a change that is planned already."""
@@ -471,7 +491,7 @@ async def load_and_verify(
             raise ConfigNotApplied(
                 f"{expected.model} was not loaded",
                 why="its loading was aborted",
-                remedy="l loads it",
+                remedy=f"load it: aitui load {expected.model}",
             )
         words.append(f"{expected.model} is ready")
     with progress.step("verify") as words:
@@ -491,7 +511,7 @@ async def _verify(session: Session, expected: ExpectedSetting) -> str:
         raise ConfigNotApplied(
             f"{expected.model} isn't in /running any more",
             why="it became ready, and another client unloaded it",
-            remedy="l loads it again",
+            remedy=f"load it again: aitui load {expected.model}",
         )
     if not expected.flag:
         return "the model answers"

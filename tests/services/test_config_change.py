@@ -21,6 +21,7 @@ from aitui.errors import (
     NotSupported,
     ServerError,
     ServiceFailed,
+    ValueUnchanged,
 )
 from aitui.host.config_file import ConfigFile
 from aitui.host.local import LocalHost
@@ -54,6 +55,7 @@ class FakeServer:
         self._reloaded = asyncio.Event()
         self.is_stubborn = False
         self.fails_to_reload = False
+        self.refuses = ""
         self.restarts = 0
         self._context_size = "4096"
         self.pinned: frozenset[int] | ServerError | None = None
@@ -89,6 +91,21 @@ class FakeServer:
     async def health(self) -> None:
         """It is well."""
 
+    @asynccontextmanager
+    async def log(self, name: str, *, history: bool) -> AsyncIterator[AsyncIterator[str]]:
+        """Its proxy log from now on, cut anywhere."""
+        assert (name, history) == ("proxy", False)
+        end = self._reloaded
+
+        async def pieces() -> AsyncIterator[str]:
+            while not end.is_set():
+                if self.refuses:
+                    yield "[INFO] reloading configuration\n[WARN] failed to rel"
+                    yield f"oad config: {self.refuses}\n"
+                await asyncio.sleep(0)
+
+        yield pieces()
+
     async def context_sizes(self, _model_id: str) -> frozenset[int]:
         """What its program says of itself."""
         if isinstance(self.pinned, ServerError):
@@ -118,7 +135,7 @@ class FakeService:
         """Send SIGHUP."""
         if self.server.fails_to_reload:
             raise ServiceFailed("It can't be reloaded")
-        if not self.is_deaf:
+        if not self.is_deaf and not self.server.refuses:
             self.server.read_file()
 
     async def restart(self) -> UnitInfo:
@@ -314,6 +331,20 @@ async def test_no_to_the_plan_begins_nothing(setting: Setting) -> None:
     assert setting.frontend.titles == []
 
 
+async def test_the_value_that_stands_already_unloads_nothing(setting: Setting) -> None:
+    with pytest.raises(ValueUnchanged, match="It is 4096 already"):
+        await setting.start().change_flag("small", "ctx-size", "4096")
+    assert (setting.frontend.plans, setting.frontend.titles) == ([], [])
+
+
+async def test_a_value_that_only_runs_otherwise_is_offered_as_a_reload(setting: Setting) -> None:
+    setting.config.write_text(CHANGED)
+    result = await setting.start(answers=(True,)).change_flag("small", "ctx-size", "8192")
+    assert result == JobResult(Job.RELOAD)
+    assert setting.frontend.plans == []
+    assert setting.config.read_text() == CHANGED
+
+
 async def test_only_this_model_is_planned_again_without_the_others(setting: Setting) -> None:
     runner = setting.start(PlanAnswer.ONLY_THIS_MODEL, PlanAnswer.YES)
     result = await runner.change_flag("small", "ctx-size", "8192")
@@ -438,6 +469,17 @@ async def test_a_reload_is_confirmed_and_followed(setting: Setting) -> None:
     assert result == JobResult(Job.RELOAD)
     assert setting.frontend.titles == ["Reloading the config file"]
     assert setting.frontend.states == {StepState.DONE}
+
+
+async def test_a_refusal_in_the_proxy_log_is_reported_without_a_wait_or_a_restart(
+    setting: Setting,
+) -> None:
+    setting.server.refuses = "failed to parse config run/a.yaml: yaml: line 103: did not find ','"
+    result = await setting.start(answers=(True,)).reload()
+    assert result is not None
+    assert isinstance(result.error, ConfigRefused)
+    assert "a.yaml: yaml: line 103: did not find" in result.error.why
+    assert setting.server.restarts == 0
 
 
 async def test_a_reload_into_a_broken_file_is_refused_before_it_is_confirmed(

@@ -45,7 +45,10 @@ class SshOptions:
         self.host = address.host
         self._address = address
         self._paths = paths
-        self._local_user = getpass.getuser()
+        try:
+            self._local_user = getpass.getuser()
+        except KeyError as error:  # a container's login without an entry in passwd
+            raise ValueError("this login has no name: set USER") from error
         self._found: dict[str, list[SshOption]] = {}
         self._wants_final = False
         for name, given in (("user", address.user), ("port", address.port)):
@@ -110,7 +113,7 @@ class SshOptions:
         """Return a time such as `90` or `1m30s`, None if it is unset."""
         if not (text := self.text(name).lower()):
             return None
-        if not re.fullmatch(r"(?:[0-9]{1,6}[smhdw]?)+", text):
+        if not re.fullmatch(r"(?:[0-9]{1,9}[smhdw])*[0-9]{0,9}", text):
             raise ValueError(f"{self[name].origin}: {text} is no time")
         parts = re.findall(r"([0-9]+)([smhdw]?)", text)
         return sum(int(number) * _UNITS[unit] for number, unit in parts)
@@ -129,7 +132,8 @@ class SshOptions:
         """Return the first name below CanonicalDomains that has an address."""
         is_direct = "proxycommand" not in self and not self.text("proxyjump")
         dots = int(self.text("canonicalizemaxdots") or 1)
-        if (is_direct or self.flag("canonicalizehostname")) and self.host.count(".") <= dots:
+        always = self.text("canonicalizehostname").lower() == "always"
+        if (is_direct or always) and self.host.count(".") <= dots:
             for domain in self.words("canonicaldomains") or ():
                 name = f"{self.host.removesuffix('.')}.{domain}".lower()
                 try:
