@@ -237,7 +237,6 @@ class _LaunchFinder:
 
 
 def _command_of(wrapper: Wrapper, words: _Arguments) -> _Arguments:
-    """Return what stands behind a wrapper's options and operands."""
     at, operands = 0, wrapper.operands
     while at < len(words):
         text = words[at].text
