@@ -207,6 +207,12 @@ class ActionRefused(AituiError):
     exit_code = 6
 
 
+class ValueUnchanged(ActionRefused):
+    """A change was asked for to the value that stands already: there is nothing to do."""
+
+    exit_code = 0
+
+
 class HostError(AituiError):
     """The machine behind the server can't do what was asked of it."""
 

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from aitui.domain.checks import (
     CheckResult,
-    CheckStatus,
     failing_check,
     inconclusive_check,
     passing_check,
@@ -600,11 +599,6 @@ def _permissions_check(path: Path) -> CheckResult:
     mode = stat.S_IMODE(path.expanduser().stat().st_mode)
     if mode & 0o044:
         shown = format_path(path)
-        return CheckResult(
-            PERMISSIONS,
-            CheckStatus.FAILED,
-            f"others can read {shown} (mode {mode:04o})",
-            f"chmod 600 {shown}",
-            CertificateFileError.exit_code,
-        )
+        seen = f"others can read {shown} (mode {mode:04o})"
+        return failing_check(PERMISSIONS, CertificateFileError(seen, remedy=f"chmod 600 {shown}"))
     return passing_check(PERMISSIONS, f"mode {mode:04o}: no other user can read it")

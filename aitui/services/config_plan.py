@@ -23,7 +23,7 @@ from aitui.domain.release import ServerRelease
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Snapshot
 from aitui.domain.units import count_of, format_rate, format_seconds
-from aitui.errors import ConfigRefused, HostFileError
+from aitui.errors import Action, ConfigRefused, HostFileError
 from aitui.host.base import FileKind
 from aitui.host.config_file import FileSnapshot
 from aitui.services.host_admin import HostAdmin
@@ -90,7 +90,8 @@ def _checked_plan(
             line=first.line,
             column=first.column,
             why="llama-swap would not come up with that file",
-            remedy="mend that line first: view 5, e edits the file",
+            remedy="correct that line first",
+            action=Action.EDIT_CONFIG,
         )
     return ChangePlan(reading, change, content, found)
 

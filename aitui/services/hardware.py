@@ -463,9 +463,7 @@ class HardwareMonitor:
     def _error_text(self) -> str:
         host = self._host
         own = host.error if host is not None else ""
-        has_sample = self._server.latest is not None or (
-            host is not None and host.latest is not None
-        )
+        has_sample = self._server.latest is not None or self.is_host_responding
         errors = (own, *self._measurements.warnings) if has_sample else (self._server.error, own)
         return "; ".join(filter(None, errors))
 

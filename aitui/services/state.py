@@ -264,8 +264,10 @@ class ServerState:
         self._requests = None
         self._request_total = None
         self._starts.clear_event_states()
-        if self.lists_only_ready:
-            self._facts.statuses = ()
+        self._facts.statuses = tuple(
+            replace(status, progress=None, progress_note="")
+            for status in (() if self.lists_only_ready else self._facts.statuses)
+        )
         self._stale = True
 
     def update_running(self, models: tuple[RunningModel, ...]) -> Transitions:

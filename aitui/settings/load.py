@@ -138,7 +138,8 @@ class Settings(Struct, frozen=True):
 
     `server` is the chosen one, `servers` all that a key switches between, the unnamed one first.
     `fps` is the most frames a second; `notifications` says whether a load that ends while another
-    window or view is in front rings the bell. `config_file` is None if there is none. `origins` says
+    window or view is in front rings the bell. `llama_server_programs` take llama-server's flags,
+    whatever they are called. `config_file` is None if there is none. `origins` says
     where these came from, and who chose `server`; a server's own values are in its `origins`.
     `ignored` are the variables that describe the unnamed server while another one is chosen.
     """
@@ -147,6 +148,7 @@ class Settings(Struct, frozen=True):
     servers: tuple[Server, ...]
     fps: int = table.FPS.default
     notifications: bool = table.NOTIFICATIONS.default
+    llama_server_programs: tuple[str, ...] = ()
     config_file: Path | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
@@ -216,6 +218,7 @@ def read_settings(
         servers=(unnamed, *named.values()),
         fps=values.read(table.FPS),
         notifications=values.read(table.NOTIFICATIONS),
+        llama_server_programs=values.read(table.LLAMA_SERVER_PROGRAMS),
         config_file=config.path,
         origins={**values.origins, "server": why},
         ignored=tuple(variables) if server.name else (),

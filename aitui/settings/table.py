@@ -189,6 +189,16 @@ NOTIFICATIONS = Setting(
     shown="true",
     in_environment=False,
 )
+LLAMA_SERVER_PROGRAMS: Setting[tuple[str, ...]] = Setting(
+    "llama_server_programs",
+    "scripts and images that take llama-server's flags",
+    (),
+    _value(values.read_programs),
+    shown="none",
+    in_environment=False,
+)
 
-TOP_SETTINGS: tuple[Setting[Any], ...] = (DEFAULT_SERVER, FPS, NOTIFICATIONS)
+TOP_SETTINGS: tuple[Setting[Any], ...] = (
+    DEFAULT_SERVER, FPS, NOTIFICATIONS, LLAMA_SERVER_PROGRAMS,
+)  # fmt: skip
 """Those at the top of config.toml."""

@@ -45,7 +45,10 @@ class SshOptions:
         self.host = address.host
         self._address = address
         self._paths = paths
-        self._local_user = getpass.getuser()
+        try:
+            self._local_user = getpass.getuser()
+        except KeyError as error:  # a container's login without an entry in passwd
+            raise ValueError("this login has no name: set USER") from error
         self._found: dict[str, list[SshOption]] = {}
         self._wants_final = False
         for name, given in (("user", address.user), ("port", address.port)):
@@ -129,7 +132,8 @@ class SshOptions:
         """Return the first name below CanonicalDomains that has an address."""
         is_direct = "proxycommand" not in self and not self.text("proxyjump")
         dots = int(self.text("canonicalizemaxdots") or 1)
-        if (is_direct or self.flag("canonicalizehostname")) and self.host.count(".") <= dots:
+        always = self.text("canonicalizehostname").lower() == "always"
+        if (is_direct or always) and self.host.count(".") <= dots:
             for domain in self.words("canonicaldomains") or ():
                 name = f"{self.host.removesuffix('.')}.{domain}".lower()
                 try:

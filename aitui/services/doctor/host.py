@@ -461,7 +461,8 @@ async def _unit_file_check(service: SystemdService, facts: UnitInfo) -> CheckRes
         return check(TEXT, seen, remedy)
     if facts.stale:
         seen = "its file has changed since systemd read it"
-        return inconclusive_check(TEXT, seen, "systemctl --user daemon-reload, then R")
+        remedy = "systemctl --user daemon-reload, then restart it"
+        return inconclusive_check(TEXT, seen, remedy, Action.RESTART_SERVICE)
     return passing_check(TEXT, "nothing is wrong with it")
 
 
