@@ -261,11 +261,9 @@ async def diagnose_load_failure(
     ran = FailureDiagnosis(*find_cause(run))
     if ran.words:
         return ran
-    return (
-        by_proxy
-        if by_proxy.words
-        else FailureDiagnosis("", ran.failure_lines or by_proxy.failure_lines)
-    )
+    if by_proxy.words:
+        return by_proxy
+    return FailureDiagnosis("", ran.failure_lines or by_proxy.failure_lines)
 
 
 async def diagnose_crash(client: "LlamaSwapClient", model_id: str) -> FailureDiagnosis:

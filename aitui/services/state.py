@@ -271,8 +271,10 @@ class ServerState:
         self._requests = None
         self._request_total = None
         self._starts.clear_event_states()
-        if self.lists_only_ready:
-            self._facts.statuses = ()
+        self._facts.statuses = tuple(
+            replace(status, progress=None, progress_note="")
+            for status in (() if self.lists_only_ready else self._facts.statuses)
+        )
         self._stale = True
 
     def update_running(self, models: tuple[RunningModel, ...]) -> Transitions:
@@ -428,7 +430,6 @@ class ServerState:
         return transitions
 
     def _requester(self, model_id: str) -> str:
-        """Name the requester of a model: aitui, or the client of a request."""
         if model_id in self._facts.requested:
             return "you"
         wanted = next((use for use in self.requests.running or () if use.model == model_id), None)
