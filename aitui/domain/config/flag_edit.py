@@ -258,6 +258,10 @@ def _new_flag_splice(edit: FlagEdit, text: str) -> Splice:
         why = "It isn't a llama-server, and has no flag for the context."
     elif edit.is_context_size:
         why = "It isn't a llama-server, and may not know that flag."
+        remedy = (
+            f"{_IN_EDITOR} A script or image that takes llama-server's flags can be named in "
+            "llama_server_programs of config.toml."
+        )
     if own and find_occurrence(command, find_flag(own)) is not None:
         model = shlex.quote(sanitize_line(edit.model_id, 80))
         remedy = f"aitui flag {model} {own.lstrip('-')} {edit.value} changes it."
