@@ -41,6 +41,7 @@ from aitui.errors import (
 )
 from aitui.host.base import digest_of
 from aitui.host.config_file import OnStep, WriteResult, WriteStep
+from aitui.host.config_lock import LockOwner
 from aitui.host.unit import UnitInfo
 from aitui.services.config_plan import (
     CONTEXT_SIZE,
@@ -436,6 +437,8 @@ async def write_with_journal(
     write: Callable[[OnStep], Awaitable[WriteResult]],
 ) -> WrittenChange:
     """Write with an entry in the journal before and after, and follow the steps."""
+    writer = LockOwner.here()
+    entry = replace(entry, writer=(writer.user, writer.machine, writer.process))
     await admin.journal.begin(entry)
 
     def follow(step: WriteStep) -> None:

@@ -303,14 +303,14 @@ def _detach_shared_command(edit: FlagEdit, located: LocatedValue | None) -> Conf
     raw = copy_scalar(edited, copy, begin)
     own = entry.keys["cmd"]
     line = document.model(edit.model_id).first_line
-    if not own.anchor and not own.pair.aliased:
+    if not (own.anchor or own.pair.aliased or entry.pair.aliased):
         raise ConfigRefused(
             f"“{sanitize_line(edit.model_id, 80)}” can't be changed alone.",
             line=line,
             why="Other models refer to the cmd that stands here.",
             remedy=_IN_EDITOR,
         )
-    if own.anchor:
+    if own.anchor or not own.pair.aliased:
         after = key_insertion(text, entry, "cmd", raw, first=True).apply(text)
         result = verify.reparse(after, line)
         mapping = entry.pair.value
