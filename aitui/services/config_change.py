@@ -5,12 +5,13 @@ model is loaded to see that it runs with the new value. Reloads and restarts are
 followed in the same way.
 """
 
+import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext, suppress
 from enum import Enum
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -19,7 +20,7 @@ from aitui.domain.config.locate import ValueSource
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.llama_server import effective_flag_value, find_flag
 from aitui.domain.progress import ProgressTracker, Steps
-from aitui.domain.snapshot import Snapshot
+from aitui.domain.snapshot import ConnectionPhase, Snapshot
 from aitui.errors import (
     Action,
     ActionRefused,
@@ -28,14 +29,19 @@ from aitui.errors import (
     ConfigNotApplied,
     ConfigRefused,
     ConfigWriteUncertain,
+    ConnectionLost,
     HostTimedOut,
     JournalError,
     LoadFailed,
+    ProxyError,
     ServerError,
+    TimedOut,
+    Unreachable,
     ValueUnchanged,
 )
 from aitui.host.base import digest_of
 from aitui.host.config_file import OnStep, WriteResult, WriteStep
+from aitui.host.config_lock import LockOwner
 from aitui.host.unit import UnitInfo
 from aitui.services.config_plan import (
     CONTEXT_SIZE,
@@ -65,6 +71,10 @@ CHANGING = ("read", "edit", "check", "back up", "replace", *TAKING_EFFECT)
 UNDOING = CHANGING[2:]
 LOG_LINES = 6
 _CONTEXT_PADDING = 256
+OUTAGE_SECONDS = 60.0
+"""How long a server that can't be reached is waited for before a change counts as not verified."""
+RETRY_INTERVAL = 1.0
+_T = TypeVar("_T")
 
 _STEP_NAMES = {
     **dict.fromkeys(WriteStep, "replace"),
@@ -326,7 +336,8 @@ class ConfigRunner(Struct, frozen=True):
             model=change.model,
         )
         cause, written = result.error, result.written
-        if cause is None or written is None:
+        if cause is None or written is None or isinstance(cause, Unreachable | ProxyError):
+            # A server that can't be reached says nothing against the new value.
             return result
         if not await self.frontend.ask(lambda _: rollback_confirmation(cause)):
             return result
@@ -426,6 +437,8 @@ async def write_with_journal(
     write: Callable[[OnStep], Awaitable[WriteResult]],
 ) -> WrittenChange:
     """Write with an entry in the journal before and after, and follow the steps."""
+    writer = LockOwner.here()
+    entry = replace(entry, writer=(writer.user, writer.machine, writer.process))
     await admin.journal.begin(entry)
 
     def follow(step: WriteStep) -> None:
@@ -486,8 +499,10 @@ async def load_and_verify(
 
     Raises LoadFailed with the log, and ConfigNotApplied if the model runs with another value.
     """
+    give_up_at = session.clock.monotonic() + OUTAGE_SECONDS
     with progress.step("load") as words:
-        if await load_model(session, expected.model, _always_yes) is None:
+        load = partial(load_model, session, expected.model, _always_yes)
+        if await _retry_during_outage(session, load, give_up_at) is None:
             raise ConfigNotApplied(
                 f"{expected.model} was not loaded",
                 why="its loading was aborted",
@@ -495,7 +510,36 @@ async def load_and_verify(
             )
         words.append(f"{expected.model} is ready")
     with progress.step("verify") as words:
-        words.append(await _verify(session, expected))
+        verify = partial(_verify, session, expected)
+        words.append(await _retry_during_outage(session, verify, give_up_at))
+
+
+async def _retry_during_outage(
+    session: Session, work: Callable[[], Awaitable[_T]], give_up_at: float
+) -> _T:
+    """Work again until that monotonic time if the server or its proxy can't be reached."""
+    while True:
+        try:
+            return await work()
+        except AituiError as error:
+            left = give_up_at - session.clock.monotonic()
+            if not _is_outage(error) or left <= 0:
+                raise
+            await asyncio.sleep(RETRY_INTERVAL)
+            session.monitor.refresh()
+            with suppress(TimedOut):
+                await session.monitor.wait_until(_is_live, left)
+
+
+def _is_outage(error: BaseException | None) -> bool:
+    """Whether an error, or what caused it, is that the server can't be reached: nothing failed."""
+    while error is not None and not isinstance(error, Unreachable | ProxyError):
+        error = error.__cause__
+    return error is not None
+
+
+def _is_live(snapshot: Snapshot) -> bool:
+    return snapshot.connection.phase is ConnectionPhase.LIVE
 
 
 async def _always_yes(build: object) -> bool:
@@ -506,6 +550,9 @@ async def _always_yes(build: object) -> bool:
 
 async def _verify(session: Session, expected: ExpectedSetting) -> str:
     snapshot = await session.monitor.poll_now()
+    if not _is_live(snapshot):
+        lost = ConnectionLost("The connection broke before the new value was verified")
+        raise snapshot.connection.error or lost
     model = snapshot.model(expected.model)
     if model is None or not model.command:
         raise ConfigNotApplied(
@@ -536,6 +583,8 @@ async def _verify_by_program(session: Session, model: str, tokens: int) -> str:
     """Ask the model's program itself, right after it was loaded: a wrapper may ignore the flag."""
     try:
         sizes = await session.client.context_sizes(model)
+    except ProxyError:
+        raise
     except (ServerError, BadResponse):
         sizes = frozenset()
     if not sizes:

@@ -198,6 +198,10 @@ QUIET_SECONDS = 0.4
 FIRST_LINE_SECONDS = 2.0
 TAIL_SECONDS = 4.0
 ABORTED = re.compile(r"(?:failed|exited): aborted|model unloaded|state is stopping")
+CRASHED = re.compile(
+    r"upstream (?:process )?exited unexpectedly"
+    r"|process exited but not StateStopping(?=, current state: ready)"
+)
 NEVER_RAN = re.compile(r"^the program ")
 
 
@@ -262,14 +266,36 @@ async def diagnose_load_failure(
     return FailureDiagnosis("", ran.failure_lines or by_proxy.failure_lines)
 
 
+async def diagnose_crash(client: "LlamaSwapClient", model_id: str) -> FailureDiagnosis:
+    """Find out whether a model that was ready has died, by the proxy's log; empty if it hasn't.
+
+    The reason begins with the words of that log; the lines are the last ones of the model's own.
+    """
+    try:
+        proxy = _lines_about(model_id, await read_log_tail(client, "proxy"))
+        ready = [number for number, line in enumerate(proxy) if "Health check passed" in line]
+        since = proxy[ready[-1] :] if ready else proxy
+        crash = next(filter(None, map(CRASHED.search, since)), None)
+        if crash is None:
+            return FailureDiagnosis("")
+        own = [line for line in await read_log_tail(client, model_id) if line.strip()]
+    except AituiError:
+        return FailureDiagnosis("")
+    last = last_run_lines(own)[-MOST_LINES:]
+    words = crash[0].replace("upstream process", "upstream")
+    cause, _ = find_cause((*last, *(line for line in since if "ExitError" in line)))
+    return FailureDiagnosis(f"{words}: {cause}" if cause else words, last or tuple(since[-1:]))
+
+
+def _lines_about(model_id: str, lines: tuple[str, ...]) -> list[str]:
+    names = (f"<{model_id}>", f" {model_id} ")
+    about = (line for line in lines if any(name in line for name in names))
+    return [line for line in about if "Request " not in line]
+
+
 def _reason_from_proxy(model_id: str, lines: tuple[str, ...], response: str) -> FailureDiagnosis:
     """Return the last reason that llama-swap itself logged, apart from its records of requests."""
-    names = (f"<{model_id}>", f" {model_id} ")
-    about = [
-        line
-        for line in lines[-80:]
-        if any(name in line for name in names) and "Request " not in line
-    ]
+    about = _lines_about(model_id, lines[-80:])
     for line in (response, *reversed(about)):
         if ABORTED.search(line):
             return FailureDiagnosis(find_cause((line,))[0], (line,), aborted=True)
@@ -297,16 +323,18 @@ class FailureDiagnoser:
         self._under_way: set[str] = set()
         self._lock = asyncio.Lock()
 
-    async def diagnose(self, model_id: str) -> None:
+    async def diagnose(self, model_id: str, *, was_ready: bool = False) -> None:
         """Diagnose a model, once at a time: a server may report any number of failures."""
         if model_id in self._under_way:
             return
         self._under_way.add(model_id)
         try:
             async with self._lock:
-                reason = await diagnose_load_failure(self._client, model_id)
+                diagnose = diagnose_crash if was_ready else diagnose_load_failure
+                reason = await diagnose(self._client, model_id)
         finally:
             self._under_way.discard(model_id)
         if reason.words and not reason.aborted:
-            failed = LoadFailure(self._clock.wall(), reason.words, reason.failure_lines)
+            now, lines = self._clock.wall(), reason.failure_lines
+            failed = LoadFailure(now, reason.words, lines, crashed=was_ready)
             await self._on_failure(model_id, failed)

@@ -212,7 +212,10 @@ def _absent_model_error(model_id: str, trouble: AituiError | None, *, begun: boo
             remedy="look who is using the server",
         )
     if begun and not isinstance(trouble, LoadFailed):
-        return LoadFailed(f"{model_id} didn't come up", why=trouble.what)
+        failed = LoadFailed(f"{model_id} didn't come up", why=trouble.what)
+        # What cut the request may be an outage, which says nothing of the load.
+        failed.__cause__ = trouble
+        return failed
     return trouble
 
 

@@ -140,7 +140,7 @@ class MemoryLearner:
         if failed is None or self._failures.get(model.id) == failed.at:
             return []
         self._failures[model.id] = failed.at
-        if not failed.reason.startswith(OUT_OF_MEMORY):
+        if failed.crashed or not failed.reason.startswith(OUT_OF_MEMORY):
             return []
         command = self._commands.get(model.id) or model.command or commands.get(model.id, "")
         from aitui.domain.llama_server import CommandLine

@@ -71,13 +71,14 @@ class Transitions(Struct, frozen=True):
     """What one poll or one event showed to have changed.
 
     `started` are loads that began; `loaded` pairs a model with the seconds its load took;
-    `vanished` were starting and are gone.
+    `vanished` were starting and are gone, `ended` were ready and are stopped.
     """
 
     changed: bool = False
     started: tuple[str, ...] = ()
     loaded: tuple[tuple[str, float], ...] = ()
     vanished: tuple[str, ...] = ()
+    ended: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -165,8 +166,14 @@ class LoadTracker:
         )
         for model_id in vanished:
             self._pending_loads.pop(model_id, None)
+        ended = tuple(
+            model_id
+            for model_id, state in was.items()
+            if state is RunState.READY
+            and states.get(model_id, RunState.STOPPED) is RunState.STOPPED
+        )
         changed = not first and _without_stopped(was) != _without_stopped(states)
-        return Transitions(changed, tuple(started), tuple(loaded), vanished)
+        return Transitions(changed, tuple(started), tuple(loaded), vanished, ended)
 
 
 def _without_stopped(states: Mapping[str, RunState]) -> dict[str, RunState]:

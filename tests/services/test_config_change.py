@@ -16,21 +16,27 @@ from aitui.domain.progress import Steps, StepState
 from aitui.domain.snapshot import Clock, ConnectionPhase, ConnectionStatus, Server, Snapshot
 from aitui.errors import (
     ActionRefused,
+    AituiError,
     ConfigNotApplied,
     ConfigRefused,
+    ConnectionLost,
+    LoadFailed,
     NotSupported,
+    ProxyError,
     ServerError,
     ServiceFailed,
+    TimedOut,
     ValueUnchanged,
 )
 from aitui.host.config_file import ConfigFile
 from aitui.host.local import LocalHost
 from aitui.host.service import SystemdService
 from aitui.host.unit import UnitInfo
-from aitui.services import reload
+from aitui.services import config_change, reload
 from aitui.services.config_change import ConfigRunner, Job, JobResult, PlanAnswer
 from aitui.services.config_plan import ChangePlan
 from aitui.services.host_admin import HostAdmin
+from aitui.services.load import LoadResult
 from aitui.services.session import Session
 from aitui.store.journal import Journal
 
@@ -185,6 +191,8 @@ class FakeSession:
     client: FakeServer
     monitor: FakeMonitor
 
+    clock: Clock = CLOCK
+
     @property
     def snapshot(self) -> Snapshot:
         """The server as it is."""
@@ -313,6 +321,62 @@ async def test_a_program_that_reports_no_context_is_not_called_verified(
     assert result.error is None
     words = setting.frontend.steps.steps[-1].words
     assert words == "not verified: the program doesn't report its context"
+
+
+OUTAGES = [
+    ConnectionLost("The connection broke"),
+    TimedOut("No answer"),
+    ProxyError("502", status=502),
+]
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[AituiError]:
+    """What the next loads fail with; they succeed after that."""
+    failures: list[AituiError] = []
+
+    async def load(_session: Session, model_id: str, _ask: object) -> LoadResult:
+        if failures:
+            raise failures.pop(0)
+        return LoadResult(model_id, 1.0)
+
+    monkeypatch.setattr(config_change, "load_model", load)
+    monkeypatch.setattr(config_change, "RETRY_INTERVAL", 0.0)
+    return failures
+
+
+@pytest.mark.parametrize("outage", OUTAGES)
+async def test_a_short_outage_does_not_end_a_good_change(
+    setting: Setting, loads: list[AituiError], outage: AituiError
+) -> None:
+    loads += [outage, outage]
+    result = await setting.start(PlanAnswer.YES).change_flag("small", "ctx-size", "8192")
+    assert result is not None
+    assert result.error is None
+    assert (loads, setting.frontend.confirmations) == ([], [])
+    assert setting.config.read_text() == CHANGED
+
+
+async def test_a_long_outage_offers_no_rollback(
+    setting: Setting, loads: list[AituiError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config_change, "OUTAGE_SECONDS", 0.0)
+    loads += OUTAGES[:1]
+    result = await setting.start(PlanAnswer.YES).change_flag("small", "ctx-size", "8192")
+    assert result is not None
+    assert isinstance(result.error, ConnectionLost)
+    assert setting.frontend.confirmations == []
+    assert setting.config.read_text() == CHANGED
+
+
+async def test_a_load_that_failed_is_not_tried_again_but_rolled_back(
+    setting: Setting, loads: list[AituiError]
+) -> None:
+    loads.append(LoadFailed("small didn't come up", why="out of memory"))
+    runner = setting.start(PlanAnswer.YES, answers=(True,))
+    await runner.change_flag("small", "ctx-size", "8192")
+    assert [result.job for result in setting.frontend.results] == [Job.CHANGE, Job.ROLLBACK]
+    assert setting.config.read_text() == CONFIG
 
 
 async def test_what_the_llama_swap_of_the_host_refuses_is_not_written(setting: Setting) -> None:

@@ -258,6 +258,10 @@ def _new_flag_splice(edit: FlagEdit, text: str) -> Splice:
         why = "It isn't a llama-server, and has no flag for the context."
     elif edit.is_context_size:
         why = "It isn't a llama-server, and may not know that flag."
+        remedy = (
+            f"{_IN_EDITOR} A script or image that takes llama-server's flags can be named in "
+            "llama_server_programs of config.toml."
+        )
     if own and find_occurrence(command, find_flag(own)) is not None:
         model = shlex.quote(sanitize_line(edit.model_id, 80))
         remedy = f"aitui flag {model} {own.lstrip('-')} {edit.value} changes it."
@@ -299,14 +303,14 @@ def _detach_shared_command(edit: FlagEdit, located: LocatedValue | None) -> Conf
     raw = copy_scalar(edited, copy, begin)
     own = entry.keys["cmd"]
     line = document.model(edit.model_id).first_line
-    if not own.anchor and not own.pair.aliased:
+    if not (own.anchor or own.pair.aliased or entry.pair.aliased):
         raise ConfigRefused(
             f"“{sanitize_line(edit.model_id, 80)}” can't be changed alone.",
             line=line,
             why="Other models refer to the cmd that stands here.",
             remedy=_IN_EDITOR,
         )
-    if own.anchor:
+    if own.anchor or not own.pair.aliased:
         after = key_insertion(text, entry, "cmd", raw, first=True).apply(text)
         result = verify.reparse(after, line)
         mapping = entry.pair.value

@@ -131,7 +131,8 @@ def _failure_facts(model: Model) -> list[DetailLine]:
     failed = model.failed
     if failed is None:
         return []
-    head = DetailLine("failed", f"{clock_time(failed.at)} — {failed.reason}", "failed")
+    label = "crashed" if failed.crashed else "failed"
+    head = DetailLine(label, f"{clock_time(failed.at)} — {failed.reason}", "failed")
     return [head, *(DetailLine("log", line, "quiet") for line in failed.log)]
 
 

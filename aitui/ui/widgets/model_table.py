@@ -111,7 +111,8 @@ def _not_running_text(model: Model, moment: ClockReading) -> str:
     if model.evicted is not None and model.failed is None:
         return f"evicted {clock_time(model.evicted.at)}"
     if model.failed is not None:
-        return f"failed {clock_time(model.failed.at)}"
+        word = "crashed" if model.failed.crashed else "failed"
+        return f"{word} {clock_time(model.failed.at)}"
     return EMPTY_CELL
 
 
