@@ -94,6 +94,10 @@ class ConfigScreen(Screen[None]):
         self._show()
         await self.run_action("app.read_config")
 
+    def tick(self) -> None:
+        """Let ages and seconds go on."""
+        self.query_one(ServerHeader).tick()
+
     def show_config(self, preset: ServerConfig, lines: Sequence[Sequence[Run]]) -> None:
         first = self._server_config is None
         self._server_config, self._error = preset, None

@@ -38,6 +38,10 @@ class HardwareScreen(Screen[None]):
         self.query_one(KeyBar).hints = (*hints, APP.hint("help"))
         self.watch(self.app, "snapshot", self._show_snapshot)
 
+    def tick(self) -> None:
+        """Let ages and seconds go on."""
+        self.query_one(ServerHeader).tick()
+
     def _show_snapshot(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._view.hardware = snapshot.hardware

@@ -319,8 +319,6 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._last_texts: dict[str, tuple[str, ...]] = {}
 
     def on_mount(self) -> None:
-        """Let the seconds of loads and TTLs go on between two snapshots."""
-        self.set_interval(1.0, self._refresh_changed_rows)
         self.watch(self.app, "snapshot", self._show_snapshot)
 
     def _show_snapshot(self, snapshot: Snapshot) -> None:
@@ -412,11 +410,12 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
     def _refresh_row(self, index: int) -> None:
         self.refresh_lines(index, 1)
 
-    def _refresh_changed_rows(self) -> None:
-        """Repaint the rows that changed by the mere passing of time."""
+    def tick(self) -> None:
+        """Repaint the rows that changed by the mere passing of time, as those of loads and TTLs do."""
         first, moment = self.scroll_offset.y, self._moment()
         for index, model in enumerate(self._rows[first : first + self.size.height], first):
-            if self._last_texts.get(model.id) != self._cell_texts(model, moment):
+            moves = model.resident or model.requested is not None
+            if moves and self._last_texts.get(model.id) != self._cell_texts(model, moment):
                 self._refresh_row(index)
 
     def _cell_texts(self, model: Model, moment: ClockReading) -> tuple[str, ...]:
