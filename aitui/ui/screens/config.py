@@ -96,7 +96,8 @@ class ConfigScreen(Screen[None]):
 
     def tick(self) -> None:
         """Let ages and seconds go on."""
-        self.query_one(ServerHeader).tick()
+        for header in self.query(ServerHeader):  # none yet while the screen opens
+            header.tick()
 
     def show_config(self, preset: ServerConfig, lines: Sequence[Sequence[Run]]) -> None:
         first = self._server_config is None

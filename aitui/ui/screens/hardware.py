@@ -40,7 +40,8 @@ class HardwareScreen(Screen[None]):
 
     def tick(self) -> None:
         """Let ages and seconds go on."""
-        self.query_one(ServerHeader).tick()
+        for header in self.query(ServerHeader):  # none yet while the screen opens
+            header.tick()
 
     def _show_snapshot(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot

@@ -188,7 +188,8 @@ class LogsScreen(Screen[None]):
 
     def tick(self) -> None:
         """Let ages and seconds go on."""
-        self.query_one(ServerHeader).tick()
+        for header in self.query(ServerHeader):  # none yet while the screen opens
+            header.tick()
         self._show()
 
     async def _handle_snapshot(self, snapshot: Snapshot) -> None:
