@@ -1,7 +1,7 @@
 """One family of exceptions: what happened, why, and what mends it."""
 
 from enum import Enum
-from typing import ClassVar
+from typing import ClassVar, TypedDict, Unpack
 
 
 class Action(Enum):
@@ -51,6 +51,14 @@ class AituiError(Exception):
         return " — ".join(part for part in (self.what, self.why, self.shell_remedy) if part)
 
 
+class ErrorParts(TypedDict, total=False):
+    """What every error takes beside its first sentence."""
+
+    why: str
+    remedy: str
+    action: Action | None
+
+
 class SettingsError(AituiError):
     """A setting that can't be used, named with its origin."""
 
@@ -88,16 +96,8 @@ class KeyPasswordNeeded(CertificateFileError):
 class ServerError(AituiError):
     """The server answered with an error status: `status` is the HTTP status."""
 
-    def __init__(
-        self,
-        what: str,
-        *,
-        status: int,
-        why: str = "",
-        remedy: str = "",
-        action: Action | None = None,
-    ) -> None:
-        super().__init__(what, why=why, remedy=remedy, action=action)
+    def __init__(self, what: str, *, status: int, **parts: Unpack[ErrorParts]) -> None:
+        super().__init__(what, **parts)
         self.status = status
 
 
@@ -132,12 +132,11 @@ class ContextExceeded(ServerError):
         what: str,
         *,
         status: int = 400,
-        why: str = "",
-        remedy: str = "",
         prompt_tokens: int | None = None,
         context_size: int | None = None,
+        **parts: Unpack[ErrorParts],
     ) -> None:
-        super().__init__(what, status=status, why=why, remedy=remedy)
+        super().__init__(what, status=status, **parts)
         self.prompt_tokens = prompt_tokens
         self.context_size = context_size
 
@@ -157,9 +156,9 @@ class ReplyInterrupted(AituiError):
     """
 
     def __init__(
-        self, what: str, *, why: str = "", remedy: str = "", tokens: int = 0, characters: int = 0
+        self, what: str, *, tokens: int = 0, characters: int = 0, **parts: Unpack[ErrorParts]
     ) -> None:
-        super().__init__(what, why=why, remedy=remedy)
+        super().__init__(what, **parts)
         self.tokens = tokens
         self.characters = characters
 
@@ -189,12 +188,11 @@ class LoadFailed(AituiError):
         self,
         what: str,
         *,
-        why: str = "",
-        remedy: str = "",
         log: tuple[str, ...] = (),
         evicted: tuple[str, ...] = (),
+        **parts: Unpack[ErrorParts],
     ) -> None:
-        super().__init__(what, why=why, remedy=remedy)
+        super().__init__(what, **parts)
         self.log = log
         self.evicted = evicted
 
@@ -207,6 +205,12 @@ class ActionRefused(AituiError):
     """aitui itself refused: the server is read-only, or a question needs a terminal."""
 
     exit_code = 6
+
+
+class ValueUnchanged(ActionRefused):
+    """A change was asked for to the value that stands already: there is nothing to do."""
+
+    exit_code = 0
 
 
 class HostError(AituiError):
@@ -238,10 +242,9 @@ class HostKeyRefused(HostError):
         algorithm: str,
         fingerprint: str,
         line: str = "",
-        why: str = "",
-        remedy: str = "",
+        **parts: Unpack[ErrorParts],
     ) -> None:
-        super().__init__(what, why=why, remedy=remedy)
+        super().__init__(what, **parts)
         self.algorithm = algorithm
         self.fingerprint = fingerprint
         self.line = line
@@ -256,8 +259,8 @@ class HostLoginRefused(HostError):
 class SshKeyPassphraseNeeded(HostLoginRefused):
     """An SSH key is encrypted, and its passphrase is missing or wrong; `path` is its file."""
 
-    def __init__(self, what: str, *, path: str, why: str = "", remedy: str = "") -> None:
-        super().__init__(what, why=why, remedy=remedy)
+    def __init__(self, what: str, *, path: str, **parts: Unpack[ErrorParts]) -> None:
+        super().__init__(what, **parts)
         self.path = path
 
 
@@ -293,11 +296,9 @@ class ConfigRefused(AituiError):
         *,
         line: int | None = None,
         column: int | None = None,
-        why: str = "",
-        remedy: str = "",
-        action: Action | None = None,
+        **parts: Unpack[ErrorParts],
     ) -> None:
-        super().__init__(what, why=why, remedy=remedy, action=action)
+        super().__init__(what, **parts)
         self.line = line
         self.column = column
 
@@ -316,16 +317,16 @@ class ConfigChangedMeanwhile(ConfigRefused):
     `difference` is a unified diff from what was read to what stands there now.
     """
 
-    def __init__(self, what: str, *, difference: str = "", why: str = "", remedy: str = "") -> None:
-        super().__init__(what, why=why, remedy=remedy)
+    def __init__(self, what: str, *, difference: str = "", **parts: Unpack[ErrorParts]) -> None:
+        super().__init__(what, **parts)
         self.diff = difference
 
 
 class ConfigLocked(ConfigRefused):
     """Another aitui is writing the config file; `holder` names it and says since when."""
 
-    def __init__(self, what: str, *, holder: str, why: str = "", remedy: str = "") -> None:
-        super().__init__(what, why=why, remedy=remedy)
+    def __init__(self, what: str, *, holder: str, **parts: Unpack[ErrorParts]) -> None:
+        super().__init__(what, **parts)
         self.holder = holder
 
 
@@ -340,15 +341,9 @@ class ServiceFailed(HostError):
     """systemd couldn't do it, or the unit didn't come up; `journal` holds its last lines."""
 
     def __init__(
-        self,
-        what: str,
-        *,
-        journal: tuple[str, ...] = (),
-        why: str = "",
-        remedy: str = "",
-        action: Action | None = None,
+        self, what: str, *, journal: tuple[str, ...] = (), **parts: Unpack[ErrorParts]
     ) -> None:
-        super().__init__(what, why=why, remedy=remedy, action=action)
+        super().__init__(what, **parts)
         self.journal = journal
 
 

@@ -364,7 +364,6 @@ def _options_of(command: str) -> tuple[Option, ...]:
 
 
 def _long_names(command: str) -> set[str]:
-    """The names of its options, without their dashes."""
     names = (name for option in _options_of(command) for name in option.names)
     return {"help", *(name[2:] for name in names if name.startswith("--"))}
 
@@ -409,7 +408,6 @@ class _ArgumentParser(argparse.ArgumentParser):
 
 
 def _parsers() -> tuple[_ArgumentParser, dict[str, _ArgumentParser]]:
-    """The parser of everything, and that of each command."""
     shared = _ArgumentParser(add_help=False)
     server = shared.add_argument_group("server")
     for option in SERVER_OPTIONS:

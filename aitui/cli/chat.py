@@ -16,7 +16,7 @@ from aitui.domain.chat.conversation import Conversation, SamplingParameters, par
 from aitui.domain.chat.reply import Reply, ReplyPhase
 from aitui.domain.models import RunState
 from aitui.domain.snapshot import Snapshot
-from aitui.domain.units import format_seconds
+from aitui.domain.units import count_of, format_seconds
 from aitui.errors import AituiError, HistoryError, ReplyStopped, SettingsError
 from aitui.format.report import format_json
 from aitui.paths import Paths
@@ -279,9 +279,8 @@ def _raise_on_failure(reply: Reply) -> None:
     if reply.error is not None:
         raise reply.error
     if reply.phase is ReplyPhase.STOPPED:
-        noun = "token" if reply.rates.tokens == 1 else "tokens"
         raise ReplyStopped(
-            f"Stopped after {reply.rates.tokens} {noun}",
+            f"Stopped after {count_of(reply.rates.tokens, 'token')}",
             remedy="aitui chat --continue goes on" if len(reply.text) else "",
         )
     if reply.empty_text:

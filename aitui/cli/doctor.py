@@ -36,7 +36,6 @@ async def run_doctor(
 
 
 def _terminal_size() -> tuple[int, int] | None:
-    """Return columns and lines of the terminal that we were started in."""
     for stream in (sys.stdout, sys.stderr, sys.stdin):
         try:
             size = os.get_terminal_size(stream.fileno())

@@ -43,7 +43,7 @@ models:
       --cache-type-v q8_0
       --n-gpu-layers 99
       --chunks 320 --tokens-per-second 34 --weights-mib 74500 --kv-heads 8
-      --start-delay 3 --load-delay 9 --stop-delay 1.5
+      --start-delay 3 --load-delay 9 --progress-reports 9 --stop-delay 1.5
 
   gpt-oss-120b-mxfp4:
     name: gpt-oss 120B

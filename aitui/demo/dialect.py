@@ -293,6 +293,18 @@ def failure_log_lines(traits: BuildTraits, failure: UpstreamLoadFailed) -> tuple
     return (f"[WARN] group: running {id_} exited: {reason}",)
 
 
+def crash_log_lines(traits: BuildTraits, model_id: str) -> tuple[str, ...]:
+    """What the death of a ready model leaves in the proxy log."""
+    if traits.plain_errors:
+        return (
+            f"[WARN] <{model_id}> ExitError >> signal: killed, exit code: -1",
+            f"[INFO] <{model_id}> process exited but not StateStopping, current state: ready",
+        )
+    if traits.nested_errors:
+        return (f"[WARN] <{model_id}> upstream process exited unexpectedly",)
+    return (f"[WARN] group: running {model_id} exited: [{model_id}] upstream exited unexpectedly",)
+
+
 def path_not_found(traits: BuildTraits) -> ResponseContent:
     """No such endpoint."""
     if traits.plain_errors:

@@ -99,7 +99,8 @@ def read_flags(model: ModelConfiguration) -> FakeFlags:
             values[flag] = value
         elif flag:
             values[flag] = word
-    context = values.get("--ctx-size", values.get("-c"))
+    # A wrapper that starts llama-server with a context of its own, whatever its command says.
+    context = values.get("--pinned-context", values.get("--ctx-size", values.get("-c")))
     if context is None:
         context = model.environment.get("LLAMA_ARG_CTX_SIZE", str(_DEFAULT_CONTEXT))
     memory = values.get("--fail-oom")

@@ -161,6 +161,7 @@ class LlamaSwap:
             upstream_log=self.upstream_log,
             change=self.change,
             on_state=lambda: self.publish("modelStatus", self.listing.statuses()),
+            on_crash=self.proxy_log.write,
             cards=self.cards,
             traits=self.traits,
         )

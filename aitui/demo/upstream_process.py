@@ -10,7 +10,7 @@ from enum import Enum
 
 from aitui.demo.change import ChangeNotifier
 from aitui.demo.configuration import Capabilities, ModelConfiguration
-from aitui.demo.dialect import BuildTraits
+from aitui.demo.dialect import BuildTraits, crash_log_lines
 from aitui.demo.fake_flags import FakeFlags, read_flags
 from aitui.demo.graphics_cards import GraphicsCards, OutOfGpuMemory
 from aitui.demo.load_failed import LoadFailureCause, UpstreamLoadFailed
@@ -53,6 +53,7 @@ class UpstreamProcess:
         upstream_log: ServerLog,
         change: ChangeNotifier,
         on_state: Callable[[], None],
+        on_crash: Callable[[str], None] = lambda _: None,
         traits: BuildTraits,
         cards: GraphicsCards | None = None,
     ) -> None:
@@ -72,6 +73,7 @@ class UpstreamProcess:
         self.cards = cards or GraphicsCards()
         self._change = change
         self._on_state = on_state
+        self._on_crash = on_crash
         self._traits = traits
         self._time_limit: asyncio.Timeout | None = None
         self._abort_cause: asyncio.Future[LoadFailureCause] | None = None
@@ -177,6 +179,8 @@ class UpstreamProcess:
     def die(self) -> None:
         """Crash in the middle of an answer."""
         self.log.write_line("E", "CUDA error: an illegal memory access was encountered")
+        for line in crash_log_lines(self._traits, self.id):
+            self._on_crash(f"{line}\n")
         self._set_state(ProcessState.STOPPED)
         self._cut_claims()
 

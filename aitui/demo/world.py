@@ -52,7 +52,7 @@ class DemoEnvironment(Struct, frozen=True):
 async def demo_world(
     random: Random | None = None,
     *,
-    dialect: Dialect = Dialect.HEAD,
+    dialect: Dialect = Dialect.V263,
     config_text: str = CATALOGUE,
     pauses: tuple[float, float] = _PAUSES,
     cards: tuple[GraphicsCard, ...] = TWO_CARDS,

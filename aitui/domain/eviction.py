@@ -94,7 +94,6 @@ def _guess_victims(wanted: Model, snapshot: "Snapshot") -> tuple[EvictionVictim,
 
 
 def _evictable_models(snapshot: "Snapshot") -> tuple[Model, ...]:
-    """Return the models that run and aren't stopping already."""
     return tuple(
         model for model in snapshot.models if model.state in {RunState.READY, RunState.STARTING}
     )

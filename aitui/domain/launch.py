@@ -18,7 +18,7 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _OPERATOR = re.compile(r".*[^\\];|[|&;<>]+|[0-9]*[<>].*")
 _SCRIPT = re.compile(r"\s[-/|&;<>]|[|&;]\s")
 _QUOTED_SERVER = re.compile(
-    r"(?:^|[\s/\\'\"(;&|])(?:ik[-_.])?llama[-_.]?(?:cpp[-_.:])?server", re.IGNORECASE
+    r"(?:^|[\s/\\'\"(;&|=])(?:ik[-_.])?llama[-_.]?(?:cpp[-_.:])?server", re.IGNORECASE
 )
 
 
@@ -27,13 +27,14 @@ class Launch(Struct, frozen=True):
 
     `begin` is the word behind the llama-server, None if no word is one. `program` is then the name
     of what runs instead, and `behind` the word after it; `script` is the word that holds a whole
-    command line, if `program` is given one.
+    command line, if `program` is given one. `joined` is set if a shell splits the words again.
     """
 
     begin: int | None = None
     program: str = ""
     behind: int = 0
     script: int | None = None
+    joined: bool = False
 
 
 class _Argument(Struct, frozen=True):
@@ -83,13 +84,13 @@ class _LaunchFinder:
         read_by_shell = (word for word in self._rest if word.place >= launch.begin)
         if any(ends_command(word.text) for word in read_by_shell):
             return Launch(program=self._wrapper, script=launch.begin - 1)
-        return launch
+        return Launch(begin=launch.begin, joined=True)
 
     def _step(self) -> Launch | None:
         """Go one program further; return a launch if nothing can stand behind it any more."""
         first, behind = self._rest[0], self._rest[1:]
         name = _base_name(first.text)
-        if programs.SERVER.fullmatch(name):
+        if programs.SERVER.fullmatch(name) or _is_named_server(first.text):
             return self._server(behind)
         if name in {"llama", "llama.exe"} and behind and behind[0].text == "serve":
             return self._server(behind[1:])
@@ -145,24 +146,26 @@ class _LaunchFinder:
             at += option in programs.SHELL_OPTIONS
         if at == len(behind):
             return self._other(name, ())
+        if _is_named_server(behind[at].text):
+            return self._server(behind[at + 1 :])
         return self._unknown(_base_name(behind[at].text), behind[at:], behind[at + 1 :])
 
     def _of_python(self, name: str, behind: _Arguments) -> Launch:
-        at = 0
-        while at < len(behind) and _is_option(behind[at].text):
+        at, option = 0, ""
+        while option != "-m" and at < len(behind) and _is_option(behind[at].text):
             option = behind[at].text
-            at += 1
-            if option == "-m" and at < len(behind):
-                return self._other(behind[at].text, behind[at + 1 :])
             if option == "-c":
-                return self._other(name, behind)
-            at += option in programs.PYTHON_OPTIONS
-        if at == len(behind):
+                return self._other(name, behind[at + 1 :])
+            at += 1 + (option in programs.PYTHON_OPTIONS)
+        if at >= len(behind):
             return self._other(name, ())
-        script = _base_name(behind[at].text)
-        if context_flag_of(script) is not None:
-            return self._other(script, behind[at + 1 :])
-        return self._unknown(script, behind[at:], behind[at + 1 :])
+        text, rest = behind[at].text, behind[at + 1 :]
+        if _is_named_server(text):
+            return self._server(rest)
+        script = text if option == "-m" else _base_name(text)
+        if option == "-m" or context_flag_of(script) is not None:
+            return self._other(script, rest)
+        return self._unknown(script, behind[at:], rest)
 
     def _of_containers(self, name: str, behind: _Arguments) -> Launch | None:
         self._wrapper = name
@@ -190,7 +193,8 @@ class _LaunchFinder:
             return None
         image, behind = rest[0].text, rest[1:]
         own = behind[0].text if behind else "-"
-        if context_flag_of(image) is not None:
+        named = _is_named_server(image)
+        if context_flag_of(image) is not None and not named:
             return self._other(image, behind)
         if not own.startswith("-"):
             self._rest = behind
@@ -198,11 +202,11 @@ class _LaunchFinder:
         name = _base_name(image.partition("@")[0])
         llama = programs.LLAMA_IMAGE.fullmatch(name)
         tag = (llama["tag"] or "") if llama else ""
-        if tag.startswith("full"):
+        if tag.startswith("full") and not named:
             # Its entry point is a script that takes what to run as its first argument.
             starts = own in {"--server", "-s"}
             return self._server(behind[1:]) if starts else self._other(image, behind)
-        if programs.SERVER_IMAGE.fullmatch(name):
+        if named or programs.SERVER_IMAGE.fullmatch(name):
             return self._server(behind)
         likely = llama is not None and not tag.startswith("light")
         likely = likely and any(map(_is_model_flag, behind))
@@ -233,7 +237,6 @@ class _LaunchFinder:
 
 
 def _command_of(wrapper: Wrapper, words: _Arguments) -> _Arguments:
-    """Return what stands behind a wrapper's options and operands."""
     at, operands = 0, wrapper.operands
     while at < len(words):
         text = words[at].text
@@ -269,6 +272,11 @@ def _base_name(text: str) -> str:
         return text
     drive = programs.DRIVE_PATH.fullmatch(text)
     return drive["name"] if drive else re.split(r"[/\\]", text)[-1] or text
+
+
+def _is_named_server(text: str) -> bool:
+    """Whether the user's settings name this program or image, by its path or by its last part."""
+    return not programs.named_servers.isdisjoint({text, _base_name(text)})
 
 
 def _is_option(text: str) -> bool:

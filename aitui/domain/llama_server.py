@@ -343,7 +343,6 @@ def effective_flag_value(command: str, flag: Flag) -> str | None:
 
 
 def _flags_of(command: str) -> Mapping[str, Flag]:
-    """Return the flags that the server of a command knows."""
     begin = launch(command).begin if _IK_LLAMA.search(command) else None
     before = split_words(command)[:begin] if begin else ()
     return _flags_by_name(is_ik=any(_IK_LLAMA.search(word.text) for word in before))

@@ -95,11 +95,15 @@ class ModelStatus(Struct, frozen=True):
 
 
 class LoadFailure(Struct, frozen=True):
-    """A load that failed: Unix time, the reason in words, the log lines that show it."""
+    """A load that failed: Unix time, the reason in words, the log lines that show it.
+
+    `crashed` is set if the model was ready already.
+    """
 
     at: float
     reason: str
     log: tuple[str, ...] = ()
+    crashed: bool = False
 
 
 class Eviction(Struct, frozen=True):

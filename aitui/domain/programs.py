@@ -4,6 +4,7 @@ These are only tables; `launch.py` reads commands by them.
 """
 
 import re
+from collections.abc import Iterable
 
 from msgspec import Struct
 
@@ -17,6 +18,8 @@ SERVER = re.compile(
     rf"(?:ik[-_.])?{_LLAMA_SERVER}(?:[-_.+0-9]\S*)?"
 )
 """The name of a program that is a llama-server, such as `llama-server-cuda`."""
+named_servers: frozenset[str] = frozenset()
+"""More programs that take llama-server's flags, as `llama_server_programs` of config.toml has them."""
 LIKELY_SERVER = re.compile(r"llama[-_.]?(?:cpp[-_.:])?server", re.IGNORECASE)
 """A part of a name that may be a script's or a container's too: what stands behind it decides."""
 NOT_LIKELY = re.compile(rf"(?!{_NO_PROGRAM}).*|.*[=\s].*", re.DOTALL)
@@ -145,8 +148,16 @@ WRAPPERS = {
         operands=1,
         joined=True,
     ),
+    "setpriv": Wrapper(
+        _options(
+            "--reuid --regid --ruid --rgid --euid --egid --groups --inh-caps --ambient-caps "
+            "--bounding-set --securebits --pdeathsig --selinux-label --apparmor-profile"
+        )
+    ),
+    "gdb": Wrapper(_options("-ex -x -iex -ix -d -cd --cd --command"), ends=_options("--args")),
+    "caffeinate": Wrapper(_options("-t -w")),
     **dict.fromkeys(
-        ("nohup", "setsid", "command", "busybox", "gamemoderun", "mangohud", "unbuffer"), _PLAIN
+        ("prlimit", "flatpak-spawn", "firejail", "nohup", "setsid", "command", "busybox", "gamemoderun", "mangohud", "unbuffer"), _PLAIN
     ),
 }  # fmt: skip
 
@@ -178,7 +189,18 @@ CONTEXT_FLAGS = (
     (re.compile(r".*sglang.*"), "--context-length"),
     (re.compile(r"kobold_?cpp.*"), "--contextsize"),
     (re.compile(r"llama_cpp(?:\.server)?|llama[-_.]cpp[-_.]python.*"), "--n_ctx"),
+    (re.compile(r"mistral[-_.]?rs.*"), "--max-seq-len"),
     (re.compile(r"ds4-server.*"), "--ctx"),
-    (re.compile(r"(?:whisper|sd|mlx_lm\.|mlx_vlm\.)-?server.*"), ""),
+    (re.compile(r"lmdeploy.*"), "--session-len"),
+    (re.compile(r"aphrodite.*"), "--max-model-len"),
+    (re.compile(r"text-generation-(?:launcher|inference).*"), "--max-total-tokens"),
+    (re.compile(r"trtllm-serve"), "--max_seq_len"),
+    (re.compile(r"(?:whisper|sd)-?server.*|mlx_(?:lm|vlm)(?:[.-]?server)?|ollama(?:\.exe)?"), ""),
 )
 """Other servers, by name, and their own flag for the context; "" for those that have none."""
+
+
+def name_servers(names: Iterable[str]) -> None:
+    """Let these programs count as llama-servers, by path, file name or image, until the end."""
+    global named_servers  # noqa: PLW0603
+    named_servers = frozenset(names)

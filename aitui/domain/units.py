@@ -5,6 +5,11 @@ import math
 _GIB = 1024**3
 
 
+def count_of(number: int, noun: str) -> str:
+    """Format a number of things: "1 model", "1,204 models"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def format_tokens(tokens: int) -> str:
     """Format tokens in thousands, rounded down: 262,144 is "262k", 1,048,576 "1M", 999 "999"."""
     size = abs(tokens)

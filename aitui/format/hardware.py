@@ -14,10 +14,10 @@ from aitui.domain.memory.usage import GpuMemoryUsage, MemoryUsage
 from aitui.domain.snapshot import Snapshot
 from aitui.domain.units import format_bytes_gib, format_seconds
 
-# What makers add to a processor's name and people leave out.
+# What makers add to a processor's name and people leave out: "Intel Xeon E5-2699 v4" stays.
 _TRIMMINGS = re.compile(
-    r"\((?:R|TM)\)|\s+@\s+[0-9.]+\s?GHz|(?<!Virtual)\s+(?:CPU|Processor)\b|\s+[0-9]+-Core\b"
-    r"|\s+(?:with|w/) Radeon.*",
+    r"\((?:R|TM)\)|(?<!\s)\s++(?:@\s+[0-9.]++\s?GHz|[0-9]+-Core\b|(?:with|w/) Radeon.*)"
+    r"|(?<!Virtual)(?<!\s)\s++(?:CPU|Processor)\b",
     re.IGNORECASE,
 )
 
@@ -55,7 +55,7 @@ def host_info_rows(
     memory = "" if size is None else f"{format_bytes_gib(size)} RAM"
     driver = f"NVIDIA driver {facts.nvidia_driver}" if facts.nvidia_driver else ""
     hardware = (
-        RankedText(format_processor(facts.processor), 9),
+        RankedText(" ".join(_TRIMMINGS.sub("", facts.processor).split()), 9),
         RankedText(_format_count(facts.sockets, "socket"), 2 if facts.sockets == 1 else 5),
         RankedText(_format_count(facts.cores, "core"), 8),
         RankedText(_format_count(facts.threads, "thread"), 7),
@@ -76,11 +76,6 @@ def host_info_source(facts: HostInfo) -> str:
     tellers = {facts.origins[name] for name in shown}
     ordered = (SampleSource.HOST, SampleSource.SERVER)
     return " and ".join(one.value for one in ordered if one in tellers)
-
-
-def format_processor(name: str) -> str:
-    """Shorten a processor's name to the usual one: "Intel Xeon E5-2699 v4"."""
-    return " ".join(_TRIMMINGS.sub("", name).split())
 
 
 def _format_count(number: int | None, name: str) -> str:
@@ -149,7 +144,7 @@ def gpus_as_text(label: str, snapshot: Snapshot, now: float) -> str:
     ]
     if rows:
         lines.append("not loaded:" if picture.cards else "models:")
-        lines += [f"  {format_model_memory(name, memory)}" for name, memory in rows]
+        lines += [f"  {one.label:>8}  {name}, {one.origin.value}" for name, one in rows]
     lines += [f"! {words}" for words in hardware_errors(snapshot.hardware)]
     return "\n".join(lines)
 
@@ -191,11 +186,6 @@ def format_machine(machine: Machine | None) -> list[str]:
     if machine.swap_total:
         lines.append(f"swap  {format_memory(machine.swap_used, machine.swap_total)}")
     return lines
-
-
-def format_model_memory(name: str, memory: Footprint) -> str:
-    """Format a model with its memory, and the origin of that figure."""
-    return f"{memory.label:>8}  {name}, {memory.origin.value}"
 
 
 def _format_host(hardware: HardwareState, now: float) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from aitui.domain.models import Model, RunState, seconds_until_unload
-from aitui.domain.units import format_seconds, format_tokens
+from aitui.domain.units import count_of, format_seconds, format_tokens
 
 if TYPE_CHECKING:
     from aitui.domain.snapshot import Clock, Server, Snapshot
@@ -75,8 +75,12 @@ def _state(model: Model, now: float) -> str:
     uptime = model.uptime(now)
     if uptime is not None:
         return f"ready {format_seconds(uptime)}"
-    progress = "" if model.progress is None else f" {model.progress * 100:.0f} %"
-    return "-" if model.state is RunState.STOPPED else f"{model.state.value}{progress}"
+    return "-" if model.state is RunState.STOPPED else f"{model.state.value}{_share(model)}"
+
+
+def _share(model: Model) -> str:
+    """Format how far a load is, if that is reported."""
+    return "" if model.progress is None else f" {model.progress * 100:.0f} %"
 
 
 def _ttl(model: Model, now: float) -> str:
@@ -104,8 +108,7 @@ def status_line(label: str, snapshot: "Snapshot") -> str:
         parts[0] += f" {latency * 1000:.0f} ms"
     parts += [_format_model(model) for model in snapshot.resident] or ["no model loaded"]
     if snapshot.requests.total:
-        noun = "request" if snapshot.requests.total == 1 else "requests"
-        parts.append(f"{snapshot.requests.total} {noun}")
+        parts.append(count_of(snapshot.requests.total, "request"))
     return " · ".join(parts)
 
 
@@ -115,5 +118,5 @@ def error_line(label: str, error: "AituiError") -> str:
 
 
 def _format_model(model: Model) -> str:
-    state = "" if model.state is RunState.READY else f" {model.state.value}"
+    state = "" if model.state is RunState.READY else f" {model.state.value}{_share(model)}"
     return f"{_GLYPHS.get(model.state, '?')} {model.id}{state}"

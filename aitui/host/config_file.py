@@ -529,7 +529,6 @@ async def remove_old_backups(host: Host, path: str) -> None:
 
 
 async def _list_backups(host: Host, path: str) -> list[str]:
-    """List the backups of a file, the oldest first."""
     folder, _, name = path.rpartition("/")
     # `config.yaml.20261123T012233Z.aitui`, `….2.aitui`
     pattern = re.compile(rf"{re.escape(name)}\.(\d{{8}}T\d{{6}}Z)(?:\.(\d+))?\.aitui")

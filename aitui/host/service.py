@@ -52,8 +52,15 @@ _BAD_FLAG = re.compile(
     r"invalid (?:boolean )?value .+ for (?:boolean )?flag|flag needs an argument"
 )
 _PORT_TAKEN = re.compile(r"address already in use")
-_BAD_CONFIG = re.compile(r"(?:Error|failed).*(?:load|read|pars).*config|yaml: ", re.IGNORECASE)
+_BAD_CONFIG = re.compile(
+    r"\A(?:(?!Error|failed).)*+(?:Error|failed)(?:(?!load|read|pars).)*+(?:load|read|pars).*config"
+    r"|yaml: ",
+    re.IGNORECASE,
+)
 _DAEMON_RELOAD = "then systemctl --user daemon-reload"
+_CORRECT_CONFIG = "correct the config file, or undo the last change with `aitui undo`"
+_START = "start it again"
+_ACTIONS = {_CORRECT_CONFIG: Action.SHOW_CONFIG, _START: Action.RESTART_SERVICE}
 _RESULTS = {
     "exit-code": "it ended with exit status {status}",
     "signal": "a signal ended it",
@@ -212,7 +219,6 @@ class SystemdService:
         return failure if failure is not None and failure.why else self._failure(what, done)
 
     async def _missing_unit_error(self) -> ServiceFailed:
-        """Return the error for a missing unit, with the names that may have been meant."""
         remedy = "name it with AI_SERVER_SERVICE_UNIT, or service_unit in config.toml"
         shown = ("systemctl", "--no-pager", "show", "-p", "LoadState", "--", self.unit)
         done = await self._run(*shown)
@@ -351,7 +357,8 @@ def diagnose_unit(
             or _reason_from_restarts(facts)
             or _reason_from_result(facts)
         )
-    return ServiceFailed(what, journal=tuple(journal), why=why, remedy=remedy)
+    action = _ACTIONS.get(remedy)
+    return ServiceFailed(what, journal=tuple(journal), why=why, remedy=remedy, action=action)
 
 
 def _reason_from_load_state(facts: UnitInfo) -> tuple[str, str] | None:
@@ -390,7 +397,7 @@ def _reason_from_journal(journal: Sequence[str]) -> tuple[str, str] | None:
             return sanitize_line(line, _LONGEST), "find out who listens there: ss -ltnp"
         if _BAD_CONFIG.search(line):
             why = f"its config file isn't accepted: {sanitize_line(line, _LONGEST)}"
-            return why, "mend the config file; undo puts back what was there before"
+            return why, _CORRECT_CONFIG
     return None
 
 
@@ -412,7 +419,7 @@ def _reason_from_result(facts: UnitInfo) -> tuple[str, str]:
             return why, f"give it [Install] with WantedBy=default.target, then {enable}"
         return "it was stopped, or never started, and isn't enabled", enable
     why = _RESULTS.get(facts.result, "").format(status=facts.exit_status)
-    return why, f"R starts it; systemctl --user status {facts.unit} says more"
+    return why, _START
 
 
 def _describe_state(facts: UnitInfo) -> str:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from aitui.domain.checks import (
     CheckResult,
-    CheckStatus,
     failing_check,
     inconclusive_check,
     passing_check,
@@ -225,11 +224,9 @@ def read_expiry(path: Path) -> float | None:
     cryptography, which reads the rest, is 9 of the 60 MiB that a connected dashboard would take.
     """
     try:
-        with path.expanduser().open("rb") as file:
-            content = file.read(_LARGEST_FILE).decode("ascii", "replace")
-        block = _CERTIFICATE.search(content)
+        block = _CERTIFICATE.search(_read(CERTIFICATE, path).decode("ascii", "replace"))
         return None if block is None else _not_after(ssl.PEM_cert_to_DER_cert(block[0]))
-    except (OSError, ValueError, IndexError):
+    except (CertificateFileError, ValueError, IndexError):
         return None
 
 
@@ -602,11 +599,6 @@ def _permissions_check(path: Path) -> CheckResult:
     mode = stat.S_IMODE(path.expanduser().stat().st_mode)
     if mode & 0o044:
         shown = format_path(path)
-        return CheckResult(
-            PERMISSIONS,
-            CheckStatus.FAILED,
-            f"others can read {shown} (mode {mode:04o})",
-            f"chmod 600 {shown}",
-            CertificateFileError.exit_code,
-        )
+        seen = f"others can read {shown} (mode {mode:04o})"
+        return failing_check(PERMISSIONS, CertificateFileError(seen, remedy=f"chmod 600 {shown}"))
     return passing_check(PERMISSIONS, f"mode {mode:04o}: no other user can read it")

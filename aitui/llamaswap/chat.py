@@ -134,7 +134,6 @@ class ChatClient:
     async def _read_within_limit(
         self, reader: PacedReader, *, silence_counts: bool
     ) -> tuple[bytes, AituiError | None]:
-        """Return the bytes that came, or the error that ended them."""
         limit = self._server.timeout
         try:
             return await reader.take(limit if silence_counts else None), None

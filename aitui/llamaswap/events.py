@@ -186,7 +186,6 @@ def _build_request(entry: _Request, now: float) -> ActiveRequest:
 
 
 def _sanitize_headers(found: dict[str, Any] | None) -> dict[str, str]:
-    """Sanitize headers, their names in lower case."""
     texts = [(key, value) for key, value in (found or {}).items() if isinstance(value, str)]
     return {
         sanitize_line(key, 100).lower(): schemas.sanitize_name(value)

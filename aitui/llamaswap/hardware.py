@@ -128,7 +128,6 @@ def _environment(environment: Part) -> str:
 
 
 def _accelerator(accelerator: Part) -> str:
-    """Return its model, or its vendor and kind without one."""
     kind = _text(accelerator.get("kind")) or _text(accelerator.get("raw_kind"))
     vendor = _text(accelerator.get("vendor"))
     return _text(accelerator.get("model")) or (

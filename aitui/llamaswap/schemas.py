@@ -95,7 +95,7 @@ _PAGE = msgspec.json.Decoder(_Page)
 
 def parse_models(body: bytes, endpoint: str) -> tuple[ListedModel, ...]:
     """Parse `/v1/models`, each id once. Raises BadResponse."""
-    entries = _decode(_MODELS, body, endpoint).data or []
+    entries = decode_as("its JSON", _MODELS, body, endpoint).data or []
     _check_model_count(len(entries), endpoint)
     models: dict[str, ListedModel] = {}
     for entry in entries:
@@ -110,7 +110,7 @@ def parse_running(body: bytes, endpoint: str) -> tuple[RunningModel, ...]:
 
     Raises BadResponse.
     """
-    entries = _decode(_RUNNING, body, endpoint).running or []
+    entries = decode_as("its JSON", _RUNNING, body, endpoint).running or []
     _check_model_count(len(entries), endpoint)
     models: dict[str, RunningModel] = {}
     for entry in entries:
@@ -122,7 +122,7 @@ def parse_running(body: bytes, endpoint: str) -> tuple[RunningModel, ...]:
 
 def parse_version(body: bytes, endpoint: str) -> ServerVersion:
     """Parse `/api/version`. Raises BadResponse."""
-    found = _decode(_VERSION, body, endpoint)
+    found = decode_as("its JSON", _VERSION, body, endpoint)
     return ServerVersion(
         sanitize_name(found.version), sanitize_name(found.commit), sanitize_name(found.build_date)
     )
@@ -204,7 +204,8 @@ def _build_running_model(identifier: str, entry: _RunningEntry) -> RunningModel:
     )
 
 
-def _decode(decoder: msgspec.json.Decoder[_T], body: bytes, endpoint: str) -> _T:
+def decode_as(expected: str, decoder: msgspec.json.Decoder[_T], body: bytes, endpoint: str) -> _T:
+    """Decode what should be the expected thing, as messages name it. Raises BadResponse."""
     if looks_like_html(body):
         raise _html_error(body, endpoint)
     try:
@@ -216,23 +217,10 @@ def _decode(decoder: msgspec.json.Decoder[_T], body: bytes, endpoint: str) -> _T
     except RecursionError:
         why = "it is nested too deeply"
     raise BadResponse(
-        f"{endpoint} answered with something that can't be its JSON",
+        f"{endpoint} answered with something that can't be {expected}",
         why=sanitize_line(why, _LONGEST_NAME),
         remedy="check that the URL is that of a llama-swap server",
     )
-
-
-def decode_as(expected: str, decoder: msgspec.json.Decoder[_T], body: bytes, endpoint: str) -> _T:
-    """Decode what should be the expected thing, as messages name it. Raises BadResponse."""
-    if looks_like_html(body):
-        raise _html_error(body, endpoint)
-    try:
-        return decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadResponse(
-            f"{endpoint} answered with something else than {expected}",
-            why=sanitize_line(str(error), 200),
-        ) from error
 
 
 def looks_like_html(body: bytes) -> bool:

@@ -14,7 +14,17 @@ from aitui.domain.eviction import predict_victims
 from aitui.domain.models import Model, ModelKind, RunState
 from aitui.domain.snapshot import Snapshot
 from aitui.domain.suggest import nearest
-from aitui.errors import Action, ActionRefused, AituiError, HistoryError, LoadFailed, NoSuchModel
+from aitui.errors import (
+    Action,
+    ActionRefused,
+    AituiError,
+    HistoryError,
+    LoadFailed,
+    NoSuchModel,
+    ProxyError,
+    ReplyInterrupted,
+    ServerError,
+)
 from aitui.services.load import load_confirmation, resolve_model
 from aitui.services.session import Session
 from aitui.store.history import ConversationHistory
@@ -131,6 +141,16 @@ async def diagnose_error(session: Session, model_id: str, error: AituiError) -> 
             log=reason.failure_lines,
             evicted=error.evicted,
         )
+    if isinstance(error, ProxyError | ReplyInterrupted):
+        from aitui.services.failures import diagnose_crash
+
+        crash = await diagnose_crash(session.client, model_id)
+        if crash.words and isinstance(error, ReplyInterrupted):
+            error.why = f"{model_id} crashed: {crash.words}"
+        elif crash.words:
+            return ServerError(
+                f"{model_id} crashed", status=502, why=crash.words, remedy="read the model's log"
+            )
     if isinstance(error, NoSuchModel):
         near = nearest(model_id, [model.id for model in session.snapshot.models])
         return NoSuchModel(
@@ -141,6 +161,11 @@ async def diagnose_error(session: Session, model_id: str, error: AituiError) -> 
             action=error.action,
         )
     return error
+
+
+def is_crash(error: AituiError, model_id: str) -> bool:
+    """Return whether a diagnosis found that the model of a reply crashed."""
+    return error.why.startswith(f"{model_id} crashed")
 
 
 async def import_chat_client() -> "type[ChatClient]":

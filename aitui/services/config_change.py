@@ -5,12 +5,13 @@ model is loaded to see that it runs with the new value. Reloads and restarts are
 followed in the same way.
 """
 
+import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext, suppress
 from enum import Enum
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -19,20 +20,28 @@ from aitui.domain.config.locate import ValueSource
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.llama_server import effective_flag_value, find_flag
 from aitui.domain.progress import ProgressTracker, Steps
-from aitui.domain.snapshot import Snapshot
+from aitui.domain.snapshot import ConnectionPhase, Snapshot
 from aitui.errors import (
     Action,
     ActionRefused,
     AituiError,
+    BadResponse,
     ConfigNotApplied,
     ConfigRefused,
     ConfigWriteUncertain,
+    ConnectionLost,
     HostTimedOut,
     JournalError,
     LoadFailed,
+    ProxyError,
+    ServerError,
+    TimedOut,
+    Unreachable,
+    ValueUnchanged,
 )
 from aitui.host.base import digest_of
 from aitui.host.config_file import OnStep, WriteResult, WriteStep
+from aitui.host.config_lock import LockOwner
 from aitui.host.unit import UnitInfo
 from aitui.services.config_plan import (
     CONTEXT_SIZE,
@@ -61,6 +70,11 @@ TAKING_EFFECT = ("reload", "load", "verify")
 CHANGING = ("read", "edit", "check", "back up", "replace", *TAKING_EFFECT)
 UNDOING = CHANGING[2:]
 LOG_LINES = 6
+_CONTEXT_PADDING = 256
+OUTAGE_SECONDS = 60.0
+"""How long a server that can't be reached is waited for before a change counts as not verified."""
+RETRY_INTERVAL = 1.0
+_T = TypeVar("_T")
 
 _STEP_NAMES = {
     **dict.fromkeys(WriteStep, "replace"),
@@ -154,16 +168,35 @@ class ConfigRunner(Struct, frozen=True):
     async def change_flag(
         self, model_id: str, flag: str, value: str, *, only: bool = False
     ) -> JobResult | None:
-        """Give a flag of llama-server, or `ttl`, another value."""
+        """Give a flag of llama-server, or `ttl`, another value.
+
+        If the file has it already, a reload is offered to a model that runs with another one;
+        without that ValueUnchanged is raised.
+        """
         self.admin.server.refuse_if_read_only("changing the config file")
         async with self.watch_reload() as watch:
             while True:
                 edit = flag_edit(model_id, flag, value, only_this_model=only)
                 plan = await plan_change(self.admin, edit)
+                if plan.change.after == plan.change.before:
+                    return await self._keep_value(plan)
                 answer = await self.frontend.confirm_plan(plan)
                 if answer is not PlanAnswer.ONLY_THIS_MODEL:
                     return await self._change(plan, watch) if answer is PlanAnswer.YES else None
                 only = True
+
+    async def _keep_value(self, plan: ChangePlan) -> JobResult | None:
+        change, runs_with = plan.change, None
+        if self.session is not None and change.flag not in KEYS:
+            model = (await self.session.monitor.poll_now()).model(change.model)
+            if model is not None and model.resident:
+                runs_with = effective_flag_value(model.command, find_flag(change.flag))
+        if runs_with is not None and runs_with != change.new:
+            return await self.reload()
+        raise ValueUnchanged(
+            f"It is {change.new or 'set'} already",
+            why=f"{change.flag} of {change.model} has that value in the config file",
+        )
 
     async def change(self, plan: ChangePlan) -> JobResult | None:
         """Make a change that is planned already."""
@@ -303,7 +336,8 @@ class ConfigRunner(Struct, frozen=True):
             model=change.model,
         )
         cause, written = result.error, result.written
-        if cause is None or written is None:
+        if cause is None or written is None or isinstance(cause, Unreachable | ProxyError):
+            # A server that can't be reached says nothing against the new value.
             return result
         if not await self.frontend.ask(lambda _: rollback_confirmation(cause)):
             return result
@@ -403,6 +437,8 @@ async def write_with_journal(
     write: Callable[[OnStep], Awaitable[WriteResult]],
 ) -> WrittenChange:
     """Write with an entry in the journal before and after, and follow the steps."""
+    writer = LockOwner.here()
+    entry = replace(entry, writer=(writer.user, writer.machine, writer.process))
     await admin.journal.begin(entry)
 
     def follow(step: WriteStep) -> None:
@@ -463,16 +499,47 @@ async def load_and_verify(
 
     Raises LoadFailed with the log, and ConfigNotApplied if the model runs with another value.
     """
+    give_up_at = session.clock.monotonic() + OUTAGE_SECONDS
     with progress.step("load") as words:
-        if await load_model(session, expected.model, _always_yes) is None:
+        load = partial(load_model, session, expected.model, _always_yes)
+        if await _retry_during_outage(session, load, give_up_at) is None:
             raise ConfigNotApplied(
                 f"{expected.model} was not loaded",
                 why="its loading was aborted",
-                remedy="l loads it",
+                remedy=f"load it: aitui load {expected.model}",
             )
         words.append(f"{expected.model} is ready")
     with progress.step("verify") as words:
-        words.append(await _verify(session, expected))
+        verify = partial(_verify, session, expected)
+        words.append(await _retry_during_outage(session, verify, give_up_at))
+
+
+async def _retry_during_outage(
+    session: Session, work: Callable[[], Awaitable[_T]], give_up_at: float
+) -> _T:
+    """Work again until that monotonic time if the server or its proxy can't be reached."""
+    while True:
+        try:
+            return await work()
+        except AituiError as error:
+            left = give_up_at - session.clock.monotonic()
+            if not _is_outage(error) or left <= 0:
+                raise
+            await asyncio.sleep(RETRY_INTERVAL)
+            session.monitor.refresh()
+            with suppress(TimedOut):
+                await session.monitor.wait_until(_is_live, left)
+
+
+def _is_outage(error: BaseException | None) -> bool:
+    """Whether an error, or what caused it, is that the server can't be reached: nothing failed."""
+    while error is not None and not isinstance(error, Unreachable | ProxyError):
+        error = error.__cause__
+    return error is not None
+
+
+def _is_live(snapshot: Snapshot) -> bool:
+    return snapshot.connection.phase is ConnectionPhase.LIVE
 
 
 async def _always_yes(build: object) -> bool:
@@ -483,44 +550,55 @@ async def _always_yes(build: object) -> bool:
 
 async def _verify(session: Session, expected: ExpectedSetting) -> str:
     snapshot = await session.monitor.poll_now()
+    if not _is_live(snapshot):
+        lost = ConnectionLost("The connection broke before the new value was verified")
+        raise snapshot.connection.error or lost
     model = snapshot.model(expected.model)
     if model is None or not model.command:
         raise ConfigNotApplied(
             f"{expected.model} isn't in /running any more",
             why="it became ready, and another client unloaded it",
-            remedy="l loads it again",
+            remedy=f"load it again: aitui load {expected.model}",
         )
     if not expected.flag:
         return "the model answers"
     flag, value = expected.flag, expected.value
     runs_with = effective_flag_value(model.command, find_flag(flag))
-    absent = runs_with is None and value is not None
-    if absent and expected.in_command is not True:
-        return await _verify_by_properties(session, expected)
-    if runs_with != value:
+    is_in_environment = runs_with is None and value is not None and expected.in_command is not True
+    if runs_with != value and not is_in_environment:
         raise ConfigNotApplied(
             f"{expected.model} runs with {flag} {runs_with or 'unset'}, not {value or 'unset'}",
             why="the server reads another file, or has not read this one",
             remedy="see which file the service reads",
             action=Action.RUN_DOCTOR,
         )
+    if find_flag(flag) == find_flag(CONTEXT_SIZE) and (value or "").isdecimal() and int(value or 0):
+        return await _verify_by_program(session, expected.model, int(value or 0))
+    if is_in_environment:
+        return "not verified: the server doesn't report the model's environment"
     return f"runs with {flag} {runs_with or 'unset'}, and answers"
 
 
-async def _verify_by_properties(session: Session, expected: ExpectedSetting) -> str:
-    """Ask the model itself, right after it was loaded: llama-swap shows no environment."""
-    value = expected.value or ""
-    if find_flag(expected.flag) != find_flag(CONTEXT_SIZE) or not value.isdecimal():
-        return "the model answers; its environment is not reported"
-    sizes = await session.client.context_sizes(expected.model)
-    if sizes and int(value) not in sizes:
+async def _verify_by_program(session: Session, model: str, tokens: int) -> str:
+    """Ask the model's program itself, right after it was loaded: a wrapper may ignore the flag."""
+    try:
+        sizes = await session.client.context_sizes(model)
+    except ProxyError:
+        raise
+    except (ServerError, BadResponse):
+        sizes = frozenset()
+    if not sizes:
+        return "not verified: the program doesn't report its context"
+    # llama-server rounds the context of each slot up to a multiple of 256.
+    padding = _CONTEXT_PADDING * (max(sizes) // min(sizes))
+    if not any(0 <= size - tokens < padding for size in sizes):
         raise ConfigNotApplied(
-            f"{expected.model} runs with a context of {max(sizes):,} tokens, not {int(value):,}",
-            why="its environment was read before the change, or the model has fewer",
-            remedy="see which file the service reads",
-            action=Action.RUN_DOCTOR,
+            f"{model} runs with a context of {max(sizes):,} tokens, not {tokens:,}",
+            why="its program, or what starts it, ignores the value, or the model allows fewer tokens",
+            remedy="look at its command in the config file, and at the model's log",
+            action=Action.SHOW_CONFIG,
         )
-    return f"runs with a context of {int(value):,} tokens, and answers"
+    return f"runs with a context of {tokens:,} tokens, and answers"
 
 
 def undo_confirmation(entry: JournalEntry, at: str, snapshot: Snapshot | None) -> Confirmation:

@@ -18,12 +18,12 @@ from aitui.domain.config.verify import ConfigChange
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.eviction import describe_unload
 from aitui.domain.memory.forecast import OffloadSlowdown, describe_fit
-from aitui.domain.models import Model, is_later_shard, parse_shard
+from aitui.domain.models import is_later_shard, parse_shard
 from aitui.domain.release import ServerRelease
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Snapshot
-from aitui.domain.units import format_rate, format_seconds
-from aitui.errors import ConfigRefused, HostFileError
+from aitui.domain.units import count_of, format_rate, format_seconds
+from aitui.errors import Action, ConfigRefused, HostFileError
 from aitui.host.base import FileKind
 from aitui.host.config_file import FileSnapshot
 from aitui.services.host_admin import HostAdmin
@@ -90,7 +90,8 @@ def _checked_plan(
             line=first.line,
             column=first.column,
             why="llama-swap would not come up with that file",
-            remedy="mend that line first: view 5, e edits the file",
+            remedy="correct that line first",
+            action=Action.EDIT_CONFIG,
         )
     return ChangePlan(reading, change, content, found)
 
@@ -136,7 +137,11 @@ def change_confirmation(
 def consequences(snapshot: Snapshot, then_loads: str = "") -> list[str]:
     """Describe in sentences what a reload or a restart unloads and cuts."""
     resident = snapshot.resident
-    facts = [f"{describe_unload(model)}{_request_count(model)}" for model in resident]
+    facts = [
+        describe_unload(model)
+        + (f", {count_of(model.requests, 'request')} there" if model.requests else "")
+        for model in resident
+    ]
     for request in snapshot.requests.running or ():
         agent = f" · {request.user_agent}" if request.user_agent else ""
         facts.append(
@@ -164,12 +169,6 @@ def _fit_facts(change: ConfigChange, snapshot: Snapshot) -> tuple[str, ...]:
         return ()
     goes = [model.id for model in snapshot.resident]
     return describe_fit(snapshot.hardware.fit(change.model, int(change.new or 0), goes))
-
-
-def _request_count(model: Model) -> str:
-    if not model.requests:
-        return ""
-    return ", 1 request there" if model.requests == 1 else f", {model.requests} requests there"
 
 
 def slowdown_text(slowdown: OffloadSlowdown) -> str:

@@ -32,6 +32,7 @@ from aitui.host.config_file import (
     RecoveryResult,
     find_backup,
 )
+from aitui.host.config_lock import LockOwner
 from aitui.host.unit import UnitInfo
 from aitui.services.hardware import HardwareMonitor
 from aitui.services.host_admin import HostAdmin
@@ -215,9 +216,13 @@ async def recover_changes(admin: HostAdmin) -> tuple[str, ...]:
     except AituiError as error:
         return (str(error),)
     sentences: list[str] = []
+    here = LockOwner.here()
     for change in changes:
         is_ours = change.outcome is ChangeOutcome.OPEN and change.host == admin.host.label
-        if is_ours and abs(admin.clock.wall() - change.at) >= MAYBE_RUNNING_SECONDS:
+        # A change whose aitui has ended is cut off, however young it is.
+        is_over = here.has_ended(LockOwner(*change.writer))
+        is_old = abs(admin.clock.wall() - change.at) >= MAYBE_RUNNING_SECONDS
+        if is_ours and (is_over or is_old):
             sentences += await _settle_change(admin, change, changes)
     return tuple(sentences)
 

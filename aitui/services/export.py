@@ -2,21 +2,28 @@
 
 import asyncio
 import os
+from datetime import UTC, datetime
+from json import dumps
 from pathlib import Path
+
+from msgspec import to_builtins
 
 from aitui.domain.chat.conversation import (
     Conversation,
     ImageAttachment,
+    Role,
+    Turn,
+    TurnState,
     append_text_file,
     encode_image,
     image_type,
 )
-from aitui.domain.export import conversation_as_json, conversation_as_markdown
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import AituiError
 from aitui.store.files import make_private_directory
 
 LARGEST_FILE = 32 << 20
+JSON_VERSION = 1
 
 
 async def export_conversation(
@@ -27,11 +34,9 @@ async def export_conversation(
     A relative name is below `directory`; without a name the file is named by the conversation. Raises
     AituiError; never overwrites a file.
     """
-    text = (
-        conversation_as_json(conversation)
-        if json
-        else conversation_as_markdown(conversation, reasoning=True)
-    )
+    text = conversation_as_markdown(conversation, reasoning=True)
+    if json:
+        text = conversation_as_json(conversation)
     name = name or f"{conversation.id[:12]}{'.json' if json else '.md'}"
     return await asyncio.to_thread(_write, directory, name, text)
 
@@ -81,3 +86,42 @@ def _read(name: str) -> bytes:
     if len(content) > LARGEST_FILE:
         raise AituiError(f"{path} is larger than {LARGEST_FILE >> 20} MiB")
     return content
+
+
+def conversation_as_markdown(conversation: Conversation, *, reasoning: bool = False) -> str:
+    """Return the path that is shown; the reasoning, if wanted, as quotes before the replies."""
+    parts = [f"# {conversation.heading}"]
+    created = datetime.fromtimestamp(conversation.created, UTC) if conversation.created else None
+    date = f"{created:%Y-%m-%d %H:%M} UTC" if created else ""
+    facts = [part for part in (conversation.model, date) if part]
+    if facts:
+        parts.append(" · ".join(facts))
+    if conversation.system:
+        parts.append(f"**System**\n\n{conversation.system}")
+    parts += [_markdown_turn(turn, reasoning=reasoning) for turn in conversation.path]
+    return "\n\n".join(parts) + "\n"
+
+
+def conversation_as_json(conversation: Conversation) -> str:
+    """Return the whole tree with every fact, indented. `version` counts changes of its form."""
+    value: dict[str, object] = {"version": JSON_VERSION, **to_builtins(conversation)}
+    # Deleted and set: the long ones stand last.
+    del value["sampling"], value["turns"]
+    value["sampling"] = conversation.sampling.as_object()
+    value["turns"] = [
+        {**to_builtins(turn), "sampling": turn.sampling.as_object()}
+        for turn in conversation.turns.values()
+    ]
+    return dumps(value, indent=2, ensure_ascii=False)
+
+
+def _markdown_turn(turn: Turn, *, reasoning: bool) -> str:
+    lines = [f"## {'You' if turn.role is Role.USER else turn.model or 'Assistant'}"]
+    if reasoning and turn.reasoning:
+        lines.append("\n".join(f"> {line}".rstrip() for line in turn.reasoning.splitlines()))
+    lines += [f"*{attachment.name}* ({attachment.media_type})" for attachment in turn.attachments]
+    if turn.text:
+        lines.append(turn.text.strip("\n"))
+    if turn.state is not TurnState.DONE:
+        lines.append(f"*({turn.state.value})*")
+    return "\n\n".join(lines)

@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import re
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -12,6 +13,7 @@ from msgspec import Struct
 from aitui.domain.models import LoadFailure
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock
+from aitui.domain.upstream_runs import last_run_lines
 from aitui.errors import AituiError
 
 if TYPE_CHECKING:
@@ -78,7 +80,6 @@ out of memory on the host
     oom[-_]?kill
 out of memory: the context did not fit
     failed to allocate (?:buffer for kv cache|compute (?:pp )?buffers)
-    failed to (?:create|initialize) (?:the )?context
 out of memory
     out of memory
     unable to allocate \w+ buffer
@@ -117,6 +118,10 @@ the model could not be downloaded
     (?:curl|download).*(?:could not resolve|HTTP (?:error )?4\d\d)
 a file or folder of its command does not exist
     no such file or directory
+its context could not be made: {what}
+    failed to initialize (?:the )?context: (?P<what>.+)
+its context could not be made
+    failed to (?:create|initialize) (?:the )?context
 the graphics card's driver does not work: {what}
     <DEVICE> error: (?P<what>.+)
 it crashed: {what} failed
@@ -152,21 +157,32 @@ def _read_causes() -> Iterator[FailurePattern]:
 
 
 CAUSES = tuple(_read_causes())
+_VAGUE = "the model could not be loaded"
+_SPECIFIC = tuple(takewhile(lambda cause: cause.words != _VAGUE, CAUSES))
+_PREFIX = re.compile(r"^\s*\d+\.\d\d\.\d{3}\.\d{3} (?P<level>[A-Z]) ")
 
 
 def find_cause(log_lines: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     """Return the reason of a failed load in words, and at most five lines that show it.
 
-    Expects the lines of one run. If none gives a known reason the words are empty, and the lines are
-    the last ones that aren't blank.
+    Expects the lines of one run. What it logged as an error counts for more than warnings, since it
+    goes on after those. If no line gives a known reason the words are empty, and the lines are the
+    last ones that aren't blank. Lines that differ in their times only are returned once.
     """
     lines = tuple(line[:_LONGEST_LINE] for line in log_lines if line.strip())
-    for cause in CAUSES:
-        matches = [(line, match) for line in lines if (match := cause.pattern.search(line))]
-        if matches:
-            found = tuple(dict.fromkeys(line for line, _ in matches))
-            return _format_cause(cause, matches[-1][1]), found[-MOST_LINES:]
-    return "", lines[-MOST_LINES:]
+    prefixes = map(_PREFIX.match, lines)
+    errors = tuple(line for line, at in zip(lines, prefixes, strict=True) if at and at[1] == "E")
+    for causes, chosen in ((_SPECIFIC, errors), (CAUSES, lines)):
+        for cause in causes:
+            matches = [(line, match) for line in chosen if (match := cause.pattern.search(line))]
+            if matches:
+                found = _distinct_lines(line for line, _ in matches)
+                return _format_cause(cause, matches[-1][1]), found[-MOST_LINES:]
+    return "", _distinct_lines(lines)[-MOST_LINES:]
+
+
+def _distinct_lines(lines: Iterable[str]) -> tuple[str, ...]:
+    return tuple({_PREFIX.sub("", line): line for line in lines}.values())
 
 
 def _format_cause(cause: FailurePattern, match: re.Match[str]) -> str:
@@ -182,8 +198,11 @@ QUIET_SECONDS = 0.4
 FIRST_LINE_SECONDS = 2.0
 TAIL_SECONDS = 4.0
 ABORTED = re.compile(r"(?:failed|exited): aborted|model unloaded|state is stopping")
+CRASHED = re.compile(
+    r"upstream (?:process )?exited unexpectedly"
+    r"|process exited but not StateStopping(?=, current state: ready)"
+)
 NEVER_RAN = re.compile(r"^the program ")
-RUN_START = re.compile(r"^build: \d|^build_info|llama_server: initializing")
 
 
 async def read_log_tail(client: "LlamaSwapClient", name: str) -> tuple[str, ...]:
@@ -233,7 +252,7 @@ async def diagnose_load_failure(
     try:
         own = await read_log_tail(client, model_id)
         proxy = await read_log_tail(client, "proxy")
-        run = _last_run_lines(own or await read_log_tail(client, "upstream"))
+        run = last_run_lines(own or await read_log_tail(client, "upstream"))
     except AituiError as error:
         return FailureDiagnosis(find_cause((response,))[0], (str(error),))
     by_proxy = _reason_from_proxy(model_id, proxy, response)
@@ -242,21 +261,41 @@ async def diagnose_load_failure(
     ran = FailureDiagnosis(*find_cause(run))
     if ran.words:
         return ran
-    return (
-        by_proxy
-        if by_proxy.words
-        else FailureDiagnosis("", ran.failure_lines or by_proxy.failure_lines)
-    )
+    if by_proxy.words:
+        return by_proxy
+    return FailureDiagnosis("", ran.failure_lines or by_proxy.failure_lines)
+
+
+async def diagnose_crash(client: "LlamaSwapClient", model_id: str) -> FailureDiagnosis:
+    """Find out whether a model that was ready has died, by the proxy's log; empty if it hasn't.
+
+    The reason begins with the words of that log; the lines are the last ones of the model's own.
+    """
+    try:
+        proxy = _lines_about(model_id, await read_log_tail(client, "proxy"))
+        ready = [number for number, line in enumerate(proxy) if "Health check passed" in line]
+        since = proxy[ready[-1] :] if ready else proxy
+        crash = next(filter(None, map(CRASHED.search, since)), None)
+        if crash is None:
+            return FailureDiagnosis("")
+        own = [line for line in await read_log_tail(client, model_id) if line.strip()]
+    except AituiError:
+        return FailureDiagnosis("")
+    last = last_run_lines(own)[-MOST_LINES:]
+    words = crash[0].replace("upstream process", "upstream")
+    cause, _ = find_cause((*last, *(line for line in since if "ExitError" in line)))
+    return FailureDiagnosis(f"{words}: {cause}" if cause else words, last or tuple(since[-1:]))
+
+
+def _lines_about(model_id: str, lines: tuple[str, ...]) -> list[str]:
+    names = (f"<{model_id}>", f" {model_id} ")
+    about = (line for line in lines if any(name in line for name in names))
+    return [line for line in about if "Request " not in line]
 
 
 def _reason_from_proxy(model_id: str, lines: tuple[str, ...], response: str) -> FailureDiagnosis:
     """Return the last reason that llama-swap itself logged, apart from its records of requests."""
-    names = (f"<{model_id}>", f" {model_id} ")
-    about = [
-        line
-        for line in lines[-80:]
-        if any(name in line for name in names) and "Request " not in line
-    ]
+    about = _lines_about(model_id, lines[-80:])
     for line in (response, *reversed(about)):
         if ABORTED.search(line):
             return FailureDiagnosis(find_cause((line,))[0], (line,), aborted=True)
@@ -264,13 +303,6 @@ def _reason_from_proxy(model_id: str, lines: tuple[str, ...], response: str) -> 
         if words:
             return FailureDiagnosis(words, found)
     return FailureDiagnosis("", tuple(about[-MOST_LINES:]))
-
-
-def _last_run_lines(lines: tuple[str, ...]) -> tuple[str, ...]:
-    for index in range(len(lines) - 1, -1, -1):
-        if RUN_START.search(lines[index]):
-            return lines[index:]
-    return lines[-60:]
 
 
 class FailureDiagnoser:
@@ -291,16 +323,18 @@ class FailureDiagnoser:
         self._under_way: set[str] = set()
         self._lock = asyncio.Lock()
 
-    async def diagnose(self, model_id: str) -> None:
+    async def diagnose(self, model_id: str, *, was_ready: bool = False) -> None:
         """Diagnose a model, once at a time: a server may report any number of failures."""
         if model_id in self._under_way:
             return
         self._under_way.add(model_id)
         try:
             async with self._lock:
-                reason = await diagnose_load_failure(self._client, model_id)
+                diagnose = diagnose_crash if was_ready else diagnose_load_failure
+                reason = await diagnose(self._client, model_id)
         finally:
             self._under_way.discard(model_id)
         if reason.words and not reason.aborted:
-            failed = LoadFailure(self._clock.wall(), reason.words, reason.failure_lines)
+            now, lines = self._clock.wall(), reason.failure_lines
+            failed = LoadFailure(now, reason.words, lines, crashed=was_ready)
             await self._on_failure(model_id, failed)

@@ -251,10 +251,7 @@ class HardwareMonitor:
 
     async def sample_once(self, *, with_host: bool = True) -> HardwareState:
         """Sample server and host once, as far as they answer; never raises their errors."""
-        self._commands.remember(self._snapshot.resident)
-        await self._record(
-            self._learning.observe_models(self._snapshot.models, self._commands.configured)
-        )
+        await self._observe_models()
         await self._server.fetch()
         if self._facts.facts is None:
             await self._facts.fetch()
@@ -384,12 +381,15 @@ class HardwareMonitor:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            self._commands.remember(self._snapshot.resident)
-            await self._record(
-                self._learning.observe_models(self._snapshot.models, self._commands.configured)
-            )
+            await self._observe_models()
             self._logs_due.set()
             await self._publish()
+
+    async def _observe_models(self) -> None:
+        self._commands.remember(self._snapshot.resident)
+        await self._record(
+            self._learning.observe_models(self._snapshot.models, self._commands.configured)
+        )
 
     async def _read_logs(self) -> None:
         while True:
@@ -468,7 +468,6 @@ class HardwareMonitor:
         return {model_id: memory for model_id, memory in found if memory is not None}
 
     def _memory_of(self, model: Model) -> "ModelMemory | None":
-        """Return what is known of one model, None if nothing is."""
         command = self._commands.command_of(model)
         known = self._measurements_of(model.id)
         header = self._headers.header_of(command)
@@ -494,9 +493,7 @@ class HardwareMonitor:
     def _error_text(self) -> str:
         host = self._host
         own = host.error if host is not None else ""
-        has_sample = self._server.latest is not None or (
-            host is not None and host.latest is not None
-        )
+        has_sample = self._server.latest is not None or self.is_host_responding
         errors = (own, *self._measurements.warnings) if has_sample else (self._server.error, own)
         return "; ".join(filter(None, errors))
 

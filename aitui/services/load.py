@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
-from functools import partial
 
 from msgspec import Struct
 
@@ -150,9 +149,11 @@ async def _start_timeout_when_loading(
     begun.set()
     with contextlib.suppress(TimedOut):
         while True:
-            progress = _progress(model_id, session.snapshot)
-            moved = partial(_has_moved, model_id, progress)
-            await session.monitor.wait_until(moved, session.server.timeout)
+            seen = _progress(model_id, session.snapshot)
+            await session.monitor.wait_until(
+                lambda later: _progress(model_id, later) != seen,  # noqa: B023
+                session.server.timeout,
+            )
     at_limit()
 
 
@@ -160,10 +161,6 @@ def _progress(model_id: str, snapshot: Snapshot) -> float | None:
     """Return the reported progress; as for the server, a new message alone is none."""
     model = snapshot.model(model_id)
     return None if model is None else model.progress
-
-
-def _has_moved(model_id: str, seen: float | None, later: Snapshot) -> bool:
-    return _progress(model_id, later) != seen
 
 
 async def _request_and_watch(session: Session, model_id: str, begun: asyncio.Event) -> None:
@@ -215,7 +212,10 @@ def _absent_model_error(model_id: str, trouble: AituiError | None, *, begun: boo
             remedy="look who is using the server",
         )
     if begun and not isinstance(trouble, LoadFailed):
-        return LoadFailed(f"{model_id} didn't come up", why=trouble.what)
+        failed = LoadFailed(f"{model_id} didn't come up", why=trouble.what)
+        # What cut the request may be an outage, which says nothing of the load.
+        failed.__cause__ = trouble
+        return failed
     return trouble
 
 

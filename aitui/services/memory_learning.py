@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from aitui.domain.memory.launch_profile import LaunchProfile
 
 OUT_OF_MEMORY = "out of memory"
-"""The words in the reason of a load that failed for lack of memory."""
+"""The first words of the reason of a load that certainly failed for lack of memory."""
 LONGEST_SAMPLE_GAP = 1800.0
 """Seconds at most between two samples that measure a load by their difference."""
 RATE_SAMPLES = 20
@@ -140,7 +140,7 @@ class MemoryLearner:
         if failed is None or self._failures.get(model.id) == failed.at:
             return []
         self._failures[model.id] = failed.at
-        if OUT_OF_MEMORY not in failed.reason:
+        if failed.crashed or not failed.reason.startswith(OUT_OF_MEMORY):
             return []
         command = self._commands.get(model.id) or model.command or commands.get(model.id, "")
         from aitui.domain.llama_server import CommandLine

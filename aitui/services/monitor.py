@@ -367,6 +367,9 @@ class Monitor:
             ours = model is not None and model.requested is not None
             if not ours and model_id not in self._unload_requests:
                 self._run_in_background(self._failures.diagnose(model_id))
+        for model_id in transitions.ended:
+            if model_id not in self._unload_requests:
+                self._run_in_background(self._failures.diagnose(model_id, was_ready=True))
 
     async def _remember_load(self, model_id: str, seconds: float) -> None:
         await self._load_times.record(self._identity, model_id, seconds)

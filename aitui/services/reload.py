@@ -8,9 +8,10 @@ from aitui.aio import background_task, cancel_and_wait
 from aitui.domain.config.document import decode_config
 from aitui.domain.config.lint import find_diagnostics
 from aitui.domain.confirmation import Ask, Confirmation
+from aitui.domain.logs import last_reload
 from aitui.domain.progress import ProgressTracker
 from aitui.domain.sanitize import sanitize_line
-from aitui.domain.snapshot import ConnectionPhase, Snapshot
+from aitui.domain.snapshot import ConnectionPhase
 from aitui.errors import (
     Action,
     AituiError,
@@ -38,7 +39,10 @@ FILE_WATCH_SECONDS = 8.0
 """Seconds within which a server that watches its file notices a change."""
 RELOAD_SECONDS = 20.0
 SERVER_RESPONSE_TIMEOUT = 60.0
+LOG_SECONDS = 1.0
+"""Seconds within which the proxy log is opened."""
 _LONGEST_PATH = 300
+_LONGEST_LINE = 4096
 
 
 class ReloadWatch:
@@ -139,12 +143,11 @@ async def _signal_or_restart(watch: ReloadWatch, ask: Ask, *, lost: bool) -> str
     admin = watch.admin
     trouble: ServiceFailed | ConfigNotApplied
     try:
-        await admin.service.reload()
+        if await _send_sighup(watch) or lost:
+            return "by SIGHUP"
     except ServiceFailed as error:
         trouble = error
     else:
-        if lost or await watch.wait(RELOAD_SECONDS):
-            return "by SIGHUP"
         trouble = ConfigNotApplied(
             f"{watch.session.server.label} gives no sign of a reload",
             why=f"SIGHUP was sent, and its streams went on for {RELOAD_SECONDS:.0f} s",
@@ -159,6 +162,54 @@ async def _signal_or_restart(watch: ReloadWatch, ask: Ask, *, lost: bool) -> str
     await refuse_invalid_config(admin, "Not restarted")
     await admin.service.restart()
     return "by a restart"
+
+
+async def _send_sighup(watch: ReloadWatch) -> bool:
+    """Return whether the server reloads; raises ConfigRefused if its log says that it refuses."""
+    client, listening = watch.session.client, asyncio.Event()
+    refused = _read_refusal(client, listening)
+    async with (
+        background_task(refused, "read the proxy log") as refusal,
+        background_task(listening.wait(), "open the proxy log") as opening,
+    ):
+        # Before v218 nothing comes before the first line.
+        await asyncio.wait(
+            {refusal, opening}, timeout=LOG_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
+        await watch.admin.service.reload()
+        if _is_lost(watch.session):
+            return False
+        waiting = asyncio.create_task(watch.wait(RELOAD_SECONDS), name="wait for the reload")
+        try:
+            await asyncio.wait({refusal, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            if not waiting.done() and (why := refusal.result()):
+                raise ConfigRefused(
+                    f"{watch.session.server.label} refused its config file, and goes on as before",
+                    why=sanitize_line(why, 2 * _LONGEST_PATH),
+                    remedy="correct that first",
+                    action=Action.SHOW_CONFIG,
+                )
+            return await waiting
+        finally:
+            await cancel_and_wait(waiting)
+
+
+async def _read_refusal(client: "LlamaSwapClient", listening: asyncio.Event) -> str:
+    """Read the proxy log from now on, and return why it says that a reload was refused.
+
+    Empty if the log ends without that, or can't be read.
+    """
+    text = ""
+    with suppress(AituiError):
+        async with client.log("proxy", history=False) as pieces:
+            listening.set()
+            async for piece in pieces:
+                *lines, text = (text + piece).split("\n")
+                text = text[-_LONGEST_LINE:]
+                outcome = last_reload(lines)
+                if outcome is not None and outcome.refusal:
+                    return outcome.refusal
+    return ""
 
 
 async def refuse_invalid_config(admin: HostAdmin, outcome: str) -> None:
@@ -231,31 +282,20 @@ RELOADING = ("check", "reload", "answer")
 RESTARTING = ("check", "restart", "answer")
 
 
-def reload_confirmation(snapshot: Snapshot) -> Confirmation:
-    """Confirm a reload, with what it unloads and cuts."""
-    return Confirmation(
-        "Have the server read its config file again?", tuple(consequences(snapshot)), yes="Reload"
-    )
-
-
-def restart_confirmation(unit: str, snapshot: Snapshot) -> Confirmation:
-    """Confirm a restart, with what it unloads and cuts."""
-    return Confirmation(f"Restart {unit}?", tuple(consequences(snapshot)), yes="Restart")
-
-
 async def confirm_reload(admin: HostAdmin, ask: Ask) -> bool:
     """Ask whether to reload; raises ConfigRefused, before asking, if the file is invalid."""
     admin.server.refuse_if_read_only("reloading the server")
     await refuse_invalid_config(admin, "Not reloaded")
-    return await ask(reload_confirmation)
+    title = "Have the server read its config file again?"
+    return await ask(lambda now: Confirmation(title, tuple(consequences(now)), yes="Reload"))
 
 
 async def confirm_restart(admin: HostAdmin, ask: Ask) -> bool:
     """Ask whether to restart; raises ConfigRefused, before asking, if the file is invalid."""
     admin.server.refuse_if_read_only("restarting the server")
     await refuse_invalid_config(admin, "Not restarted")
-    unit = admin.service.unit
-    return await ask(lambda snapshot: restart_confirmation(unit, snapshot))
+    title = f"Restart {admin.service.unit}?"
+    return await ask(lambda now: Confirmation(title, tuple(consequences(now)), yes="Restart"))
 
 
 async def reload_server(

@@ -71,13 +71,14 @@ class Transitions(Struct, frozen=True):
     """What one poll or one event showed to have changed.
 
     `started` are loads that began; `loaded` pairs a model with the seconds its load took;
-    `vanished` were starting and are gone.
+    `vanished` were starting and are gone, `ended` were ready and are stopped.
     """
 
     changed: bool = False
     started: tuple[str, ...] = ()
     loaded: tuple[tuple[str, float], ...] = ()
     vanished: tuple[str, ...] = ()
+    ended: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -165,8 +166,14 @@ class LoadTracker:
         )
         for model_id in vanished:
             self._pending_loads.pop(model_id, None)
+        ended = tuple(
+            model_id
+            for model_id, state in was.items()
+            if state is RunState.READY
+            and states.get(model_id, RunState.STOPPED) is RunState.STOPPED
+        )
         changed = not first and _without_stopped(was) != _without_stopped(states)
-        return Transitions(changed, tuple(started), tuple(loaded), vanished)
+        return Transitions(changed, tuple(started), tuple(loaded), vanished, ended)
 
 
 def _without_stopped(states: Mapping[str, RunState]) -> dict[str, RunState]:
@@ -264,8 +271,10 @@ class ServerState:
         self._requests = None
         self._request_total = None
         self._starts.clear_event_states()
-        if self.lists_only_ready:
-            self._facts.statuses = ()
+        self._facts.statuses = tuple(
+            replace(status, progress=None, progress_note="")
+            for status in (() if self.lists_only_ready else self._facts.statuses)
+        )
         self._stale = True
 
     def update_running(self, models: tuple[RunningModel, ...]) -> Transitions:
@@ -421,7 +430,6 @@ class ServerState:
         return transitions
 
     def _requester(self, model_id: str) -> str:
-        """Name the requester of a model: aitui, or the client of a request."""
         if model_id in self._facts.requested:
             return "you"
         wanted = next((use for use in self.requests.running or () if use.model == model_id), None)

@@ -10,7 +10,7 @@ from aitui.domain.eviction import (
 )
 from aitui.domain.models import ActiveRequest, Model, RunState
 from aitui.domain.snapshot import Snapshot
-from aitui.domain.units import format_seconds
+from aitui.domain.units import count_of, format_seconds
 from aitui.errors import TimedOut, UnloadFailed
 from aitui.services.load import resolve_loadable_model
 from aitui.services.session import Session
@@ -85,7 +85,7 @@ def unload_all_confirmation(snapshot: Snapshot) -> Confirmation:
 def _describe_cut(requests: int) -> str:
     if requests == 0:
         return "No request runs there."
-    return f"{requests} running request{'' if requests == 1 else 's'} will be cut."
+    return f"{count_of(requests, 'running request')} will be cut."
 
 
 async def _wait_until_unloaded(session: Session, model_ids: set[str]) -> None:

@@ -3,17 +3,19 @@
 Defaults, then config.toml, then the environment, then flags; the later wins. Which server:
 
 1. `--server NAME`: that table of config.toml. `--url URL`: the unnamed server, at that URL.
-2. Else any AI_SERVER_* variable that is set: the unnamed server. The environment beats config.toml.
+2. Else AI_SERVER_URL: the unnamed server. The other variables describe it and choose nothing.
 3. Else `default = "NAME"` of config.toml, else the unnamed server at the default URL.
 
 A server of config.toml takes everything from there. The environment describes the unnamed server:
 AI_SERVER_URL, or else the default URL, unless `--url` names another. If AI_SERVER_URL and `--url`
 name different servers, the other variables belong to the first: its keys, certificates and SSH host
 are not sent to a second server. Empty variables count as unset; only an empty AI_SERVER_SSH_HOST
-means none.
+or AI_SERVER_CERTS_DIR means none.
 
-The defaults of certificates and SSH host hold at the default URL and nowhere else. Without TLS no
-certificate is used, wherever it was set.
+The defaults of certificates and SSH host hold at the default URL. The directory of the certificates
+holds for an https AI_SERVER_URL as well, if it has the files: `--url` and config.toml don't inherit
+it, so no certificate goes to a server that it wasn't meant for. Without TLS none is used, wherever it
+was set.
 """
 
 from collections.abc import Mapping
@@ -40,14 +42,16 @@ def build_server(
     home: Path,
     name: str = "",
     read_only: bool = False,
+    finds_certificates: bool = False,
 ) -> Server:
-    """Build the server at `address`; certificates and SSH host have defaults at DEFAULT_URL only.
+    """Build the server at `address`; certificates and SSH host have defaults at DEFAULT_URL.
 
-    `read_only` is what the command line says, whatever else is `given`. Raises SettingsError.
+    `read_only` is what the command line says, whatever else is `given`. `finds_certificates` takes
+    those in the default directory, if they are there. Raises SettingsError.
     """
     is_default = not name and address.url == DEFAULT_URL
     values = _SettingsReader(given, home, at_default_url=is_default)
-    files = values.certificates()
+    files = values.certificates(find=finds_certificates and address.uses_tls)
     if "client_key" in given and "client_cert" not in files:
         raise given["client_key"].error("a client_cert beside it")
     if not address.uses_tls:
@@ -104,9 +108,15 @@ class _SettingsReader:
             return setting.at_default_url
         return setting.default
 
-    def certificates(self) -> dict[str, Path]:
-        """Return the configured certificate files, set one by one or by their folder."""
-        default = self._default(table.CERTS_DIR)
+    def certificates(self, *, find: bool = False) -> dict[str, Path]:
+        """Return the configured certificate files, set one by one or by their folder.
+
+        `find` takes the default folder if it has all of them.
+        """
+        default, usual = self._default(table.CERTS_DIR), table.CERTS_DIR.at_default_url
+        if default is None and find and usual is not None:
+            expected = (self._home / usual / setting.shown for setting in table.CERTIFICATES)
+            default = None if any(map(_is_missing, expected)) else usual
         folder = None if default is None else self._home / default
         of_folder = "default"
         if (certs_dir := self._raw_values.get(table.CERTS_DIR.name)) is not None:
@@ -128,16 +138,20 @@ class Settings(Struct, frozen=True):
 
     `server` is the chosen one, `servers` all that a key switches between, the unnamed one first.
     `fps` is the most frames a second; `notifications` says whether a load that ends while another
-    window or view is in front rings the bell. `config_file` is None if there is none. `origins` says
+    window or view is in front rings the bell. `llama_server_programs` take llama-server's flags,
+    whatever they are called. `config_file` is None if there is none. `origins` says
     where these came from, and who chose `server`; a server's own values are in its `origins`.
+    `ignored` are the variables that describe the unnamed server while another one is chosen.
     """
 
     server: Server
     servers: tuple[Server, ...]
     fps: int = table.FPS.default
     notifications: bool = table.NOTIFICATIONS.default
+    llama_server_programs: tuple[str, ...] = ()
     config_file: Path | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
 
     @property
     def missing_certificates(self) -> tuple[tuple[str, Path], ...]:
@@ -197,14 +211,17 @@ def read_settings(
         given[table.FPS.name] = RawValue.from_flag("--fps", flags.fps)
     values = _SettingsReader(given, home)
     default = values.read(table.DEFAULT_SERVER)
+    variables = (known.variable for known in table.SERVER_SETTINGS if known.name in described)
     server, why = _choose_server(flags, described, config, default, {"": unnamed, **named})
     return Settings(
         server=server,
         servers=(unnamed, *named.values()),
         fps=values.read(table.FPS),
         notifications=values.read(table.NOTIFICATIONS),
+        llama_server_programs=values.read(table.LLAMA_SERVER_PROGRAMS),
         config_file=config.path,
         origins={**values.origins, "server": why},
+        ignored=tuple(variables) if server.name else (),
     )
 
 
@@ -231,7 +248,13 @@ def _build_unnamed_server(
 ) -> Server:
     there = read_address(described["url"]) if "url" in described else ServerAddress(DEFAULT_URL)
     if flags.url is None:
-        return build_server(described, there, home=home, read_only=flags.read_only)
+        return build_server(
+            described,
+            there,
+            home=home,
+            read_only=flags.read_only,
+            finds_certificates="url" in described,
+        )
     url = RawValue.from_flag("--url", flags.url)
     here = read_address(url)
     of_another = "url" in described and there.url != here.url
@@ -257,8 +280,8 @@ def _choose_server(
         return servers[flags.server], given.origin
     if flags.url is not None:
         return servers[""], "flag --url"
-    if described:
-        return servers[""], next(iter(described.values())).origin
+    if "url" in described:
+        return servers[""], described["url"].origin
     return servers[default], "default" if by_default is None else by_default.origin
 
 

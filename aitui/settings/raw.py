@@ -48,7 +48,6 @@ class RawValue(Struct, frozen=True):
 
 
 def _format_value(value: object) -> str:
-    """Format a value as its source spells it."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):

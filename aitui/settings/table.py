@@ -61,20 +61,21 @@ def _endpoint(name: str, words: str) -> Setting[str]:
     return Setting(f"{name}_path", words, default, read)
 
 
-def _file(
-    name: str, words: str, *, shown: str, at_default_url: Path | None = None
-) -> Setting[Path | None]:
-    return Setting(name, words, None, values.read_file_path, at_default_url, shown)
+def _file(name: str, words: str, *, shown: str) -> Setting[Path | None]:
+    return Setting(name, words, None, values.read_file_path, shown=shown)
 
 
 URL = Setting(
     "url", "the server's URL", ServerAddress(DEFAULT_URL), _value(read_address), shown=DEFAULT_URL
 )
-CERTS_DIR = _file(
+CERTS_DIR: Setting[Path | None] = Setting(
     "certs_dir",
     "a directory with the next three",
-    shown="~/.pi/agent/certs",
+    None,
+    lambda given, home: None if given.value == "" else values.read_file_path(given, home),
     at_default_url=Path(".pi/agent/certs"),
+    shown="~/.pi/agent/certs",
+    takes_empty=True,
 )
 CA = _file("ca", "the authority that signed the server's certificate", shown="root-ca.pem")
 CLIENT_CERT = _file("client_cert", "the certificate that lets this client in", shown="client.pem")
@@ -188,6 +189,16 @@ NOTIFICATIONS = Setting(
     shown="true",
     in_environment=False,
 )
+LLAMA_SERVER_PROGRAMS: Setting[tuple[str, ...]] = Setting(
+    "llama_server_programs",
+    "scripts and images that take llama-server's flags",
+    (),
+    _value(values.read_programs),
+    shown="none",
+    in_environment=False,
+)
 
-TOP_SETTINGS: tuple[Setting[Any], ...] = (DEFAULT_SERVER, FPS, NOTIFICATIONS)
+TOP_SETTINGS: tuple[Setting[Any], ...] = (
+    DEFAULT_SERVER, FPS, NOTIFICATIONS, LLAMA_SERVER_PROGRAMS,
+)  # fmt: skip
 """Those at the top of config.toml."""

@@ -88,6 +88,14 @@ def read_bool(given: RawValue) -> bool:
     return given.value
 
 
+def read_programs(given: RawValue) -> tuple[str, ...]:
+    """Read a list of programs."""
+    texts = given.value if isinstance(given.value, list) else [None]
+    if not all(isinstance(text, str) and text and text.isprintable() for text in texts):
+        raise given.error('names or paths of programs, like ["run-wolf.sh"]')
+    return tuple(texts)
+
+
 def read_color(given: RawValue) -> str:
     """Read a color: a name that Textual knows, or hexadecimal."""
     text = read_text(given, "green").lower()

@@ -63,6 +63,8 @@ class JournalEntry(Struct, frozen=True):
     undoes: str = ""
     outcome: ChangeOutcome = ChangeOutcome.OPEN
     read_at: float = 0.0
+    writer: tuple[str, str, int] = ("", "", 0)
+    """The user, machine and process id of the aitui that makes the change."""
 
     @property
     def description(self) -> str:

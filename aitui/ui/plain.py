@@ -4,7 +4,12 @@ Measured over 43 sinks of Textual 8.2.8: `[@click=app.quit]` in such a text beco
 the app, and a stray `[/]` ends it at once. `textual.markup.escape` is not reliable.
 """
 
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
 from textual.content import Content
+from textual.geometry import Size
+from textual.strip import Strip
 from textual.visual import VisualType
 from textual.widget import Widget
 from textual.widgets import Static
@@ -31,6 +36,17 @@ def plain(text: str) -> Content:
 def component_classes(widget: str, *parts: str) -> set[str]:
     """Return the names by which the style sheet knows the parts that a widget draws itself."""
     return {f"{widget}--{part}" for part in parts}
+
+
+def render_centered(text: str, y: int, size: Size, style: Style) -> Strip:
+    """Return a row of a widget that has nothing to show but this text, in its middle."""
+    lines = text.split("\n")
+    top = max(0, (size.height - len(lines)) // 2)
+    if not top <= y < top + len(lines):
+        return Strip.blank(size.width, style)
+    left = max(0, (size.width - cell_len(lines[y - top])) // 2)
+    shown = Segment(" " * left + lines[y - top], style)
+    return Strip([shown]).adjust_cell_length(size.width, style)
 
 
 def set_border_title(widget: Widget, text: str) -> None:

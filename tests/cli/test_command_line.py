@@ -372,3 +372,20 @@ async def test_a_load_is_timed_for_the_next_one(
     times = json.loads((aitui.home / ".local/state/aitui/load-times.json").read_text())
     (seconds,) = times["servers"][stand_in.url][STEADY]
     assert 0.1 < seconds < 10
+
+
+async def test_a_script_that_the_settings_name_counts_as_a_llama_server(
+    aitui: CommandLine, tmp_path: Path
+) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("models:\n  fox:\n    cmd: nice /srv/run-fox.sh -c 4096\n")
+    aitui.environment |= {"AI_SERVER_SSH_HOST": "local", "AI_SERVER_PRESET_PATH": str(file)}
+    change = ("ctx", "fox", "16384", "--yes", "--no-reload")
+    refused = await aitui.run(*change)
+    assert (refused.status, "llama_server_programs" in refused.err) == (1, True)
+    settings = aitui.home / ".config/aitui/config.toml"
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    settings.write_text('llama_server_programs = ["run-fox.sh"]\n')
+    outcome = await aitui.run(*change)
+    assert outcome.status == 0, outcome.err
+    assert "run-fox.sh -c 16384" in file.read_text()

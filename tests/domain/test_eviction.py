@@ -107,7 +107,7 @@ def test_what_is_weighed_is_certain_at_servers_that_weigh_by_the_file(
     snapshot = standing(SETS, ready("b"), ready("c"), version=version)
     assert told("a", snapshot) == {"c": certain}
     facts = load_confirmation("a", snapshot).facts
-    assert ("≈ evicts c: whether" in facts[0]) is not certain
+    assert ("≈ evicts c: this server does not report" in facts[0]) is not certain
     assert any("the config file alone doesn't tell" in fact for fact in facts) is not certain
 
 

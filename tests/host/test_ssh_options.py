@@ -212,6 +212,54 @@ def test_the_machines_own_config_comes_after_the_users(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("more", "host"),
+    [
+        ("", "gpu.barn.example"),
+        ("CanonicalizeMaxDots 0\n", "gpu.barn.example"),
+        ("CanonicalDomains elsewhere.example\n", "gpu"),
+        ("ProxyJump hop\n", "gpu"),
+        ("ProxyJump hop\nCanonicalizeHostname always\n", "gpu.barn.example"),
+    ],
+)
+def test_a_short_name_is_completed_before_the_final_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: str, host: str
+) -> None:
+    def look_up(name: str, port: int) -> list[object]:
+        del port
+        if name != "gpu.barn.example":
+            raise OSError(name)
+        return [name]
+
+    monkeypatch.setattr("socket.getaddrinfo", look_up)
+    (tmp_path / "config").write_text(
+        f"{more}CanonicalizeHostname yes\nCanonicalDomains ex.example barn.example\n"
+        "Host gpu.barn.example\n  Port 2241\nMatch canonical host *.example\n  User late\n"
+    )
+    ours = by_aitui(tmp_path / "config", "gpu")
+    found = host != "gpu"
+    assert (ours["hostname"], ours["port"]) == ([host], ["2241" if found else "22"])
+    assert (ours["user"] == ["late"]) is found
+
+
+def test_a_login_without_a_name_is_an_error_that_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 1234")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    with pytest.raises(HostError) as caught:
+        read_target(SshAddress("gpu"), SshConfigPaths(tmp_path, tmp_path / "none", system=None))
+    assert "set USER" in caught.value.why
+
+
+def test_the_home_of_an_unknown_user_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text("IdentityFile ~no-such-user/key\n")
+    paths = SshConfigPaths(tmp_path, tmp_path / "config", system=None)
+    assert read_target(SshAddress("gpu"), paths).identities == (Path("~no-such-user/key"),)
+
+
+@pytest.mark.parametrize(
     ("line", "words"),
     [
         ("Port many", "line 2: many is no port"),

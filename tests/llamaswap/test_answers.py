@@ -250,7 +250,7 @@ BASIC = 'Basic realm="gpu"'
         (401, "", "Unauthorized\n", "wants an API key", "api_key"),
         (401, 'Digest realm="gpu", nonce="x"', "", "of the kind Digest", "set the proxy up"),
         (401, "Negotiate, NTLM", page("Sign in"), "of the kind Negotiate or Ntlm", "set the proxy"),
-        (403, "", page("Barn door shut"), "The proxy at ai.example.org:443 answers 403", "ask whoe"),
+        (403, "", page("Barn door shut"), "The proxy at ai.example.org:443 answers 403", "administrator"),
     ],
 )  # fmt: skip
 def test_what_a_proxy_wants_is_named(

@@ -14,15 +14,29 @@ from aitui.domain.confirmation import Confirmation
 from aitui.domain.models import Model, RunState
 from aitui.domain.progress import Steps, StepState
 from aitui.domain.snapshot import Clock, ConnectionPhase, ConnectionStatus, Server, Snapshot
-from aitui.errors import ActionRefused, ConfigNotApplied, ConfigRefused, ServiceFailed
+from aitui.errors import (
+    ActionRefused,
+    AituiError,
+    ConfigNotApplied,
+    ConfigRefused,
+    ConnectionLost,
+    LoadFailed,
+    NotSupported,
+    ProxyError,
+    ServerError,
+    ServiceFailed,
+    TimedOut,
+    ValueUnchanged,
+)
 from aitui.host.config_file import ConfigFile
 from aitui.host.local import LocalHost
 from aitui.host.service import SystemdService
 from aitui.host.unit import UnitInfo
-from aitui.services import reload
+from aitui.services import config_change, reload
 from aitui.services.config_change import ConfigRunner, Job, JobResult, PlanAnswer
 from aitui.services.config_plan import ChangePlan
 from aitui.services.host_admin import HostAdmin
+from aitui.services.load import LoadResult
 from aitui.services.session import Session
 from aitui.store.journal import Journal
 
@@ -47,8 +61,10 @@ class FakeServer:
         self._reloaded = asyncio.Event()
         self.is_stubborn = False
         self.fails_to_reload = False
+        self.refuses = ""
         self.restarts = 0
         self._context_size = "4096"
+        self.pinned: frozenset[int] | ServerError | None = None
 
     def read_file(self) -> None:
         """Reload, by whatever made it do so."""
@@ -81,6 +97,27 @@ class FakeServer:
     async def health(self) -> None:
         """It is well."""
 
+    @asynccontextmanager
+    async def log(self, name: str, *, history: bool) -> AsyncIterator[AsyncIterator[str]]:
+        """Its proxy log from now on, cut anywhere."""
+        assert (name, history) == ("proxy", False)
+        end = self._reloaded
+
+        async def pieces() -> AsyncIterator[str]:
+            while not end.is_set():
+                if self.refuses:
+                    yield "[INFO] reloading configuration\n[WARN] failed to rel"
+                    yield f"oad config: {self.refuses}\n"
+                await asyncio.sleep(0)
+
+        yield pieces()
+
+    async def context_sizes(self, _model_id: str) -> frozenset[int]:
+        """What its program says of itself."""
+        if isinstance(self.pinned, ServerError):
+            raise self.pinned
+        return frozenset({int(self._context_size)}) if self.pinned is None else self.pinned
+
 
 @dataclass
 class FakeService:
@@ -104,7 +141,7 @@ class FakeService:
         """Send SIGHUP."""
         if self.server.fails_to_reload:
             raise ServiceFailed("It can't be reloaded")
-        if not self.is_deaf:
+        if not self.is_deaf and not self.server.refuses:
             self.server.read_file()
 
     async def restart(self) -> UnitInfo:
@@ -153,6 +190,8 @@ class FakeSession:
     server: Server
     client: FakeServer
     monitor: FakeMonitor
+
+    clock: Clock = CLOCK
 
     @property
     def snapshot(self) -> Snapshot:
@@ -252,6 +291,94 @@ async def test_a_confirmed_change_is_written_reloaded_and_verified(setting: Sett
     assert entry.read_at == CLOCK.wall()
 
 
+@pytest.mark.parametrize("reported", [{8192}, {2048, 8192}, {2176, 8704}])
+async def test_a_context_shared_by_slots_or_padded_is_the_one_that_was_set(
+    setting: Setting, reported: set[int]
+) -> None:
+    setting.server.pinned = frozenset(reported)
+    result = await setting.start(PlanAnswer.YES).change_flag("small", "ctx-size", "8192")
+    assert result is not None
+    assert result.error is None
+    assert "runs with a context of 8,192 tokens" in setting.frontend.steps.steps[-1].words
+
+
+async def test_a_program_that_ignores_the_flag_is_not_verified(setting: Setting) -> None:
+    setting.server.pinned = frozenset({4096})
+    runner = setting.start(PlanAnswer.YES, answers=(False,))
+    result = await runner.change_flag("small", "ctx-size", "8192")
+    assert result is not None
+    assert isinstance(result.error, ConfigNotApplied)
+    assert "runs with a context of 4,096 tokens, not 8,192" in result.error.what
+
+
+@pytest.mark.parametrize("reported", [frozenset(), NotSupported("404", status=404)])
+async def test_a_program_that_reports_no_context_is_not_called_verified(
+    setting: Setting, reported: frozenset[int] | ServerError
+) -> None:
+    setting.server.pinned = reported
+    result = await setting.start(PlanAnswer.YES).change_flag("small", "ctx-size", "8192")
+    assert result is not None
+    assert result.error is None
+    words = setting.frontend.steps.steps[-1].words
+    assert words == "not verified: the program doesn't report its context"
+
+
+OUTAGES = [
+    ConnectionLost("The connection broke"),
+    TimedOut("No answer"),
+    ProxyError("502", status=502),
+]
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[AituiError]:
+    """What the next loads fail with; they succeed after that."""
+    failures: list[AituiError] = []
+
+    async def load(_session: Session, model_id: str, _ask: object) -> LoadResult:
+        if failures:
+            raise failures.pop(0)
+        return LoadResult(model_id, 1.0)
+
+    monkeypatch.setattr(config_change, "load_model", load)
+    monkeypatch.setattr(config_change, "RETRY_INTERVAL", 0.0)
+    return failures
+
+
+@pytest.mark.parametrize("outage", OUTAGES)
+async def test_a_short_outage_does_not_end_a_good_change(
+    setting: Setting, loads: list[AituiError], outage: AituiError
+) -> None:
+    loads += [outage, outage]
+    result = await setting.start(PlanAnswer.YES).change_flag("small", "ctx-size", "8192")
+    assert result is not None
+    assert result.error is None
+    assert (loads, setting.frontend.confirmations) == ([], [])
+    assert setting.config.read_text() == CHANGED
+
+
+async def test_a_long_outage_offers_no_rollback(
+    setting: Setting, loads: list[AituiError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config_change, "OUTAGE_SECONDS", 0.0)
+    loads += OUTAGES[:1]
+    result = await setting.start(PlanAnswer.YES).change_flag("small", "ctx-size", "8192")
+    assert result is not None
+    assert isinstance(result.error, ConnectionLost)
+    assert setting.frontend.confirmations == []
+    assert setting.config.read_text() == CHANGED
+
+
+async def test_a_load_that_failed_is_not_tried_again_but_rolled_back(
+    setting: Setting, loads: list[AituiError]
+) -> None:
+    loads.append(LoadFailed("small didn't come up", why="out of memory"))
+    runner = setting.start(PlanAnswer.YES, answers=(True,))
+    await runner.change_flag("small", "ctx-size", "8192")
+    assert [result.job for result in setting.frontend.results] == [Job.CHANGE, Job.ROLLBACK]
+    assert setting.config.read_text() == CONFIG
+
+
 async def test_what_the_llama_swap_of_the_host_refuses_is_not_written(setting: Setting) -> None:
     cast("FakeService", setting.runner.admin.service).refuses = "model small: 8192 is too much"
     result = await setting.start(PlanAnswer.YES).change_flag("small", "ctx-size", "8192")
@@ -266,6 +393,20 @@ async def test_no_to_the_plan_begins_nothing(setting: Setting) -> None:
     assert await setting.start(PlanAnswer.NO).change_flag("small", "ctx-size", "8192") is None
     assert setting.config.read_text() == CONFIG
     assert setting.frontend.titles == []
+
+
+async def test_the_value_that_stands_already_unloads_nothing(setting: Setting) -> None:
+    with pytest.raises(ValueUnchanged, match="It is 4096 already"):
+        await setting.start().change_flag("small", "ctx-size", "4096")
+    assert (setting.frontend.plans, setting.frontend.titles) == ([], [])
+
+
+async def test_a_value_that_only_runs_otherwise_is_offered_as_a_reload(setting: Setting) -> None:
+    setting.config.write_text(CHANGED)
+    result = await setting.start(answers=(True,)).change_flag("small", "ctx-size", "8192")
+    assert result == JobResult(Job.RELOAD)
+    assert setting.frontend.plans == []
+    assert setting.config.read_text() == CHANGED
 
 
 async def test_only_this_model_is_planned_again_without_the_others(setting: Setting) -> None:
@@ -392,6 +533,17 @@ async def test_a_reload_is_confirmed_and_followed(setting: Setting) -> None:
     assert result == JobResult(Job.RELOAD)
     assert setting.frontend.titles == ["Reloading the config file"]
     assert setting.frontend.states == {StepState.DONE}
+
+
+async def test_a_refusal_in_the_proxy_log_is_reported_without_a_wait_or_a_restart(
+    setting: Setting,
+) -> None:
+    setting.server.refuses = "failed to parse config run/a.yaml: yaml: line 103: did not find ','"
+    result = await setting.start(answers=(True,)).reload()
+    assert result is not None
+    assert isinstance(result.error, ConfigRefused)
+    assert "a.yaml: yaml: line 103: did not find" in result.error.why
+    assert setting.server.restarts == 0
 
 
 async def test_a_reload_into_a_broken_file_is_refused_before_it_is_confirmed(

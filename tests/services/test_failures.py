@@ -1,7 +1,11 @@
+from itertools import permutations
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aitui.domain.upstream_runs import last_run_lines
 from aitui.services.failures import MOST_LINES, find_cause
 
 MISSING_FILE = """\
@@ -195,6 +199,35 @@ def test_braces_in_a_log_are_text() -> None:
 
 def test_a_hostile_detail_is_made_harmless() -> None:
     assert find_cause(["error: unknown argument: --\x1b[31mx"])[0].endswith("--x")
+
+
+RUNS_10605 = Path(__file__).parents[1] / "recordings" / "llama-server-b10605"
+RUNS = {
+    "out-of-memory-host": "out of memory on the host",
+    "missing-file": "the file nothere.gguf does not exist",
+    "truncated": "the model's file is damaged or incomplete",
+    "unknown-flag": "llama-server does not know the argument --no-such-flag",
+}
+
+
+@pytest.mark.parametrize(("earlier", "last"), permutations(RUNS, 2))
+def test_only_the_last_run_gives_the_reason(earlier: str, last: str) -> None:
+    log = "".join((RUNS_10605 / f"{name}.txt").read_text() for name in (earlier, last))
+    run = last_run_lines(log.replace("exit 1\n", "").splitlines())
+    words, found = find_cause(run)
+    assert words == RUNS[last]
+    assert len(found) == 1  # build 10605 logs it twice, at two times
+
+
+def test_a_warning_is_no_reason_if_an_error_gives_one() -> None:
+    warning = "0.00.001.000 W failed to allocate 64.00 MiB of pinned memory: out of memory"
+    error = "0.00.002.000 E llama_model_load: tensor data is not within the file bounds"
+    assert find_cause([warning, error]) == ("the model's file is damaged or incomplete", (error,))
+
+
+def test_a_context_that_fails_for_another_reason_is_not_out_of_memory() -> None:
+    line = "llama_init_from_model: failed to initialize the context: V cache needs flash_attn"
+    assert find_cause([line])[0] == "its context could not be made: V cache needs flash_attn"
 
 
 @given(st.lists(st.text()))

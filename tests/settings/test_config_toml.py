@@ -64,6 +64,16 @@ def test_notifications_that_are_no_switch_are_refused(wrong: Wrong) -> None:
     )
 
 
+def test_programs_with_llama_servers_flags_are_a_list(read: Read, wrong: Wrong) -> None:
+    assert read().llama_server_programs == ()
+    given = read(config='llama_server_programs = ["run-wolf.sh", "/opt/fox"]\n')
+    assert given.llama_server_programs == ("run-wolf.sh", "/opt/fox")
+    for text in ('"run-wolf.sh"', "[1]", '[""]'):
+        assert "(config.toml, line 1): expected names or paths of programs" in wrong(
+            config=f"llama_server_programs = {text}\n"
+        )
+
+
 def test_color_is_a_colour(read: Read) -> None:
     config = '[servers.home]\nurl = "https://h"\ncolor = "#0a0"\n'
     assert read(SettingsFlags(server="home"), config=config).server.color == "#0a0"

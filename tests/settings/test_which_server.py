@@ -7,7 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aitui.settings import DEFAULT_URL, Settings, SettingsFlags, server_at
+from aitui.domain.server import Server
+from aitui.settings import DEFAULT_URL, Settings, SettingsFlags, read_settings, server_at
 
 Read = Callable[..., Settings]
 Wrong = Callable[..., str]
@@ -79,8 +80,57 @@ def test_blanks_around_the_name_of_the_default_are_forgiven(read: Read) -> None:
     assert read(config=TWO_SERVERS.replace('"home"', '" home "')).server.name == "home"
 
 
-def test_environment_beats_the_default_server_of_the_config(read: Read) -> None:
-    assert read(env={"AI_SERVER_TIMEOUT_MS": "1"}, config=TWO_SERVERS).server.name == ""
+def test_only_the_url_of_the_environment_beats_the_default_server_of_the_config(read: Read) -> None:
+    others = {"AI_SERVER_TIMEOUT_MS": "1", "AI_SERVER_API_KEY": "sk-x"}
+    chosen = read(env=others, config=TWO_SERVERS)
+    assert (chosen.server.name, chosen.server.api_key) == ("home", None)
+    assert chosen.ignored == ("AI_SERVER_API_KEY", "AI_SERVER_TIMEOUT_MS")
+    chosen = read(env={**others, "AI_SERVER_URL": "http://x"}, config=TWO_SERVERS)
+    assert (chosen.server.name, chosen.server.api_key, chosen.ignored) == ("", "sk-x", ())
+
+
+def test_without_a_default_server_the_other_variables_describe_the_unnamed_one(read: Read) -> None:
+    chosen = read(env={"AI_SERVER_TIMEOUT_MS": "1000"})
+    assert (chosen.server.url, chosen.server.timeout, chosen.ignored) == (DEFAULT_URL, 1.0, ())
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home with the three certificate files in their usual folder."""
+    folder = tmp_path / "home" / ".pi/agent/certs"
+    folder.mkdir(parents=True)
+    for name in ("root-ca.pem", "client.pem", "client-key.pem"):
+        (folder / name).touch()
+    return tmp_path / "home"
+
+
+def read_at(home: Path, flags: SettingsFlags | None = None, **env: str) -> Server:
+    """The chosen server of a user with that home, without a config file."""
+    return read_settings(flags or SettingsFlags(), env, home, home).server
+
+
+def test_certificates_in_the_usual_folder_are_used_for_an_https_url_of_the_environment(
+    home: Path,
+) -> None:
+    server = read_at(home, AI_SERVER_URL="https://ai.example.org")
+    assert server.ca == home / ".pi/agent/certs/root-ca.pem"
+    assert read_at(home, AI_SERVER_URL="http://ai.example.org").certificate_files == ()
+
+
+@pytest.mark.parametrize("missing", ["root-ca.pem", "client.pem", "client-key.pem"])
+def test_an_incomplete_folder_belongs_to_the_default_server_alone(home: Path, missing: str) -> None:
+    (home / ".pi/agent/certs" / missing).unlink()
+    assert read_at(home, AI_SERVER_URL="https://ai.example.org").certificate_files == ()
+    assert len(read_at(home).certificate_files) == 3
+
+
+def test_a_url_by_flag_does_not_inherit_the_usual_folder(home: Path) -> None:
+    assert read_at(home, SettingsFlags(url="https://ai.example.org")).certificate_files == ()
+
+
+@pytest.mark.parametrize("url", ["https://ai.example.org", DEFAULT_URL])
+def test_an_empty_folder_means_none(home: Path, url: str) -> None:
+    assert read_at(home, AI_SERVER_URL=url, AI_SERVER_CERTS_DIR="").certificate_files == ()
 
 
 def test_an_empty_variable_chooses_nothing(read: Read) -> None:

@@ -310,3 +310,13 @@ async def test_where_the_chat_has_the_whole_screen_the_filter_shows_the_models_a
     await app.press("enter", "escape", "slash", *"slow", "enter")
     await app.see("Model ", "State")
     await app.until(lambda: app.models.focused is app.table, "in focus")
+
+
+async def test_a_ready_model_that_dies_is_shown_as_crashed(app: Driven, stand_in: StandIn) -> None:
+    app.go_to(QUICK)
+    await app.press("l")
+    await app.until_ready(QUICK)
+    stand_in._active_runtime.swap.processes[QUICK].die()
+    await app.until(lambda: "crashed" in app.line_of(QUICK), "crashed")
+    assert "✘" in app.line_of(QUICK)
+    await app.see("upstream exited unexpectedly", "log 0.00.")

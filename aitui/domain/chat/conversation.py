@@ -67,9 +67,7 @@ def append_text_file(prompt: str, name: str, content: bytes) -> str:
         text = "\0"
     if "\0" in text:
         raise ValueError(f"{name} is neither a text in UTF-8 nor an image")
-    fence = "```"
-    while fence in text:
-        fence += "`"
+    fence = "`" * (1 + max(map(len, re.findall("``+", text)), default=2))
     body = text if text.endswith("\n") or not text else f"{text}\n"
     return "\n\n".join(part for part in (prompt, f"{name}:\n{fence}\n{body}{fence}") if part)
 

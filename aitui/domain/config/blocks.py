@@ -173,7 +173,6 @@ def _blank_lines_between_blocks(text: str, entries: list[ModelEntry]) -> int:
 
 
 def _strip_anchors(text: str, pattern: ModelEntry, body: str) -> str:
-    """Return the copied text without the definitions of its anchors."""
     offset = pattern.key.end
     pending = [pattern.pair.value]
     places: list[tuple[int, int]] = []

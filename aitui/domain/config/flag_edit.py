@@ -127,6 +127,13 @@ def _refuse_wrong_value_count(edit: FlagEdit) -> None:
 
 def _refuse_script(edit: FlagEdit) -> None:
     found = launch(edit.document.command(edit.model_id))
+    if found.joined and edit.value != shlex.quote(edit.value) and edit.value:
+        raise ConfigRefused(
+            f"{edit.name} can't be set to that value.",
+            line=edit.document.lines.line(edit.command.start),
+            why="The shell on the other side of ssh would split or expand it.",
+            remedy=_IN_EDITOR,
+        )
     if found.script is None:
         return
     program = sanitize_line(found.program, 60)
@@ -192,7 +199,6 @@ def _value_splice(edit: FlagEdit, located: LocatedValue) -> tuple[Splice, YamlSc
 
 
 def _words_with_value(edit: FlagEdit, located: LocatedValue) -> tuple[str, ...]:
-    """Return the words that the command should have afterwards."""
     given = located.occurrence
     assert given is not None
     expected: list[str] = []
@@ -252,6 +258,10 @@ def _new_flag_splice(edit: FlagEdit, text: str) -> Splice:
         why = "It isn't a llama-server, and has no flag for the context."
     elif edit.is_context_size:
         why = "It isn't a llama-server, and may not know that flag."
+        remedy = (
+            f"{_IN_EDITOR} A script or image that takes llama-server's flags can be named in "
+            "llama_server_programs of config.toml."
+        )
     if own and find_occurrence(command, find_flag(own)) is not None:
         model = shlex.quote(sanitize_line(edit.model_id, 80))
         remedy = f"aitui flag {model} {own.lstrip('-')} {edit.value} changes it."
@@ -293,6 +303,13 @@ def _detach_shared_command(edit: FlagEdit, located: LocatedValue | None) -> Conf
     raw = copy_scalar(edited, copy, begin)
     own = entry.keys["cmd"]
     line = document.model(edit.model_id).first_line
+    if not (own.anchor or own.pair.aliased or entry.pair.aliased):
+        raise ConfigRefused(
+            f"“{sanitize_line(edit.model_id, 80)}” can't be changed alone.",
+            line=line,
+            why="Other models refer to the cmd that stands here.",
+            remedy=_IN_EDITOR,
+        )
     if own.anchor or not own.pair.aliased:
         after = key_insertion(text, entry, "cmd", raw, first=True).apply(text)
         result = verify.reparse(after, line)

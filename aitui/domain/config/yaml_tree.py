@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LARGEST_FILE = 1024 * 1024
 MERGE_TAG = "tag:yaml.org,2002:merge"
 _COLON = re.compile(r"\s*:")
-_ALIAS = re.compile(r"\s*:?\s*\*[^\s,\[\]{}]+")
+_ALIAS = re.compile(r"\s*+:?\s*+\*[^\s,\[\]{}]+")
 _MOST_MERGED_KEYS = 100_000
 # Errors of ruamel.yaml itself that it doesn't catch: over `%YAML 1.3`, for one.
 _OTHER_REFUSALS = (AssertionError, AttributeError, LookupError, TypeError, ValueError)

@@ -274,7 +274,6 @@ def sampling_interval(samples: Sequence[HardwareSample]) -> float:
 
 
 def _median_interval(samples: Sequence[HardwareSample]) -> float | None:
-    """Return how far samples are apart, None for less than two."""
     steps = [after.at - before.at for before, after in pairwise(samples)]
     if not steps:
         return None

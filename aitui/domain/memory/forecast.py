@@ -34,7 +34,8 @@ class FitForecast(Struct, frozen=True):
 
     `free_after` is what is free when everything has gone that will be evicted. `failed_at` is set
     if the model ran out of memory at this context size or at a smaller one. `largest_context` is
-    the most tokens that would fit, None if that isn't known or nothing does. `reason` says in words
+    the most tokens that would fit, None if that isn't known or nothing does; `limit` says what
+    bounds it, if memory doesn't. `reason` says in words
     why it won't fit, or why that isn't known. `where` names the memory that counts, if it isn't
     all.
     """
@@ -47,6 +48,7 @@ class FitForecast(Struct, frozen=True):
     largest_context: int | None = None
     reason: str = ""
     where: str = ""
+    limit: str = ""
 
 
 def check_fit(
@@ -65,17 +67,24 @@ def check_fit(
     after = headroom.after
     size = needed.context_size if needed is not None else context_size
     failed = failed_at if failed_at is not None and size >= failed_at else None
-    largest = None
+    largest, limit = None, ""
     if after is not None and footprint_at is not None and longest:
         below = longest if failed_at is None else min(longest, failed_at - 1)
         largest = largest_context(footprint_at, after, below, cards=headroom.cards)
+        if largest == below // _STEP * _STEP:
+            limit = "the training limit"
+            if failed_at is not None and below < longest:
+                limit = f"it ran out of memory with {failed_at:,}"
     if failed is not None:
         verdict = FitVerdict.NO
     elif needed is None or after is None:
         verdict = FitVerdict.UNKNOWN
     else:
         verdict = _fit_verdict(needed.needed, after, headroom.cards)
-    return FitForecast(verdict, needed, headroom.now, after, failed, largest, where=headroom.where)
+    where = headroom.where
+    return FitForecast(
+        verdict, needed, headroom.now, after, failed, largest, where=where, limit=limit
+    )
 
 
 def largest_context(
@@ -218,7 +227,9 @@ def describe_fit(fit: FitForecast) -> tuple[str, ...]:
         where = f" {fit.where}" if fit.where else ""
         facts.append(f"{_format_rough(fit.free)} free{where}{after}")
     if fit.verdict in {FitVerdict.NO, FitVerdict.TIGHT} and fit.largest_context is not None:
-        facts.append(f"the largest context that fits: {APPROXIMATELY}{fit.largest_context:,}")
+        limit = f" ({fit.limit})" if fit.limit else ""
+        largest = f"{APPROXIMATELY}{fit.largest_context:,}{limit}"
+        facts.append(f"the largest context that fits: {largest}")
     return tuple(facts)
 
 

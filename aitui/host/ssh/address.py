@@ -3,6 +3,7 @@
 asyncssh costs as much to import as Textual, and this is needed before anything is connected.
 """
 
+import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from aitui.errors import HostError
 
 _FORM = re.compile(
     r"""(?:(?P<user>[^@\s:]+)@)?
-        (?: \[(?P<bracketed>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\] | (?P<host>[^\s\[\]:@/]+) | (?P<bare>[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*) )
+        (?: \[(?P<bracketed>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\] | (?P<host>[^\s\[\]:@/]+) | (?P<bare>[0-9A-Fa-f]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*) )
         (?::(?P<port>\d{1,5}))?""",
     re.VERBOSE,
 )
@@ -73,7 +74,8 @@ class SshConfigPaths(Struct, frozen=True):
         """Expand `~` in a path of the config."""
         if text == "~" or text.startswith("~/"):
             return self.home / text[2:]
-        return Path(text).expanduser() if text.startswith("~") else Path(text)
+        # Path.expanduser raises RuntimeError for a user that doesn't exist.
+        return Path(os.path.expanduser(text))  # noqa: PTH111
 
 
 class SshTimeouts(Struct, frozen=True):

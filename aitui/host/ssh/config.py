@@ -124,7 +124,7 @@ def _asyncssh_options(options: SshOptions) -> SSHClientConnectionOptions:
         )
     except ValueError as error:
         # It names the line of the pipe, which is no file that a person knows.
-        words = re.sub(r".* line [0-9]+: ", "", str(error))
+        words = re.sub(r"\A.* line [0-9]+: ", "", str(error))
         names = [name for name in _OPTIONS_OF_ASYNCSSH if name in options]
         places = [options[name].origin for name in names if name in words.lower()]
         raise ValueError(f"{', '.join(places) or 'the config'}: {words}") from error

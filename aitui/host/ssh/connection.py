@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from aitui.aio import shield
 from aitui.domain.sanitize import sanitize_line
+from aitui.domain.units import count_of
 from aitui.errors import (
     HostError,
     HostKeyRefused,
@@ -344,7 +345,7 @@ def login_refused_error(target: SshTarget, keys: SshKeys) -> HostLoginRefused:
                 why=why,
                 remedy=f"give it when asked, or: ssh-add {shlex.quote(path)}",
             )
-    offered = f"{_count(len(keys.usable))} of files were offered" + (
+    offered = f"{count_of(len(keys.usable), 'key')} of files were offered" + (
         ", and those of the agent" if target.agent else "; there is no agent"
     )
     if keys.hardware:
@@ -360,10 +361,6 @@ def login_refused_error(target: SshTarget, keys: SshKeys) -> HostLoginRefused:
         why=offered,
         remedy=copy if keys.public or target.agent else f"ssh-keygen -t ed25519 && {copy}",
     )
-
-
-def _count(keys: int) -> str:
-    return "1 key" if keys == 1 else f"{keys} keys"
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import re
 import shlex
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -45,7 +45,10 @@ class SshOptions:
         self.host = address.host
         self._address = address
         self._paths = paths
-        self._local_user = getpass.getuser()
+        try:
+            self._local_user = getpass.getuser()
+        except KeyError as error:  # a container's login without an entry in passwd
+            raise ValueError("this login has no name: set USER") from error
         self._found: dict[str, list[SshOption]] = {}
         self._wants_final = False
         for name, given in (("user", address.user), ("port", address.port)):
@@ -110,7 +113,7 @@ class SshOptions:
         """Return a time such as `90` or `1m30s`, None if it is unset."""
         if not (text := self.text(name).lower()):
             return None
-        if not re.fullmatch(r"(?:[0-9]{1,6}[smhdw]?)+", text):
+        if not re.fullmatch(r"(?:[0-9]{1,9}[smhdw])*[0-9]{0,9}", text):
             raise ValueError(f"{self[name].origin}: {text} is no time")
         parts = re.findall(r"([0-9]+)([smhdw]?)", text)
         return sum(int(number) * _UNITS[unit] for number, unit in parts)
@@ -121,16 +124,16 @@ class SshOptions:
         return self._paths.expand(self._expand_tokens(word))
 
     def _resolved_host(self) -> str:
-        return re.sub("%([%h])", self._expand_host, self.text("hostname")) or self._address.host
-
-    def _expand_host(self, token: re.Match[str]) -> str:
-        return "%" if token[1] == "%" else self._address.host
+        known = {"%": "%", "h": self._address.host}
+        name = re.sub("%([%h])", lambda token: known[token[1]], self.text("hostname"))
+        return name or self._address.host
 
     def _canonical_host(self) -> str:
         """Return the first name below CanonicalDomains that has an address."""
         is_direct = "proxycommand" not in self and not self.text("proxyjump")
         dots = int(self.text("canonicalizemaxdots") or 1)
-        if (is_direct or self.flag("canonicalizehostname")) and self.host.count(".") <= dots:
+        always = self.text("canonicalizehostname").lower() == "always"
+        if (is_direct or always) and self.host.count(".") <= dots:
             for domain in self.words("canonicaldomains") or ():
                 name = f"{self.host.removesuffix('.')}.{domain}".lower()
                 try:
@@ -183,7 +186,8 @@ class SshOptions:
             if not option.words:
                 raise ValueError(f"{origin}: {found[1]} has no value")
             if name == "host":
-                active[-1] = all(active[:-1]) and self._matches_host(option.words)
+                # In the final pass the host is the name found by the first one.
+                active[-1] = all(active[:-1]) and _fits_any(self.host, option.words)
             elif name == "match":
                 holds = self._matches(option, final=final)
                 active[-1] = all(active[:-1]) and holds
@@ -210,11 +214,6 @@ class SshOptions:
             wanted = folder / self._paths.expand(pattern)
             matching = Path(wanted.anchor).glob(str(wanted.relative_to(wanted.anchor)))
             yield from (found for found in sorted(matching) if found.is_file())
-
-    def _matches_host(self, patterns: tuple[str, ...]) -> bool:
-        # In the final pass that is the name found by the first one.
-        is_denied = any(one[0] == "!" and _fits(self.host, one[1:]) for one in patterns if one)
-        return not is_denied and any(_fits(self.host, one) for one in patterns)
 
     def _matches(self, option: SshOption, *, final: bool) -> bool:
         result = True
@@ -261,12 +260,15 @@ class SshOptions:
         if attribute not in texts:
             raise ValueError(f"{origin}: Match {attribute} is not supported here")
         patterns = (value.lower() if "host" in attribute else value).split(",")
-        denied = any(_fits(texts[attribute], one[1:]) for one in patterns if one[:1] == "!")
-        return not denied and any(_fits(texts[attribute], one) for one in patterns)
+        return _fits_any(texts[attribute], patterns)
+
+
+def _fits_any(text: str, patterns: Sequence[str]) -> bool:
+    is_denied = any(_fits(text, one[1:]) for one in patterns if one[:1] == "!")
+    return not is_denied and any(_fits(text, one) for one in patterns)
 
 
 def _fits(text: str, pattern: str) -> bool:
-    """Whether a text fits a pattern of `*` and `?`."""
     parts = re.split(r"([*?])", re.sub(r"\*+", "*", pattern))
     signs = {"*": ".*", "?": "."}
     expression = "".join(signs.get(part) or re.escape(part) for part in parts)

@@ -23,6 +23,7 @@ from aitui.domain.models import ListedModel, ModelKind
 from aitui.domain.release import UNKNOWN, ServerRelease
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock, Server
+from aitui.domain.units import count_of
 from aitui.errors import (
     Action,
     AituiError,
@@ -179,11 +180,8 @@ class HostChecks:
             checkup.block(LOGIN, error, FILES)
             return
         self._report(passing_check(HOST_KEY, f"known: {key}"))
-        add = (
-            f"ssh-add {shlex.quote(route.locked[0])}, if that one is to be used"
-            if route.locked
-            else ""
-        )
+        locked = shlex.quote(route.locked[0]) if route.locked else ""
+        add = f"ssh-add {locked}, if that one is to be used" if locked else ""
         self._report(passing_check(LOGIN, f"logged in to {route.label}; {tried}", add))
         try:
             async with self._time_limit():
@@ -260,7 +258,6 @@ class HostChecks:
         await self._run(CONFIG_IN_EFFECT, lambda: self._config_in_effect_check(service, facts))
 
     async def _config_path_check(self, facts: UnitInfo) -> CheckResult:
-        """Compare the file that aitui changes with the one that the unit names."""
         named, reading = facts.config_path, self._reading
         if named is None:
             return inconclusive_check(READS, "not known: its command doesn't name llama-swap")
@@ -277,7 +274,6 @@ class HostChecks:
     async def _config_in_effect_check(
         self, service: SystemdService, facts: UnitInfo
     ) -> CheckResult:
-        """Check whether the server can have read the file as it is now."""
         reading, started = self._reading, facts.started_at
         if reading is None or started is None:
             why = "the file wasn't read" if reading is None else "the unit doesn't run"
@@ -309,7 +305,6 @@ class HostChecks:
 
     @asynccontextmanager
     async def _time_limit(self) -> AsyncIterator[None]:
-        """Raise HostTimedOut if the block takes longer than a check may."""
         try:
             async with asyncio.timeout(self._seconds):
                 yield
@@ -332,7 +327,7 @@ def _describe_keys(route: SshRoute) -> str:
     elif route.agent_keys is None:
         words.append(f"the agent {route.agent} does not answer")
     else:
-        words.append(f"an agent with {_format_count(route.agent_keys, 'key')}")
+        words.append(f"an agent with {count_of(route.agent_keys, 'key')}")
     return "; ".join(words)
 
 
@@ -414,7 +409,7 @@ def _is_hidden(document: ConfigDocument, name: str) -> bool:
 def _validity_check(understood: ConfigFindings) -> CheckResult:
     wrong = understood.diagnostics
     if not wrong:
-        return passing_check(VALID, _format_count(len(understood.models), "model"))
+        return passing_check(VALID, count_of(len(understood.models), "model"))
     first = sorted(wrong, key=lambda problem: not problem.fatal)
     shown = [f"line {problem.line}: {problem.words}" for problem in first[:_SHOWN_DIAGNOSTICS]]
     more = len(wrong) - len(shown)
@@ -447,7 +442,7 @@ def _models_check(
     if differences:
         remedy = "unless preset_path names another file than its, reload it"
         return defect_check(MODELS, "; ".join(differences), remedy, Action.RELOAD_CONFIG)
-    count = _format_count(len(understood.models), "model")
+    count = count_of(len(understood.models), "model")
     return passing_check(MODELS, f"{count}, as the server lists them")
 
 
@@ -455,10 +450,6 @@ def _format_names(names: Iterable[str]) -> str:
     every = [sanitize_line(name, 100) for name in names]
     more = len(every) - _SHOWN_MODELS
     return ", ".join(every[:_SHOWN_MODELS]) + (f" and {more} more" if more > 0 else "")
-
-
-def _format_count(number: int, word: str) -> str:
-    return f"1 {word}" if number == 1 else f"{number:,} {word}s"
 
 
 async def _unit_file_check(service: SystemdService, facts: UnitInfo) -> CheckResult:
@@ -470,7 +461,8 @@ async def _unit_file_check(service: SystemdService, facts: UnitInfo) -> CheckRes
         return check(TEXT, seen, remedy)
     if facts.stale:
         seen = "its file has changed since systemd read it"
-        return inconclusive_check(TEXT, seen, "systemctl --user daemon-reload, then R")
+        remedy = "systemctl --user daemon-reload, then restart it"
+        return inconclusive_check(TEXT, seen, remedy, Action.RESTART_SERVICE)
     return passing_check(TEXT, "nothing is wrong with it")
 
 

@@ -14,7 +14,7 @@ from aitui.domain.events import Event, RequestEnded, RequestsCounted, RequestsLi
 from aitui.domain.models import ListedModel, RunningModel
 from aitui.domain.release import UNKNOWN, ServerRelease
 from aitui.domain.snapshot import Clock, Server
-from aitui.domain.units import format_seconds
+from aitui.domain.units import count_of, format_seconds
 from aitui.errors import (
     AituiError,
     BadResponse,
@@ -175,7 +175,7 @@ class ServerChecks:
 
         def record_models(answer: Sequence[ListedModel]) -> str:
             self.models = tuple(answer)
-            return "1 model" if len(answer) == 1 else f"{len(answer):,} models"
+            return count_of(len(answer), "model")
 
         await self._check_endpoint(models, client.models, record_models)
         await self._check_endpoint(running, client.running, _format_running)

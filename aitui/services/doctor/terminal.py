@@ -19,7 +19,6 @@ PASSTHROUGH = "tmux allow-passthrough"
 
 
 async def _check_tmux(environment: Mapping[str, str], report: Report) -> None:
-    """Check version, `set-clipboard` and `allow-passthrough` of the tmux that we run in."""
     if not environment.get("TMUX"):
         report(inconclusive_check(TMUX, "we are not inside one"))
         return
@@ -46,7 +45,6 @@ async def _check_tmux(environment: Mapping[str, str], report: Report) -> None:
 
 
 async def _query_tmux(environment: Mapping[str, str], *words: str) -> str | None:
-    """Return what tmux answers on one line, None if it doesn't."""
     answer = await run_tmux(environment, *words)
     if answer is None:
         return None
@@ -141,6 +139,10 @@ def setting_checks(settings: Settings) -> Iterator[CheckResult]:
         if config
         else inconclusive_check("config.toml", "there is none")
     )
+    if settings.ignored:
+        words = f"ignored: {', '.join(settings.ignored)} describe the unnamed server"
+        remedy = "set AI_SERVER_URL to choose that one, or unset them"
+        yield inconclusive_check("variables", words, remedy)
     defaults: list[str] = []
     for name, value in _setting_values(server):
         origin = server.origins.get(name, _DEFAULT)

@@ -18,6 +18,7 @@ from aitui.services.chat_setup import (
     confirm_chat,
     diagnose_error,
     import_chat_client,
+    is_crash,
     new_id,
 )
 from aitui.services.monitor import detect_suspends
@@ -297,6 +298,7 @@ class ChatController:
         self._pending_requests: set[str] = set()
         self._drafts: dict[str, PromptDraft] = {}
         self._failures: dict[str, str] = {}
+        self._slots_asked: dict[str, float] = {}
         self.chat: ChatSession | None = None
         self.editing = ""
         self._watching = asyncio.create_task(self._sessions.watch_sleep(), name="watch for sleeps")
@@ -490,10 +492,17 @@ class ChatController:
             self._sessions.slots.record(model_id, answer.error.context_size)
         if answer.phase is ReplyPhase.STOPPED and not answer.text and not answer.reasoning:
             self._return_prompt(chat, prompt)
+        if answer.phase is ReplyPhase.CUT:
+            # Reading logs takes a second; the reply can be continued meanwhile.
+            crash = self._report_crash(chat, answer)
+            self._tasks.run_in_background(crash, f"crash {chat.conversation.id}")
         if answer.phase is not ReplyPhase.FAILED or answer.error is None:
             return
-        self._return_prompt(chat, prompt)
-        diagnosis = await diagnose_error(session, model_id, answer.error)
+        try:
+            diagnosis = await diagnose_error(session, model_id, answer.error)
+        finally:
+            # What is sent meanwhile would be refused.
+            self._return_prompt(chat, prompt)
         # Of a load it is known already which it was.
         why = diagnosis.why if isinstance(diagnosis, LoadFailed) else ""
         self._set_failure(chat, why or diagnosis.what)
@@ -540,6 +549,15 @@ class ChatController:
         if self.history is not None:
             await self._prompts.save_drafts(self.history)
 
+    async def _report_crash(self, chat: ChatSession, answer: Reply) -> None:
+        """Say that a reply was cut because its model crashed, if it did."""
+        model_id = chat.conversation.model
+        if answer.error is not None:
+            error = await diagnose_error(self.session, model_id, answer.error)
+            if is_crash(error, model_id):
+                self._set_failure(chat, error.why)
+                self._warn(error.why)
+
     def _set_failure(self, chat: ChatSession, why: str) -> None:
         self._failures[chat.conversation.id] = why.partition("\n")[0]
         if chat is self.chat:
@@ -556,7 +574,11 @@ class ChatController:
             self._notifier.notify_if_away(words)
 
     def _handle_reply_change(self, chat: ChatSession, answer: Reply) -> None:
-        if answer.phase in _GENERATING_PHASES and answer.model not in self._sessions.slots.sizes:
+        # Once a reply: asked again after a crash, the question would load the model.
+        is_asked = self._slots_asked.get(answer.model) == answer.asked
+        is_known = is_asked or answer.model in self._sessions.slots.sizes
+        if answer.phase in _GENERATING_PHASES and not is_known:
+            self._slots_asked[answer.model] = answer.asked
             learning = self._learn_slot_size(answer.model)
             self._tasks.run_in_background(learning, f"slots {answer.model}")
         if chat is not self.chat:

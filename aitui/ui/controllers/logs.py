@@ -5,6 +5,7 @@ import time
 
 from aitui.domain.logs import LogLine
 from aitui.domain.models import Model
+from aitui.domain.units import count_of
 from aitui.services.logs import LogFeed, save_log
 from aitui.ui.context import ServerContext
 from aitui.ui.screens.logs import BOTH, SERVER_LOGS, LogsScreen
@@ -85,5 +86,4 @@ class LogController:
         label = self._session.server.label
         at = time.localtime(self._app_context.clock.wall())
         file = await asyncio.to_thread(save_log, self._app_context.paths, label, name, lines, at)
-        noun = "line" if len(lines) == 1 else "lines"
-        self._app.notify(f"Saved {len(lines):,} {noun} to {file}", timeout=8)
+        self._app.notify(f"Saved {count_of(len(lines), 'line')} to {file}", timeout=8)

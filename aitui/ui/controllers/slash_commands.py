@@ -1,6 +1,7 @@
 """What the slash commands of the prompt do: the same as keys and palette where there are such."""
 
 from collections.abc import Awaitable, Callable
+from os.path import commonprefix
 from typing import ClassVar
 
 from aitui.domain.chat.conversation import Conversation, Role, Turn
@@ -59,7 +60,7 @@ class SlashCommandRunner:
         if not found:
             self._notify("Nothing completes that")
             return
-        common = _common_prefix(found)
+        common = commonprefix(found)  # noqa: RUF071 - by characters, as it is meant here
         if len(found) == 1 or len(common) > len(text):
             self._pane.prompt.set_text(common)
         if len(found) > 1:
@@ -230,12 +231,3 @@ def _last_prompt(conversation: Conversation) -> Turn:
         if turn.role is Role.USER:
             return turn
     raise ValueError("nothing was asked yet")
-
-
-def _common_prefix(texts: tuple[str, ...]) -> str:
-    first, last = min(texts), max(texts)
-    length = next(
-        (i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b),
-        min(len(first), len(last)),
-    )
-    return first[:length]

@@ -1,7 +1,5 @@
 """Brings a conversation onto the transcript, and of a growing answer only what is new."""
 
-from collections.abc import Iterable
-
 from aitui.domain.chat.conversation import Conversation, Role, Turn
 from aitui.domain.chat.reply import Reply, ReplyPhase
 from aitui.ui.reply_text import END_LABELS, footer_items
@@ -111,11 +109,7 @@ def _turn_text(turn: Turn) -> str:
 
 def _branch_text(turn: Turn, conversation: Conversation) -> str:
     """Which of several answers to the same question this is."""
-    branches = _turn_ids(conversation.branches(turn.id))
+    branches = [sibling.id for sibling in conversation.branches(turn.id)]
     if len(branches) < 2:
         return ""
     return f"{branches.index(turn.id) + 1} of {len(branches)}, /branch shows the next"
-
-
-def _turn_ids(turns: Iterable[Turn]) -> list[str]:
-    return [turn.id for turn in turns]

@@ -10,6 +10,7 @@ from textual.screen import Screen
 from aitui.domain.config.document import ModelBlock
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock, Server
+from aitui.domain.units import count_of
 from aitui.errors import AituiError
 from aitui.services.config_watch import ServerConfig
 from aitui.ui.keymap import APP, CONFIG, Hint
@@ -52,11 +53,8 @@ def line_warnings(preset: ServerConfig | None, line: int) -> list[str]:
     here = [problem for problem in preset.diagnostics if problem.line == line]
     lines = [f"{'✘' if problem.fatal else '!'} {problem.words}" for problem in here]
     if not here and preset.diagnostics:
-        count = len(preset.diagnostics)
-        noun = "problem" if count == 1 else "problems"
-        lines.append(
-            f"! {count} {noun} in this file: {CONFIG.sign('next_problem')} goes to the next"
-        )
+        count = count_of(len(preset.diagnostics), "problem")
+        lines.append(f"! {count} in this file: {CONFIG.sign('next_problem')} goes to the next")
     if preset.newer:
         lines.append(f"! {preset.newer}   {APP.sign('reload_config')} reload")
     if preset.doubt:
@@ -114,11 +112,8 @@ class ConfigScreen(Screen[None]):
     def show_error(self, error: AituiError) -> None:
         self._error = error
         if self.is_mounted:
-            self._view.empty_text = (
-                ""
-                if self._server_config
-                else f"Not read: {CONFIG.sign('app.read_config')} tries again"
-            )
+            words = f"Not read: {CONFIG.sign('app.read_config')} tries again"
+            self._view.empty_text = "" if self._server_config else words
             self._show()
 
     @property

@@ -108,9 +108,10 @@ class ContextSizeScreen(ModalScreen[int | None]):
         hints = [CONTEXT_SIZE.line("submit", "double", "half")]
         if self._max_context:
             hints.append(f"{CONTEXT_SIZE.line('most')} {self._max_context:,}")
-        fitting = self._fit(self._model.context.tokens).largest_context
-        if fitting:
-            hints.append(f"{CONTEXT_SIZE.line('fitting')} {fitting:,}")
+        fit = self._fit(self._model.context.tokens)
+        if fit.largest_context:
+            limit = f" ({fit.limit})" if fit.limit else ""
+            hints.append(f"{CONTEXT_SIZE.line('fitting')} {fit.largest_context:,}{limit}")
         hints.append(CONTEXT_SIZE.line("dismiss"))
         self._hints.update(Content("   ".join(hints)))
 

@@ -38,9 +38,6 @@ class ChooseScreen(ModalScreen[str | None]):
             )
             yield PlainText(CHOOSE.line("select", "dismiss"), id="hints")
 
-    def on_mount(self) -> None:
-        self.query_one(OptionList).focus()
-
     @on(OptionList.OptionSelected)
     def _handle_option(self, message: OptionList.OptionSelected) -> None:
         if self.is_current:
@@ -63,9 +60,6 @@ class KeyPasswordScreen(ModalScreen[str | None]):
             yield PlainText(str(self._error), id="words")
             yield Input(password=True, id="entry")
             yield PlainText(KEY_PASSWORD.line("submit", "dismiss"), id="hints")
-
-    def on_mount(self) -> None:
-        self.query_one(Input).focus()
 
     @on(Input.Submitted)
     def _handle_submit(self, message: Input.Submitted) -> None:

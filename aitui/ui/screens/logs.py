@@ -15,6 +15,7 @@ from aitui.domain.logs import LogFilter, LogLevel, PatternTooSlow, compile_patte
 from aitui.domain.models import LoadFailure
 from aitui.domain.release import SEPARATE_LOGS_SINCE
 from aitui.domain.snapshot import Clock, ConnectionPhase, Snapshot
+from aitui.domain.units import count_of
 from aitui.errors import AituiError
 from aitui.services.logs import FeedPhase, FeedState, LogUpdate
 from aitui.ui.keymap import APP, LOG_VIEW, LOGS, Hint
@@ -63,8 +64,8 @@ def log_status_items(view: LogView, state: FeedState, now: float) -> tuple[LineI
         left = max(0.0, (state.retry_at or now) - now)
         link = LineItem(f"✘ lost, retry in {left:.0f} s", 10, "lost")
     return (
-        LineItem(f"{_count_text(hidden, 'poll')} hidden" if hidden else "", 1, "quiet"),
-        LineItem(_count_text(rows.end - rows.first, "line"), 2, "quiet"),
+        LineItem(f"{count_of(hidden, 'poll')} hidden" if hidden else "", 1, "quiet"),
+        LineItem(count_of(rows.end - rows.first, "line"), 2, "quiet"),
         LineItem(LEVEL_LABELS.get(rows.filter.level, ""), 8, "waiting"),
         LineItem(
             f"/{truncate(pattern.words, MAX_PATTERN_CELLS)}/" if pattern else "", 8, "waiting"
@@ -87,10 +88,6 @@ def empty_log_text(state: FeedState, words: str, chosen: LogFilter, hidden: int)
     if state.error is not None:
         return f"{words} could not be read"
     return f"Waiting for {words}"
-
-
-def _count_text(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 MAX_ID_CELLS = 28

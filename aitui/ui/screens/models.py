@@ -146,9 +146,6 @@ class ModelsScreen(Screen[None]):
             return False
         return super().check_action(action, parameters)
 
-    def action_keep_filter(self) -> None:
-        self._close_filter()
-
     def action_sort(self) -> None:
         view = self._table.view
         self._table.view = replace(view, sort=view.next_sort())
@@ -166,7 +163,7 @@ class ModelsScreen(Screen[None]):
         model = self._table.selected_model
         if line.display:
             line.value = ""
-            self._close_filter()
+            self.action_keep_filter()
         elif model is not None and model.requested is not None:
             self.notify(f"{model.id} goes on loading; u aborts it")
 
@@ -330,10 +327,9 @@ class ModelsScreen(Screen[None]):
     def _show_selection(self) -> None:
         """Show the model under the cursor, and the keys that work now."""
         self._show_detail()
-        snapshot = self.snapshot
-        running = f"{self._running_models} of {len(snapshot.models)} running"
-        words_of_table = f"Models · {running}" if snapshot.models else "Models"
-        set_border_title(self._models, words_of_table)
+        count = len(self.snapshot.models)
+        title = f"Models · {self._running_models} of {count} running" if count else "Models"
+        set_border_title(self._models, title)
         self._key_bar.hints = tuple(self.keys())
 
     def _show_problems(self) -> None:
@@ -360,7 +356,8 @@ class ModelsScreen(Screen[None]):
             f"The server lists no models\nAdd some to its config.yaml, then refresh with {refresh}"
         )
 
-    def _close_filter(self) -> None:
+    @on(Input.Submitted, "#filter")
+    def action_keep_filter(self) -> None:
         line = self._filter
         line.display = bool(line.value)
         self._table.focus()
@@ -370,16 +367,9 @@ class ModelsScreen(Screen[None]):
         self._table.view = replace(self._table.view, words=message.value)
         self._table.empty_text = self._empty_text()
 
-    @on(Input.Submitted, "#filter")
-    def _handle_filter_submit(self) -> None:
-        self._close_filter()
-
+    @on(ModelTable.Highlighted)
     def on_descendant_focus(self) -> None:
         """Other keys work now."""
-        self._show_selection()
-
-    @on(ModelTable.Highlighted)
-    def _handle_model_selection(self) -> None:
         self._show_selection()
 
 

@@ -89,7 +89,8 @@ class GuardedParser(XTermParser):
         except (ValueError, OverflowError):
             return ignored
         # Half of a surrogate pair can neither be shown nor sent nor saved.
-        return ignored if any(_is_half(key.character) for key in keys) else keys
+        characters = "".join(key.character or "" for key in keys)
+        return ignored if any("\ud800" <= one <= "\udfff" for one in characters) else keys
 
 
 class SelectableEvent(threading.Event):
@@ -180,7 +181,3 @@ def _read(descriptor: int) -> bytes:
 def _fail(app: App[object], error: BaseException) -> None:
     failure = error if isinstance(error, Exception) else RuntimeError(repr(error))
     app._handle_exception(failure)  # noqa: SLF001 - what Textual does with faults of its own
-
-
-def _is_half(character: str | None) -> bool:
-    return character is not None and any("\ud800" <= part <= "\udfff" for part in character)

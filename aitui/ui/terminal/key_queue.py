@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable
 
 from textual import events
 from textual.app import App
-from textual.message import Message
 
 QueuedEvent = events.Key | events.Paste | events.AppFocus | events.AppBlur
 """A key makes Textual believe that its window has the focus: focus events keep their order with keys."""
@@ -65,7 +64,8 @@ class KeyQueue:
             self._wait_for_key(event, time.monotonic() + KEY_TIMEOUT, FAST_POLLS)
 
     def _wait_for_key(self, key: events.Key, until: float, times: int) -> None:
-        ended = (self._key_done or _is_consumed(key)) and not self._has_pending_messages()
+        is_consumed = key._stop_propagation  # noqa: SLF001 - Textual has no public name for it
+        ended = (self._key_done or is_consumed) and not self._has_pending_messages()
         if ended or time.monotonic() > until:
             self._current_key = None
             self._schedule_next_event()
@@ -93,7 +93,3 @@ class KeyQueue:
     async def _begin_next_event(self) -> None:
         if self._current_key is None and self._queued_events and self._app.screen_stack:
             await self._begin(self._queued_events.popleft())
-
-
-def _is_consumed(message: Message) -> bool:
-    return message._stop_propagation  # noqa: SLF001 - Textual has no public name for it

@@ -40,7 +40,7 @@ _ESC = "\x1b"
 _BEGUN = re.compile(r"\x1b\[[0-?]*[ -/]*")
 _SEQUENCES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _NUMBERS = re.compile(r"\d+")
-_SIZE = re.compile(r"\x1b\[48;(\d+)[\d:]*;(\d+)[\d:]*;.*t")
+_SIZE = re.compile(r"\x1b\[48;(\d++)[\d:]*+;(\d++)[\d:]*+;.*t")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 

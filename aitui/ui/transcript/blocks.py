@@ -456,7 +456,6 @@ class StreamedText:
         self._is_blank = leaf.kind is PieceKind.NOTHING and last.piece.gap is not None
 
     def _parse(self, lines: Sequence[str]) -> tuple[list[_Part], list[_Definition]]:
-        """The pieces of some lines, and the definitions in them."""
         opened = _open_lines(self._containers, self._resume)
         fed = list(opened)
         in_line = self._in_line

@@ -187,29 +187,10 @@ def _slice_runs(runs: Sequence[Run], breaks: Sequence[Break]) -> list[tuple[Run,
 
 
 PARTS = (
-    "text",
-    "prompt",
-    "user",
-    "who",
-    "quiet",
-    "reasoning",
-    "footer",
-    "heading",
-    "marker",
-    "line",
-    "quote",
-    "link",
-    "code",
-    "code-text",
-    "code-keyword",
-    "code-function",
-    "code-string",
-    "code-number",
-    "code-comment",
-    "code-deleted",
-    "cursor",
-    "hint",
-)
+    "text", "prompt", "user", "who", "quiet", "reasoning", "footer", "heading", "marker", "line",
+    "quote", "link", "code", "code-text", "code-keyword", "code-function", "code-string",
+    "code-number", "code-comment", "code-deleted", "cursor", "hint",
+)  # fmt: skip
 GUTTER = 2
 
 

@@ -34,7 +34,7 @@ class ChatStatus(Widget):
     reply: reactive[Reply | None] = reactive(None)
     context_size: reactive[int | None] = reactive(None)
     model: var[Model | None] = var(None)
-    """Whose load is shown; the clock draws it once a second."""
+    """The one that loads; the clock draws its load once a second."""
     trouble: reactive[str] = reactive("")
     """Why the answer that is shown has failed."""
 

@@ -1,7 +1,7 @@
 """A log of any length: draws the rows in sight, follows its end, and stays where it was put."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
@@ -21,7 +21,7 @@ from aitui.domain.ansi import AnsiColor, AnsiStyle
 from aitui.domain.logs import LogFilter, LogLevel, LogLine, LogRing, PatternTooSlow
 from aitui.ui.keymap import LOG_VIEW
 from aitui.ui.motions import motion_rows
-from aitui.ui.plain import component_classes
+from aitui.ui.plain import component_classes, render_centered
 from aitui.ui.widgets.log_rows import NO_WRAP, FailureLines, LogRows
 
 SCROLL_STEP = 16
@@ -197,7 +197,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         rows, width, plain = self.rows, self._width, self._style("text")
         row = rows.first_row + self.scroll_offset.y + y
         if rows.first == rows.end:
-            return self._render_empty_line(y, width, plain)
+            return render_centered(self.empty_text, y, Size(width, self.size.height), plain)
         if row >= self._end_row:
             return Strip.blank(width, plain)
         number, _ = rows.line_at_row(row)
@@ -358,7 +358,6 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
 
     @property
     def _last_line(self) -> int:
-        """The number of the last line that is shown."""
         rows = self.rows
         if rows.first == rows.end:
             return rows.first
@@ -390,14 +389,6 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _style(self, part: str) -> Style:
         return self.get_component_rich_style(f"log-view--{part}")
-
-    def _render_empty_line(self, y: int, width: int, style: Style) -> Strip:
-        lines: Sequence[str] = self.empty_text.split("\n")
-        top = max(0, (self.size.height - len(lines)) // 2)
-        if not top <= y < top + len(lines):
-            return Strip.blank(width, style)
-        text = lines[y - top].center(width)
-        return Strip([Segment(text, style)]).adjust_cell_length(width, style)
 
 
 @lru_cache(1024)

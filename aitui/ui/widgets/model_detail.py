@@ -43,12 +43,6 @@ class ModelDetail(VerticalScroll):
         yield self._text
 
     def watch_lines(self) -> None:
-        self._show()
-
-    def on_resize(self) -> None:
-        self._show()
-
-    def _show(self) -> None:
         width = max(20, self.scrollable_content_region.width - LABEL_WIDTH - 1)
         shown = self.lines, width if self.lines else 0
         if shown == self._shown:
@@ -56,6 +50,8 @@ class ModelDetail(VerticalScroll):
         self._shown = shown
         lines = [line for fact in self.lines for line in _fact_lines(fact, width)]
         self._text.update(Content("\n").join(lines))
+
+    on_resize = watch_lines
 
 
 def _fact_lines(fact: DetailLine, width: int) -> list[Content]:
@@ -135,7 +131,8 @@ def _failure_facts(model: Model) -> list[DetailLine]:
     failed = model.failed
     if failed is None:
         return []
-    head = DetailLine("failed", f"{clock_time(failed.at)} — {failed.reason}", "failed")
+    label = "crashed" if failed.crashed else "failed"
+    head = DetailLine(label, f"{clock_time(failed.at)} — {failed.reason}", "failed")
     return [head, *(DetailLine("log", line, "quiet") for line in failed.log)]
 
 

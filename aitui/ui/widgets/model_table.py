@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -21,7 +22,7 @@ from aitui.domain.snapshot import Clock, ConnectionPhase, Snapshot
 from aitui.domain.units import format_countdown, format_rate, format_tokens
 from aitui.ui.keymap import MODEL_TABLE
 from aitui.ui.motions import motion_rows
-from aitui.ui.plain import component_classes
+from aitui.ui.plain import component_classes, render_centered
 from aitui.ui.text import shorten_id, truncate
 
 EMPTY_CELL = "–"
@@ -110,7 +111,8 @@ def _not_running_text(model: Model, moment: ClockReading) -> str:
     if model.evicted is not None and model.failed is None:
         return f"evicted {clock_time(model.evicted.at)}"
     if model.failed is not None:
-        return f"failed {clock_time(model.failed.at)}"
+        word = "crashed" if model.failed.crashed else "failed"
+        return f"{word} {clock_time(model.failed.at)}"
     return EMPTY_CELL
 
 
@@ -148,10 +150,6 @@ def memory_text(model: Model, _moment: ClockReading) -> str:
     return EMPTY_CELL if model.memory is None else model.memory.label
 
 
-def _memory_sort_key(model: Model, _moment: ClockReading) -> tuple[object, ...]:
-    return (0 if model.memory is None else -model.memory.needed,)
-
-
 def rate_text(model: Model, _moment: ClockReading) -> str:
     """Tokens a second of the last request that ended there."""
     return EMPTY_CELL if model.rate is None else format_rate(model.rate)
@@ -184,32 +182,16 @@ def _ttl_sort_key(model: Model, moment: ClockReading) -> tuple[object, ...]:
     return (left is None, left or 0.0)
 
 
+_amount_column = partial(TableColumn, align_right=True, descending=True)
+
 COLUMNS = (
     TableColumn("id", "Model", 0, 0, lambda m, _: m.id, lambda m, _: (m.id.casefold(),)),
     TableColumn("state", "State", 17, 0, state_text, _state_sort_key),
-    TableColumn(
-        "context",
-        "Ctx",
-        6,
-        0,
-        context_text,
-        lambda m, _: (-m.context.tokens,),
-        align_right=True,
-        descending=True,
+    _amount_column("context", "Ctx", 6, 0, context_text, lambda m, _: (-m.context.tokens,)),
+    _amount_column(
+        "memory", "Mem", 7, 52, memory_text, lambda m, _: (-m.memory.needed if m.memory else 0,)
     ),
-    TableColumn(
-        "memory", "Mem", 7, 52, memory_text, _memory_sort_key, align_right=True, descending=True
-    ),
-    TableColumn(
-        "rate",
-        "tok/s",
-        6,
-        84,
-        rate_text,
-        lambda m, _: (-(m.rate or 0.0),),
-        align_right=True,
-        descending=True,
-    ),
+    _amount_column("rate", "tok/s", 6, 84, rate_text, lambda m, _: (-(m.rate or 0.0),)),
     TableColumn("ttl", "TTL", 8, 66, ttl_text, _ttl_sort_key, align_right=True),
     TableColumn("note", "Note", 34, 110, note_text, lambda m, t: (note_text(m, t).casefold(),)),
 )
@@ -249,8 +231,11 @@ def visible_rows(
     models: Sequence[Model], view: TableQuery, moment: ClockReading
 ) -> tuple[Model, ...]:
     """The models to show; equal ones keep the server's order."""
-    shown = _filter_models(models, view.words)
-    column = _find_column(view.sort.removeprefix(DESCENDING_PREFIX))
+    words, key = view.words.casefold().split(), view.sort.removeprefix(DESCENDING_PREFIX)
+    shown: Sequence[Model] = models
+    if words:
+        shown = [one for one in models if all(word in _searchable_text(one) for word in words)]
+    column = next((column for column in COLUMNS if column.key == key), None)
     if column is None:
         return tuple(shown)
     turned = view.sort.startswith(DESCENDING_PREFIX)
@@ -261,20 +246,9 @@ def visible_rows(
     return tuple(ordered)
 
 
-def _filter_models(models: Sequence[Model], words: str) -> Sequence[Model]:
-    wanted = words.casefold().split()
-    if not wanted:
-        return models
-    return [model for model in models if all(word in _searchable_text(model) for word in wanted)]
-
-
 def _searchable_text(model: Model) -> str:
     parts = (model.id, model.name, model.description, model.peer, model.state.value, *model.aliases)
     return "\n".join(parts).casefold()
-
-
-def _find_column(key: str) -> TableColumn | None:
-    return next((column for column in COLUMNS if column.key == key), None)
 
 
 GLYPH_WIDTH = 3
@@ -353,7 +327,8 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         if not self._rows:
-            return self._render_empty_line(y, width)
+            style = self._style("text", cursor=False)
+            return render_centered(self.empty_text, y, Size(width, self.size.height), style)
         index = y + self.scroll_offset.y
         if index >= len(self._rows):
             return Strip.blank(width, self.rich_style)
@@ -382,9 +357,9 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         else:
             for index, (old, new) in enumerate(zip(old_rows, self._rows, strict=True)):
                 if old is not new:
-                    self._refresh_row(index)
-            self._refresh_row(at)
-            self._refresh_row(self._cursor_index)
+                    self.refresh_lines(index, 1)
+            self.refresh_lines(at, 1)
+            self.refresh_lines(self._cursor_index, 1)
         self.scroll_to_region(Region(0, self._cursor_index, 1, 1), animate=False)
         self._post_selection()
 
@@ -397,8 +372,8 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _move_cursor(self, index: int) -> None:
         before, self._cursor_index = self._cursor_index, max(0, min(index, len(self._rows) - 1))
-        self._refresh_row(before)
-        self._refresh_row(self._cursor_index)
+        self.refresh_lines(before, 1)
+        self.refresh_lines(self._cursor_index, 1)
         self.scroll_to_region(Region(0, self._cursor_index, 1, 1), animate=False)
         self._post_selection()
 
@@ -407,16 +382,13 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._cursor_id = model.id if model is not None else self._cursor_id
         self.post_message(self.Highlighted())
 
-    def _refresh_row(self, index: int) -> None:
-        self.refresh_lines(index, 1)
-
     def tick(self) -> None:
         """Repaint the rows that changed by the mere passing of time, as those of loads and TTLs do."""
         first, moment = self.scroll_offset.y, self._moment()
         for index, model in enumerate(self._rows[first : first + self.size.height], first):
             moves = model.resident or model.requested is not None
             if moves and self._last_texts.get(model.id) != self._cell_texts(model, moment):
-                self._refresh_row(index)
+                self.refresh_lines(index, 1)
 
     def _cell_texts(self, model: Model, moment: ClockReading) -> tuple[str, ...]:
         return (glyph(model), *(column.text(model, moment) for column in COLUMNS))
@@ -447,16 +419,6 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
             ground = self.get_component_rich_style("model-table--cursor")
             style += Style(bgcolor=ground.bgcolor, bold=self.has_focus)
         return style
-
-    def _render_empty_line(self, y: int, width: int) -> Strip:
-        style = self._style("text", cursor=False)
-        lines: Sequence[str] = self.empty_text.split("\n")
-        top = max(0, (self.size.height - len(lines)) // 2)
-        if not top <= y < top + len(lines):
-            return Strip.blank(width, style)
-        text = lines[y - top]
-        left = max(0, (width - cell_len(text)) // 2)
-        return Strip([Segment(" " * left + text, style)]).adjust_cell_length(width, style)
 
 
 def align_text(text: str, column: TableColumn, cells: int) -> str:

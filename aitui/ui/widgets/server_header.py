@@ -10,7 +10,7 @@ from textual.widget import Widget
 
 from aitui.domain.eviction import list_uses
 from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
-from aitui.domain.units import format_seconds
+from aitui.domain.units import count_of, format_seconds
 from aitui.ui.plain import component_classes
 from aitui.ui.text import LineItem, render_items, shorten_id, total_width
 
@@ -144,7 +144,7 @@ def certificate_item(ends: float | None, wall: float) -> LineItem:
     days = int((ends - wall) / _DAY)
     if days > WARNING_DAYS:
         return LineItem("", 0)
-    left = "expires today" if days == 0 else "1 day" if days == 1 else f"{days} days"
+    left = count_of(days, "day") if days else "expires today"
     return LineItem(f"! cert {left}", _PRIORITY, "lost" if days < URGENT_DAYS else "waiting")
 
 

@@ -353,7 +353,6 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
             self._schedule_flush()
 
     def _show(self) -> None:
-        """Lay out what is new, and paint it."""
         if not self._layout.width:
             return
         entries = self._layout.entries

@@ -17,7 +17,7 @@ from aitui.domain.chat.conversation import (
     parse_sampling,
 )
 from aitui.domain.chat.reply import GrowingText
-from aitui.domain.export import conversation_as_json, conversation_as_markdown
+from aitui.services.export import conversation_as_json, conversation_as_markdown
 
 
 @pytest.mark.parametrize(

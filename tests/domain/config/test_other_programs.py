@@ -1,6 +1,7 @@
 """Commands that start something else, or start a llama-server through something else."""
 
 import shlex
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from aitui.domain.config.document import ConfigDocument
 from aitui.domain.config.locate import ValueSource
 from aitui.domain.llama_server import split_words
+from aitui.domain.programs import WRAPPERS, name_servers
 from aitui.errors import ConfigRefused
 from domain.config.edits import current_value, flag_changed
 
@@ -218,14 +220,90 @@ def test_a_macro_may_hold_the_server_and_what_stands_before_it() -> None:
         flag_changed(text, "b", "-c", "16384")
 
 
-plain = st.from_regex(r"[a-z0-9][a-z0-9./:-]{0,7}", fullmatch=True)
-wrappers = st.sampled_from(
-    ["taskset -c {}", "taskset {}", "nice -n 5", "ionice -c 2 -n {}", "env A={} B=c", "env -u A",
-     "numactl -C {} -m 0", "chrt -f 5", "stdbuf -oL", "time", "nohup", "setsid -w",
-     "systemd-run --user -p A={} -E B=c", "sudo -u {}", "timeout -k 1 5", "flock {}",
-     "toolbox run -c {}", "distrobox enter {} --", "nix develop {} -c", "ssh -c {} -p 22 host",
-     "docker run --rm -c 512 -v /m:/m --name {} image:1", "podman exec -it -w /m {}"]
+@pytest.fixture
+def named() -> Iterator[None]:
+    """The user's settings name three more llama-servers."""
+    name_servers(["run-wolf.sh", "/opt/fox", "my/vllm-fox:1", "fox.serve"])
+    yield
+    name_servers(())
+
+
+@pytest.mark.usefixtures("named")
+@pytest.mark.parametrize(
+    "command",
+    [
+        "/srv/bin/run-wolf.sh -c 4096",
+        "taskset -c 0-7 bash -x /srv/run-wolf.sh --ctx-size 4096",
+        "/opt/fox --ctx-size=4096",
+        "docker run --rm -c 512 my/vllm-fox:1 -c 4096",
+        "python3 -u -m fox.serve -c 4096",
+        "python3 /srv/run-wolf.sh -c 4096",
+    ],
+)
+def test_the_settings_name_more_programs_with_llama_servers_flags(command: str) -> None:
+    change = flag_changed(in_a_file(command), "a", "ctx-size", "16384")
+    assert change.after == in_a_file(command.replace("4096", "16384"))
+    assert ConfigDocument.read(change.before).context_size("a") == 4096
+
+
+@pytest.mark.usefixtures("named")
+@pytest.mark.parametrize(
+    "command",
+    ["/srv/fox -c 4096", "other.sh run-wolf.sh -c 4096", "bash -c 'run-wolf.sh -c 4096'",
+     "docker run my/vllm-fox:2 -c 4096", "docker run my/vllm-fox:1 python main.py -c 4096",
+     "python3 -c run-wolf.sh -c 4096"],
 )  # fmt: skip
+def test_other_programs_stay_foreign_beside_those_that_the_settings_name(command: str) -> None:
+    with pytest.raises(ConfigRefused):
+        flag_changed(in_a_file(command), "a", "ctx-size", "16384")
+
+
+@pytest.mark.parametrize("value", ["a b", "$(reboot)", "x;y", "~/m.jinja", "a'b"])
+def test_a_value_that_the_other_shell_would_read_is_refused(value: str) -> None:
+    for command in ("ssh box llama-server -m x", "ssh box llama-server --alias far -m x"):
+        with pytest.raises(ConfigRefused, match="ssh"):
+            flag_changed(in_a_file(command), "a", "--alias", value)
+    local = flag_changed(in_a_file("llama-server -m x"), "a", "--alias", value)
+    document = ConfigDocument.read(local.after)
+    assert split_words(document.command("a"))[-1].text == value
+
+
+plain = st.from_regex(r"[a-z0-9][a-z0-9./:-]{0,7}", fullmatch=True)
+
+
+BEFORE = {
+    "docker": [
+        "docker run --rm -c 512 -v /m:/m --name {} image:1",
+        "docker --context {} run --entrypoint '' --gpus all -m 9g image:1",
+        "docker exec -it -w /m {}",
+    ],
+    "podman": ["podman run --replace --cpus 5 -e {} x/y", "podman exec {}"],
+    "nix": ["nix develop {} -c", "nix shell {} --command"],
+    "A=b": ["A={} B=llama-server"],
+}
+
+
+@st.composite
+def wrappers(draw: st.DrawFn) -> str:
+    """Any wrapper of the table with some of its options, or a container, a nix shell, variables."""
+    name = draw(st.sampled_from([*WRAPPERS, *BEFORE]))
+    if name not in WRAPPERS:
+        return draw(st.sampled_from(BEFORE[name]))
+    wrapper = WRAPPERS[name]
+    replaced = bool(wrapper.instead) and draw(st.booleans())
+    options = [draw(st.sampled_from(sorted(wrapper.instead)))] if replaced else []
+    if wrapper.valued:
+        options += draw(
+            st.lists(st.sampled_from(sorted(wrapper.valued - wrapper.instead)), max_size=3)
+        )
+    words = [name, *([wrapper.subcommand] if wrapper.subcommand else [])]
+    words += [f"{option} {{}}" for option in options]
+    words += ["{}"] * (wrapper.operands - replaced)
+    if name != "gdb" and not wrapper.operands and draw(st.booleans()):
+        words.append("--")
+    return " ".join([*words, *(["--args"] if name == "gdb" else [])])
+
+
 servers = st.sampled_from(
     ["llama-server", "/opt/llama.cpp/llama-server", "'llama-server'", "llama-server-vulkan",
      "docker run -c 5 --name {} ghcr.io/ggml-org/llama.cpp:server-cuda"]
@@ -244,10 +322,10 @@ arguments = st.lists(
 @st.composite
 def commands(draw: st.DrawFn, programs: st.SearchStrategy[str]) -> tuple[str, str]:
     """Wrappers with their program, and the arguments behind it."""
-    before = [*draw(st.lists(wrappers, max_size=3)), draw(programs)]
+    before = [*draw(st.lists(wrappers(), max_size=3)), draw(programs)]
     return (
-        " ".join(part.format(draw(plain)) for part in before),
-        " ".join(part.format(draw(plain)) for part in draw(arguments)),
+        " ".join(part.replace("{}", draw(plain)) for part in before),
+        " ".join(part.replace("{}", draw(plain)) for part in draw(arguments)),
     )
 
 
@@ -272,3 +350,39 @@ def test_no_word_of_another_program_changes(command: tuple[str, str], flag: str)
     text = in_a_file(" ".join(command))
     with pytest.raises(ConfigRefused, match="“"):
         flag_changed(text, "a", flag, "16384")
+
+
+@settings(max_examples=150)
+@given(
+    st.lists(
+        st.sampled_from(
+            ["llama-server", "/opt/llama-server", "ghcr.io/ggml-org/llama.cpp:server", "vllm",
+             "docker", "run", "ssh", "bash", "-c", "-m", "--ctx-size", "--", "5", "x.gguf", "su",
+             "taskset", "0-7", "env", "A=b", "python3", "main.py", "-lc", "'llama-server -c 5'",
+             "'cat x | llama-server'", "--ctx-size=5", "compose", "up", "|", "nix", "develop"]
+        ),
+        min_size=1,
+        max_size=9,
+    )
+)  # fmt: skip
+def test_whatever_the_words_are_one_behind_a_server_changes_or_none(words: list[str]) -> None:
+    try:
+        change = flag_changed(in_a_file(" ".join(words)), "a", "-c", "16384")
+    except ConfigRefused:
+        return
+    before = [word.text for word in split_words(ConfigDocument.read(change.before).command("a"))]
+    after = [word.text for word in split_words(ConfigDocument.read(change.after).command("a"))]
+    at = len(before)
+    if change.added:
+        assert after == [*before, "-c", "16384"]
+    elif before[-1] in {"-c", "--ctx-size"}:
+        assert after == [*before, "16384"]
+    else:
+        (at,) = (
+            at for at, pair in enumerate(zip(before, after, strict=True)) if len(set(pair)) > 1
+        )
+        assert after[at] in {"16384", "--ctx-size=16384"}
+        assert "--ctx-size=5" in before[at] or before[at - 1] in {"-c", "--ctx-size"}
+    assert any("llama" in word and "server" in word for word in before[:at])
+    # Only a shell, as on the other side of ssh, ends the command there.
+    assert before[0] != "ssh" or "|" not in before

@@ -81,7 +81,17 @@ def test_the_largest_context_stays_below_what_once_died() -> None:
     found = check_fit(
         linear(4096), room(100 * GIB), failed_at=20_000, footprint_at=linear, longest=262_144
     )
-    assert found.largest_context == 19_968
+    assert (found.largest_context, found.limit) == (
+        19_968,
+        "it ran out of memory with 20,000",
+    )
+
+
+def test_what_bounds_the_largest_context_is_named_unless_it_is_memory() -> None:
+    ample = check_fit(linear(4096), room(1000 * GIB), footprint_at=linear, longest=32_768)
+    assert (ample.largest_context, ample.limit) == (32_768, "the training limit")
+    short = check_fit(linear(4096), room(8 * GIB), footprint_at=linear, longest=262_144)
+    assert short.limit == ""
 
 
 def test_nothing_fits_where_the_weights_alone_do_not() -> None:

@@ -42,7 +42,7 @@ async def test_every_build_runs_with_the_new_size(
 async def keys_change_the_size(administered: Administered, tmp_path: Path) -> None:
     async with driven(administered.server, tmp_path / "aitui") as app:
         await change(app, "131072")
-        await app.see("✔ verify", "runs with --ctx-size 131072")
+        await app.see("✔ verify", "runs with a context of 131,072")
         assert administered.config.read_text() == CHANGED
         commands = await running_commands(administered.server.url)
         assert "--ctx-size 131072" in commands["small"]
@@ -62,7 +62,7 @@ async def test_undo_restores_the_file_byte_for_byte_and_the_model_runs_as_before
         await app.armed()
         await app.see("Undo the last change", "small", ["131072", "→", "65536"][0])
         await app.press("y")
-        await app.see("✔ verify", "runs with --ctx-size 65536")
+        await app.see("✔ verify", "runs with a context of 65,536")
         assert isinstance(app.app.screen, StepsScreen)
         assert app.app.screen.expected_load_time is not None
         assert administered.config.read_text() == CONFIG
@@ -174,3 +174,14 @@ async def test_no_reload_writes_and_stops_and_needs_no_server(
     outcome = await shell.run("ctx", "small", "131072", "--yes", "--no-reload")
     assert outcome.status == 0, outcome.err
     assert on_this_machine.config.read_text() == CHANGED
+
+
+async def test_a_wrapper_that_ignores_the_size_is_not_called_verified(
+    on_this_machine: Administered, tmp_path: Path
+) -> None:
+    text = CONFIG.replace("--ctx-size 65536", "--ctx-size 65536 --pinned-context 4096")
+    on_this_machine.config.write_text(text)
+    async with driven(on_this_machine.server, tmp_path / "aitui", size=(120, 36)) as app:
+        await change(app, "131072")
+        await app.see("tokens, not 131,072", "ignores the value", "Put the old value back?")
+        await app.press("n")

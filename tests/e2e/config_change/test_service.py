@@ -9,11 +9,11 @@ import pytest
 from aitui.cli.args import Arguments
 from aitui.cli.session import terminal_ask
 from aitui.domain.progress import ProgressTracker
-from aitui.errors import ConfigNotApplied
+from aitui.errors import ConfigNotApplied, ConfigRefused, ServiceFailed
 from aitui.paths import Paths
 from aitui.services import reload as take_effect
 from aitui.services.host_admin import open_administration
-from aitui.services.reload import RELOADING, reload_server
+from aitui.services.reload import RELOADING, RESTARTING, reload_server, restart_server
 from cli.command_line import CommandLine
 from e2e.config_change.answering import asked, running_commands
 from e2e.config_change.conftest import Administered
@@ -213,6 +213,37 @@ async def test_yes_to_a_reload_is_no_yes_to_a_restart(
             await reload_server(admin, watch.session, progress, ask)
     assert "aitui restart" in failed.value.shell_remedy
     assert main_pid(systemd) == before
+
+
+async def test_what_only_llama_swap_refuses_is_said_in_its_words(
+    over_ssh: Administered,
+    systemd: UserManager,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(take_effect, "find_diagnostics", lambda *_: ())
+    before = main_pid(systemd)
+    async with (
+        watched(over_ssh.server, tmp_path / "state") as watch,
+        open_administration(
+            over_ssh.server, Paths.below(tmp_path / "aitui"), watch.session.clock
+        ) as admin,
+    ):
+        await watch.until_events_flow()
+        systemd.write_config(BAD_YAML)
+        ask = terminal_ask(Arguments(command="reload", yes=True), lambda: watch.snapshot)
+        progress = ProgressTracker(watch.session.clock, lambda _: None, *RELOADING)
+        with pytest.raises(ConfigRefused, match="refused its config file") as refused:
+            await reload_server(admin, watch.session, progress, ask)
+        assert "line" in refused.value.why
+        assert "aitui preset" in refused.value.shell_remedy
+        assert main_pid(systemd) == before
+        progress = ProgressTracker(watch.session.clock, lambda _: None, *RESTARTING)
+        with pytest.raises(ServiceFailed) as failed:
+            await restart_server(admin, watch.session, progress)
+    assert "its config file isn't accepted" in failed.value.why
+    assert "line" in failed.value.why
+    assert "aitui undo" in failed.value.remedy
 
 
 async def test_yes_to_a_change_is_no_yes_to_a_restart(

@@ -1,5 +1,6 @@
 """A change whose end nobody saw is settled: the file is named, the journal true, nothing left."""
 
+import asyncio
 import os
 import time
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from aitui.host.base import Host, digest_of
-from aitui.host.config_lock import STALE_SECONDS
+from aitui.host.config_lock import STALE_SECONDS, LockOwner
 from aitui.services.config_watch import recover_changes
 from aitui.services.host_admin import HostAdmin
 from aitui.store.journal import ChangeOutcome, JournalEntry
@@ -117,6 +118,23 @@ async def test_a_change_younger_than_a_minute_may_be_going_on(
     assert await recover_changes(soon) == ()
     assert hidden_beside(config) == left
     assert await outcome_of(admin, change) is ChangeOutcome.OPEN
+
+
+async def test_a_young_change_of_an_aitui_that_has_ended_is_settled_at_once(
+    admin: HostAdmin, config: Path, tmp_path: Path
+) -> None:
+    ended = await asyncio.create_subprocess_exec("true")
+    await ended.wait()
+    here = LockOwner.here()
+    change = replace(FLAG, path=str(config), host=admin.host.label)
+    journal = tmp_path / "state" / "changes.jsonl"
+    soon = administration(admin.host, config, journal, at=change.at + 1.0)
+    await soon.journal.begin(replace(change, writer=(here.user, here.machine, here.process)))
+    assert await recover_changes(soon) == ()
+    await soon.journal.begin(replace(change, writer=(here.user, here.machine, ended.pid)))
+    (sentence,) = await recover_changes(soon)
+    assert "was cut off" in sentence
+    assert await outcome_of(soon, change) is not ChangeOutcome.OPEN
 
 
 async def test_a_lock_that_somebody_holds_is_a_change_that_goes_on(

@@ -1,6 +1,7 @@
 """What the snapshot shows while models come and go, on every build."""
 
 import asyncio
+import re
 
 from aitui.demo.dialect import Dialect
 from aitui.domain.models import ContextSource, ModelKind, RunState
@@ -245,3 +246,37 @@ async def test_watching_never_touches_upstream(
     watch.session.monitor.refresh()
     await watch.session.monitor.poll_now()
     assert asked_for(stand_in, "/upstream/") == [f"/upstream/{STEADY}/health"]
+
+
+@each_dialect
+async def test_a_ready_model_that_dies_has_crashed(
+    watch: Watched, other: OtherClient, stand_in: StandIn
+) -> None:
+    await other.load(QUICK)
+    await watch.until_state(QUICK, RunState.READY)
+    stand_in._active_runtime.swap.processes[QUICK].die()
+    snapshot = await watch.until(
+        lambda now: (model := now.model(QUICK)) is not None and model.failed is not None
+    )
+    model = snapshot.model(QUICK)
+    assert model is not None
+    failed = model.failed
+    assert failed is not None
+    assert failed.crashed
+    assert re.match(r"upstream exited unexpectedly|process exited but not", failed.reason)
+    assert "illegal memory access" in failed.reason
+    assert any("CUDA error" in line for line in failed.log)
+
+
+@each_dialect
+async def test_a_model_that_died_before_is_not_called_crashed_when_it_is_unloaded(
+    watch: Watched, other: OtherClient, stand_in: StandIn
+) -> None:
+    from aitui.services.failures import diagnose_crash
+
+    await other.load(QUICK)
+    stand_in._active_runtime.swap.processes[QUICK].die()
+    assert (await diagnose_crash(watch.session.client, QUICK)).words
+    await other.load(QUICK)
+    await other.unload(QUICK)
+    assert not (await diagnose_crash(watch.session.client, QUICK)).words

@@ -9,11 +9,13 @@ import pytest
 from msgspec.structs import replace
 
 from aitui.demo.dialect import Dialect
-from aitui.domain.models import RunState
+from aitui.domain.events import ModelStatusChanged
+from aitui.domain.models import ModelStatus, RunningModel, RunState
 from aitui.domain.snapshot import Clock, Server
-from aitui.format.status import status_as_text, status_report
+from aitui.format.status import status_as_text, status_line, status_report
 from aitui.llamaswap.client import LlamaSwapClient
 from aitui.services.load import ModelNotReady, load_model
+from aitui.services.state import ServerState
 from aitui.ui.widgets.model_detail import model_facts
 from aitui.ui.widgets.model_table import ClockReading, state_text
 from catalogue import QUICK, each_dialect
@@ -58,6 +60,7 @@ async def test_a_reported_load_shows_its_share_and_the_servers_words(
             assert state_text(model, moment()) == "loading 50 %"
             assert "loading 50 % after 0 s · shard 6 of 10" in model_facts(model, moment())[0].text
             assert "reports  starting 50 %" in status_as_text("x", snapshot, time.monotonic())
+            assert "◐ reports starting 50 %" in status_line("x", snapshot)
             clock = Clock(time.monotonic, time.time)
             listed = status_report(reached, snapshot, clock)["models"]
             assert isinstance(listed, list)
@@ -118,3 +121,14 @@ async def test_a_model_that_becomes_ready_is_dated(watch: Watched, other: OtherC
     await other.load(QUICK)
     model = await watch.until_state(QUICK, RunState.READY)
     assert model.uptime(time.monotonic()) is not None
+
+
+def test_progress_is_forgotten_with_the_events_that_reported_it() -> None:
+    state = ServerState(Clock(time.monotonic, time.time))
+    status = ModelStatus("a", RunState.STARTING, progress=0.5, progress_note="half")
+    state.update_statuses(ModelStatusChanged((status,)))
+    state.update_running((RunningModel("a", RunState.STARTING),))
+    assert state.models[0].progress == 0.5
+    state.clear_event_state()
+    (model,) = state.merge()
+    assert (model.state, model.progress, model.progress_note) == (RunState.STARTING, None, "")

@@ -115,6 +115,7 @@ async def test_a_server_that_dies_midway(stand_in: StandIn, server: Server, tmp_
         answer = await pane.ask("hi")
         assert answer.phase is ReplyPhase.CUT
         await pane.app.see("✘ cut", "after 20 tokens", "/continue")
+        await pane.app.told(f"{DIES} crashed: upstream exited unexpectedly")
         assert pane.written == ""
 
 

@@ -147,9 +147,17 @@ def test_a_death_of_memory_is_kept_with_the_context_that_it_ran_with() -> None:
     assert lesson.observation == OutOfMemory(65_536, launch_profile(COMMAND).fingerprint, 7.0)
 
 
-def test_another_failure_teaches_nothing_of_memory() -> None:
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "the file /x does not exist",
+        "the file /out of memory.gguf does not exist",
+        "it was killed by the system, most often because the host ran out of memory",
+    ],
+)
+def test_another_failure_teaches_nothing_of_memory(reason: str) -> None:
     taught = Taught()
-    taught.models(Model("a", failed=LoadFailure(7.0, "the file /x does not exist")))
+    taught.models(model(failed=LoadFailure(7.0, reason)))
     assert taught.lessons == []
 
 
