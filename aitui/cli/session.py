@@ -79,7 +79,7 @@ def terminal_ask(arguments: Arguments, snapshot: Callable[[], Snapshot]) -> Ask:
             raise ActionRefused(
                 f"{confirmation.title} Not a terminal",
                 why="; ".join(confirmation.facts or confirmation.diff),
-                remedy="give --yes to do it all the same",
+                remedy="pass --yes to confirm",
             )
         lines = (*confirmation.diff, *confirmation.facts)
         print(confirmation.title, *lines, sep="\n  ", file=sys.stderr)

@@ -36,11 +36,11 @@ class ModelKind(Enum):
 class ContextSource(Enum):
     """Where the figure of a context size comes from, the most trusted first."""
 
-    RUNNING_COMMAND = "the running command"
-    CONFIG_FILE = "the config file"
-    LAST_COMMAND = "the command it last ran with"
-    SERVER_METADATA = "the server's metadata"
-    FALLBACK = "the fallback"
+    RUNNING_COMMAND = "from the running command"
+    CONFIG_FILE = "from the config file"
+    LAST_COMMAND = "from its last command"
+    SERVER_METADATA = "from the server's metadata"
+    FALLBACK = "assumed (not reported by the server)"
 
 
 class ContextSize(Struct, frozen=True):

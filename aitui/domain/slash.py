@@ -39,7 +39,7 @@ SLASH_COMMANDS = (
     SlashCommandSpec("set", "NAME VALUE", "set a sampling parameter; without a value, clear it", 1),
     SlashCommandSpec("clear", "", "begin a new conversation"),
     SlashCommandSpec("retry", "", "have the last question answered once more"),
-    SlashCommandSpec("continue", "", "have a cut answer gone on with"),
+    SlashCommandSpec("continue", "", "continue an interrupted reply"),
     SlashCommandSpec("edit", "", "put the last question into the prompt, to ask it differently"),
     SlashCommandSpec("delete", "", "delete the last question and its answer"),
     SlashCommandSpec("branch", "", "show the next of several answers"),
@@ -90,7 +90,7 @@ def read_slash_command(text: str) -> SlashCommand:
         raise ValueError(f"there is no command /{name}: {hint}")
     command = SlashCommand(name, rest.strip())
     if len(command.words) < spec.needs:
-        raise ValueError(f"it is written {spec.usage}")
+        raise ValueError(f"Usage: {spec.usage}")
     return command
 
 

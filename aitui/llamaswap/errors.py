@@ -188,7 +188,10 @@ def _authorization_error(server: Server, response: Response, words: ErrorText) -
     # llama-swap asks for its API key so, for the sake of browsers.
     by_key = words.source is ErrorSource.LLAMA_SWAP or schemes.get("Basic") == "llama-swap"
     why = words.text
-    if by_key or "Bearer" in schemes or (not schemes and words.source is not ErrorSource.NONE):
+    # Without any words a 401 is a server's rather than a proxy's, which sends a page.
+    is_bare = status == 401 and not response.body.strip()
+    by_key |= not schemes and (is_bare or words.source is not ErrorSource.NONE)
+    if by_key or "Bearer" in schemes:
         given = server.api_key is not None
         what = f"{where} doesn't accept the API key" if given else f"{where} wants an API key"
         remedy = "set the server's api_key"

@@ -104,7 +104,7 @@ def refuse_to_evict(session: Session, model: Model) -> None:
         raise ActionRefused(
             f"{model.id} isn't loaded, and loading it would evict {', '.join(evicted)}",
             why="others may be using it",
-            remedy="give --evict to do it all the same, or chat with the loaded model without -m",
+            remedy="pass --evict to confirm, or chat with the loaded model without -m",
         )
 
 

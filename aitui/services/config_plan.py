@@ -152,13 +152,13 @@ def consequences(snapshot: Snapshot, then_loads: str = "") -> list[str]:
     if not resident:
         facts.append("No model is loaded: no request is cut.")
     elif snapshot.requests.total == 0:
-        facts.append("No request runs there.")
+        facts.append("No active requests.")
     if then_loads:
         model = snapshot.model(then_loads)
         expected = model.expected_load if model else None
         took = f", which took {format_seconds(expected)} before" if expected else ""
         name = sanitize_line(then_loads, LONGEST_LABEL)
-        facts.append(f"then loads {name}{took}, and looks whether it took effect")
+        facts.append(f"Then {name} is loaded{took}, and the new value is verified.")
     return facts
 
 

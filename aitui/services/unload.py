@@ -84,7 +84,7 @@ def unload_all_confirmation(snapshot: Snapshot) -> Confirmation:
 
 def _describe_cut(requests: int) -> str:
     if requests == 0:
-        return "No request runs there."
+        return "No active requests."
     return f"{count_of(requests, 'running request')} will be cut."
 
 

@@ -346,7 +346,7 @@ HISTORY = KeyGroup(
 CONVERSATIONS = KeyGroup("conversations", *_motions("first", "last"))
 CONTEXT_SIZE = KeyGroup(
     "context size",
-    Key("escape", "dismiss", "leave it as it is", "leave it"),
+    Key("escape", "dismiss", "cancel", "cancel"),
     Key("enter", "submit", "preview", bound=False),
     # With priority: the field would take them for the beginning and the end of its line.
     Key("up", "double", "double", priority=True),

@@ -195,7 +195,7 @@ def _fit_reason(found: FitForecast, profile: LaunchProfile, header: GgufHeader |
         return ""
     if found.needed is None:
         why = "" if header is None else reason_not_estimable(header, profile)
-        return f"{why}, so only a load can tell" if why else "it has not been measured yet"
+        return f"{why}, so only a load can tell" if why else "this model has not been loaded yet"
     return "it isn't known what is free" if found.free is None else ""
 
 
@@ -215,7 +215,7 @@ def describe_fit(fit: FitForecast) -> tuple[str, ...]:
     """
     if fit.verdict is FitVerdict.UNKNOWN and fit.needed is None and fit.free is None:
         return ()
-    verdict = _VERDICTS.get(fit.verdict, "? whether it fits isn't known")
+    verdict = _VERDICTS.get(fit.verdict, "? memory use unknown")
     if fit.reason:
         verdict = f"{verdict.partition(': ')[0]}: {fit.reason}"
     facts = [verdict]
@@ -223,9 +223,9 @@ def describe_fit(fit: FitForecast) -> tuple[str, ...]:
         facts.append(f"needs {fit.needed.label}, {fit.needed.origin.value}")
     if fit.free is not None:
         grows = fit.free_after is not None and fit.free_after > fit.free
-        after = f", {_format_rough(fit.free_after or 0)} after what goes" if grows else ""
+        after = f", {_format_rough(fit.free_after or 0)} after unloading" if grows else ""
         where = f" {fit.where}" if fit.where else ""
-        facts.append(f"{_format_rough(fit.free)} free{where}{after}")
+        facts.append(f"{_format_rough(fit.free)} free now{where}{after}")
     if fit.verdict in {FitVerdict.NO, FitVerdict.TIGHT} and fit.largest_context is not None:
         limit = f" ({fit.limit})" if fit.limit else ""
         largest = f"{APPROXIMATELY}{fit.largest_context:,}{limit}"

@@ -381,7 +381,7 @@ class ChatController:
             self._restore_prompt(draft)
         self._presenter.show(chat.conversation, chat.reply)
         pane.model_id, pane.heading = chat.conversation.model, chat.conversation.title
-        pane.transcript.empty_text = "Nothing was asked yet; /help lists what the prompt takes"
+        pane.transcript.empty_text = "Start typing. / lists commands."
         pane.status.reply = chat.reply if _is_reply_visible(chat) else None
         pane.status.trouble = self._failures.get(chat.conversation.id, "")
         pane.is_replying = chat.busy

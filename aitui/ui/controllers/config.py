@@ -311,7 +311,7 @@ class ConfigController:
                     continue
                 return None
             if plan is None:
-                self._app.notify("The file is as it was")
+                self._app.notify("No changes made")
                 return None
             result = await runner.change(plan)
             if result is None or result.error is not None:

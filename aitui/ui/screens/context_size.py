@@ -152,7 +152,7 @@ class ContextSizeScreen(ModalScreen[int | None]):
 
 
 def _current_size_text(model: Model) -> str:
-    return f"context now {model.context.tokens:,} tokens, from {model.context.source.value}"
+    return f"context now {model.context.tokens:,} tokens, {model.context.source.value}"
 
 
 def _comparison_text(tokens: int, now: int, largest: int | None) -> str:

@@ -120,7 +120,7 @@ class ModelsScreen(Screen[None]):
         """Cancel the request under the cursor of its list, or the only one."""
         requests = self._requests
         if requests.selected_use is None:
-            words = "No request runs"
+            words = "No active requests"
             if self.snapshot.requests.running is None:
                 words += ", or this server doesn't tell which: llama-swap ≥ v235 does"
             self.notify(words, severity="warning")
@@ -165,7 +165,7 @@ class ModelsScreen(Screen[None]):
             line.value = ""
             self.action_keep_filter()
         elif model is not None and model.requested is not None:
-            self.notify(f"{model.id} goes on loading; u aborts it")
+            self.notify(f"{model.id} is still loading. Press u to abort.")
 
     def keys(self) -> list[Hint]:
         """Key, words and action of what works now, the most needed first."""

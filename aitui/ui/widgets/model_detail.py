@@ -83,7 +83,7 @@ def model_facts(model: Model, moment: ClockReading) -> tuple[DetailLine, ...]:
         DetailLine("about", " — ".join(filter(None, (name, model.description)))),
         DetailLine("aliases", ", ".join(model.aliases)),
         DetailLine("kind", _kind_text(model)),
-        DetailLine("thinks", "before it answers" if model.reasoning else ""),
+        DetailLine("reasoning", "yes" if model.reasoning else ""),
         DetailLine("load", _load_time_text(model)),
         DetailLine("at", model.proxy),
         DetailLine("command", model.command.strip()),
@@ -95,7 +95,7 @@ def context_title(model: Model) -> str:
     """The context size as the pane's title shows it, exact and with its source."""
     if model.kind is not ModelKind.MODEL:
         return ""
-    return f"ctx {model.context.tokens:,} from {model.context.source.value}"
+    return f"ctx {model.context.tokens:,} {model.context.source.value}"
 
 
 def _state_text(model: Model, moment: ClockReading) -> str:
@@ -156,7 +156,7 @@ def _memory_text(model: Model) -> str:
 def _context_text(model: Model) -> str:
     if model.kind is not ModelKind.MODEL:
         return ""
-    return f"{model.context.tokens:,} tokens, from {model.context.source.value}"
+    return f"{model.context.tokens:,} tokens, {model.context.source.value}"
 
 
 def _unload_text(model: Model, moment: ClockReading) -> str:
@@ -166,7 +166,7 @@ def _unload_text(model: Model, moment: ClockReading) -> str:
     if left is not None:
         return f"in ≈ {format_seconds(left)}, after {format_seconds(model.ttl)} without a request"
     if model.ttl <= 0:
-        return "never by itself"
+        return "never: no idle timeout"
     return f"{format_seconds(model.ttl)} after the last request"
 
 

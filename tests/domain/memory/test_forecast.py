@@ -91,7 +91,7 @@ def test_an_unknown_model_says_why() -> None:
     assert found.reason == "it has recurrent layers, so only a load can tell"
     assert (
         forecast_fit(card(used=0), MemoryRecords(), SETUP, 4096).reason
-        == "it has not been measured yet"
+        == "this model has not been loaded yet"
     )
 
 

@@ -90,7 +90,7 @@ async def test_x_says_that_nothing_runs_where_the_server_tells_what_runs(
     async with driven(server, tmp_path) as app:
         await app.until(lambda: app.models.snapshot.requests.running == (), "told")
         await app.press("x")
-        await app.told("No request runs")
+        await app.told("No active requests")
         assert not any("v235" in toast for toast in app.toasts)
 
 
