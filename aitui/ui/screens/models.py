@@ -265,7 +265,7 @@ class ModelsScreen(Screen[None]):
         self.query_one(ColumnTitles).note = self.snapshot.models_note
         self._show_memory()
         requests = self._requests
-        requests.uses = list_uses(snapshot)
+        requests.uses, requests.more = list_uses(snapshot), snapshot.requests.unlisted
         requests.display = bool(requests.uses)
         self._show_problems()
         self._show_selection()

@@ -113,8 +113,7 @@ class ServerHeader(Widget):
         if waiting:
             items.append(LineItem(f"{waiting} waiting", 5, "waiting"))
         if snapshot.requests.total:
-            noun = "request" if snapshot.requests.total == 1 else "requests"
-            items.append(LineItem(f"{snapshot.requests.total} {noun}", 4))
+            items.append(LineItem(count_of(snapshot.requests.total, "request"), 4))
         if snapshot.version:
             items.append(LineItem(f"llama-swap {snapshot.version}", 1, "quiet"))
         return items
