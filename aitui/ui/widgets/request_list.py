@@ -36,11 +36,8 @@ class RequestList(ScrollView, can_focus=True, inherit_bindings=False):
     def selected_use(self) -> ClientRequest | None:
         return self.uses[self._cursor_index] if self._cursor_index < len(self.uses) else None
 
-    def on_mount(self) -> None:
+    def tick(self) -> None:
         """Let ages go on between two snapshots."""
-        self.set_interval(1.0, self._refresh_ages)
-
-    def _refresh_ages(self) -> None:
         if self.uses:
             self.refresh()
 

@@ -37,8 +37,6 @@ class ServerHeader(Widget):
         self._running_models = 0
 
     def on_mount(self) -> None:
-        """Let the seconds of a lost server go on between two snapshots."""
-        self.set_interval(1.0, self._refresh_if_changed)
         self.watch(self.app, "server", self._show_server)
         self.watch(self.app, "snapshot", self._show_snapshot)
 
@@ -53,7 +51,7 @@ class ServerHeader(Widget):
     def _show_snapshot(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._running_models = len(snapshot.resident)
-        self._refresh_if_changed()
+        self.tick()
 
     def _item_style(self, name: str) -> Style:
         style = self.get_component_rich_style(f"server-header--{name}")
@@ -120,7 +118,8 @@ class ServerHeader(Widget):
             items.append(LineItem(f"llama-swap {snapshot.version}", 1, "quiet"))
         return items
 
-    def _refresh_if_changed(self) -> None:
+    def tick(self) -> None:
+        """Let the seconds of a lost server go on between two snapshots."""
         if self._items() != self._last_items:
             self.refresh()
 
