@@ -28,7 +28,7 @@ def supports_osc52(environment: Mapping[str, str]) -> bool:
     # GNU screen, which sets STY, keeps unknown sequences to itself.
     if not term or term in _UNSUPPORTED_TERMS or is_apple or environment.get("STY"):
         return False
-    return not (vte.isascii() and vte.isdecimal()) or int(vte) >= _VTE_SINCE
+    return not (vte.isascii() and vte.isdecimal()) or int(vte[:9]) >= _VTE_SINCE
 
 
 FILE_NAME = "clipboard.txt"

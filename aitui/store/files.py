@@ -1,6 +1,7 @@
 """Files of the state directory: private, locked while they are written, and replaced whole."""
 
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +16,10 @@ _LONGEST_THEME = 100
 
 
 def make_private_directory(path: Path) -> None:
-    """Make a directory with mode 0700 if it doesn't exist. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.mkdir(mode=0o700, exist_ok=True)
+    """Make a directory and those above it with mode 0700 if they don't exist. Raises OSError."""
+    # With `parents=True` the mode is that of the last one only.
+    for missing in reversed([each for each in (path, *path.parents) if not each.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
 
 
 @contextmanager
@@ -41,8 +43,14 @@ def lock_file(path: Path, patience: float = LOCK_SECONDS) -> Iterator[None]:
 
 
 def read_bounded(path: Path, limit: int) -> bytes:
-    """Return the whole file. Raises ValueError if it is larger than `limit` bytes, and OSError."""
-    with path.open("rb") as file:
+    """Return the whole file.
+
+    Raises ValueError if it is larger than `limit` bytes or no regular file, and OSError.
+    """
+    # Opening a FIFO would wait for its writer.
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("not a regular file")
         content = file.read(limit + 1)
     if len(content) > limit:
         raise ValueError(f"larger than {limit} bytes")

@@ -126,6 +126,7 @@ async def test_where_nothing_can_be_written_that_is_said(tmp_path: Path) -> None
         ({"TERM": "foot"}, True),
         ({"TERM": "xterm-256color", "VTE_VERSION": "7600"}, True),
         ({"TERM": "xterm-256color", "VTE_VERSION": "7500"}, False),
+        ({"TERM": "xterm-256color", "VTE_VERSION": "7" * 5000}, True),
         ({"TERM": "xterm-256color", "TERM_PROGRAM": "Apple_Terminal"}, False),
         ({"TERM": "screen-256color", "STY": "1.pts"}, False),
         ({"TERM": "linux"}, False),
