@@ -150,14 +150,15 @@ DASHBOARD_OPTIONS = (
 
 _YES = _switch("--yes", words="answer the question, if there is one, with yes")
 _CONFIG_MODEL = _model("the model's id, as the config file has it")
+_NO_RELOAD = _switch(
+    "--no-reload",
+    dest="reload",
+    action="store_false",
+    words="write the file and stop: the server goes on with what it has",
+)
 _CHANGE = (
     _YES,
-    _switch(
-        "--no-reload",
-        dest="reload",
-        action="store_false",
-        words="write the file and stop: the server goes on with what it has",
-    ),
+    _NO_RELOAD,
     _switch("--only", words="change this model alone if others share the value"),
     _switch("--shared", words="change the others as well; --yes alone never does"),
 )
@@ -276,7 +277,9 @@ COMMANDS = (
     CommandSpec("preset", "[options]", "print the server's config file"),
     CommandSpec("reload", "[options]", "have the server read its config file again", (_YES,)),
     CommandSpec("restart", "[options]", "restart the server", (_YES,)),
-    CommandSpec("undo", "[options]", "take the last change of the config file back", (_YES,)),
+    CommandSpec(
+        "undo", "[options]", "take the last change of the config file back", (_YES, _NO_RELOAD)
+    ),
     CommandSpec(
         "journal",
         "[options]",

@@ -16,7 +16,7 @@ from aitui.domain.confirmation import Confirmation
 from aitui.domain.progress import Step, Steps, StepState
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock, Server, Snapshot
-from aitui.errors import ActionRefused, ConfigChangedMeanwhile, SettingsError
+from aitui.errors import ActionRefused, ConfigChangedMeanwhile, SettingsError, Unreachable
 from aitui.paths import Paths
 from aitui.services.config_change import ConfigRunner, Job, JobResult, PlanAnswer
 from aitui.services.config_plan import CONTEXT_SIZE, ChangePlan, change_confirmation
@@ -78,7 +78,7 @@ class TerminalFrontend:
 async def run_admin_command(arguments: Arguments, server: Server, paths: Paths) -> None:
     """Run the command that was given; raises the AituiError that it ended with."""
     command = arguments.command
-    is_change = command in {"ctx", "flag"}
+    is_change = command in {"ctx", "flag", "undo"}
     if command in {"preset", "journal"} or (is_change and not arguments.reload):
         # The file alone: httpx isn't imported, and the server isn't asked.
         clock = Clock(time.monotonic, time.time)
@@ -98,6 +98,17 @@ async def run_admin_command(arguments: Arguments, server: Server, paths: Paths) 
     async with terminal_session(server, paths) as session:
         admin, config_watch = session.require_host()
         await config_watch.recover()
+        try:
+            await session.monitor.fetch()
+        except Unreachable as error:
+            if command != "undo":
+                raise
+            await _run_job(admin, None, arguments)
+            raise Unreachable(
+                "The change is taken back, but the server doesn't answer",
+                why=error.what,
+                remedy="it reads the file when it starts; if it runs: aitui reload",
+            ) from error
         async with _live(session), preflight(session) as memory:
             if not arguments.yes:
                 await memory.wait()
@@ -190,7 +201,6 @@ def _step_line(step: Step) -> str:
 
 @asynccontextmanager
 async def _live(session: Session) -> AsyncIterator[None]:
-    await session.monitor.fetch()
     async with run_monitor(session):
         await wait_for_first_events(session)
         yield

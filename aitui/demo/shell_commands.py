@@ -15,7 +15,7 @@ from aitui.demo.stand_in import StandIn
 from aitui.demo.unit import COMMAND, UNIT, UNIT_PATH, UNIT_TEXT, DemoUnit
 
 ACCOUNT = "ai-server"
-_START_MARK = re.compile(r'echo "(?P<mark>[^"$]*) \$\$"; exec "\$@"')
+_START_MARK = re.compile(r'echo "(?P<mark>[^"$]*) \$\$"; ')
 _LINES = re.compile(r"--lines=(\d{1,4})")
 _PROPERTIES = re.compile(r"(?:--property=|-p=?)(?P<names>[A-Za-z,]+)")
 
@@ -38,19 +38,17 @@ class ShellCommands:
 
     async def respond(self, command: str) -> ShellResult:
         """Run a command line; 127 for an unknown command, as in a shell."""
+        before = ""
+        if started := _START_MARK.match(command):
+            self._last_pid += 1
+            before = f"{started['mark']} {self._last_pid}\n"
+            command = command[started.end() :].removesuffix(" </dev/null\n")
         try:
             words = shlex.split(command)
         except ValueError as error:
             return ShellResult(2, stderr=f"sh: 1: Syntax error: {error}\n")
         if words[:1] == ["exec"]:
             del words[0]
-        before = ""
-        if words[:2] == ["sh", "-c"] and len(words) > 3:
-            started = _START_MARK.fullmatch(words[2])
-            if started is not None:
-                self._last_pid += 1
-                before = f"{started['mark']} {self._last_pid}\n"
-                words = words[4:]
         reply = await self._run(_strip_env(words))
         return ShellResult(reply.status, before + reply.stdout, reply.stderr)
 

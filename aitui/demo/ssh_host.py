@@ -125,7 +125,10 @@ class DemoSshServer:
         return DemoSftpServer(channel, chroot=str(self._root).encode())
 
     async def _run(self, process: SSHServerProcess[bytes]) -> None:
-        reply = await self._run_command(process.command or "")
+        command = process.command or ""
+        if command == "exec sh":
+            command = (await process.stdin.read()).decode()
+        reply = await self._run_command(command)
         with suppress(BrokenPipeError, ConnectionError):
             process.stdout.write(reply.stdout.encode())
             process.stderr.write(reply.stderr.encode())

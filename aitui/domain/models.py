@@ -10,6 +10,8 @@ from aitui.domain.memory.footprint import Footprint
 
 FALLBACK_CONTEXT_SIZE = 32768
 MAX_MODELS = 5000
+MOST_REQUESTS = 500
+MOST_REQUESTS_COUNTED = 20_000
 """How many models a merge keeps, besides those that run: a longer table is of no use."""
 
 
@@ -201,10 +203,15 @@ class ActiveRequest(Struct, frozen=True):
 
 
 class ActiveRequests(Struct, frozen=True):
-    """The requests under way: how many, and which, if the server reports that."""
+    """The requests under way: how many, and the first MOST_REQUESTS, if the server reports them."""
 
     total: int | None = None
     running: tuple[ActiveRequest, ...] | None = None
+
+    @property
+    def unlisted(self) -> int:
+        """How many of them `running` leaves out."""
+        return 0 if self.running is None else (self.total or 0) - len(self.running)
 
 
 def seconds_until_unload(model: Model, now: float) -> float | None:

@@ -436,7 +436,7 @@ class ConfigWriteTransaction:
         try:
             await self.lock.release()
             self.holds_lock = False
-            await remove_old_backups(self.host, self.reading.real_path)
+            await remove_old_backups(self.host, self.reading.real_path, self._backup)
         except HostError as error:
             self._warn(error)
 
@@ -521,9 +521,15 @@ async def find_backup(host: Host, path: str, digest: str) -> str:
     return ""
 
 
-async def remove_old_backups(host: Host, path: str) -> None:
-    """Remove all but the last BACKUPS_KEPT, and no other file. Raises HostError."""
-    for old in (await _list_backups(host, path))[:-BACKUPS_KEPT]:
+async def remove_old_backups(host: Host, path: str, own: str) -> None:
+    """Remove all but the last BACKUPS_KEPT, by the time in their names, and no other file.
+
+    `own` was made just now, so what is dated later comes from a clock that was wrong, and goes
+    first. Raises HostError.
+    """
+    backups = await _list_backups(host, path)
+    last = backups.index(own) + 1 if own in backups else len(backups)
+    for old in [*backups[last:], *backups[:last]][:-BACKUPS_KEPT]:
         with suppress(NoSuchFile):  # another aitui removes old ones as well
             await host.remove(old)
 

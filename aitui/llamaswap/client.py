@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from aitui.domain.release import ServerRelease
@@ -158,7 +159,8 @@ class LlamaSwapClient:
         response = await self._get(
             performance_path(after), _SHORT_SECONDS, LARGEST_SAMPLES, known=monitor_disabled_error
         )
-        return await asyncio.to_thread(parse_samples, response.body, response.endpoint, after)
+        # A thread for a single sample costs more than the sample.
+        return await _decode_response(partial(parse_samples, after=after), response)
 
     async def host_info(self) -> "HostInfo":
         """Fetch what the server detected of its machine at its start; NotSupported before v247."""

@@ -182,6 +182,9 @@ class StartupLogs:
         return reader.memory
 
 
+QUIET_INTERVAL = 10.0
+"""Seconds between two samples of the server while no model runs and no view shows them; begins as
+long after the last change."""
 SLOW_INTERVAL = 60.0
 """Seconds between two samples of a host if the server reports its GPUs already."""
 HEADER_PAUSE = 0.2
@@ -220,6 +223,9 @@ class HardwareMonitor:
         )
         self._host: HostSampleSource | None = None
         self._live = asyncio.Event()
+        self._busy = asyncio.Event()
+        self._is_watched = False
+        self._changed_at = clock.monotonic()
         self._host_wake = asyncio.Event()
         self._changed = asyncio.Event()
         self._headers_due = asyncio.Event()
@@ -261,6 +267,12 @@ class HardwareMonitor:
         await self._publish()
         return self.hardware
 
+    def set_watched(self, *, watched: bool) -> None:
+        """Sample the server as often as it samples itself while a view shows that."""
+        if watched is not self._is_watched:
+            self._is_watched = watched
+            self._update_busy()
+
     def set_host(self, host: "Host | None") -> None:
         """Sample this host from now on, None to sample none."""
         self._host = None if host is None else HostSampleSource(host, self._clock)
@@ -282,6 +294,10 @@ class HardwareMonitor:
     def _snapshot(self) -> Snapshot:
         return self._monitor.snapshot
 
+    @property
+    def _used_bytes(self) -> int | None:
+        return self.hardware.usage.used_bytes
+
     async def _follow_snapshots(self) -> None:
         before = Snapshot()
         while True:
@@ -293,7 +309,16 @@ class HardwareMonitor:
             else:
                 self._live.clear()
             self._compare_models(before.models, snapshot.models)
+            if before.models is not snapshot.models:
+                self._update_busy()
             before = snapshot
+
+    def _update_busy(self) -> None:
+        models = self._snapshot.models
+        if self._is_watched or any(one.resident or one.requested is not None for one in models):
+            self._busy.set()
+        else:
+            self._busy.clear()
 
     def _compare_models(self, before: tuple[Model, ...], after: tuple[Model, ...]) -> None:
         if before is after:
@@ -303,17 +328,22 @@ class HardwareMonitor:
         changed = None if pairs is None else [(a, b) for a, b in pairs if a is not b]
         if changed is None or any(_process_identity(a) != _process_identity(b) for a, b in changed):
             self._host_wake.set()
+            self._changed_at = self._clock.monotonic()
         if changed is None or any(_memory_facts(a) != _memory_facts(b) for a, b in changed):
             self._changed.set()
 
     async def _poll_server(self) -> None:
         while True:
             await self._live.wait()
-            before = self._server.history, self._server.error
+            before, used = (self._server.history, self._server.error), self._used_bytes
             pause = await self._server.fetch()
             if (self._server.history, self._server.error) != before:
                 await self._publish(heard=not self._server.error)
+            if self._used_bytes != used:
+                self._changed_at = self._clock.monotonic()
             await asyncio.sleep(pause)
+            if self._clock.monotonic() - self._changed_at > QUIET_INTERVAL:
+                await sleep_until(self._busy, max(0.0, QUIET_INTERVAL - pause))
 
     async def _poll_host(self) -> None:
         while True:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,6 +20,8 @@ from aitui.domain.eviction import client_name
 from aitui.domain.merge import ModelFacts, count_models, merge_models
 from aitui.domain.models import (
     MAX_MODELS,
+    MOST_REQUESTS,
+    MOST_REQUESTS_COUNTED,
     ActiveRequest,
     ActiveRequests,
     Eviction,
@@ -35,6 +37,17 @@ from aitui.domain.models import (
 if TYPE_CHECKING:
     from aitui.domain.memory.footprint import Footprint
     from aitui.domain.snapshot import Clock
+
+_T = TypeVar("_T")
+
+
+def _remember(table: dict[str, _T], name: str, value: _T) -> None:
+    """Set an entry of a table by names that the server chooses; of too many the oldest goes."""
+    table.pop(name, None)
+    table[name] = value
+    if len(table) > MAX_MODELS:
+        del table[next(iter(table))]
+
 
 SWAP_WINDOW = 30.0
 """Seconds between a model's unloading and the load that evicted it; stopping takes a while."""
@@ -52,7 +65,7 @@ class EvictionTracker:
         for model_id, before in self._states.items():
             now_state = states.get(model_id, RunState.STOPPED)
             if before is RunState.READY and now_state in {RunState.STOPPED, RunState.STOPPING}:
-                self._left[model_id] = now
+                _remember(self._left, model_id, now)
         self._states = dict(states)
 
     def take_victims(self, started: str, now: float, on_purpose: Iterable[str]) -> tuple[str, ...]:
@@ -120,7 +133,7 @@ class LoadTracker:
                 continue
             if state is RunState.STARTING:
                 if was is not RunState.STARTING and model_id not in self._pending_loads:
-                    self._pending_loads[model_id] = _PendingLoad(now, seen_running=False)
+                    _remember(self._pending_loads, model_id, _PendingLoad(now, seen_running=False))
                     started.append(model_id)
             elif state in {RunState.STOPPED, RunState.STOPPING}:
                 begun = self._pending_loads.get(model_id)
@@ -196,8 +209,9 @@ class ServerState:
     def __init__(self, clock: "Clock") -> None:
         self._clock = clock
         self._facts = ModelFacts()
-        self._requests: dict[str, ActiveRequest] | None = None
-        self._request_total: int | None = None
+        self._requests: dict[str, ActiveRequest] = {}
+        self._further_requests: set[str] = set()
+        self._active_requests = ActiveRequests()
         self._evictions = EvictionTracker()
         self._starts = LoadTracker()
         self._pending_ready: dict[str, int] = {}
@@ -210,9 +224,7 @@ class ServerState:
     @property
     def requests(self) -> ActiveRequests:
         """Return the active requests."""
-        if self._requests is None:
-            return ActiveRequests(total=self._request_total)
-        return ActiveRequests(total=len(self._requests), running=tuple(self._requests.values()))
+        return self._active_requests
 
     @property
     def in_transit(self) -> bool:
@@ -233,7 +245,7 @@ class ServerState:
     def set_expected_load(self, model_id: str, seconds: float) -> None:
         """Remember how long a load of that model is expected to take."""
         if self._facts.expected_load.get(model_id) != seconds:
-            self._facts.expected_load[model_id] = seconds
+            _remember(self._facts.expected_load, model_id, seconds)
             self._stale = True
 
     def begin_load(self, model_id: str) -> None:
@@ -263,13 +275,13 @@ class ServerState:
 
     def record_failure(self, model_id: str, failed: LoadFailure) -> None:
         """Remember why a load failed, until the model is tried again."""
-        self._facts.failures[model_id] = failed
+        _remember(self._facts.failures, model_id, failed)
         self._stale = True
 
     def clear_event_state(self) -> None:
         """Forget what only events report, since their stream ended."""
-        self._requests = None
-        self._request_total = None
+        self._list_requests(())
+        self._active_requests = ActiveRequests()
         self._starts.clear_event_states()
         self._facts.statuses = tuple(
             replace(status, progress=None, progress_note="")
@@ -314,12 +326,14 @@ class ServerState:
         """Take over an event of any other kind."""
         match event:
             case RequestsCounted(total):
-                self._request_total = total
+                if self._active_requests.running is None:
+                    self._active_requests = ActiveRequests(total)
             case RequestsListed(requests):
-                self._requests = {request.id: request for request in requests}
+                self._list_requests(requests)
             case RequestUpdated(request):
-                self._requests = {**(self._requests or {}), request.id: request}
-                self._facts.last_used[request.model] = self._clock.monotonic()
+                self._put_request(request)
+                self._show_requests()
+                _remember(self._facts.last_used, request.model, self._clock.monotonic())
             case RequestEnded(request_id):
                 self._remove_request(request_id)
             case RequestsFinished(requests):
@@ -334,18 +348,17 @@ class ServerState:
         for request in sorted(requests, key=lambda request: request.at or wall):
             age = 0.0 if request.at is None else max(0.0, wall - request.at)
             used = self._facts.last_used.get(request.model, now - age)
-            self._facts.last_used[request.model] = max(used, now - age)
+            _remember(self._facts.last_used, request.model, max(used, now - age))
             if request.rate is not None:
-                self._facts.rates[request.model] = request.rate
+                _remember(self._facts.rates, request.model, request.rate)
         self._stale = True
 
     def record_evictions(self, started: str, on_purpose: Collection[str]) -> None:
         """Record the ready models that stopped just before a load as evicted by it."""
         now = self._clock.monotonic()
         for victim in self._evictions.take_victims(started, now, on_purpose):
-            self._facts.evicted[victim] = Eviction(
-                self._clock.wall(), started, self._requester(started)
-            )
+            eviction = Eviction(self._clock.wall(), started, self._requester(started))
+            _remember(self._facts.evicted, victim, eviction)
             self._stale = True
 
     def merge(self) -> tuple[Model, ...]:
@@ -407,19 +420,39 @@ class ServerState:
             )
             self._stale = True
 
+    def _list_requests(self, requests: tuple[ActiveRequest, ...]) -> None:
+        self._requests.clear()
+        self._further_requests.clear()
+        for request in requests:
+            self._put_request(request)
+        self._show_requests()
+
+    def _put_request(self, request: ActiveRequest) -> None:
+        if request.id in self._requests or len(self._requests) < MOST_REQUESTS:
+            self._requests[request.id] = request
+            self._further_requests.discard(request.id)
+        elif len(self._further_requests) < MOST_REQUESTS_COUNTED:
+            self._further_requests.add(request.id)
+
+    def _show_requests(self) -> None:
+        running = tuple(self._requests.values())
+        self._active_requests = ActiveRequests(len(running) + len(self._further_requests), running)
+
     def _remove_request(self, request_id: str) -> None:
-        requests = dict(self._requests or {})
-        ended = requests.pop(request_id, None)
+        ended = self._requests.pop(request_id, None)
+        self._further_requests.discard(request_id)
+        self._show_requests()
         if ended is not None:
-            self._requests = requests
-            self._facts.last_used[ended.model] = self._clock.monotonic()
+            _remember(self._facts.last_used, ended.model, self._clock.monotonic())
 
     def _remember_companions(self) -> None:
         ready = sorted(model.id for model in self.models if model.state is RunState.READY)
         if 2 <= len(ready) <= 32:
             pairs = {frozenset((a, b)) for a in ready for b in ready if a < b}
             if not pairs <= self.companions:
-                self.companions |= pairs
+                # Of too many only the last: a guess is all that they are for.
+                known = self.companions if len(self.companions) < MAX_MODELS else frozenset()
+                self.companions = known | pairs
 
     def _forget_resolved(self, transitions: Transitions) -> Transitions:
         """Forget a failure or an eviction once the model is loaded again."""

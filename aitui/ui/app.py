@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from rich.text import Text
 from textual import events, on
@@ -54,6 +54,14 @@ VIEWS = frozenset({"logs", "config", "hardware"})
 """The names of the screens that can be opened from one another."""
 DOUBLE_INTERRUPT_SECONDS = 2.0
 """Seconds in which a second ^c quits."""
+
+
+@runtime_checkable
+class Ticking(Protocol):
+    """A screen with something that changes by the mere passing of time."""
+
+    def tick(self) -> None:
+        """Repaint what has changed; called once a second while the screen is shown."""
 
 
 class AituiApp(App[None]):
@@ -190,8 +198,7 @@ class AituiApp(App[None]):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._exit_on_signal, number)
-        if not self.is_headless:
-            self.set_interval(1.0, self._exit_if_terminal_closed)
+        self.set_interval(1.0, self._tick)
         self._servers.start()
 
     # Keys.
@@ -447,9 +454,19 @@ class AituiApp(App[None]):
                 remedy="set XDG_STATE_HOME to a folder that can be written",
             ) from error
 
-    def _exit_if_terminal_closed(self) -> None:
-        if is_terminal_closed(sys.stdin.fileno()):
+    def _tick(self) -> None:
+        """Let time go on in what is shown: a screen, and those that dialogs leave in sight."""
+        if not self.is_headless and is_terminal_closed(sys.stdin.fileno()):
             self._exit_on_signal(signal.SIGHUP)
+        for screen in reversed(self.screen_stack):
+            if screen.is_mounted and isinstance(screen, Ticking):
+                screen.tick()
+            if not screen.is_modal:
+                break
+        if current := self._servers.controllers:
+            strip = self.screen is self._models_screen and self._models_screen.shows_memory
+            watched = strip or self.screen.name == "hardware"
+            current.context.session.hardware.set_watched(watched=watched)
 
     def _exit_on_signal(self, number: signal.Signals) -> None:
         self.exit(return_code=128 + number)

@@ -374,6 +374,28 @@ async def test_a_load_is_timed_for_the_next_one(
     assert 0.1 < seconds < 10
 
 
+async def test_undo_needs_no_server(aitui: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    before = "models:\n  fox:\n    cmd: llama-server -m fox.gguf -c 4096\n"
+    file.write_text(before)
+    aitui.environment |= {
+        "AI_SERVER_SSH_HOST": "local",
+        "AI_SERVER_PRESET_PATH": str(file),
+        "AI_SERVER_URL": "http://127.0.0.1:1",
+    }
+    change = ("ctx", "fox", "16384", "--yes", "--no-reload")
+    assert (await aitui.run(*change)).status == DONE
+    alone = await aitui.run("undo", "--yes", "--no-reload")
+    assert (alone.status, file.read_text()) == (DONE, before), alone.err
+    assert "taken back: " in alone.out
+
+    assert (await aitui.run(*change)).status == DONE
+    undone = await aitui.run("undo", "--yes")
+    assert (undone.status, file.read_text()) == (UNREACHABLE, before)
+    assert "taken back: " in undone.out
+    assert "The change is taken back, but the server doesn't answer" in undone.err
+
+
 async def test_a_script_that_the_settings_name_counts_as_a_llama_server(
     aitui: CommandLine, tmp_path: Path
 ) -> None:

@@ -124,6 +124,24 @@ async def test_only_the_last_backups_are_kept_and_no_foreign_file_is_touched(
     }
 
 
+async def test_the_own_backup_stays_and_those_of_the_future_go_first(
+    file: ConfigFile, path: Path
+) -> None:
+    future = [f"config.yaml.204001{day:02}T000000Z.aitui" for day in range(1, 23)]
+    for name in ["config.yaml.20250101T000000Z.aitui", *future]:
+        path.with_name(name).write_bytes(b"")
+
+    written = await file.write(await file.read(), NEW)
+
+    assert Path(written.backup).read_bytes() == OLD
+    assert names_in(path.parent) == {
+        *future[-18:],
+        "config.yaml.20250101T000000Z.aitui",
+        "config.yaml.20260921T141320Z.aitui",
+        "config.yaml",
+    }
+
+
 async def test_backups_of_the_same_second_have_numbers(file: ConfigFile, path: Path) -> None:
     first = await file.write(await file.read(), NEW)
     second = await file.write(await file.read(), OLD)

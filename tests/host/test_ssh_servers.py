@@ -17,8 +17,10 @@ from aitui.errors import (
     HostError,
     HostFileError,
     HostLoginRefused,
+    HostTimedOut,
     SshKeyPassphraseNeeded,
 )
+from aitui.host.sampler import read_host_info
 from aitui.host.ssh.address import SshConfigPaths, SshUser
 from aitui.host.ssh.host import SshHost
 from aitui.host.ssh.route import resolve_route
@@ -270,6 +272,31 @@ async def test_a_server_that_only_reads_is_told(variant: Variant, folder: Path) 
         with pytest.raises(FilePermissionDenied, match="locking the file"):
             await file.write(await file.read(), NEW)
     assert path.read_bytes() == OLD
+
+
+LINEWISE_SHELL = r"""#!/bin/sh
+case "$SSH_ORIGINAL_COMMAND" in
+*[\"\$\`]*) echo "Illegal variable name."; exit 1 ;;
+esac
+[ "$(printf %s "$SSH_ORIGINAL_COMMAND" | wc -l)" = 0 ] || { echo "Unmatched quote."; exit 1; }
+eval "$SSH_ORIGINAL_COMMAND"
+"""
+"""As tcsh and fish: each line is a command, also within quotes, and `$$` or `"$@"` are errors."""
+
+
+async def test_a_login_shell_that_is_no_posix_shell(variant: Variant, tmp_path: Path) -> None:
+    shell = tmp_path / "tcsh"
+    shell.write_text(LINEWISE_SHELL)
+    shell.chmod(0o755)
+    async with variant(more=f"ForceCommand {shell}") as host:
+        words = ["a\nb", "it's", '"$HOME"', "é`id`", "-n", "a!b"]
+        finished = await host.run(["printf", "%s|", *words])
+        assert finished.stdout.decode() == "|".join((*words, ""))
+        assert (await host.run(["cat"])).stdout == b""
+        assert (await host.run(["no-such-program"])).status == 127
+        assert (await read_host_info(host, 0.0)).kernel
+        with pytest.raises(HostTimedOut):
+            await host.run(["sleep", "600"], seconds=0.5)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -35,6 +35,13 @@ class StillMonitor:
         """Nothing is new."""
 
 
+class StillHardware:
+    """Samples nothing."""
+
+    def set_watched(self, *, watched: bool) -> None:
+        """There is nothing to sample more often."""
+
+
 @dataclass
 class StillSession:
     """A session with nobody; `admin` is what stands for a host."""
@@ -43,6 +50,7 @@ class StillSession:
     monitor: StillMonitor
     admin: object = None
     config_watch: None = None
+    hardware: StillHardware = field(default_factory=StillHardware)
 
     def require_host(self) -> None:
         """There is none."""

@@ -94,7 +94,7 @@ async def test_time_that_passes_redraws_only_rows_whose_words_change(
     await crowded.see("loading 0 s")
     await crowded.settle()
     drawn.clear()
-    crowded.table._refresh_changed_rows()
+    crowded.table.tick()
     await crowded.settle()
     assert drawn == []
 

@@ -266,11 +266,7 @@ class SshConnection:
         """
         mark = new_mark()
         stdout, stderr = MarkedOutput(mark, largest), BoundedOutput(largest)
-        # The login's shell may be any, and its start-up files may have written something first.
-        script = f'echo "{mark} $$"; exec "$@"'
-        process = await self._start_process(
-            f"exec {shlex.join(('sh', '-c', script, 'sh', *words))}", mark
-        )
+        process = await self._start_process(words, mark)
         try:
             async with asyncio.TaskGroup() as reading:
                 reading.create_task(_read_into(process.stdout, stdout))
@@ -290,13 +286,20 @@ class SshConnection:
             is_truncated=stdout.is_truncated or stderr.is_truncated,
         )
 
-    async def _start_process(self, command: str, mark: str) -> SSHClientProcess[bytes]:
-        """Start a command line. A cancelled call kills what may have started by then."""
+    async def _start_process(self, words: Sequence[str], mark: str) -> SSHClientProcess[bytes]:
+        """Start a command. A cancelled call kills what may have started by then."""
+        # The login's shell may be any, and its start-up files may have written something first.
+        # csh ends a quoted word at its line's end and fish knows no `$$`: only `sh` gets the words.
+        script = f'echo "{mark} $$"; exec {shlex.join(words)} </dev/null\n'
 
         async def create_process() -> SSHClientProcess[bytes]:
-            return await self._connection.create_process(
-                command, stdin=asyncssh.DEVNULL, encoding=None, request_pty=False
+            process = await self._connection.create_process(
+                "exec sh", encoding=None, request_pty=False
             )
+            with suppress(BrokenPipeError):  # a login that runs nothing; its output says so
+                process.stdin.write(script.encode(errors="surrogateescape"))
+                process.stdin.write_eof()
+            return process
 
         async def kill(process: SSHClientProcess[bytes]) -> None:
             await self._terminate(process, MarkedOutput(mark, 0))
@@ -310,8 +313,8 @@ class SshConnection:
                     output.add(data)
                 if output.number is not None:
                     # sshd forwards signals only if it has a process of its own for the login.
-                    script = ("sh", "-c", 'kill -s KILL -- -"$1"', "sh", str(output.number))
-                    await self._connection.run(f"exec {shlex.join(script)}", request_pty=False)
+                    kill = f"exec sh -c 'kill -s KILL -- -{output.number}'"
+                    await self._connection.run(kill, request_pty=False)
         process.close()
         with suppress(TimeoutError, asyncssh.Error):
             async with asyncio.timeout(_TERMINATE_SECONDS):

@@ -86,7 +86,7 @@ class SshHost:
     async def run(
         self, words: Sequence[str], *, seconds: float = 30.0, largest: int = 1 << 20
     ) -> CommandResult:
-        """Run a command, each word quoted for the login's shell; the machine needs `sh`."""
+        """Run a command; the machine needs `sh`, which reads it from its standard input."""
         program = sanitize_line(words[0], 100)
         if any("\0" in word for word in words):
             raise HostError(f"Can't start {program}", why="a word contains a NUL")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 from textual.app import App
 
+from aitui.aio import sleep_until
 from aitui.collector import tune_collector
 from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus, Server, Snapshot
 from aitui.errors import KeyPasswordNeeded
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from aitui.ui.screens.setup import SetupScreen
     from aitui.ui.terminal.notifications import TerminalNotifier
 
+FIRST_FRAME_SECONDS = 0.5
+"""Seconds after which the connection no longer waits for the first frame."""
 SETTLE_SECONDS = 2.0
 """Seconds from the first answer until what was imported and made by then counts as there for good."""
 
@@ -270,7 +273,8 @@ class ServerSwitcher:
         self._has_asked_for_password = False
         painted = asyncio.Event()
         self._app.call_after_refresh(painted.set)
-        await painted.wait()
+        # A screen that another one covers before its first frame never says that it was painted.
+        await sleep_until(painted, FIRST_FRAME_SECONDS)
         # In a thread: with httpx it takes as long as Textual, and keys are answered meanwhile.
         await asyncio.to_thread(import_module, "aitui.llamaswap.client")
         from aitui.services.session import open_session

@@ -92,6 +92,11 @@ class ConfigScreen(Screen[None]):
         self._show()
         await self.run_action("app.read_config")
 
+    def tick(self) -> None:
+        """Let ages and seconds go on."""
+        for header in self.query(ServerHeader):  # none yet while the screen opens
+            header.tick()
+
     def show_config(self, preset: ServerConfig, lines: Sequence[Sequence[Run]]) -> None:
         first = self._server_config is None
         self._server_config, self._error = preset, None

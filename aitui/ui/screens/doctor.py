@@ -61,7 +61,6 @@ class DoctorScreen(Screen[None]):
             APP.hint("help"),
         )
         self.query_one("#checks").focus()
-        self.set_interval(1.0, self._show_progress)
         self._begin()
 
     async def action_check_again(self) -> None:
@@ -98,7 +97,7 @@ class DoctorScreen(Screen[None]):
                 else:
                     self._checks.append(item)
                     await checks.mount(CheckRow(item))
-                self._show_progress()
+                self.tick()
         first_failed = next(iter(self.query("CheckRow.-failed")), None)
         if first_failed is not None:
             # The last lines have no place yet.
@@ -108,9 +107,10 @@ class DoctorScreen(Screen[None]):
     def _handle_worker_state(self, message: Worker.StateChanged) -> None:
         if message.state in {WorkerState.SUCCESS, WorkerState.ERROR}:
             self._checks_running = False
-            self._show_progress()
+            self.tick()
 
-    def _show_progress(self) -> None:
+    def tick(self) -> None:
+        """Show how far the checks are, and for how long they have run."""
         if not self.is_attached:
             return
         progress = self.query_one("#progress", PlainText)

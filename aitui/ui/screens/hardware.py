@@ -38,6 +38,11 @@ class HardwareScreen(Screen[None]):
         self.query_one(KeyBar).hints = (*hints, APP.hint("help"))
         self.watch(self.app, "snapshot", self._show_snapshot)
 
+    def tick(self) -> None:
+        """Let ages and seconds go on."""
+        for header in self.query(ServerHeader):  # none yet while the screen opens
+            header.tick()
+
     def _show_snapshot(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._view.hardware = snapshot.hardware

@@ -180,9 +180,14 @@ class LogsScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self._view.focus()
-        self.set_interval(1.0, self._show)
         self.watch(self.app, "snapshot", self._handle_snapshot)
         self._select_log(self.log_name)
+
+    def tick(self) -> None:
+        """Let ages and seconds go on."""
+        for header in self.query(ServerHeader):  # none yet while the screen opens
+            header.tick()
+        self._show()
 
     async def _handle_snapshot(self, snapshot: Snapshot) -> None:
         """Name the logs that the server has; if it came back, a log may come back at once."""

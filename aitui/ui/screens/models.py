@@ -52,6 +52,7 @@ class ModelsScreen(Screen[None]):
         self._clock = clock
         self.server: Server | None = None
         self.snapshot = Snapshot()
+        self._header = ServerHeader(clock, id="header")
         self._body = Container(id="body")
         self._models = Vertical(id="models")
         self._table = ModelTable(clock, id="table")
@@ -70,7 +71,7 @@ class ModelsScreen(Screen[None]):
         # Textual sets these after the first frame, and draws four more until all is in its place.
         wide = self.app.size.width >= WIDE_COLUMNS
         self.set_class(wide, "-wide").set_class(not wide, "-narrow")
-        yield ServerHeader(self._clock, id="header")
+        yield self._header
         with self._body:
             with self._models:
                 yield from (self._titles, self._table, self._filter, self._requests)
@@ -81,9 +82,22 @@ class ModelsScreen(Screen[None]):
     def on_mount(self) -> None:
         self._filter.display = False
         self._table.focus()
-        self.set_interval(1.0, self._show_ages)
         self.watch(self.app, "server", self._show_server)
         self.watch(self.app, "snapshot", self._show_snapshot)
+
+    def on_screen_resume(self) -> None:
+        """Show the time that went by under another view."""
+        self.tick()
+
+    def tick(self) -> None:
+        """Let ages and seconds go on."""
+        self._header.tick()
+        self._table.tick()
+        self._requests.tick()
+        if self.has_class("-chat"):
+            self.chat.status.tick()
+        else:
+            self._show_detail()
 
     async def action_chat(self) -> None:
         if self._table.selected_model is not None:
@@ -175,12 +189,17 @@ class ModelsScreen(Screen[None]):
 
         return ChatPane(self._clock, id="chat")
 
+    @property
+    def shows_memory(self) -> bool:
+        """Whether the strip with the memory and its history is shown."""
+        return self._memory is not None and self._memory.display
+
     def mount_chat(self) -> "AwaitMount":
         """Mount the conversation: not with the table, to which its import and style add a third."""
         if self._chat_mount is None:
             self._chat_mount = self._body.mount(self.chat)
             # Other keys work while an answer is under way.
-            self.watch(self.chat, "is_replying", self._show_ages, init=False)
+            self.watch(self.chat, "is_replying", self._show_selection, init=False)
         return self._chat_mount
 
     @property
@@ -246,10 +265,10 @@ class ModelsScreen(Screen[None]):
         self.query_one(ColumnTitles).note = self.snapshot.models_note
         self._show_memory()
         requests = self._requests
-        requests.uses = list_uses(snapshot)
+        requests.uses, requests.more = list_uses(snapshot), snapshot.requests.unlisted
         requests.display = bool(requests.uses)
         self._show_problems()
-        self._show_ages()
+        self._show_selection()
         self._report_certificate_expiry()
 
     def on_resize(self) -> None:
@@ -285,7 +304,7 @@ class ModelsScreen(Screen[None]):
         title, words = renewal_notice(ends, wall)
         self.notify(words, title=title, severity="warning", timeout=15)
 
-    def _show_ages(self) -> None:
+    def _show_detail(self) -> None:
         model = self._table.selected_model
         detail = self._detail
         if model is None:
@@ -304,6 +323,10 @@ class ModelsScreen(Screen[None]):
             room = detail.size.width - len(context) - 8
             words = (shorten_id(model.id, max(16, room)), context)
             set_border_title(detail, " ─ ".join(word for word in words if word))
+
+    def _show_selection(self) -> None:
+        """Show the model under the cursor, and the keys that work now."""
+        self._show_detail()
         count = len(self.snapshot.models)
         title = f"Models · {self._running_models} of {count} running" if count else "Models"
         set_border_title(self._models, title)
@@ -347,7 +370,7 @@ class ModelsScreen(Screen[None]):
     @on(ModelTable.Highlighted)
     def on_descendant_focus(self) -> None:
         """Other keys work now."""
-        self._show_ages()
+        self._show_selection()
 
 
 def _model_keys(

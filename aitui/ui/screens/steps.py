@@ -54,9 +54,12 @@ class StepsScreen(ModalScreen[None]):
             yield PlainText(id="hint")
 
     def on_mount(self) -> None:
-        self.set_interval(1.0, self._show)
         if self._model:
             self.watch(self.app, "snapshot", self._read_expected_load_time)
+        self._show()
+
+    def tick(self) -> None:
+        """Let ages and seconds go on."""
         self._show()
 
     def _read_expected_load_time(self, snapshot: Snapshot) -> None:

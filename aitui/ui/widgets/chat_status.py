@@ -43,10 +43,6 @@ class ChatStatus(Widget):
         self._clock = clock
         self._last_items: tuple[LineItem, ...] = ()
 
-    def on_mount(self) -> None:
-        """Let seconds go on while nothing comes."""
-        self.set_interval(1.0, self._refresh_if_changed)
-
     def render_line(self, y: int) -> Strip:  # noqa: ARG002 - there is one line
         self._last_items = self._items()
         kept = fit_items(self._last_items, self.size.width - 2)
@@ -87,8 +83,9 @@ class ChatStatus(Widget):
             return f"ctx {format_tokens(used)}"
         return f"ctx {format_tokens(used)}/{format_tokens(size)} {used * 100 // size} %"
 
-    def _refresh_if_changed(self) -> None:
+    def tick(self) -> None:
+        """Let seconds go on while nothing comes."""
         if self._items() != self._last_items:
             self.refresh()
 
-    watch_reply = watch_trouble = _refresh_if_changed
+    watch_reply = watch_trouble = tick

@@ -293,8 +293,6 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._last_texts: dict[str, tuple[str, ...]] = {}
 
     def on_mount(self) -> None:
-        """Let the seconds of loads and TTLs go on between two snapshots."""
-        self.set_interval(1.0, self._refresh_changed_rows)
         self.watch(self.app, "snapshot", self._show_snapshot)
 
     def _show_snapshot(self, snapshot: Snapshot) -> None:
@@ -384,11 +382,12 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._cursor_id = model.id if model is not None else self._cursor_id
         self.post_message(self.Highlighted())
 
-    def _refresh_changed_rows(self) -> None:
-        """Repaint the rows that changed by the mere passing of time."""
+    def tick(self) -> None:
+        """Repaint the rows that changed by the mere passing of time, as those of loads and TTLs do."""
         first, moment = self.scroll_offset.y, self._moment()
         for index, model in enumerate(self._rows[first : first + self.size.height], first):
-            if self._last_texts.get(model.id) != self._cell_texts(model, moment):
+            moves = model.resident or model.requested is not None
+            if moves and self._last_texts.get(model.id) != self._cell_texts(model, moment):
                 self.refresh_lines(index, 1)
 
     def _cell_texts(self, model: Model, moment: ClockReading) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ class RequestList(ScrollView, can_focus=True, inherit_bindings=False):
     BINDINGS = REQUESTS.bindings()
 
     uses: reactive[tuple[ClientRequest, ...]] = reactive((), init=False)
+    more: reactive[int] = reactive(0, init=False)
 
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
@@ -35,11 +36,8 @@ class RequestList(ScrollView, can_focus=True, inherit_bindings=False):
     def selected_use(self) -> ClientRequest | None:
         return self.uses[self._cursor_index] if self._cursor_index < len(self.uses) else None
 
-    def on_mount(self) -> None:
+    def tick(self) -> None:
         """Let ages go on between two snapshots."""
-        self.set_interval(1.0, self._refresh_ages)
-
-    def _refresh_ages(self) -> None:
         if self.uses:
             self.refresh()
 
@@ -52,13 +50,20 @@ class RequestList(ScrollView, can_focus=True, inherit_bindings=False):
         self._cursor_index = (
             places[0] if places else min(self._cursor_index, max(0, len(after) - 1))
         )
-        self.virtual_size = Size(self.size.width, len(after))
+        self.watch_more()
+
+    def watch_more(self) -> None:
+        """Give the number of further requests a line of its own."""
+        self.virtual_size = Size(self.size.width, len(self.uses) + bool(self.more))
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
         width, index = self.size.width, y + self.scroll_offset.y
         if index >= len(self.uses):
-            return Strip.blank(width, self.rich_style)
+            text = f" and {self.more:,} more" if self.more and index == len(self.uses) else ""
+            return Strip([Segment(text, self.rich_style)]).adjust_cell_length(
+                width, self.rich_style
+            )
         use = self.uses[index]
         chosen = index == self._cursor_index and self.has_focus
         style = self.rich_style

@@ -37,8 +37,6 @@ class ServerHeader(Widget):
         self._running_models = 0
 
     def on_mount(self) -> None:
-        """Let the seconds of a lost server go on between two snapshots."""
-        self.set_interval(1.0, self._refresh_if_changed)
         self.watch(self.app, "server", self._show_server)
         self.watch(self.app, "snapshot", self._show_snapshot)
 
@@ -53,7 +51,7 @@ class ServerHeader(Widget):
     def _show_snapshot(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._running_models = len(snapshot.resident)
-        self._refresh_if_changed()
+        self.tick()
 
     def _item_style(self, name: str) -> Style:
         style = self.get_component_rich_style(f"server-header--{name}")
@@ -115,13 +113,13 @@ class ServerHeader(Widget):
         if waiting:
             items.append(LineItem(f"{waiting} waiting", 5, "waiting"))
         if snapshot.requests.total:
-            noun = "request" if snapshot.requests.total == 1 else "requests"
-            items.append(LineItem(f"{snapshot.requests.total} {noun}", 4))
+            items.append(LineItem(count_of(snapshot.requests.total, "request"), 4))
         if snapshot.version:
             items.append(LineItem(f"llama-swap {snapshot.version}", 1, "quiet"))
         return items
 
-    def _refresh_if_changed(self) -> None:
+    def tick(self) -> None:
+        """Let the seconds of a lost server go on between two snapshots."""
         if self._items() != self._last_items:
             self.refresh()
 

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aitui.domain.memory.hardware_state import HardwareState
-from aitui.domain.snapshot import Server, Snapshot
+from aitui.domain.snapshot import Clock, Server, Snapshot
 from aitui.services.session import Session
 from watched import Watched, beside, watched
 
@@ -13,9 +13,11 @@ GIB = 1 << 30
 
 
 @asynccontextmanager
-async def fed(server: Server, folder: Path) -> AsyncIterator[Watched]:
+async def fed(
+    server: Server, folder: Path, *, clock: Clock | None = None
+) -> AsyncIterator[Watched]:
     """A session, its events flowing, its hardware sampled."""
-    async with watched(server, folder) as watch:
+    async with watched(server, folder, clock=clock) as watch:
         await watch.until_events_flow()
         async with beside(watch.session.hardware.run()):
             yield watch

@@ -1,22 +1,26 @@
 """What is known of a server's memory while its models come and go."""
 
+import asyncio
+import time
 from pathlib import Path
 
 import pytest
 
+from aitui.aio import sleep_until
 from aitui.domain.hardware.sample import SampleSource
 from aitui.domain.memory.footprint import FootprintOrigin
 from aitui.domain.memory.forecast import FitVerdict
 from aitui.domain.models import ContextSize, ContextSource, RunState
-from aitui.domain.snapshot import Server
+from aitui.domain.snapshot import Clock, Server
 from aitui.errors import LoadFailed
 from aitui.host.local import LocalHost
+from aitui.services import hardware
 from aitui.services.load import load_model
 from aitui.store.measurements import Measurements
 from catalogue import OUT_OF_MEMORY, QUICK, STEADY
 from stand_in import StandIn
 from ui.memory.feeding import fed, until_memory, used
-from watched import asked_for, nobody, yes
+from watched import PATIENCE, asked_for, nobody, yes
 
 MIB = 1 << 20
 OTHERS = 612 * MIB
@@ -39,6 +43,33 @@ async def test_an_idle_server_has_its_card_and_what_others_use(
         assert picture.total_bytes == 96 * 1024 * MIB
         assert picture.cards[0].others == OTHERS
         assert picture.cards[0].models == ()
+
+
+async def test_an_idle_server_is_sampled_less_often_until_a_view_shows_it(
+    server: Server, tmp_path: Path, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hour, began, pauses = 3600.0, time.monotonic(), list[float]()
+    monkeypatch.setattr(hardware, "QUIET_INTERVAL", hour)
+    is_quiet = asyncio.Event()
+
+    async def sleep(event: asyncio.Event, seconds: float | None) -> None:
+        if seconds is not None and seconds > hour / 2:
+            pauses.append(seconds)
+            is_quiet.set()
+        await sleep_until(event, seconds)
+
+    monkeypatch.setattr(hardware, "sleep_until", sleep)
+    # Each second counts as an hour: the last change is soon long ago.
+    clock = Clock(lambda: began + (time.monotonic() - began) * hour, time.time)
+    async with fed(server, tmp_path, clock=clock) as watch:
+        async with asyncio.timeout(PATIENCE):
+            await is_quiet.wait()
+        is_quiet.clear()
+        watch.session.hardware.set_watched(watched=True)
+        watch.session.hardware.set_watched(watched=False)
+        async with asyncio.timeout(PATIENCE):
+            await is_quiet.wait()
+        assert len(pauses) == 2
 
 
 async def test_a_loaded_model_has_what_its_log_says_it_took(
