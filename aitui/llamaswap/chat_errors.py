@@ -53,16 +53,14 @@ def chat_error(server: Server, response: Response, model: str) -> AituiError:
     error = _parse_error_object(response)
     if error is not None and _is_context_exceeded(error):
         return _context_exceeded_error(error, response.status)
-    if response.status == _BAD_GATEWAY and (
-        broken := _broken_request_error(server, response, model)
-    ):
+    if response.status == _BAD_GATEWAY and (broken := _request_error(server, response, model)):
         return broken
     if response.status >= 500 and parse_error(response).source is not ErrorSource.MODEL:
         return load_error(server, response, model)
     return response_error(server, response, model)
 
 
-def _broken_request_error(server: Server, response: Response, model: str) -> AituiError | None:
+def _request_error(server: Server, response: Response, model: str) -> AituiError | None:
     """Return the error for a model that was reached, and crashed or was stopped before it replied.
 
     Go's reverse proxy, which llama-swap is made of, then sends a 502 without a body, as Caddy does

@@ -71,12 +71,12 @@ async def plan_change(admin: HostAdmin, edit: Edit) -> ChangePlan:
 
     def plan() -> ChangePlan:
         change = edit(ConfigDocument.read(decode_config(reading.content)))
-        return _checked_plan(reading, change, encode_config(change.after), admin.release())
+        return _plan_of(reading, change, encode_config(change.after), admin.release())
 
     return await asyncio.to_thread(plan)
 
 
-def _checked_plan(
+def _plan_of(
     reading: FileSnapshot, change: ConfigChange, content: bytes, release: ServerRelease
 ) -> ChangePlan:
     """Plan a change; blocks. Raises ConfigRefused if llama-swap would no longer start with it."""
@@ -211,7 +211,7 @@ async def plan_content(
     change = ConfigChange(
         before, after, model="", flag="", old=None, new=None, where=ValueSource.KEY
     )
-    return await asyncio.to_thread(_checked_plan, reading, change, content, admin.release())
+    return await asyncio.to_thread(_plan_of, reading, change, content, admin.release())
 
 
 async def find_unused_files(admin: HostAdmin) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from msgspec import Struct
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HostError
 from aitui.host.ssh.address import SshAddress, SshConfigPaths
-from aitui.host.ssh.options import SshOptions, passed_on
+from aitui.host.ssh.options import SshOptions, asyncssh_options
 
 _SSH_PORT = 22
 # In OpenSSH's order, except that its first one is the rarest by now.
@@ -114,7 +114,7 @@ def _build_target(
 
 def _asyncssh_options(options: SshOptions) -> SSHClientConnectionOptions:
     """Have asyncssh read the options that aitui has no opinion about."""
-    text = passed_on(options, _OPTIONS_OF_ASYNCSSH)
+    text = asyncssh_options(options, _OPTIONS_OF_ASYNCSSH)
     reading, writing = os.pipe()
     try:
         with os.fdopen(writing, "wb") as file:

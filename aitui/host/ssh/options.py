@@ -55,7 +55,7 @@ class SshOptions:
             if given is not None:
                 self._found[name] = [SshOption((str(given),), str(given), "ssh_host")]
         self._read_files(final=False)
-        self.host = self._resolved_host().lower()
+        self.host = self._final_host().lower()
         if self.flag("canonicalizehostname", "always"):
             self.host = self._canonical_host()
             self._wants_final = True
@@ -123,7 +123,7 @@ class SshOptions:
         word = re.sub(r"\$\{(\w+)\}", lambda name: os.environ.get(name[1], name[0]), word)
         return self._paths.expand(self._expand_tokens(word))
 
-    def _resolved_host(self) -> str:
+    def _final_host(self) -> str:
         known = {"%": "%", "h": self._address.host}
         name = re.sub("%([%h])", lambda token: known[token[1]], self.text("hostname"))
         return name or self._address.host
@@ -192,7 +192,7 @@ class SshOptions:
                 holds = self._matches(option, final=final)
                 active[-1] = all(active[:-1]) and holds
             elif name == "include":
-                for other in self._included(option.words, folder):
+                for other in self._included_files(option.words, folder):
                     states = [*active, active[-1]]
                     self._read_file(other, folder, states, final=final, depth=depth + 1)
             elif all(active):
@@ -209,7 +209,7 @@ class SshOptions:
         if not taken:
             self._found.setdefault(name, []).append(option)
 
-    def _included(self, patterns: tuple[str, ...], folder: Path) -> Iterator[Path]:
+    def _included_files(self, patterns: tuple[str, ...], folder: Path) -> Iterator[Path]:
         for pattern in patterns:
             wanted = folder / self._paths.expand(pattern)
             matching = Path(wanted.anchor).glob(str(wanted.relative_to(wanted.anchor)))
@@ -249,7 +249,7 @@ class SshOptions:
             except (OSError, subprocess.TimeoutExpired) as error:
                 raise ValueError(f"{origin}: Match exec can't run: {error}") from error
         texts = {
-            "host": self._resolved_host().lower(),
+            "host": self._final_host().lower(),
             "originalhost": self._address.host.lower(),
             "user": self.user,
             "localuser": self._local_user,
@@ -301,7 +301,7 @@ def _split_words(text: str, origin: str) -> Iterator[str]:
         yield word
 
 
-def passed_on(options: SshOptions, names: tuple[str, ...]) -> str:
+def asyncssh_options(options: SshOptions, names: tuple[str, ...]) -> str:
     """Write these options for asyncssh's reader, one a line."""
     lines = []
     for name in names:

@@ -8,6 +8,7 @@ import asyncssh
 import pytest
 from msgspec.structs import replace
 
+from aitui.domain.snapshot import Snapshot
 from aitui.services import config_watch
 from aitui.services.config_watch import ServerConfig, read_server_config
 from aitui.services.host_admin import HostAdmin
@@ -156,9 +157,9 @@ async def test_a_host_that_refuses_is_not_asked_again_and_again(
     monkeypatch.setattr(config_watch, "CHECK_INTERVAL", 0.05)
     asked: list[float] = []
 
-    async def counted(admin: HostAdmin) -> ServerConfig:
+    async def counted(admin: HostAdmin, snapshot: Snapshot) -> ServerConfig:
         asked.append(admin.clock.monotonic())
-        return await read_server_config(admin)
+        return await read_server_config(admin, snapshot)
 
     monkeypatch.setattr(config_watch, "read_server_config", counted)
     async with driven(unknown.server, tmp_path / "aitui") as app:
