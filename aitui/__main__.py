@@ -13,6 +13,7 @@ from typing import NoReturn, TextIO
 
 from aitui.cli.args import Arguments, parse
 from aitui.cli.output import prepare_output, prepare_screen, prepare_streams
+from aitui.domain.sanitize import sanitize_text
 from aitui.domain.server import Clock, Server
 from aitui.errors import AituiError, ConfigRefused, LoadFailed, SettingsError
 from aitui.paths import Paths, home_directory
@@ -130,11 +131,12 @@ async def demo_server() -> AsyncIterator[tuple[Server, Paths]]:
 
 
 def _print_error(error: AituiError) -> None:
-    print(f"aitui: {error.what}", file=sys.stderr)
+    # It may repeat an argument, a path or a variable.
+    print(f"aitui: {sanitize_text(error.what)}", file=sys.stderr)
     place = error.location if isinstance(error, ConfigRefused) else ""
     for line in (place, error.why, *_load_failure_lines(error), error.shell_remedy):
         if line:
-            print(f"  {line}", file=sys.stderr)
+            print(f"  {sanitize_text(line)}", file=sys.stderr)
 
 
 def _load_failure_lines(error: AituiError) -> tuple[str, ...]:

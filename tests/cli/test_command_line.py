@@ -374,6 +374,17 @@ async def test_a_load_is_timed_for_the_next_one(
     assert 0.1 < seconds < 10
 
 
+@pytest.mark.parametrize("command", ["load", "unload", "chat"])
+async def test_an_argument_that_could_steer_a_terminal_is_not_repeated(
+    aitui: CommandLine, command: str
+) -> None:
+    outcome = await aitui.run(
+        command, "\x1b]0;X\a\x9b2J", *(["hello"] if command == "chat" else [])
+    )
+    assert outcome.status == NO_MODEL, outcome.err
+    assert not set("\x1b\a\x9b") & set(outcome.err + outcome.out)
+
+
 async def test_undo_needs_no_server(aitui: CommandLine, tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     before = "models:\n  fox:\n    cmd: llama-server -m fox.gguf -c 4096\n"
