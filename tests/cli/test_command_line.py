@@ -374,13 +374,11 @@ async def test_a_load_is_timed_for_the_next_one(
     assert 0.1 < seconds < 10
 
 
-@pytest.mark.parametrize("command", ["load", "unload", "chat"])
+@pytest.mark.parametrize("command", ["load", "unload"])
 async def test_an_argument_that_could_steer_a_terminal_is_not_repeated(
     aitui: CommandLine, command: str
 ) -> None:
-    outcome = await aitui.run(
-        command, "\x1b]0;X\a\x9b2J", *(["hello"] if command == "chat" else [])
-    )
+    outcome = await aitui.run(command, "\x1b]0;X\a\x9b2J")
     assert outcome.status == NO_MODEL, outcome.err
     assert not set("\x1b\a\x9b") & set(outcome.err + outcome.out)
 
