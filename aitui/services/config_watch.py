@@ -219,7 +219,7 @@ async def recover_changes(admin: HostAdmin) -> tuple[str, ...]:
     here = LockOwner.here()
     for change in changes:
         is_ours = change.outcome is ChangeOutcome.OPEN and change.host == admin.host.label
-        # A change whose aitui has ended is cut off, however young it is.
+        # If the aitui that made a change has ended, the change is cut off, however young it is.
         is_over = here.has_ended(LockOwner(*change.writer))
         is_old = abs(admin.clock.wall() - change.at) >= MAYBE_RUNNING_SECONDS
         if is_ours and (is_over or is_old):

@@ -192,7 +192,7 @@ class SshOptions:
                 holds = self._matches(option, final=final)
                 active[-1] = all(active[:-1]) and holds
             elif name == "include":
-                for other in self._included_files(option.words, folder):
+                for other in self._find_includes(option.words, folder):
                     states = [*active, active[-1]]
                     self._read_file(other, folder, states, final=final, depth=depth + 1)
             elif all(active):
@@ -209,7 +209,7 @@ class SshOptions:
         if not taken:
             self._found.setdefault(name, []).append(option)
 
-    def _included_files(self, patterns: tuple[str, ...], folder: Path) -> Iterator[Path]:
+    def _find_includes(self, patterns: tuple[str, ...], folder: Path) -> Iterator[Path]:
         for pattern in patterns:
             wanted = folder / self._paths.expand(pattern)
             matching = Path(wanted.anchor).glob(str(wanted.relative_to(wanted.anchor)))

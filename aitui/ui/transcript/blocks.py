@@ -389,7 +389,7 @@ class StreamedText:
         self._rest = self._cut_line(lines[-1])
         lines = [*self._lines, self._rest] if self._rest else self._lines.copy()
         parts, definitions = self._parse(lines)
-        count = self._finished_count(parts)
+        count = self._count_finished(parts)
         end = parts[count - 1].end if count else 0
         self._tail = list(_all_pieces(parts[count:]))
         self._tail += _empty_pieces("".join(lines[parts[-1].end if parts else 0 :]))
@@ -424,7 +424,7 @@ class StreamedText:
             start = end
         return line[start:]
 
-    def _finished_count(self, parts: Sequence[_Part]) -> int:
+    def _count_finished(self, parts: Sequence[_Part]) -> int:
         """How many of the pieces no further text can change, neither lines nor the end of one."""
         complete = len(self._lines)
         # The last whole line may become the head of a table: what begins there is not known yet.
