@@ -166,6 +166,19 @@ def test_an_error_cut_into_single_bytes_is_the_same(frame: bytes) -> None:
     assert said(frame, range(1, len(frame))) == said(frame)
 
 
+PEG = "Output does not match the expected peg-native format"
+
+
+@pytest.mark.parametrize("end", [b"", DONE], ids=["without the end", "with it"])
+def test_output_that_its_parser_refuses_is_an_error_and_keeps_the_text(end: bytes) -> None:
+    """llama-server sends no `[DONE]` behind it: its output was no valid UTF-8."""
+    frame = event({"error": {"code": 500, "message": PEG, "type": "server_error"}})
+    result = said(delta(content="caf") + frame + end)
+    assert isinstance(result.error, StreamError)
+    assert (result.error.words, result.error.code, result.text) == (PEG, 500, "caf")
+    assert not result.done
+
+
 def test_a_context_that_is_full_keeps_its_kind_in_every_shape() -> None:
     words = "the request exceeds the available context size"
     fields = {"message": words, "type": "x", "code": 400}
