@@ -235,7 +235,7 @@ async def begin_to_load(app: Driven, model_id: str) -> None:
 async def test_esc_leaves_a_load_as_it_is(lazy: Driven, stand_in: StandIn) -> None:
     await begin_to_load(lazy, UNHURRIED)
     await lazy.press("escape")
-    await lazy.told(f"{UNHURRIED} goes on loading; u aborts it")
+    await lazy.told(f"{UNHURRIED} is still loading. Press u to abort.")
     await lazy.told(f"{UNHURRIED} is ready after")
     await stays(stand_in, UNHURRIED)
 

@@ -221,7 +221,7 @@ async def test_steps_and_their_outcome(hostile: Driven) -> None:
 async def test_conversations_that_are_found(hostile: Driven) -> None:
     hostile.go_to(ENDS)
     await hostile.press("enter")
-    await hostile.see("Nothing was asked yet")
+    await hostile.see("Start typing")
     await hostile.press(*ACTS, "enter")
     await hostile.until(
         lambda: not hostile.controllers.chat.any_busy and hostile.toasts == [], "asked"

@@ -4,9 +4,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.widgets import Input
 
@@ -263,7 +264,7 @@ class ModelsScreen(Screen[None]):
         self._running_models = len(snapshot.resident)
         table.empty_text = self._empty_text()
         self.query_one(ColumnTitles).note = self.snapshot.models_note
-        self._show_memory()
+        self._show_memory(self.size)
         requests = self._requests
         requests.uses, requests.more = list_uses(snapshot), snapshot.requests.unlisted
         requests.display = bool(requests.uses)
@@ -271,15 +272,14 @@ class ModelsScreen(Screen[None]):
         self._show_selection()
         self._report_certificate_expiry()
 
-    def on_resize(self) -> None:
-        self._show_memory()
+    def on_resize(self, event: events.Resize) -> None:
+        # Textual gives a screen its new size only after this handler.
+        self._show_memory(event.size)
 
-    def _show_memory(self) -> None:
+    def _show_memory(self, size: Size) -> None:
         strip, hardware = self._memory, self.snapshot.hardware
-        large = (
-            self.size.width >= MEMORY_STRIP_MIN_SIZE[0]
-            and self.size.height >= MEMORY_STRIP_MIN_SIZE[1]
-        )
+        width, height = MEMORY_STRIP_MIN_SIZE
+        large = size.width >= width and size.height >= height
         shown = large and hardware.usage.source is not None
         if strip is None and shown:
             from aitui.ui.widgets.hardware_view import MemoryStrip

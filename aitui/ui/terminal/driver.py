@@ -4,6 +4,7 @@ import errno
 import os
 import select
 import selectors
+import signal
 import threading
 import time
 from codecs import getincrementaldecoder
@@ -14,6 +15,7 @@ from textual import constants, events
 from textual._xterm_parser import XTermParser
 from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
+from textual.geometry import Size
 from textual.keys import Keys
 from textual.message import Message
 
@@ -127,6 +129,28 @@ class GuardedDriver(LinuxDriver):
     def __init__(self, app: App[Any], **options: Any) -> None:  # noqa: ANN401 - as Textual has it
         super().__init__(app, **options)
         self.exit_event = self._end = SelectableEvent()
+
+    def start_application_mode(self) -> None:
+        """Take the terminal over, and follow its size in the loop.
+
+        Textual 8.2.8 reads the size in a signal handler, which the next SIGWINCH interrupts: of two
+        at once the older size could be posted last, and stay.
+        """
+        super().start_application_mode()  # type: ignore[no-untyped-call]
+        self._loop.add_signal_handler(signal.SIGWINCH, self._post_size)
+
+    def _post_size(self) -> None:
+        if not self._in_band_window_resize:
+            size = Size(*self._get_terminal_size())
+            self._app.post_message(events.Resize(size, size))
+
+    def _get_terminal_size(self) -> tuple[int, int]:
+        # Textual prefers COLUMNS and LINES of the environment, which a shell may have exported.
+        try:
+            columns, rows = os.get_terminal_size(self.fileno)
+        except OSError:
+            return super()._get_terminal_size()
+        return columns or 80, rows or 25
 
     def _run_input_thread(self) -> None:
         try:

@@ -107,7 +107,7 @@ async def test_the_lines_around_a_change_are_shown_where_they_push_nothing_out_o
         app.go_to("small")
         await app.press("c", *"131072", "enter")
         await app.armed()
-        await app.see("+      --ctx-size 131072", "looks whether it took effect")
+        await app.see("+      --ctx-size 131072", "the new value is verified")
         assert ("@@" in app.text) is whole
 
 

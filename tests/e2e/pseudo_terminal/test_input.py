@@ -48,7 +48,7 @@ async def prompt(nobody: dict[str, str], stand_in: StandIn) -> AsyncIterator[Ter
     async with terminal(["--demo"], nobody, size=(120, 36)) as running:
         await running.see("demo", "● live")
         running.press("\r")
-        await running.see("Nothing was asked yet", "⏎ sends")
+        await running.see("Start typing", "⏎ sends")
         yield running
 
 
@@ -102,7 +102,7 @@ async def test_the_prompt_receives_the_text_without_controls(prompt: Terminal) -
     prompt.send(paste(b"line one\rline two\r"))
     await prompt.see("line one", "line two")
     await asyncio.sleep(ACTS_WITHIN)
-    assert "Nothing was asked yet" in prompt.text
+    assert "Start typing" in prompt.text
 
 
 async def test_a_paste_without_an_end_gives_the_keyboard_back(prompt: Terminal) -> None:

@@ -160,6 +160,14 @@ async def test_a_resize_is_followed_at_once(environment: dict[str, str]) -> None
         assert_given_back(opened)
 
 
+async def test_the_environment_does_not_say_how_large_the_terminal_is(
+    environment: dict[str, str],
+) -> None:
+    async with terminal((), {**environment, "COLUMNS": "30", "LINES": "9"}) as opened:
+        await opened.see("● live", "? keys")
+        assert "? keys" in opened.screen.display[-1]
+
+
 async def test_a_terminal_of_two_cells_is_lived_through(environment: dict[str, str]) -> None:
     async with terminal((), environment, size=(2, 2)) as opened:
         await opened.until(lambda: b"\x1b[?1049h" in opened.sent, "begun")

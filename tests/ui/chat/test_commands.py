@@ -124,7 +124,7 @@ async def test_clear_begins_a_new_conversation(pane: Pane) -> None:
     await pane.ask("hi")
     await pane.send("/clear")
     await pane.app.until(lambda: pane.said == [], "new")
-    await pane.app.see("Nothing was asked yet")
+    await pane.app.see("Start typing")
 
 
 async def test_nothing_cuts_an_answer_without_saying(

@@ -109,7 +109,7 @@ async def test_no_byte_of_it_reaches_the_terminal(shown: tuple[StandIn, Terminal
     stand_in, running = shown
     stand_in.fault("/v1/chat", Says((*HOSTILE, "x" * 100_000, "\n\nthe end")), 1)
     running.press("\r")
-    await running.see("Nothing was asked yet")
+    await running.see("Start typing")
     running.press("hi\r")
     await running.see("the end")
     assert b"\x1b]52" not in running.sent

@@ -290,7 +290,7 @@ async def test_the_bar_goes_before_the_requests_do(
     show_instead_of_servers(monkeypatch, busy)
     name = "a server so named"
     async with driven(replace(SERVER, name=name), tmp_path, size=(80, 24), clock=STILL) as app:
-        await app.see("VRAM 21/72 G", "12345 requests")
+        await app.see("VRAM 21/72 G", "12,345 requests")
 
 
 async def test_a_memory_that_is_known_in_part_is_not_made_up(
