@@ -170,14 +170,20 @@ async def _with_stored_facts(monitor: "Monitor", server: Server, paths: Paths) -
 
 
 async def _load(session: "Session", arguments: Arguments, _: Paths) -> None:
-    from aitui.cli.session import explain_interrupts, preflight, terminal_ask
+    from aitui.cli.session import (
+        explain_interrupts,
+        preflight,
+        show_load_progress,
+        terminal_ask,
+    )
     from aitui.services.load import load_model
 
     ask = terminal_ask(arguments, lambda: session.monitor.snapshot)
     async with preflight(session) as memory:
         ask_in_time = ask if arguments.yes else memory.delay(ask)
         with explain_interrupts(session):
-            loaded = await load_model(session, arguments.model, ask_in_time)
+            async with show_load_progress(session):
+                loaded = await load_model(session, arguments.model, ask_in_time)
         if loaded is None:
             raise ActionRefused("Not loaded: the answer was no")
         ready = f" after {loaded.seconds:.1f} s" if loaded.seconds else " already"
@@ -207,7 +213,7 @@ async def _unload(session: "Session", arguments: Arguments, _: Paths) -> None:
 
 async def print_hardware(session: "Session", arguments: Arguments, _: Paths) -> None:
     """Print the hardware; raises the server's errors, those of its host are part of the output."""
-    from aitui.format.hardware import gpu_report, gpus_as_text
+    from aitui.format.hardware import gpu_report, gpus_as_lines
     from aitui.format.report import format_json
 
     await session.monitor.fetch()
@@ -216,7 +222,7 @@ async def print_hardware(session: "Session", arguments: Arguments, _: Paths) -> 
     if arguments.json:
         print(format_json(gpu_report(label, snapshot)))
     else:
-        print(gpus_as_text(label, snapshot, session.clock.wall()))
+        print_lines(gpus_as_lines(label, snapshot, session.clock.wall()))
 
 
 HANDLERS: dict[str, Handler] = {

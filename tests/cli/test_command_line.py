@@ -24,7 +24,7 @@ from catalogue import (
     each_dialect,
 )
 from certificates import make_foreign_certificates
-from cli.command_line import CommandLine, finish, interrupt
+from cli.command_line import CommandLine, finish, interrupt, read_until
 from other_client import OtherClient
 from stand_in import FixedResponse, Hang, HtmlPage, StandIn
 from watched import asked_for, eventually
@@ -426,3 +426,11 @@ async def test_a_script_that_the_settings_name_counts_as_a_llama_server(
     outcome = await aitui.run(*change)
     assert outcome.status == 0, outcome.err
     assert "run-fox.sh -c 16384" in file.read_text()
+
+
+async def test_on_a_terminal_a_load_shows_how_far_it_is(aitui: CommandLine) -> None:
+    async with aitui.at_terminal("load", SLOW) as (process, terminal):
+        shown = await read_until(terminal, "is loading")
+        interrupt(process)
+        interrupt(process)
+    assert f"{SLOW} " in shown
