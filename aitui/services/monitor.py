@@ -225,9 +225,14 @@ class Monitor:
         self._wake.set()
         await self._publish()
 
-    async def end_load(self, model_id: str, failed: LoadFailure | None = None) -> None:
-        """Mark a model as no longer loading for aitui, with the failure of the load if it failed."""
-        self._known.end_load(model_id)
+    async def end_load(
+        self, model_id: str, failed: LoadFailure | None = None, *, queued: bool = False
+    ) -> None:
+        """Mark a model as no longer loading for aitui, with the failure of the load if it failed.
+
+        With `queued` the request that was given up may still be in the server's queue.
+        """
+        self._known.end_load(model_id, queued=queued)
         if failed is not None:
             self._known.record_failure(model_id, failed)
         self._wake.set()
