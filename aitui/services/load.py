@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Callable
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from aitui.aio import background_task
 from aitui.domain.confirmation import Ask, Confirmation
@@ -367,14 +368,16 @@ async def _load_and_report(
     monitor = session.monitor
     began = session.clock.monotonic()
     before = monitor.snapshot
-    failed: LoadFailure | None = None
     queued = False
     try:
-        if await wait_until_ready(session, model.id, at_limit):
-            return LoadResult(model.id, session.clock.monotonic() - began)
-    except asyncio.CancelledError:
-        queued = stays_queued(monitor.snapshot.model(model.id) or model, monitor.snapshot)
-        raise
+        try:
+            if await wait_until_ready(session, model.id, at_limit):
+                return LoadResult(model.id, session.clock.monotonic() - began)
+        except asyncio.CancelledError:
+            queued = stays_queued(monitor.snapshot.model(model.id) or model, monitor.snapshot)
+            raise
+        finally:
+            await monitor.end_load(model.id, queued=queued)
     except ModelNotReady:
         raise
     except NoSuchModel as error:
@@ -383,18 +386,20 @@ async def _load_and_report(
     except LoadFailed as error:
         from aitui.services.failures import diagnose_load_failure
 
+        failed = LoadFailure(session.clock.wall(), error.why or error.what)
+        # Its log takes seconds to read, and nothing is waited for any more.
+        await monitor.record_failure(model.id, failed)
         reason = await diagnose_load_failure(session.client, model.id, error.why)
-        words = reason.words or error.why or error.what
-        failed = LoadFailure(session.clock.wall(), words, reason.failure_lines)
+        found = replace(failed, reason=reason.words or failed.reason, log=reason.failure_lines)
+        now = monitor.snapshot.model(model.id)
+        if now is not None and now.failed == failed:
+            await monitor.record_failure(model.id, found)
         gone = {model.id for model in before.ready} - {model.id for model in monitor.snapshot.ready}
         raise LoadFailed(
             f"{model.id} didn't come up",
-            why=failed.reason,
+            why=found.reason,
             remedy="its log tells more",
-            log=failed.log,
+            log=found.log,
             evicted=tuple(sorted(gone - {model.id})),
         ) from error
-    else:
-        return None
-    finally:
-        await monitor.end_load(model.id, failed, queued=queued)
+    return None

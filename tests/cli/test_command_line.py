@@ -40,7 +40,7 @@ async def test_status_shows_every_model_and_its_state(
     assert (outcome.status, outcome.err) == (DONE, "")
     head, _, first, *_ = outcome.out.splitlines()
     assert "1 of" in head
-    assert first.split()[:3] == [STEADY, "ready", "131k"]
+    assert first.split()[:3] == [STEADY, "ready", "128k"]
     assert QUICK in outcome.out
 
 

@@ -164,6 +164,19 @@ async def test_a_failed_load_stays_with_its_model(watch: Watched) -> None:
     assert model.requested is None
 
 
+async def test_a_load_that_has_failed_does_not_wait_while_its_log_is_read(
+    watch: Watched, stand_in: StandIn
+) -> None:
+    stand_in.fault("/logs/", Hang())
+    async with beside(load_model(watch.session, MISSING_FILE, nobody)) as loads:
+        snapshot = await watch.until(
+            lambda now: (model := now.model(MISSING_FILE)) is not None and model.failed is not None
+        )
+        model = snapshot.model(MISSING_FILE)
+        assert model is not None
+        assert (loads[0].done(), model.requested) == (False, None)
+
+
 @each_dialect
 async def test_a_program_that_does_not_exist_is_named(watch: Watched) -> None:
     with pytest.raises(LoadFailed) as caught:
