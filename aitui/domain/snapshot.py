@@ -31,7 +31,8 @@ class ConnectionStatus(Struct, frozen=True):
     """The connection. Times are monotonic seconds, `latency` is that of the last short response.
 
     `opened_at` is when it was first tried, `last_response_at` when the server last responded, None
-    before the first time; `retry_at` is when the next try is due while the connection is lost.
+    before the first time; `lost_at` is when the first request was sent that failed since then, and
+    `retry_at` when the next try is due while the connection is lost.
     """
 
     phase: ConnectionPhase = ConnectionPhase.CONNECTING
@@ -41,6 +42,7 @@ class ConnectionStatus(Struct, frozen=True):
     attempts: int = 0
     retry_at: float | None = None
     opened_at: float | None = None
+    lost_at: float | None = None
 
 
 _NO_HARDWARE = HardwareState()

@@ -168,7 +168,7 @@ class Monitor:
         # With the first failure: its 41 patterns take 3 ms to compile.
         from aitui.services.failures import FailureDiagnoser
 
-        return FailureDiagnoser(self._client, self._clock, self._record_load_failure)
+        return FailureDiagnoser(self._client, self._clock, self.record_failure)
 
     async def run(self) -> None:
         """Keep the snapshot up to date until cancelled."""
@@ -225,12 +225,18 @@ class Monitor:
         self._wake.set()
         await self._publish()
 
-    async def end_load(self, model_id: str, failed: LoadFailure | None = None) -> None:
-        """Mark a model as no longer loading for aitui, with the failure of the load if it failed."""
-        self._known.end_load(model_id)
-        if failed is not None:
-            self._known.record_failure(model_id, failed)
+    async def end_load(self, model_id: str, *, queued: bool = False) -> None:
+        """Mark a model as no longer loading for aitui.
+
+        With `queued` the request that was given up may still be in the server's queue.
+        """
+        self._known.end_load(model_id, queued=queued)
         self._wake.set()
+        await self._publish()
+
+    async def record_failure(self, model_id: str, failed: LoadFailure) -> None:
+        """Record why a load failed, until the model is tried again."""
+        self._known.record_failure(model_id, failed)
         await self._publish()
 
     async def update_config(
@@ -293,6 +299,7 @@ class Monitor:
     async def _poll_once(self) -> bool:
         """Poll what is due; False if that was interrupted to begin again."""
         self._events.drop_if_silent()
+        sent_at = self._clock.monotonic()
         try:
             async with asyncio.timeout(None) as self._attempt:
                 stale = self._clock.monotonic() - self._listed_at > LIST_INTERVAL
@@ -304,7 +311,7 @@ class Monitor:
             self._wake.set()
             return False
         except AituiError as error:
-            await self._mark_lost(error)
+            await self._mark_lost(error, sent_at)
             return True
         finally:
             self._attempt = None
@@ -379,11 +386,7 @@ class Monitor:
             self._known.set_expected_load(model_id, expected)
         await self._publish()
 
-    async def _record_load_failure(self, model_id: str, failed: LoadFailure) -> None:
-        self._known.record_failure(model_id, failed)
-        await self._publish()
-
-    async def _mark_lost(self, error: AituiError) -> None:
+    async def _mark_lost(self, error: AituiError, sent_at: float) -> None:
         before = self.snapshot.connection
         attempts = before.attempts + 1
         self._list_everything = True
@@ -397,6 +400,7 @@ class Monitor:
                 error=error,
                 attempts=attempts,
                 retry_at=self._clock.monotonic() + retry_delay(attempts - 1, self._random),
+                lost_at=sent_at if before.lost_at is None else before.lost_at,
             )
         )
 
