@@ -472,6 +472,7 @@ class Monitor:
             self.snapshot,
             connection=link or self.snapshot.connection,
             models=self._known.merge(),
+            hues=self._known.hues,
             total_models=self._known.total_models,
             requests=self._known.requests,
             events_flow=self._events.flows,
