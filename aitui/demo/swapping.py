@@ -123,7 +123,7 @@ class ModelSwapper:
             failure = await asyncio.shield(load.task)
         finally:
             load.waiters -= 1
-            if not load.waiters and not load.begun:
+            if not load.waiters and not load.begun and self._traits.dequeues_on_hangup:
                 load.task.cancel()
         if failure is not None:
             raise UpstreamLoadFailed(failure.cause, failure.model_id, failure.detail)
