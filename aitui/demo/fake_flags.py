@@ -41,6 +41,7 @@ class FakeFlags(Struct, frozen=True):
     die_after: int | None = None
     progress_reports: int = 0
     uses_tools: bool = False
+    takes_images: bool = False
     chunks: int = 16
     tokens_per_second: float = 10.0
     prompt_tokens_per_second: float = 470.0
@@ -129,6 +130,7 @@ def read_flags(model: ModelConfiguration) -> FakeFlags:
         missing_file="--fail-missing-file" in values,
         progress_reports=int(values.get("--progress-reports", known.progress_reports)),
         uses_tools="--jinja" in values,
+        takes_images="--mmproj" in values,
         die_after=None if death is None else int(death),
         chunks=int(values.get("--chunks", known.chunks)),
         tokens_per_second=float(values.get("--tokens-per-second", known.rate)),
