@@ -66,7 +66,7 @@ class ChatExchange(Struct, frozen=True):
 
     async def _respond_whole(self, generation: Generation) -> RequestOutcome:
         seconds = generation.seconds_per_piece * len(generation.pieces)
-        if await self.claim.wait_unless_cut(seconds):
+        if await self.claim.wait_unless_cut(generation.seconds_until_first + seconds):
             return RequestOutcome(
                 CompleteResponse(ResponseContent(HTTPStatus.BAD_GATEWAY, b"", ""))
             )
@@ -82,6 +82,9 @@ class ChatExchange(Struct, frozen=True):
         done, began = 0, time.monotonic()
         try:
             await self._send(stream, generation.first_chunk())
+            if await self.claim.wait_unless_cut(generation.seconds_until_first):
+                return RequestOutcome(stream)
+            began = time.monotonic()
             for kind, word in generation.pieces:
                 if await self.claim.wait_unless_cut(generation.seconds_per_piece):
                     return RequestOutcome(stream)

@@ -114,7 +114,7 @@ def change_confirmation(
         others = sanitize_line(", ".join(change.also), LONGEST_LABEL)
         facts.append(f"! {name}is shared: {others} would change as well")
     if snapshot is not None:
-        facts += consequences(snapshot, change.model)
+        facts += consequences(snapshot, change.model if change.new is not None else "")
         facts += _fit_facts(change, snapshot)
     lines = (change.diff if whole_diff else change.diff_lines).splitlines()
     model = sanitize_line(change.model, LONGEST_LABEL)

@@ -11,9 +11,14 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from aitui.aio import sleep_until
-from aitui.domain.events import ActivityAdded, Event, ModelStatusChanged
+from aitui.domain.events import (
+    ActivityAdded,
+    Event,
+    ModelStatusChanged,
+    RequestsCounted,
+    RequestsListed,
+)
 from aitui.domain.models import FinishedRequest, IdleUnload, LoadFailure
-from aitui.domain.release import SEPARATE_LOGS_SINCE
 from aitui.domain.snapshot import Clock, ConnectionPhase, ConnectionStatus, Snapshot
 from aitui.errors import AituiError, NotSupported, TimedOut
 from aitui.services.events import SHORTEST_GAP, EventStream, poll_interval, retry_delay
@@ -110,6 +115,7 @@ async def detect_suspends(clock: Clock) -> AsyncIterator[float]:
 
 LIST_INTERVAL = 30.0
 STATUS_SECONDS = 3.0
+ACTIVITY_PAGES_SINCE = 236
 LISTS_ALL_SINCE = 218
 """Older servers list only ready models under `/running`."""
 
@@ -170,7 +176,7 @@ class Monitor:
         from aitui.services.failures import FailureDiagnoser
 
         return FailureDiagnoser(
-            self._client, self._clock, self._record_load_failure, self._record_idle_unload
+            self._client, self._clock, self.record_failure, self._record_idle_unload
         )
 
     async def run(self) -> None:
@@ -228,12 +234,18 @@ class Monitor:
         self._wake.set()
         await self._publish()
 
-    async def end_load(self, model_id: str, failed: LoadFailure | None = None) -> None:
-        """Mark a model as no longer loading for aitui, with the failure of the load if it failed."""
-        self._known.end_load(model_id)
-        if failed is not None:
-            self._known.record_failure(model_id, failed)
+    async def end_load(self, model_id: str, *, queued: bool = False) -> None:
+        """Mark a model as no longer loading for aitui.
+
+        With `queued` the request that was given up may still be in the server's queue.
+        """
+        self._known.end_load(model_id, queued=queued)
         self._wake.set()
+        await self._publish()
+
+    async def record_failure(self, model_id: str, failed: LoadFailure) -> None:
+        """Record why a load failed, until the model is tried again."""
+        self._known.record_failure(model_id, failed)
         await self._publish()
 
     async def update_config(
@@ -296,6 +308,7 @@ class Monitor:
     async def _poll_once(self) -> bool:
         """Poll what is due; False if that was interrupted to begin again."""
         self._events.drop_if_silent()
+        sent_at = self._clock.monotonic()
         try:
             async with asyncio.timeout(None) as self._attempt:
                 stale = self._clock.monotonic() - self._listed_at > LIST_INTERVAL
@@ -307,7 +320,7 @@ class Monitor:
             self._wake.set()
             return False
         except AituiError as error:
-            await self._mark_lost(error)
+            await self._mark_lost(error, sent_at)
             return True
         finally:
             self._attempt = None
@@ -333,15 +346,19 @@ class Monitor:
         return has_changed
 
     async def _fetch_status(self) -> None:
-        """Read the first event, which has what `/running` lacks on newer servers."""
-        if not self.snapshot.release.has(SEPARATE_LOGS_SINCE):
-            return
-        with contextlib.suppress(AituiError, TimeoutError):  # it adds details only
+        """Read the first events, which have what `/running` lacks: details and active requests."""
+        with contextlib.suppress(AituiError, TimeoutError):  # they add details only
             async with asyncio.timeout(STATUS_SECONDS), self._client.events() as events:
                 async for event in events:
                     if isinstance(event, ModelStatusChanged):
                         self._known.update_statuses(event)
-                        return
+                    else:
+                        self._known.apply_event(event)
+                    # The last of those that a server sends at once, of any release.
+                    if isinstance(event, RequestsCounted | RequestsListed):
+                        break
+            if self.snapshot.release.has(ACTIVITY_PAGES_SINCE):
+                self._known.record_finished_requests(await self._client.activity(0))
 
     async def _fetch_version(self) -> None:
         try:
@@ -387,15 +404,11 @@ class Monitor:
             self._known.set_expected_load(model_id, expected)
         await self._publish()
 
-    async def _record_load_failure(self, model_id: str, failed: LoadFailure) -> None:
-        self._known.record_failure(model_id, failed)
-        await self._publish()
-
     async def _record_idle_unload(self, model_id: str, unload: IdleUnload) -> None:
         self._known.record_idle_unload(model_id, unload)
         await self._publish()
 
-    async def _mark_lost(self, error: AituiError) -> None:
+    async def _mark_lost(self, error: AituiError, sent_at: float) -> None:
         before = self.snapshot.connection
         attempts = before.attempts + 1
         self._list_everything = True
@@ -409,6 +422,7 @@ class Monitor:
                 error=error,
                 attempts=attempts,
                 retry_at=self._clock.monotonic() + retry_delay(attempts - 1, self._random),
+                lost_at=sent_at if before.lost_at is None else before.lost_at,
             )
         )
 
@@ -470,6 +484,7 @@ class Monitor:
             self.snapshot,
             connection=link or self.snapshot.connection,
             models=self._known.merge(),
+            hues=self._known.hues,
             total_models=self._known.total_models,
             requests=self._known.requests,
             events_flow=self._events.flows,

@@ -17,6 +17,7 @@ from aitui.domain.events import (
     RequestUpdated,
 )
 from aitui.domain.eviction import client_name
+from aitui.domain.hues import Hues, assign_hues
 from aitui.domain.merge import ModelFacts, count_models, merge_models
 from aitui.domain.models import (
     MAX_MODELS,
@@ -200,6 +201,10 @@ def _without_stopped(states: Mapping[str, RunState]) -> dict[str, RunState]:
     return {id_: state for id_, state in states.items() if state is not RunState.STOPPED}
 
 
+def _resident_ids(models: Iterable[Model]) -> set[str]:
+    return {model.id for model in models if model.resident}
+
+
 QUEUE_GRACE = 2.0
 """Seconds within which a load of unobserved beginning can't have waited for others."""
 
@@ -222,8 +227,10 @@ class ServerState:
         self._evictions = EvictionTracker()
         self._starts = LoadTracker()
         self._pending_ready: dict[str, int] = {}
+        self._idle_polls = 0
         self._stale = True
         self.models: tuple[Model, ...] = ()
+        self.hues = Hues()
         self.total_models = 0
         self.companions: frozenset[frozenset[str]] = frozenset()
         self.lists_only_ready = False
@@ -236,7 +243,8 @@ class ServerState:
     @property
     def in_transit(self) -> bool:
         """Return whether a model is about to change its state, or is waited for."""
-        return bool(self._facts.requested) or any(model.in_transit for model in self.models)
+        waited_for = self._facts.requested or self._facts.queued
+        return bool(waited_for) or any(model.in_transit for model in self.models)
 
     @property
     def model_ids(self) -> frozenset[str]:
@@ -258,6 +266,7 @@ class ServerState:
     def begin_load(self, model_id: str) -> None:
         """Mark a model as loading for aitui, and forget an earlier failure."""
         self._facts.requested.setdefault(model_id, self._clock.monotonic())
+        self._facts.queued.pop(model_id, None)
         self._facts.failures.pop(model_id, None)
         self._stale = True
 
@@ -275,9 +284,13 @@ class ServerState:
             self._facts.memory, self._facts.last_context = memory, last_context
             self._stale = True
 
-    def end_load(self, model_id: str) -> None:
-        """Mark a model as no longer loading for aitui."""
+    def end_load(self, model_id: str, *, queued: bool = False) -> None:
+        """Mark a model as no longer loading for aitui, but as `queued` if the server may go on."""
         self._facts.requested.pop(model_id, None)
+        self._facts.queued.pop(model_id, None)
+        if queued:
+            self._facts.queued[model_id] = self._clock.monotonic()
+            self._idle_polls = 0
         self._stale = True
 
     def record_failure(self, model_id: str, failed: LoadFailure) -> None:
@@ -310,6 +323,7 @@ class ServerState:
             self._stale = True
         self._expire_pending_ready()
         self.merge()
+        self._expire_queued()
         self._remember_companions()
         now = self._clock.monotonic()
         unseen = {
@@ -382,7 +396,10 @@ class ServerState:
         self._stale = False
         facts = self._facts
         facts.requests, facts.running_lists_only_ready = self.requests, self.lists_only_ready
-        self.models = merge_models(facts, self.models, self._clock.monotonic())
+        now = self._clock.monotonic()
+        before, self.models = self.models, merge_models(facts, self.models, now)
+        if _resident_ids(before) != _resident_ids(self.models):
+            self.hues = assign_hues(self.hues, before, self.models, now)
         count = len(self.models)
         self.total_models = count_models(facts) if count >= MAX_MODELS else count
         return self.models
@@ -433,6 +450,19 @@ class ServerState:
                 for status in self._facts.statuses
             )
             self._stale = True
+
+    def _expire_queued(self) -> None:
+        """Forget requests that can't be in the server's queue any more: it began, or is idle."""
+        queued = self._facts.queued
+        if not queued:
+            return
+        resident = {model.id: model.in_transit for model in self.models if model.resident}
+        is_idle = not resident or (self.requests.total == 0 and not any(resident.values()))
+        self._idle_polls = self._idle_polls + 1 if is_idle else 0
+        for model_id in tuple(queued):
+            if model_id in resident or self._idle_polls > POLLS_UNTIL_LISTED:
+                del queued[model_id]
+                self._stale = True
 
     def _list_requests(self, requests: tuple[ActiveRequest, ...]) -> None:
         self._requests.clear()

@@ -164,6 +164,19 @@ async def test_a_failed_load_stays_with_its_model(watch: Watched) -> None:
     assert model.requested is None
 
 
+async def test_a_load_that_has_failed_does_not_wait_while_its_log_is_read(
+    watch: Watched, stand_in: StandIn
+) -> None:
+    stand_in.fault("/logs/", Hang())
+    async with beside(load_model(watch.session, MISSING_FILE, nobody)) as loads:
+        snapshot = await watch.until(
+            lambda now: (model := now.model(MISSING_FILE)) is not None and model.failed is not None
+        )
+        model = snapshot.model(MISSING_FILE)
+        assert model is not None
+        assert (loads[0].done(), model.requested) == (False, None)
+
+
 @each_dialect
 async def test_a_program_that_does_not_exist_is_named(watch: Watched) -> None:
     with pytest.raises(LoadFailed) as caught:
@@ -227,7 +240,8 @@ async def test_a_load_of_a_busy_server_waits(watch: Watched, stand_in: StandIn) 
     assert stand_in.running() == {STEADY: "ready"}
 
 
-@each_dialect
+# On v217 an unload waits for its turn as well.
+@dialects(Dialect.V218, Dialect.HEAD, Dialect.V263)
 async def test_a_load_in_the_queue_can_be_taken_back(watch: Watched, stand_in: StandIn) -> None:
     async with stand_in.busy(QUICK):
         await watch.until_state(QUICK, RunState.READY)

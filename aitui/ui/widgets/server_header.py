@@ -97,9 +97,10 @@ class ServerHeader(Widget):
             return LineItem(f"● live{latency}", 8, "live")
         if link.phase is ConnectionPhase.CONNECTING:
             return LineItem(f"◌ connecting {now - opened:.0f} s", 8, "waiting")
-        since = opened if link.last_response_at is None else link.last_response_at
-        verb = "not reached for" if link.last_response_at is None else "lost for"
-        return LineItem(f"✘ {verb} {format_seconds(now - since)}", 8, "lost")
+        if link.last_response_at is None:
+            return LineItem(f"✘ not reached for {format_seconds(now - opened)}", 8, "lost")
+        lost = now if link.lost_at is None else link.lost_at
+        return LineItem(f"✘ lost for {format_seconds(now - lost)}", 8, "lost")
 
     def _right_items(self) -> list[LineItem]:
         snapshot, link = self._snapshot, self._snapshot.connection
