@@ -45,7 +45,7 @@ models:
       # half the cache, and no difference to be seen
       --cache-type-k q8_0 --cache-type-v q8_0 --flash-attn on
       --tensor-split 22,19 --kv-unified --jinja
-      --temp 0.7 --top-p 0.95
+      --temp 0.7 --top-p 0.95 --mmproj ${{gguf}}/mmproj-F16.gguf
 
   {CODER}:
     description: Code completion and edits

@@ -41,6 +41,7 @@ class FakeFlags(Struct, frozen=True):
     die_after: int | None = None
     progress_reports: int = 0
     uses_tools: bool = False
+    takes_images: bool = False
     chunks: int | None = 16
     reasons: bool = True
     tokens_per_second: float = 10.0
@@ -130,6 +131,7 @@ def read_flags(model: ModelConfiguration) -> FakeFlags:
         missing_file="--fail-missing-file" in values,
         progress_reports=int(values.get("--progress-reports", known.progress_reports)),
         uses_tools="--jinja" in values,
+        takes_images="--mmproj" in values,
         die_after=None if death is None else int(death),
         chunks=None if known is not UNKNOWN_FILE else int(values.get("--chunks", 16)),
         reasons=known is UNKNOWN_FILE or known.reasons,

@@ -31,6 +31,14 @@ def loaded(model: str) -> bool:
 Load another model and watch this one go. """
 
 
+def has_image(body: dict[str, Any]) -> bool:
+    """Return whether any message of a chat request holds an image."""
+    messages = body.get("messages")
+    contents = [m.get("content") for m in messages or () if isinstance(m, dict)]
+    parts = [part for content in contents if isinstance(content, list) for part in content]
+    return any(isinstance(part, dict) and part.get("type") == "image_url" for part in parts)
+
+
 class GenerationRequest(Struct, frozen=True):
     """The fields of a chat request that matter here."""
 
