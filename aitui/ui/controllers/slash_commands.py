@@ -235,4 +235,4 @@ def _last_prompt(conversation: Conversation) -> Turn:
     for turn in reversed(conversation.path):
         if turn.role is Role.USER:
             return turn
-    raise ValueError("nothing was asked yet")
+    raise ValueError("no prompt was sent yet")
