@@ -19,6 +19,7 @@ from aitui.domain.models import (
     ContextSize,
     ContextSource,
     Eviction,
+    IdleUnload,
     ListedModel,
     LoadFailure,
     Model,
@@ -54,6 +55,7 @@ class ModelFacts(Struct):
     queued: dict[str, float] = field(default_factory=dict)
     rates: dict[str, float] = field(default_factory=dict)
     evicted: dict[str, Eviction] = field(default_factory=dict)
+    timed_out: dict[str, IdleUnload] = field(default_factory=dict)
     memory: Mapping[str, "Footprint"] = field(default_factory=dict)
     running_lists_only_ready: bool = False
 
@@ -233,6 +235,7 @@ def _merge_model(
         expected_load=facts.expected_load.get(model_id),
         rate=index.rates.get(model_id),
         evicted=facts.evicted.get(model_id) if state is RunState.STOPPED else None,
+        timed_out=facts.timed_out.get(model_id) if state is RunState.STOPPED else None,
         memory=facts.memory.get(model_id),
     )
     return before if before is not None and before == model else model

@@ -119,6 +119,17 @@ class Eviction(Struct, frozen=True):
     requester: str = ""
 
 
+class IdleUnload(Struct, frozen=True):
+    """A ready model that llama-swap unloaded at `at` (Unix time): its timeout of `ttl` seconds was over.
+
+    `unused` is set if it had not been ready for that long: no request had ever been answered.
+    """
+
+    at: float
+    ttl: float
+    unused: bool = False
+
+
 class FinishedRequest(Struct, frozen=True):
     """A request that ended: Unix time, tokens of the reply and tokens per second, if known."""
 
@@ -165,6 +176,7 @@ class Model(Struct, frozen=True):
     expected_load: float | None = None
     rate: float | None = None
     evicted: Eviction | None = None
+    timed_out: IdleUnload | None = None
     memory: "Footprint | None" = None
 
     @property

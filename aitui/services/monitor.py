@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from functools import cached_property
 from random import Random
@@ -17,7 +18,7 @@ from aitui.domain.events import (
     RequestsCounted,
     RequestsListed,
 )
-from aitui.domain.models import FinishedRequest, LoadFailure
+from aitui.domain.models import FinishedRequest, IdleUnload, LoadFailure
 from aitui.domain.snapshot import Clock, ConnectionPhase, ConnectionStatus, Snapshot
 from aitui.errors import AituiError, NotSupported, TimedOut
 from aitui.services.events import SHORTEST_GAP, EventStream, poll_interval, retry_delay
@@ -174,7 +175,9 @@ class Monitor:
         # With the first failure: its 41 patterns take 3 ms to compile.
         from aitui.services.failures import FailureDiagnoser
 
-        return FailureDiagnoser(self._client, self._clock, self.record_failure)
+        return FailureDiagnoser(
+            self._client, self._clock, self.record_failure, self._record_idle_unload
+        )
 
     async def run(self) -> None:
         """Keep the snapshot up to date until cancelled."""
@@ -386,7 +389,12 @@ class Monitor:
                 self._run_in_background(self._failures.diagnose(model_id))
         for model_id in transitions.ended:
             if model_id not in self._unload_requests:
-                self._run_in_background(self._failures.diagnose(model_id, was_ready=True))
+                model = self.snapshot.model(model_id)
+                uptime = (
+                    model.uptime(self._clock.monotonic()) if model and model.dated else math.inf
+                )
+                diagnosing = self._failures.diagnose(model_id, ready_seconds=uptime or 0.0)
+                self._run_in_background(diagnosing)
 
     async def _remember_load(self, model_id: str, seconds: float) -> None:
         await self._load_times.record(self._identity, model_id, seconds)
@@ -394,6 +402,10 @@ class Monitor:
         expected = self._load_times.expected(self._identity, model_id)
         if expected is not None:
             self._known.set_expected_load(model_id, expected)
+        await self._publish()
+
+    async def _record_idle_unload(self, model_id: str, unload: IdleUnload) -> None:
+        self._known.record_idle_unload(model_id, unload)
         await self._publish()
 
     async def _mark_lost(self, error: AituiError, sent_at: float) -> None:

@@ -27,6 +27,7 @@ from aitui.domain.models import (
     ActiveRequests,
     Eviction,
     FinishedRequest,
+    IdleUnload,
     ListedModel,
     LoadFailure,
     Model,
@@ -69,6 +70,10 @@ class EvictionTracker:
                 _remember(self._left, model_id, now)
         self._states = dict(states)
 
+    def forget(self, model_id: str) -> None:
+        """Leave a model out: no load has evicted it."""
+        self._left.pop(model_id, None)
+
     def take_victims(self, started: str, now: float, on_purpose: Iterable[str]) -> tuple[str, ...]:
         """Return the models that a load evicted, each once; those unloaded by aitui don't count."""
         spared = {started, *on_purpose}
@@ -85,7 +90,7 @@ class Transitions(Struct, frozen=True):
     """What one poll or one event showed to have changed.
 
     `started` are loads that began; `loaded` pairs a model with the seconds its load took;
-    `vanished` were starting and are gone, `ended` were ready and are stopped.
+    `vanished` were starting and are gone, `ended` were ready and stop.
     """
 
     changed: bool = False
@@ -112,6 +117,7 @@ class LoadTracker:
         self._pending_loads: dict[str, _PendingLoad] = {}
         self._running_states: Mapping[str, RunState] | None = None
         self._event_states: Mapping[str, RunState] | None = None
+        self._ready_since_poll: set[str] = set()
 
     def forget_times(self) -> None:
         """Measure no load that is under way: the clocks can't be trusted."""
@@ -124,6 +130,7 @@ class LoadTracker:
     def apply_event_states(self, states: Mapping[str, RunState], now: float) -> Transitions:
         """Take over the states of an event."""
         before, self._event_states = self._event_states, states
+        self._ready_since_poll.update(id_ for id_ in states if states[id_] is RunState.READY)
         if before is None:
             return Transitions()
         started: list[str] = []
@@ -172,22 +179,22 @@ class LoadTracker:
                 at = begun.at if begun is not None else requested.get(model_id)
                 if at is not None:
                     loaded.append((model_id, now - at))
-        vanished = tuple(
-            model_id
-            for model_id, state in was.items()
-            if state is RunState.STARTING
-            and states.get(model_id, RunState.STOPPED) is RunState.STOPPED
-        )
-        for model_id in vanished:
+        # Between two polls an event may have reported a model as ready.
+        was_ready, self._ready_since_poll = self._ready_since_poll, set()
+        last = {**was, **dict.fromkeys(was_ready & was.keys(), RunState.READY)}
+        vanished = _ids_that_went(last, states, RunState.STARTING, RunState.STOPPED)
+        ended = _ids_that_went(last, states, RunState.READY, RunState.STOPPED, RunState.STOPPING)
+        for model_id in (*vanished, *ended):
             self._pending_loads.pop(model_id, None)
-        ended = tuple(
-            model_id
-            for model_id, state in was.items()
-            if state is RunState.READY
-            and states.get(model_id, RunState.STOPPED) is RunState.STOPPED
-        )
         changed = not first and _without_stopped(was) != _without_stopped(states)
         return Transitions(changed, tuple(started), tuple(loaded), vanished, ended)
+
+
+def _ids_that_went(
+    before: Mapping[str, RunState], now: Mapping[str, RunState], left: RunState, *to: RunState
+) -> tuple[str, ...]:
+    states = {id_: now.get(id_, RunState.STOPPED) for id_, was in before.items() if was is left}
+    return tuple(id_ for id_, state in states.items() if state in to)
 
 
 def _without_stopped(states: Mapping[str, RunState]) -> dict[str, RunState]:
@@ -289,6 +296,13 @@ class ServerState:
     def record_failure(self, model_id: str, failed: LoadFailure) -> None:
         """Remember why a load failed, until the model is tried again."""
         _remember(self._facts.failures, model_id, failed)
+        self._stale = True
+
+    def record_idle_unload(self, model_id: str, unload: IdleUnload) -> None:
+        """Remember that the idle timeout unloaded a model: no other model evicted it."""
+        _remember(self._facts.timed_out, model_id, unload)
+        self._facts.evicted.pop(model_id, None)
+        self._evictions.forget(model_id)
         self._stale = True
 
     def clear_event_state(self) -> None:
@@ -487,7 +501,7 @@ class ServerState:
     def _forget_resolved(self, transitions: Transitions) -> Transitions:
         """Forget a failure or an eviction once the model is loaded again."""
         for model_id in (*transitions.started, *(model_id for model_id, _ in transitions.loaded)):
-            for over in (self._facts.failures, self._facts.evicted):
+            for over in (self._facts.failures, self._facts.evicted, self._facts.timed_out):
                 if over.pop(model_id, None) is not None:
                     self._stale = True
         return transitions

@@ -109,14 +109,22 @@ class ServerControllers:
         )
 
     def submit(self, text: str) -> None:
-        """Run a slash command, or send a prompt."""
+        """Run a slash command, or send a prompt, once the conversation is open."""
         from aitui.domain.slash import is_slash_command
 
+        if self.chat.is_opening:
+            waiting = self._submit_when_open(text)
+            self.context.tasks.run_in_background(waiting, "submit", exclusive=False)
+            return
         if is_slash_command(text):
             self.chat.add_to_history(text)
             self.context.tasks.run_in_background(self.commands.run(text), "slash command")
         else:
             self.chat.send(text)
+
+    async def _submit_when_open(self, text: str) -> None:
+        await self.chat.wait_until_open()
+        self.submit(text)
 
     def update_snapshot(self, snapshot: Snapshot) -> None:
         """Pass a new state of the server on to those that act on it."""
