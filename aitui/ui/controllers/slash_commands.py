@@ -134,7 +134,7 @@ class SlashCommandRunner:
         chat = self._chat()
         answer = last_reply(chat.conversation)
         if answer is None:
-            raise ValueError("nothing was answered yet")
+            raise ValueError("no prompt was answered yet")
         self._chats.run(chat, lambda: chat.regenerate(answer.id))
 
     async def _run_continue(self, _: SlashCommand) -> None:
