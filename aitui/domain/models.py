@@ -51,6 +51,11 @@ class ContextSize(Struct, frozen=True):
     tokens: int = FALLBACK_CONTEXT_SIZE
     source: ContextSource = ContextSource.FALLBACK
 
+    @property
+    def known_tokens(self) -> int:
+        """The tokens, 0 if the figure is only assumed."""
+        return 0 if self.source is ContextSource.FALLBACK else self.tokens
+
 
 class ListedModel(Struct, frozen=True):
     """One entry of `/v1/models`."""

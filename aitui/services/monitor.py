@@ -337,8 +337,7 @@ class Monitor:
             await self._fetch_version()
         for model in models:
             seconds = self._load_times.expected(self._identity, model.id)
-            if seconds is not None:
-                self._known.set_expected_load(model.id, seconds)
+            self._known.set_expected_loads(model.id, seconds)
         self._known.update_models(models)
         has_changed = await self._fetch_running()
         self._list_everything = False
@@ -380,7 +379,6 @@ class Monitor:
             self._known.record_evictions(model_id, self._unload_requests)
         self._unload_requests.difference_update(transitions.started)
         for model_id, seconds in transitions.loaded:
-            self._known.set_expected_load(model_id, seconds)
             self._run_in_background(self._remember_load(model_id, seconds))
         for model_id in transitions.vanished:
             model = self.snapshot.model(model_id)
@@ -397,11 +395,12 @@ class Monitor:
                 self._run_in_background(diagnosing)
 
     async def _remember_load(self, model_id: str, seconds: float) -> None:
-        await self._load_times.record(self._identity, model_id, seconds)
+        model = next((model for model in self._known.models if model.id == model_id), None)
+        tokens = 0 if model is None else model.context.known_tokens
+        await self._load_times.record(self._identity, model_id, seconds, tokens)
         self._warnings = self._load_times.warnings
         expected = self._load_times.expected(self._identity, model_id)
-        if expected is not None:
-            self._known.set_expected_load(model_id, expected)
+        self._known.set_expected_loads(model_id, expected)
         await self._publish()
 
     async def _record_idle_unload(self, model_id: str, unload: IdleUnload) -> None:

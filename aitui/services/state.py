@@ -257,10 +257,10 @@ class ServerState:
             self._facts.listed = models
             self._stale = True
 
-    def set_expected_load(self, model_id: str, seconds: float) -> None:
-        """Remember how long a load of that model is expected to take."""
-        if self._facts.expected_load.get(model_id) != seconds:
-            _remember(self._facts.expected_load, model_id, seconds)
+    def set_expected_loads(self, model_id: str, seconds: Mapping[int, float]) -> None:
+        """Remember how long loads of that model are expected to take, by context size."""
+        if self._facts.expected_loads.get(model_id, {}) != seconds:
+            _remember(self._facts.expected_loads, model_id, seconds)
             self._stale = True
 
     def begin_load(self, model_id: str) -> None:

@@ -128,7 +128,7 @@ async def test_the_question_says_how_many_requests_the_victim_serves(
 
 async def test_the_question_says_how_long_it_took_the_last_times(watch: Watched) -> None:
     await load_model(watch.session, STEADY, nobody)
-    await eventually(lambda: watch.load_times.expected("stand-in", STEADY) is not None)
+    await eventually(lambda: watch.load_times.expected("stand-in", STEADY))
     await load_model(watch.session, QUICK, yes(watch))
     answers = no(watch)
     await load_model(watch.session, STEADY, answers)
