@@ -187,7 +187,7 @@ def _words(token: tokenize.TokenInfo) -> str:
 
 REPLACED_PHRASES = (
     *("after what goes", "looks whether", "was asked yet", "Nobody"),
-    *("cut answer", "as it was", "it is written /", "unwatched", "goes on loading"),
+    *("cut answer", "is as it was", "it is written /", "unwatched", "goes on loading"),
     *("all the same", "thinks", "before it answers", "from the fallback", "isn't known"),
     *("not been measured", "see whose", "leave it", "has read it before"),
 )
