@@ -1,8 +1,8 @@
 """Unloads of one model or all: confirmed if others use them, done when `/running` agrees."""
 
+from aitui.domain.clients import client_name
 from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.eviction import (
-    client_name,
     describe_all_users,
     describe_unload,
     describe_users,
