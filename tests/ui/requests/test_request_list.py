@@ -60,7 +60,7 @@ async def test_the_question_before_an_eviction_says_what_runs_there(
         app.go_to(STEADY)
         await app.press("l")
         await app.armed()
-        await app.see("1 request runs there")
+        await app.see("1 request is running")
         await app.press("n")
 
 
