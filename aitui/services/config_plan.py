@@ -153,8 +153,10 @@ def consequences(snapshot: Snapshot, then_loads: str = "", flag: str = "") -> li
         + (f", {count_of(model.requests, 'request')} there" if model.requests else "")
         for model in resident
     ]
-    for request in snapshot.requests.running or ():
-        facts.append(f"cuts the request of {client_name(request)} at {request.model}")
+    facts += [
+        f"cuts the request of {client_name(request)} at {request.model}"
+        for request in snapshot.requests.running or ()
+    ]
     if snapshot.requests.running is None and snapshot.requests.total:
         facts.append(f"cuts {snapshot.requests.total} running requests")
     if not resident:
