@@ -92,6 +92,9 @@ class ServerHeader(Widget):
         link = self._snapshot.connection
         now = self._clock.monotonic()
         opened = now if link.opened_at is None else link.opened_at
+        if (restart_by := self._snapshot.restart_by) is not None:
+            left = restart_by - now
+            return LineItem(f"◌ restarts{f', ≤ {left:.0f} s' if left > 0 else ''}", 8, "waiting")
         if link.phase is ConnectionPhase.LIVE:
             latency = "" if link.latency is None else f" {_latency_text(link.latency)}"
             return LineItem(f"● live{latency}", 8, "live")
