@@ -23,7 +23,7 @@ async def test_a_restart_that_waits_for_a_request_says_so_and_counts_down(tmp_pa
         )
         async with driven(server, tmp_path, size=(120, 36)) as app:
             async with world.server.busy("big-70b"):
-                await app.see("1 request")
+                await app.see("1 req")
                 await app.press("R")
                 await app.see("llama-swap waits up to 30 s for 1 running request to end")
                 await app.answer("y")
@@ -33,4 +33,4 @@ async def test_a_restart_that_waits_for_a_request_says_so_and_counts_down(tmp_pa
                 await app.see("◌ restarts, ≤ 2")
                 assert app.models.snapshot.connection.phase is ConnectionPhase.LOST
             await app.told("Restarted")
-            await app.see("● live")
+            await app.unsee("◌ restarts")

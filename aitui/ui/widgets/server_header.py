@@ -133,7 +133,8 @@ class ServerHeader(Widget):
         opened = now if link.opened_at is None else link.opened_at
         if (restart_by := self._snapshot.restart_by) is not None:
             left = restart_by - now
-            return LineItem(f"◌ restarts{f', ≤ {left:.0f} s' if left > 0 else ''}", 8, "waiting")
+            words = f"◌ restarts{f', ≤ {left:.0f} s' if left > 0 else ''}"
+            return [(f"{name} ", "server"), (words, "warning")]
         if link.phase is ConnectionPhase.LIVE:
             latency = "live" if link.latency is None else _latency_text(link.latency)
             return [(f"{name} ", "server"), ("●", "ready"), (f" {latency}", "muted")]
