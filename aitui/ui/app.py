@@ -289,6 +289,15 @@ class AituiApp(App[None]):
         elif current := self._current():
             current.config.ask_for_context_size(model_id)
 
+    def action_grow_context(self) -> None:
+        """Change the context size of the chat's model, to what its prompt needs if one was refused."""
+        pane = self._models_screen.chat
+        current = self._current()
+        if current and pane.needed_context:
+            current.config.change_context_size(pane.model_id, pane.needed_context)
+        elif current:
+            current.config.ask_for_context_size(pane.model_id)
+
     def action_reload_config(self) -> None:
         if current := self._current():
             current.config.reload()

@@ -173,7 +173,11 @@ class ModelsScreen(Screen[None]):
     def keys(self) -> list[Hint]:
         """Key, words and action of what works now, the most needed first."""
         if self._is_in_chat:
-            return _chat_keys(writing=self._is_writing, answering=self.chat.is_replying)
+            return _chat_keys(
+                writing=self._is_writing,
+                answering=self.chat.is_replying,
+                refused=bool(self.chat.needed_context),
+            )
         if isinstance(self.focused, Input):
             # On the filter line letters are letters.
             return [MODELS.hint("keep_filter"), MODELS.hint("back")]
@@ -203,7 +207,8 @@ class ModelsScreen(Screen[None]):
         if self._chat_mount is None:
             self._chat_mount = self._body.mount(self.chat)
             # Other keys work while an answer is under way.
-            self.watch(self.chat, "is_replying", self._show_selection, init=False)
+            for name in ("is_replying", "needed_context"):
+                self.watch(self.chat, name, self._show_selection, init=False)
         return self._chat_mount
 
     @property
@@ -422,9 +427,11 @@ def _model_keys(
     return [hint for hint, works in hints if works]
 
 
-def _chat_keys(*, writing: bool, answering: bool) -> list[Hint]:
-    """Those of the prompt, or of the transcript above it."""
+def _chat_keys(*, writing: bool, answering: bool, refused: bool) -> list[Hint]:
+    """Those of the prompt, or of the transcript above it; `refused` as larger than the context."""
     stop = [APP.hint("interrupt")] if answering else []
+    if refused:
+        stop.append(CHAT_PANE.hint("app.grow_context"))
     if writing:
         of_prompt = ("send", "newline", "app.edit_prompt", "complete", "screen.read_chat")
         return [*stop, *(PROMPT.hint(action) for action in of_prompt)]
