@@ -22,7 +22,7 @@ def sample_times(after: datetime | None) -> tuple[datetime, ...]:
 
     Raises TypeError for a time without a zone.
     """
-    now = datetime.now(UTC)
+    now = datetime.fromtimestamp(time.time(), UTC)
     if after is None:
         return now - _STEP, now
     return (now,) if now - after >= _STEP * 0.9 else ()
