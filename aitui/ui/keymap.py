@@ -29,7 +29,21 @@ _SIGNS = {
     "end": "End",
     "down": "↓",
     "up": "↑",
+    "left": "←",
+    "right": "→",
+    "pageup": "PgUp",
+    "pagedown": "PgDn",
+    "space": "Space",
 }
+
+
+def key_sign(key: str) -> str:
+    """Return how a key is written everywhere: `^d`, `⇧Tab`, `F5`, `PgUp`."""
+    name = key.replace("ctrl+", "^").replace("super+", "⌘").replace("shift+", "⇧")
+    bare = name.lstrip("^⇧⌘")
+    if bare[0] == "f" and bare[1:].isdecimal():
+        return name.upper()
+    return name.removesuffix(bare) + _SIGNS.get(bare, bare)
 
 
 class Key(Struct, frozen=True):
@@ -55,11 +69,7 @@ class Key(Struct, frozen=True):
     @property
     def signs(self) -> tuple[str, ...]:
         """All of its keys as a person knows them."""
-        names = (key.replace("ctrl+", "^") for key in self.keys.split(","))
-        return tuple(
-            _SIGNS.get(key) or (key.upper() if key[0] == "f" and len(key) > 1 else key)
-            for key in names
-        )
+        return tuple(map(key_sign, self.keys.split(",")))
 
 
 class KeyGroup:

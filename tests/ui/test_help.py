@@ -1,0 +1,25 @@
+"""Help: the keys of this place first, in columns, made of the keymap."""
+
+from pathlib import Path
+
+import pytest
+
+from aitui.domain.snapshot import Server
+from aitui.ui.keymap import key_sign
+from ui.driven import driven
+
+
+@pytest.mark.parametrize(
+    ("key", "sign"),
+    [("ctrl+d", "^d"), ("shift+tab", "⇧Tab"), ("f5", "F5"), ("pageup", "PgUp"), ("f", "f")],
+)
+def test_a_key_is_written_in_one_way(key: str, sign: str) -> None:
+    assert key_sign(key) == sign
+
+
+async def test_the_place_where_one_is_comes_first(server: Server, tmp_path: Path) -> None:
+    async with driven(server, tmp_path, size=(120, 36)) as app:
+        await app.press("question_mark")
+        await app.see("Models   you are here", "Logs ─")
+        await app.press("escape", "4", "question_mark")
+        await app.see("Hardware   you are here", "Models ─")
