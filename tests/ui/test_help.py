@@ -2,19 +2,8 @@
 
 from pathlib import Path
 
-import pytest
-
 from aitui.domain.snapshot import Server
-from aitui.ui.keymap import key_sign
 from ui.driven import driven
-
-
-@pytest.mark.parametrize(
-    ("key", "sign"),
-    [("ctrl+d", "^d"), ("shift+tab", "⇧Tab"), ("f5", "F5"), ("pageup", "PgUp"), ("f", "f")],
-)
-def test_a_key_is_written_in_one_way(key: str, sign: str) -> None:
-    assert key_sign(key) == sign
 
 
 async def test_the_place_where_one_is_comes_first(server: Server, tmp_path: Path) -> None:
