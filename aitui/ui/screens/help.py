@@ -245,15 +245,12 @@ def _rows(*groups: KeyGroup) -> tuple[Row, ...]:
         (" ".join(key.signs[:2]), key.words, "")
         for group in groups
         for key in group.keys
-        if key.listed and key.bound and key.action != "app.models"
+        if key.listed and key.bound
     )
 
 
 def _rows_of(group: KeyGroup, actions: Sequence[str]) -> tuple[Row, ...]:
     by_action = {key.action: key for key in group.keys if key.listed}
-    # The first view has its key in the other ones.
-    models = next(key for key in HARDWARE.keys if key.action == "app.models")
-    by_action.setdefault("models", models)
     return tuple(
         (" ".join(by_action[action].signs[:2]), by_action[action].words, "")
         for action in actions
@@ -275,7 +272,13 @@ def _move_rows() -> tuple[Row, ...]:
     for actions, words in _MOVES:
         signs = zip(*(by_action[action].signs for action in actions), strict=True)
         signs_text = "  ".join(" ".join(pair) for pair in signs)
-        rows.append((signs_text if len(signs_text) <= KEY_CELLS else signs_text.partition("  ")[0], words, ""))
+        rows.append(
+            (
+                signs_text if len(signs_text) <= KEY_CELLS else signs_text.partition("  ")[0],
+                words,
+                "",
+            )
+        )
     return (
         *rows,
         ("Tab", _TEXTUAL_BINDINGS["app.focus_next"], ""),
