@@ -7,7 +7,7 @@ import base64
 import binascii
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Self
 
 from aiohttp import web
@@ -49,22 +49,6 @@ class _Listener(Struct, frozen=True):
     http: web.Server
 
 
-@asynccontextmanager
-async def call_when_set(cut: asyncio.Event, end: Callable[[], None]) -> AsyncIterator[None]:
-    """Call `end` when the event is set within the block."""
-
-    async def wait() -> None:
-        await cut.wait()
-        end()
-
-    waiting = asyncio.create_task(wait())
-    try:
-        yield
-    finally:
-        waiting.cancel()
-        await asyncio.gather(waiting, return_exceptions=True)
-
-
 async def close_listener(listener: asyncio.Server) -> None:
     """Close a listener as its own `close()` does, but keep connections that were just accepted."""
     # asyncio forgets the sockets accepted in the turn in which a server closes:
@@ -92,11 +76,13 @@ class StandIn:
         listen: tuple[str, int] = ANYWHERE,
         say: Callable[[str], None] | None = None,
         cards: tuple[GraphicsCard, ...] = ONE_CARD,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         """`listen` is host and port, 0 for any free one; `say` gets what it would print.
 
-        `cards` are the graphics cards of its machine.
+        `cards` are the graphics cards of its machine, `wall` is its clock (Unix time).
         """
+        self.wall = wall
         self.cards = GraphicsCards(cards)
         self.dialect = dialect
         self._configuration = parse_configuration(config_text)
@@ -106,6 +92,8 @@ class StandIn:
         self._logs = ServerLogs()
         self._runtime: _Runtime | None = None
         self._listener: _Listener | None = None
+        self._busy: set[asyncio.Transport | None] = set()
+        self._draining = False
         self._host, self._port = listen
 
     async def __aenter__(self) -> Self:
@@ -125,6 +113,11 @@ class StandIn:
     def configuration(self) -> Configuration:
         """The configuration of the start or of the last reload."""
         return self._configuration
+
+    @property
+    def swap(self) -> LlamaSwap | None:
+        """The llama-swap of the last start or reload; None while the server is stopped."""
+        return None if self._runtime is None else self._runtime.swap
 
     @property
     def processes(self) -> tuple[UpstreamProcess, ...]:
@@ -162,6 +155,7 @@ class StandIn:
         listener = await loop.create_server(server, self._host, self._port, ssl=context)
         self._port = listener.sockets[0].getsockname()[1]
         self._listener = _Listener(listener, server)
+        self._draining = False
         self._logs = ServerLogs(main=ServerLog(also=self._on_output))
         self._start_swap()
         self._write_log(f"[INFO] llama-swap listening on {self.url}")
@@ -184,15 +178,20 @@ class StandIn:
             await listener.tcp.wait_closed()
             await asyncio.sleep(0)
 
-    async def drain(self, seconds: float) -> None:
+    async def drain(self) -> None:
         """Act on SIGTERM: refuse new connections, end streams, let running chats finish."""
         listener, runtime = self._listener, self._runtime
         if listener is not None and runtime is not None:
             self._write_log("[INFO] received signal terminated, shutting down")
             await close_listener(listener.tcp)
+            # As Go's http.Server.Shutdown does with idle connections, and with others as they end.
+            self._draining = True
+            for connection in listener.http.connections:
+                if connection.transport not in self._busy and connection.transport is not None:
+                    connection.transport.close()
             runtime.swap.end_streams()
             with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
+                async with asyncio.timeout(self.dialect.traits.drain_seconds):
                     await runtime.swap.wait_until_idle()
         await self.stop()
 
@@ -235,32 +234,23 @@ class StandIn:
             "User-Agent": user_agent,
         }
         caller = Caller("POST", "/v1/chat/completions", model_id, headers, remote_ip)
-        process = swap.processes[model_id]
+        rate = swap.processes[model_id].flags.tokens_per_second
         began = time.monotonic()
-        with ExitStack() as counted:
-            running = counted.enter_context(swap.running.track(caller))
-            async with (
-                swap.swapping.claim(model_id) as claim,
-                call_when_set(claim.cut, counted.close),
-            ):
-                running.claim = claim
-                await process.acquire_slot(claim)
-                running.record_headers({"Content-Type": "text/event-stream", "Server": "llama.cpp"})
-                try:
-                    yield
-                finally:
-                    process.release_slot()
-                    seconds = time.monotonic() - began
-                    written = int(seconds * process.flags.tokens_per_second)
-                    swap.activity.record(
-                        model=model_id,
-                        path=caller.path,
-                        content_type="text/event-stream",
-                        status=200,
-                        tokens=TokenCounts(0, 100, written, 900.0, process.flags.tokens_per_second),
-                        seconds=seconds,
-                        client=remote_ip,
-                    )
+        async with swap.hold(caller) as running:
+            running.record_headers({"Content-Type": "text/event-stream", "Server": "llama.cpp"})
+            try:
+                yield
+            finally:
+                seconds = time.monotonic() - began
+                swap.activity.record(
+                    model=model_id,
+                    path=caller.path,
+                    content_type="text/event-stream",
+                    status=200,
+                    tokens=TokenCounts(0, 100, int(seconds * rate), 900.0, rate),
+                    seconds=seconds,
+                    client=remote_ip,
+                )
 
     @property
     def _active_runtime(self) -> _Runtime:
@@ -268,7 +258,9 @@ class StandIn:
         return self._runtime
 
     def _start_swap(self) -> None:
-        swap = LlamaSwap(self._configuration, self.dialect.traits, self._logs, self.cards)
+        swap = LlamaSwap(
+            self._configuration, self.dialect.traits, self._logs, self.cards, self.wall
+        )
         self._runtime = _Runtime(swap, Routes(swap))
         swap.open()
 
@@ -284,11 +276,16 @@ class StandIn:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         began = time.monotonic()
         call = await IncomingRequest.receive(request)
+        transport = request.transport
+        self._busy.add(transport)
         response: Response | None = None
         try:
             response = await self.respond(call)
+            if self._draining:
+                response.force_close()
             return response
         finally:
+            self._busy.discard(transport)
             self._log_request(call, response, time.monotonic() - began)
 
     def _log_request(self, call: IncomingRequest, response: Response | None, took: float) -> None:

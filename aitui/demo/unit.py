@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,15 +34,15 @@ RestartSec=5
 WantedBy=default.target
 """
 _FIRST_PID = 1187
-_DRAIN_SECONDS = 5.0
 _MAX_LINES = 500
 
 
 class DemoUnit:
     """Reloads and restarts the stand-in from the file that the SSH side shows."""
 
-    def __init__(self, config_file: Path) -> None:
+    def __init__(self, config_file: Path, wall: Callable[[], float] = time.time) -> None:
         self._config_file = config_file
+        self._wall = wall
         self._server: StandIn | None = None
         self._lines: deque[tuple[float, str]] = deque(maxlen=_MAX_LINES)
         self._lock = asyncio.Lock()
@@ -51,7 +52,8 @@ class DemoUnit:
 
     def write(self, text: str) -> None:
         """Write what the stand-in prints to the journal."""
-        self._lines.extend((time.time(), line) for line in text.splitlines())
+        now = self._wall()
+        self._lines.extend((now, line) for line in text.splitlines())
 
     def set_server(self, server: StandIn) -> None:
         """Set the server that the unit runs."""
@@ -108,7 +110,7 @@ class DemoUnit:
             if self._server is None:
                 return
             self.write("Stopping llama-swap.service - llama-swap...")
-            await self._server.drain(_DRAIN_SECONDS)
+            await self._server.drain()
             try:
                 await self._server.start(await asyncio.to_thread(self._read_config))
             except (OSError, UnicodeDecodeError, BadConfiguration) as error:
@@ -121,7 +123,7 @@ class DemoUnit:
     def _mark_started(self) -> None:
         self._has_failed = False
         self._starts += 1
-        self._started_at = time.time()
+        self._started_at = self._wall()
 
     def _read_config(self) -> str:
         return self._config_file.read_bytes().decode("utf-8-sig")

@@ -51,6 +51,11 @@ class ContextSize(Struct, frozen=True):
     tokens: int = FALLBACK_CONTEXT_SIZE
     source: ContextSource = ContextSource.FALLBACK
 
+    @property
+    def known_tokens(self) -> int:
+        """The tokens, 0 if the figure is only assumed."""
+        return 0 if self.source is ContextSource.FALLBACK else self.tokens
+
 
 class ListedModel(Struct, frozen=True):
     """One entry of `/v1/models`."""
@@ -119,6 +124,17 @@ class Eviction(Struct, frozen=True):
     requester: str = ""
 
 
+class IdleUnload(Struct, frozen=True):
+    """A ready model that llama-swap unloaded at `at` (Unix time): its timeout of `ttl` seconds was over.
+
+    `unused` is set if it had not been ready for that long: no request had ever been answered.
+    """
+
+    at: float
+    ttl: float
+    unused: bool = False
+
+
 class FinishedRequest(Struct, frozen=True):
     """A request that ended: Unix time, tokens of the reply and tokens per second, if known."""
 
@@ -134,7 +150,8 @@ class Model(Struct, frozen=True):
     `since` and `last_used` are monotonic seconds: when the present state began, and when the model
     was last known to work. `dated` is False if the state is older than what aitui saw of it.
     `progress` from 0 to 1 and `progress_note` are reported by few loads. `requested` (monotonic seconds) is set while aitui itself
-    waits for the model to become ready. `expected_load` is in seconds, `rate` is the tokens per
+    waits for the model to become ready, `queued` while a request that aitui gave up may still be in the
+    server's queue. `expected_load` is in seconds, `rate` is the tokens per
     second of the last request that ended. `memory` is what the model takes, or would take.
     """
 
@@ -160,15 +177,22 @@ class Model(Struct, frozen=True):
     reasoning: bool = False
     failed: LoadFailure | None = None
     requested: float | None = None
+    queued: float | None = None
     expected_load: float | None = None
     rate: float | None = None
     evicted: Eviction | None = None
+    timed_out: IdleUnload | None = None
     memory: "Footprint | None" = None
 
     @property
     def resident(self) -> bool:
         """Whether its process exists and holds memory."""
         return self.state is not RunState.STOPPED and self.state is not RunState.UNKNOWN
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether aitui waits for it, or left a request for it in the server's queue."""
+        return self.requested is not None or self.queued is not None
 
     def uptime(self, now: float) -> float | None:
         """Return for how many seconds it has been ready, None if it isn't or that is unknown."""
@@ -189,7 +213,8 @@ class Model(Struct, frozen=True):
 class ActiveRequest(Struct, frozen=True):
     """One request under way; servers report these from v235 on.
 
-    `started` is monotonic seconds, derived from the age that the server reported.
+    `started` is monotonic seconds, derived from the age that the server reported. `who` is its
+    client as shown, empty if that wasn't found out yet.
     """
 
     id: str
@@ -199,6 +224,7 @@ class ActiveRequest(Struct, frozen=True):
     user_agent: str = ""
     started: float = 0.0
     received_bytes: int = 0
+    who: str = ""
     response_headers: Mapping[str, str] = field(default_factory=dict)
 
 

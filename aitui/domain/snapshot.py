@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
+from aitui.domain.hues import Hues
 from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.models import MAX_MODELS, ActiveRequests, Model, RunState
 from aitui.domain.release import UNKNOWN, ServerRelease
@@ -30,7 +31,8 @@ class ConnectionStatus(Struct, frozen=True):
     """The connection. Times are monotonic seconds, `latency` is that of the last short response.
 
     `opened_at` is when it was first tried, `last_response_at` when the server last responded, None
-    before the first time; `retry_at` is when the next try is due while the connection is lost.
+    before the first time; `lost_at` is when the first request was sent that failed since then, and
+    `retry_at` when the next try is due while the connection is lost.
     """
 
     phase: ConnectionPhase = ConnectionPhase.CONNECTING
@@ -40,9 +42,11 @@ class ConnectionStatus(Struct, frozen=True):
     attempts: int = 0
     retry_at: float | None = None
     opened_at: float | None = None
+    lost_at: float | None = None
 
 
 _NO_HARDWARE = HardwareState()
+_NO_HUES = Hues()
 
 
 class Snapshot(Struct, frozen=True):
@@ -54,7 +58,10 @@ class Snapshot(Struct, frozen=True):
     None if that isn't known. `hardware` is the memory of its machine. `swap_rules` are None if the
     config file wasn't read, or isn't the one that the server runs with. `version` is what the server
     says, `release` what it can be by its routes. `config_note` says that the
-    file was changed since the server read it, `config_doubt` that it may have been.
+    file was changed since the server read it, `config_doubt` that it may have been. `hues` are those of
+    the models that run or were seen running within an hour. `generation_rate` is the tokens per second
+    that all clients together get now, None where that isn't known. `restart_by` is set while aitui
+    restarts the server: until then (monotonic seconds) that may wait for requests to end.
     """
 
     connection: ConnectionStatus = field(default_factory=ConnectionStatus)
@@ -71,6 +78,9 @@ class Snapshot(Struct, frozen=True):
     swap_rules: "SwapRules | None" = None
     config_note: str = ""
     config_doubt: str = ""
+    hues: Hues = _NO_HUES
+    generation_rate: float | None = None
+    restart_by: float | None = None
 
     @property
     def models_note(self) -> str:

@@ -11,12 +11,18 @@ def count_of(number: int, noun: str) -> str:
 
 
 def format_tokens(tokens: int) -> str:
-    """Format tokens in thousands, rounded down: 262,144 is "262k", 1,048,576 "1M", 999 "999"."""
-    size = abs(tokens)
-    sign = "-" if tokens < 0 else ""
-    for factor, unit in ((1, ""), (1000, "k"), (1000**2, "M"), (1000**3, "G")):
-        if size < factor * 1000:
-            return f"{sign}{size // factor}{unit}"
+    """Format tokens in units of 1024, as context sizes are typed: 131,072 is "128k", 1,234 "1.2k".
+
+    Rounded down: what is left of a context is never more than what is shown.
+    """
+    sign, size = "-" if tokens < 0 else "", abs(tokens)
+    if size < 1024:
+        return f"{sign}{size}"
+    for power, unit in ((1, "k"), (2, "M"), (3, "G")):
+        whole, rest = divmod(size, 1024**power)
+        if whole < 1000:
+            tenth = rest * 10 // 1024**power if whole < 10 else 0
+            return f"{sign}{whole}{f'.{tenth}' if tenth else ''}{unit}"
     return f"{sign}>999G"
 
 

@@ -309,7 +309,7 @@ class ConfigRunner(Struct, frozen=True):
             undoes=entry.id,
             outcome=ChangeOutcome.OPEN,
         )
-        expected = ExpectedSetting(entry.model) if entry.model else None
+        expected = None if _undo_removes(entry) else ExpectedSetting(entry.model)
         if entry.model and entry.flag and entry.flag not in KEYS:
             expected = ExpectedSetting(entry.model, entry.flag, entry.old or None, in_command=None)
 
@@ -492,6 +492,11 @@ def _expected_result(plan: ChangePlan) -> ExpectedSetting | None:
     return ExpectedSetting(change.model, change.flag, change.new, in_command)
 
 
+def _undo_removes(entry: JournalEntry) -> bool:
+    """Whether the change added a model, or isn't one of a single model: its undo loads none."""
+    return not entry.model or not (entry.flag or entry.old)
+
+
 async def load_and_verify(
     session: Session, expected: ExpectedSetting, progress: ProgressTracker
 ) -> None:
@@ -605,7 +610,7 @@ def undo_confirmation(entry: JournalEntry, at: str, snapshot: Snapshot | None) -
     """Confirm an undo, with what it unloads; `at` is the time of the change, in words."""
     facts = [f"made {at}: {entry.description}"]
     if snapshot is not None:
-        facts += consequences(snapshot, entry.model)
+        facts += consequences(snapshot, "" if _undo_removes(entry) else entry.model, entry.flag)
     return Confirmation("Undo the last change of the config file?", tuple(facts), yes="Undo")
 
 

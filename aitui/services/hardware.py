@@ -507,10 +507,9 @@ class HardwareMonitor:
 
 def _memory_facts(model: Model) -> tuple[object, ...]:
     """Return what decides about a model's memory, or shows it."""
-    failed = model.failed.at if model.failed is not None else None
     context = model.context
-    facts = (model.command, model.rate, failed, context.tokens, context.source)
-    return (*_process_identity(model), *facts)
+    facts = (model.command, model.rate, model.failed, context.tokens, context.source)
+    return (*_process_identity(model), model.requested, *facts)
 
 
 def _process_identity(model: Model) -> tuple[object, ...]:

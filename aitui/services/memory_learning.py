@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from aitui.domain.memory.measurement import Measurement, MemoryRecords, OutOfMemory, UsualRate
 from aitui.domain.memory.usage import MemoryUsage, build_measurement, footprint_by_difference
-from aitui.domain.models import ContextSource, Model, RunState
+from aitui.domain.models import ContextSource, LoadFailure, Model, RunState
 
 if TYPE_CHECKING:
     from aitui.domain.hardware.sample import HardwareSample
@@ -54,7 +54,7 @@ class MemoryLearner:
         self._launch_profile_of = setup_of
         self._known_of = known_of
         self._commands: dict[str, str] = {}
-        self._failures: dict[str, float] = {}
+        self._failures: dict[str, LoadFailure] = {}
         self._recorded: dict[str, tuple[str, int]] = {}
         self._rates: dict[str, tuple[str, deque[float]]] = {}
         self._last_rates: dict[str, float] = {}
@@ -69,10 +69,13 @@ class MemoryLearner:
         """Learn from the models; `commands` are those of the config file."""
         lessons: list[MemoryObservation] = []
         for model in models:
-            if model.resident and model.command:
+            if model.in_transit:
+                self._recorded.pop(model.id, None)
+            if model.state is RunState.STARTING and model.command:
                 self._commands[model.id] = model.command
-                if model.in_transit:
-                    self._recorded.pop(model.id, None)
+            elif model.state is RunState.READY or (model.requested and not model.resident):
+                # A load that fails before any poll sees it runs what the config file says by then.
+                self._commands.pop(model.id, None)
             lessons += self._failure_lessons(model, commands)
             lessons += self._rate_lessons(model)
         residents = frozenset((model.id, model.state.value) for model in models if model.resident)
@@ -137,17 +140,15 @@ class MemoryLearner:
         self, model: Model, commands: Mapping[str, str]
     ) -> list[MemoryObservation]:
         failed = model.failed
-        if failed is None or self._failures.get(model.id) == failed.at:
+        if failed is None or self._failures.get(model.id) == failed:
             return []
-        self._failures[model.id] = failed.at
+        self._failures[model.id] = failed
         if failed.crashed or not failed.reason.startswith(OUT_OF_MEMORY):
             return []
         command = self._commands.get(model.id) or model.command or commands.get(model.id, "")
         from aitui.domain.llama_server import CommandLine
 
-        assumed = model.context.source is ContextSource.FALLBACK
-        tokens = 0 if assumed else model.context.tokens
-        size = CommandLine.read(command).context_size or tokens
+        size = CommandLine.read(command).context_size or model.context.known_tokens
         if not size:
             return []
         fingerprint = self._launch_profile_of(model.id, command).fingerprint

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from functools import cached_property
 from random import Random
@@ -10,15 +11,21 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from aitui.aio import sleep_until
-from aitui.domain.events import ActivityAdded, Event, ModelStatusChanged
-from aitui.domain.models import FinishedRequest, LoadFailure
-from aitui.domain.release import SEPARATE_LOGS_SINCE
+from aitui.domain.events import (
+    ActivityAdded,
+    Event,
+    ModelStatusChanged,
+    RequestsCounted,
+    RequestsListed,
+)
+from aitui.domain.models import FinishedRequest, IdleUnload, LoadFailure
 from aitui.domain.snapshot import Clock, ConnectionPhase, ConnectionStatus, Snapshot
 from aitui.errors import AituiError, NotSupported, TimedOut
 from aitui.services.events import SHORTEST_GAP, EventStream, poll_interval, retry_delay
 from aitui.services.state import ServerState, Transitions
 
 if TYPE_CHECKING:
+    from aitui.domain.clients import ClientNames
     from aitui.domain.config.swap_rules import SwapRules
     from aitui.domain.memory.hardware_state import HardwareState
     from aitui.llamaswap.client import LlamaSwapClient
@@ -109,6 +116,7 @@ async def detect_suspends(clock: Clock) -> AsyncIterator[float]:
 
 LIST_INTERVAL = 30.0
 STATUS_SECONDS = 3.0
+ACTIVITY_PAGES_SINCE = 236
 LISTS_ALL_SINCE = 218
 """Older servers list only ready models under `/running`."""
 
@@ -130,6 +138,7 @@ class Monitor:
         load_times: "LoadTimes",
         random: Random,
         on_change: Callable[[Snapshot], None] | None = None,
+        names: "ClientNames | None" = None,
     ) -> None:
         self._client = client
         self._identity = identity
@@ -137,7 +146,7 @@ class Monitor:
         self._load_times = load_times
         self._random = random
         self._on_change = on_change
-        self._known = ServerState(clock)
+        self._known = ServerState(clock, names)
         self._warnings = load_times.warnings
         self.snapshot = Snapshot(ConnectionStatus(opened_at=clock.monotonic()))
         """The latest state."""
@@ -168,7 +177,9 @@ class Monitor:
         # With the first failure: its 41 patterns take 3 ms to compile.
         from aitui.services.failures import FailureDiagnoser
 
-        return FailureDiagnoser(self._client, self._clock, self._record_load_failure)
+        return FailureDiagnoser(
+            self._client, self._clock, self.record_failure, self._record_idle_unload
+        )
 
     async def run(self) -> None:
         """Keep the snapshot up to date until cancelled."""
@@ -225,12 +236,18 @@ class Monitor:
         self._wake.set()
         await self._publish()
 
-    async def end_load(self, model_id: str, failed: LoadFailure | None = None) -> None:
-        """Mark a model as no longer loading for aitui, with the failure of the load if it failed."""
-        self._known.end_load(model_id)
-        if failed is not None:
-            self._known.record_failure(model_id, failed)
+    async def end_load(self, model_id: str, *, queued: bool = False) -> None:
+        """Mark a model as no longer loading for aitui.
+
+        With `queued` the request that was given up may still be in the server's queue.
+        """
+        self._known.end_load(model_id, queued=queued)
         self._wake.set()
+        await self._publish()
+
+    async def record_failure(self, model_id: str, failed: LoadFailure) -> None:
+        """Record why a load failed, until the model is tried again."""
+        self._known.record_failure(model_id, failed)
         await self._publish()
 
     async def update_config(
@@ -258,6 +275,11 @@ class Monitor:
         """Take over the memory of the server's host."""
         self._known.update_memory(hardware.usage.footprints, hardware.last_contexts)
         self.snapshot = replace(self.snapshot, hardware=hardware)
+        await self._publish(changed=True)
+
+    async def expect_restart(self, by: float | None) -> None:
+        """Note that aitui restarts the server, which may wait for requests until then; None at the end."""
+        self.snapshot = replace(self.snapshot, restart_by=by)
         await self._publish(changed=True)
 
     async def expect_unload(self, *model_ids: str) -> None:
@@ -293,6 +315,7 @@ class Monitor:
     async def _poll_once(self) -> bool:
         """Poll what is due; False if that was interrupted to begin again."""
         self._events.drop_if_silent()
+        sent_at = self._clock.monotonic()
         try:
             async with asyncio.timeout(None) as self._attempt:
                 stale = self._clock.monotonic() - self._listed_at > LIST_INTERVAL
@@ -304,7 +327,7 @@ class Monitor:
             self._wake.set()
             return False
         except AituiError as error:
-            await self._mark_lost(error)
+            await self._mark_lost(error, sent_at)
             return True
         finally:
             self._attempt = None
@@ -321,8 +344,7 @@ class Monitor:
             await self._fetch_version()
         for model in models:
             seconds = self._load_times.expected(self._identity, model.id)
-            if seconds is not None:
-                self._known.set_expected_load(model.id, seconds)
+            self._known.set_expected_loads(model.id, seconds)
         self._known.update_models(models)
         has_changed = await self._fetch_running()
         self._list_everything = False
@@ -330,15 +352,19 @@ class Monitor:
         return has_changed
 
     async def _fetch_status(self) -> None:
-        """Read the first event, which has what `/running` lacks on newer servers."""
-        if not self.snapshot.release.has(SEPARATE_LOGS_SINCE):
-            return
-        with contextlib.suppress(AituiError, TimeoutError):  # it adds details only
+        """Read the first events, which have what `/running` lacks: details and active requests."""
+        with contextlib.suppress(AituiError, TimeoutError):  # they add details only
             async with asyncio.timeout(STATUS_SECONDS), self._client.events() as events:
                 async for event in events:
                     if isinstance(event, ModelStatusChanged):
                         self._known.update_statuses(event)
-                        return
+                    else:
+                        self._known.apply_event(event)
+                    # The last of those that a server sends at once, of any release.
+                    if isinstance(event, RequestsCounted | RequestsListed):
+                        break
+            if self.snapshot.release.has(ACTIVITY_PAGES_SINCE):
+                self._known.record_finished_requests(await self._client.activity(0))
 
     async def _fetch_version(self) -> None:
         try:
@@ -360,7 +386,6 @@ class Monitor:
             self._known.record_evictions(model_id, self._unload_requests)
         self._unload_requests.difference_update(transitions.started)
         for model_id, seconds in transitions.loaded:
-            self._known.set_expected_load(model_id, seconds)
             self._run_in_background(self._remember_load(model_id, seconds))
         for model_id in transitions.vanished:
             model = self.snapshot.model(model_id)
@@ -369,21 +394,27 @@ class Monitor:
                 self._run_in_background(self._failures.diagnose(model_id))
         for model_id in transitions.ended:
             if model_id not in self._unload_requests:
-                self._run_in_background(self._failures.diagnose(model_id, was_ready=True))
+                model = self.snapshot.model(model_id)
+                uptime = (
+                    model.uptime(self._clock.monotonic()) if model and model.dated else math.inf
+                )
+                diagnosing = self._failures.diagnose(model_id, ready_seconds=uptime or 0.0)
+                self._run_in_background(diagnosing)
 
     async def _remember_load(self, model_id: str, seconds: float) -> None:
-        await self._load_times.record(self._identity, model_id, seconds)
+        model = next((model for model in self._known.models if model.id == model_id), None)
+        tokens = 0 if model is None else model.context.known_tokens
+        await self._load_times.record(self._identity, model_id, seconds, tokens)
         self._warnings = self._load_times.warnings
         expected = self._load_times.expected(self._identity, model_id)
-        if expected is not None:
-            self._known.set_expected_load(model_id, expected)
+        self._known.set_expected_loads(model_id, expected)
         await self._publish()
 
-    async def _record_load_failure(self, model_id: str, failed: LoadFailure) -> None:
-        self._known.record_failure(model_id, failed)
+    async def _record_idle_unload(self, model_id: str, unload: IdleUnload) -> None:
+        self._known.record_idle_unload(model_id, unload)
         await self._publish()
 
-    async def _mark_lost(self, error: AituiError) -> None:
+    async def _mark_lost(self, error: AituiError, sent_at: float) -> None:
         before = self.snapshot.connection
         attempts = before.attempts + 1
         self._list_everything = True
@@ -397,6 +428,7 @@ class Monitor:
                 error=error,
                 attempts=attempts,
                 retry_at=self._clock.monotonic() + retry_delay(attempts - 1, self._random),
+                lost_at=sent_at if before.lost_at is None else before.lost_at,
             )
         )
 
@@ -458,6 +490,7 @@ class Monitor:
             self.snapshot,
             connection=link or self.snapshot.connection,
             models=self._known.merge(),
+            hues=self._known.hues,
             total_models=self._known.total_models,
             requests=self._known.requests,
             events_flow=self._events.flows,

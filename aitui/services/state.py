@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from aitui.domain.clients import ClientNames, client_name
 from aitui.domain.events import (
     Event,
     ModelStatusChanged,
@@ -16,7 +17,7 @@ from aitui.domain.events import (
     RequestsListed,
     RequestUpdated,
 )
-from aitui.domain.eviction import client_name
+from aitui.domain.hues import Hues, assign_hues
 from aitui.domain.merge import ModelFacts, count_models, merge_models
 from aitui.domain.models import (
     MAX_MODELS,
@@ -26,6 +27,7 @@ from aitui.domain.models import (
     ActiveRequests,
     Eviction,
     FinishedRequest,
+    IdleUnload,
     ListedModel,
     LoadFailure,
     Model,
@@ -68,6 +70,10 @@ class EvictionTracker:
                 _remember(self._left, model_id, now)
         self._states = dict(states)
 
+    def forget(self, model_id: str) -> None:
+        """Leave a model out: no load has evicted it."""
+        self._left.pop(model_id, None)
+
     def take_victims(self, started: str, now: float, on_purpose: Iterable[str]) -> tuple[str, ...]:
         """Return the models that a load evicted, each once; those unloaded by aitui don't count."""
         spared = {started, *on_purpose}
@@ -84,7 +90,7 @@ class Transitions(Struct, frozen=True):
     """What one poll or one event showed to have changed.
 
     `started` are loads that began; `loaded` pairs a model with the seconds its load took;
-    `vanished` were starting and are gone, `ended` were ready and are stopped.
+    `vanished` were starting and are gone, `ended` were ready and stop.
     """
 
     changed: bool = False
@@ -111,6 +117,7 @@ class LoadTracker:
         self._pending_loads: dict[str, _PendingLoad] = {}
         self._running_states: Mapping[str, RunState] | None = None
         self._event_states: Mapping[str, RunState] | None = None
+        self._ready_since_poll: set[str] = set()
 
     def forget_times(self) -> None:
         """Measure no load that is under way: the clocks can't be trusted."""
@@ -123,6 +130,7 @@ class LoadTracker:
     def apply_event_states(self, states: Mapping[str, RunState], now: float) -> Transitions:
         """Take over the states of an event."""
         before, self._event_states = self._event_states, states
+        self._ready_since_poll.update(id_ for id_ in states if states[id_] is RunState.READY)
         if before is None:
             return Transitions()
         started: list[str] = []
@@ -171,26 +179,30 @@ class LoadTracker:
                 at = begun.at if begun is not None else requested.get(model_id)
                 if at is not None:
                     loaded.append((model_id, now - at))
-        vanished = tuple(
-            model_id
-            for model_id, state in was.items()
-            if state is RunState.STARTING
-            and states.get(model_id, RunState.STOPPED) is RunState.STOPPED
-        )
-        for model_id in vanished:
+        # Between two polls an event may have reported a model as ready.
+        was_ready, self._ready_since_poll = self._ready_since_poll, set()
+        last = {**was, **dict.fromkeys(was_ready & was.keys(), RunState.READY)}
+        vanished = _ids_that_went(last, states, RunState.STARTING, RunState.STOPPED)
+        ended = _ids_that_went(last, states, RunState.READY, RunState.STOPPED, RunState.STOPPING)
+        for model_id in (*vanished, *ended):
             self._pending_loads.pop(model_id, None)
-        ended = tuple(
-            model_id
-            for model_id, state in was.items()
-            if state is RunState.READY
-            and states.get(model_id, RunState.STOPPED) is RunState.STOPPED
-        )
         changed = not first and _without_stopped(was) != _without_stopped(states)
         return Transitions(changed, tuple(started), tuple(loaded), vanished, ended)
 
 
+def _ids_that_went(
+    before: Mapping[str, RunState], now: Mapping[str, RunState], left: RunState, *to: RunState
+) -> tuple[str, ...]:
+    states = {id_: now.get(id_, RunState.STOPPED) for id_, was in before.items() if was is left}
+    return tuple(id_ for id_, state in states.items() if state in to)
+
+
 def _without_stopped(states: Mapping[str, RunState]) -> dict[str, RunState]:
     return {id_: state for id_, state in states.items() if state is not RunState.STOPPED}
+
+
+def _resident_ids(models: Iterable[Model]) -> set[str]:
+    return {model.id for model in models if model.resident}
 
 
 QUEUE_GRACE = 2.0
@@ -206,8 +218,9 @@ class ServerState:
     `models` are those of the last merge, `total_models` counts them with those it left out.
     """
 
-    def __init__(self, clock: "Clock") -> None:
+    def __init__(self, clock: "Clock", names: ClientNames | None = None) -> None:
         self._clock = clock
+        self.client_names = names or ClientNames()
         self._facts = ModelFacts()
         self._requests: dict[str, ActiveRequest] = {}
         self._further_requests: set[str] = set()
@@ -215,8 +228,10 @@ class ServerState:
         self._evictions = EvictionTracker()
         self._starts = LoadTracker()
         self._pending_ready: dict[str, int] = {}
+        self._idle_polls = 0
         self._stale = True
         self.models: tuple[Model, ...] = ()
+        self.hues = Hues()
         self.total_models = 0
         self.companions: frozenset[frozenset[str]] = frozenset()
         self.lists_only_ready = False
@@ -229,7 +244,8 @@ class ServerState:
     @property
     def in_transit(self) -> bool:
         """Return whether a model is about to change its state, or is waited for."""
-        return bool(self._facts.requested) or any(model.in_transit for model in self.models)
+        waited_for = self._facts.requested or self._facts.queued
+        return bool(waited_for) or any(model.in_transit for model in self.models)
 
     @property
     def model_ids(self) -> frozenset[str]:
@@ -242,15 +258,16 @@ class ServerState:
             self._facts.listed = models
             self._stale = True
 
-    def set_expected_load(self, model_id: str, seconds: float) -> None:
-        """Remember how long a load of that model is expected to take."""
-        if self._facts.expected_load.get(model_id) != seconds:
-            _remember(self._facts.expected_load, model_id, seconds)
+    def set_expected_loads(self, model_id: str, seconds: Mapping[int, float]) -> None:
+        """Remember how long loads of that model are expected to take, by context size."""
+        if self._facts.expected_loads.get(model_id, {}) != seconds:
+            _remember(self._facts.expected_loads, model_id, seconds)
             self._stale = True
 
     def begin_load(self, model_id: str) -> None:
         """Mark a model as loading for aitui, and forget an earlier failure."""
         self._facts.requested.setdefault(model_id, self._clock.monotonic())
+        self._facts.queued.pop(model_id, None)
         self._facts.failures.pop(model_id, None)
         self._stale = True
 
@@ -268,14 +285,25 @@ class ServerState:
             self._facts.memory, self._facts.last_context = memory, last_context
             self._stale = True
 
-    def end_load(self, model_id: str) -> None:
-        """Mark a model as no longer loading for aitui."""
+    def end_load(self, model_id: str, *, queued: bool = False) -> None:
+        """Mark a model as no longer loading for aitui, but as `queued` if the server may go on."""
         self._facts.requested.pop(model_id, None)
+        self._facts.queued.pop(model_id, None)
+        if queued:
+            self._facts.queued[model_id] = self._clock.monotonic()
+            self._idle_polls = 0
         self._stale = True
 
     def record_failure(self, model_id: str, failed: LoadFailure) -> None:
         """Remember why a load failed, until the model is tried again."""
         _remember(self._facts.failures, model_id, failed)
+        self._stale = True
+
+    def record_idle_unload(self, model_id: str, unload: IdleUnload) -> None:
+        """Remember that the idle timeout unloaded a model: no other model evicted it."""
+        _remember(self._facts.timed_out, model_id, unload)
+        self._facts.evicted.pop(model_id, None)
+        self._evictions.forget(model_id)
         self._stale = True
 
     def clear_event_state(self) -> None:
@@ -296,6 +324,7 @@ class ServerState:
             self._stale = True
         self._expire_pending_ready()
         self.merge()
+        self._expire_queued()
         self._remember_companions()
         now = self._clock.monotonic()
         unseen = {
@@ -368,7 +397,10 @@ class ServerState:
         self._stale = False
         facts = self._facts
         facts.requests, facts.running_lists_only_ready = self.requests, self.lists_only_ready
-        self.models = merge_models(facts, self.models, self._clock.monotonic())
+        now = self._clock.monotonic()
+        before, self.models = self.models, merge_models(facts, self.models, now)
+        if _resident_ids(before) != _resident_ids(self.models):
+            self.hues = assign_hues(self.hues, before, self.models, now)
         count = len(self.models)
         self.total_models = count_models(facts) if count >= MAX_MODELS else count
         return self.models
@@ -420,6 +452,19 @@ class ServerState:
             )
             self._stale = True
 
+    def _expire_queued(self) -> None:
+        """Forget requests that can't be in the server's queue any more: it began, or is idle."""
+        queued = self._facts.queued
+        if not queued:
+            return
+        resident = {model.id: model.in_transit for model in self.models if model.resident}
+        is_idle = not resident or (self.requests.total == 0 and not any(resident.values()))
+        self._idle_polls = self._idle_polls + 1 if is_idle else 0
+        for model_id in tuple(queued):
+            if model_id in resident or self._idle_polls > POLLS_UNTIL_LISTED:
+                del queued[model_id]
+                self._stale = True
+
     def _list_requests(self, requests: tuple[ActiveRequest, ...]) -> None:
         self._requests.clear()
         self._further_requests.clear()
@@ -429,7 +474,8 @@ class ServerState:
 
     def _put_request(self, request: ActiveRequest) -> None:
         if request.id in self._requests or len(self._requests) < MOST_REQUESTS:
-            self._requests[request.id] = request
+            who = self.client_names.label(request.client, request.user_agent)
+            self._requests[request.id] = replace(request, who=who)
             self._further_requests.discard(request.id)
         elif len(self._further_requests) < MOST_REQUESTS_COUNTED:
             self._further_requests.add(request.id)
@@ -457,7 +503,7 @@ class ServerState:
     def _forget_resolved(self, transitions: Transitions) -> Transitions:
         """Forget a failure or an eviction once the model is loaded again."""
         for model_id in (*transitions.started, *(model_id for model_id, _ in transitions.loaded)):
-            for over in (self._facts.failures, self._facts.evicted):
+            for over in (self._facts.failures, self._facts.evicted, self._facts.timed_out):
                 if over.pop(model_id, None) is not None:
                     self._stale = True
         return transitions

@@ -23,15 +23,18 @@ floats = st.floats()
         (4096, "4k"),
         (8192, "8k"),
         (32768, "32k"),
-        (131072, "131k"),
-        (262144, "262k"),
+        (131072, "128k"),
+        (1234, "1.2k"),
+        (100_000, "97k"),
+        (262144, "256k"),
+        (1_024_000, "0.9M"),
         (1048576, "1M"),
         (10_485_760, "10M"),
         (10**15, ">999G"),
         (-4096, "-4k"),
     ],
 )
-def test_tokens_are_told_in_thousands_rounded_down(tokens: int, text: str) -> None:
+def test_tokens_are_in_units_of_1024_rounded_down(tokens: int, text: str) -> None:
     assert format_tokens(tokens) == text
 
 

@@ -34,7 +34,12 @@ from aitui.host.service import SystemdService
 from aitui.host.unit import UnitInfo
 from aitui.services import config_change, reload
 from aitui.services.config_change import ConfigRunner, Job, JobResult, PlanAnswer
-from aitui.services.config_plan import ChangePlan
+from aitui.services.config_plan import (
+    ChangePlan,
+    change_confirmation,
+    plan_new_model,
+    plan_removal,
+)
 from aitui.services.host_admin import HostAdmin
 from aitui.services.load import LoadResult
 from aitui.services.session import Session
@@ -568,3 +573,19 @@ async def test_a_failed_reload_offers_a_restart_of_its_own(setting: Setting) -> 
     assert result == JobResult(Job.RELOAD)
     assert setting.server.restarts == 1
     assert "Restart llama-swap.service instead?" in setting.frontend.confirmations[1].title
+
+
+async def test_neither_a_removal_nor_the_undo_of_an_addition_promises_a_load(
+    setting: Setting,
+) -> None:
+    added = setting.config.with_name("new.gguf")
+    plan = await plan_new_model(setting.runner.admin, str(added))
+    await setting.start(PlanAnswer.YES, answers=(False,)).change(plan)
+    removal = await plan_removal(setting.runner.admin, "new")
+    assert "Then new is loaded" not in str(change_confirmation(removal, Snapshot()).facts)
+    assert "Then new is loaded" in str(change_confirmation(plan, Snapshot()).facts)
+    result = await setting.start(answers=(True,)).undo(str)
+    assert result is not None
+    assert result.error is None
+    assert "Then new is loaded" not in str(setting.frontend.confirmations[-1].facts)
+    assert setting.config.read_text() == CONFIG

@@ -12,8 +12,9 @@ from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus
 from aitui.errors import Unreachable
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.dialogs import ServersScreen
-from aitui.ui.screens.help import HelpScreen, active_keys
+from aitui.ui.screens.help import HelpScreen, help_groups
 from aitui.ui.screens.setup import SetupScreen
+from aitui.ui.theme import DARK, LIGHT
 from ui.contrast import unreadable
 from ui.driven import Driven, driven
 from ui.hand_made import NOW, SERVER, STILL, certificate_paths, live, show_instead_of_servers
@@ -21,7 +22,7 @@ from ui.mixture import MIXTURE, REQUESTS
 
 TERMINALS_OWN = {"ansi-dark", "ansi-light"}
 """Themes made of the terminal's own sixteen colours: what those look like is up to the terminal."""
-THEMES = sorted(set(BUILTIN_THEMES) - TERMINALS_OWN)
+THEMES = (DARK, LIGHT, *sorted(set(BUILTIN_THEMES) - TERMINALS_OWN))
 QUESTION = Confirmation("Load it?", ("≈ evicts another: idle", "Loading took 29 s."), yes="Load")
 
 
@@ -43,8 +44,8 @@ async def other_choice(app: Driven) -> None:
 
 
 async def help_(app: Driven) -> None:
-    app.app.push_screen(HelpScreen(active_keys(app.models)))
-    await app.see("Keys that work here")
+    app.app.push_screen(HelpScreen(help_groups(app.models)))
+    await app.see("you are here")
 
 
 async def setup(app: Driven) -> None:

@@ -106,7 +106,7 @@ async def test_l_at_a_read_only_server_is_refused(
     server: Server, stand_in: StandIn, tmp_path: Path
 ) -> None:
     async with driven(replace(server, read_only=True), tmp_path) as app:
-        await app.see("● live", QUICK)
+        await app.see(" ms ", QUICK)
         assert "read-only" in app.strips[0].text
         app.go_to(QUICK)
         await app.press("l")
@@ -136,7 +136,7 @@ async def test_the_question_counts_the_requests_at_the_victim(
         await app.until(lambda: app.model(QUICK).requests == 1, "in use")
         app.go_to(STEADY)
         await app.press("l")
-        await app.see(f"evicts {QUICK}: 1 request runs there, and the load waits")
+        await app.see(f"evicts {QUICK}: 1 request is running, and the load waits")
         await app.press("n")
 
 
@@ -265,12 +265,60 @@ async def test_u_aborts_a_load(lazy: Driven, stand_in: StandIn) -> None:
     assert ("POST", f"/api/models/unload/{SLOW}") in orders(stand_in)
 
 
+async def give_up_in_the_queue(app: Driven) -> None:
+    """Load a model that has to wait for QUICK, and press the key that aborts."""
+    await app.until_ready(QUICK)
+    app.go_to(STEADY)
+    await app.press("l")
+    await app.see(f"Load {STEADY}?")
+    await app.answer("y")
+    await app.see("the server hasn't begun yet")
+    await app.press("u")
+    await app.told(f"Gave up waiting for {STEADY}")
+
+
+@dialects(Dialect.V218)
+async def test_a_load_given_up_in_the_queue_stays_on_screen_until_its_turn(
+    app: Driven, stand_in: StandIn
+) -> None:
+    async with stand_in.busy(QUICK):
+        await give_up_in_the_queue(app)
+        await app.see("still queued at the server, which will load it later and evict ≈", QUICK)
+        assert "queued" in app.line_of(STEADY)
+    await app.unsee("still queued")
+    await app.until_ready(STEADY)
+
+
+@dialects(Dialect.V218)
+async def test_a_second_u_takes_a_load_off_the_queue(app: Driven, stand_in: StandIn) -> None:
+    async with stand_in.busy(QUICK):
+        await give_up_in_the_queue(app)
+        await app.see("still queued at the server", "u removes it")
+        await app.press("u")
+        await app.told(f"{STEADY} is no longer queued at the server")
+        assert app.model(STEADY).queued is None
+    await asyncio.sleep(0.2)
+    assert stand_in.running() == {QUICK: "ready"}
+
+
+@dialects(Dialect.V263)
+async def test_a_newer_server_takes_a_load_given_up_off_its_queue(
+    app: Driven, stand_in: StandIn
+) -> None:
+    async with stand_in.busy(QUICK):
+        await give_up_in_the_queue(app)
+        await app.see("not loaded")
+        assert app.model(STEADY).queued is None
+    await asyncio.sleep(0.2)
+    assert stand_in.running() == {QUICK: "ready"}
+
+
 @each_dialect
 async def test_a_load_beyond_its_limit_goes_on(
     lazy: Driven, stand_in: StandIn, server: Server, tmp_path: Path
 ) -> None:
     async with driven(replace(server, timeout=0.3), tmp_path) as app:
-        await app.see("● live", QUICK)
+        await app.see(" ms ", QUICK)
         await begin_to_load(app, UNHURRIED)
         await app.told(f"{UNHURRIED} still loads after 0.3 s")
         await app.told(f"{UNHURRIED} is ready after")

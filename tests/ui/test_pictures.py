@@ -36,7 +36,8 @@ LOST = live(
     *MIXTURE,
     link=ConnectionStatus(
         ConnectionPhase.LOST,
-        last_response_at=NOW - 75,
+        last_response_at=NOW - 90,
+        lost_at=NOW - 75,
         error=Unreachable(
             "ai.example.org refuses connections",
             why="nothing listens on that port",

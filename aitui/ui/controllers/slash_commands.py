@@ -8,7 +8,8 @@ from aitui.domain.chat.conversation import Conversation, Role, Turn
 from aitui.domain.config.sizes import parse_context_size
 from aitui.domain.slash import SLASH_COMMANDS, SlashCommand, completions, read_slash_command
 from aitui.errors import AituiError
-from aitui.format.status import status_as_text
+from aitui.format.status import status_as_lines
+from aitui.format.styled import plain_text
 from aitui.services.chat import ChatSession, last_reply
 from aitui.services.export import attach_file, export_conversation
 from aitui.services.history import ListedConversation, deletion_confirmation, find_conversations
@@ -17,7 +18,7 @@ from aitui.ui.context import ServerContext
 from aitui.ui.controllers.chat import ChatController
 from aitui.ui.controllers.config import ConfigController
 from aitui.ui.controllers.models import ModelsController
-from aitui.ui.screens.help import HelpScreen
+from aitui.ui.screens.help import HelpGroup, HelpScreen
 from aitui.ui.screens.history import HistoryScreen
 
 Handler = Callable[["SlashCommandRunner", SlashCommand], Awaitable[None]]
@@ -69,7 +70,11 @@ class SlashCommandRunner:
     async def _run_status(self, _: SlashCommand) -> None:
         session = self._chats.session
         self._notify(
-            status_as_text(session.server.label, session.snapshot, session.clock.monotonic())
+            plain_text(
+                status_as_lines(
+                    session.server.label, session.snapshot, session.clock.monotonic(), None
+                )
+            )
         )
 
     async def _run_refresh(self, _: SlashCommand) -> None:
@@ -129,7 +134,7 @@ class SlashCommandRunner:
         chat = self._chat()
         answer = last_reply(chat.conversation)
         if answer is None:
-            raise ValueError("nothing was answered yet")
+            raise ValueError("no prompt was answered yet")
         self._chats.run(chat, lambda: chat.regenerate(answer.id))
 
     async def _run_continue(self, _: SlashCommand) -> None:
@@ -144,6 +149,7 @@ class SlashCommandRunner:
         if self._chat().busy:
             raise ValueError("an answer is under way: stop it first")
         self._chats.editing = question.id
+        self._pane.attachments = question.attachments
         self._pane.prompt.set_text(question.text)
         self._notify("⏎ asks it in the place of the old one; an empty prompt drops the change")
 
@@ -201,12 +207,20 @@ class SlashCommandRunner:
         if image is None:
             self._pane.prompt.set_text(prompt)
         else:
-            self._pane.attachments = (*self._pane.attachments, image)
+            self._chats.attach(image, command.rest)
             self._notify(f"{image.name} goes along with the next prompt")
 
+    async def _run_detach(self, command: SlashCommand) -> None:
+        before = self._pane.attachments
+        self._pane.attachments = tuple(
+            image for image in before if command.rest not in {"", image.name}
+        )
+        if self._pane.attachments == before:
+            raise ValueError(f"no image {command.rest}".rstrip() + " is attached")
+
     async def _run_help(self, _: SlashCommand) -> None:
-        rows = [(spec.usage, spec.help, "") for spec in SLASH_COMMANDS]
-        self._app.push_screen(HelpScreen(rows, "Commands of the prompt", signs=False))
+        rows = tuple((spec.usage, spec.help, "") for spec in SLASH_COMMANDS)
+        self._app.push_screen(HelpScreen([HelpGroup("Commands of the prompt", rows)]))
 
     _run_save = _run_export
 
@@ -230,4 +244,4 @@ def _last_prompt(conversation: Conversation) -> Turn:
     for turn in reversed(conversation.path):
         if turn.role is Role.USER:
             return turn
-    raise ValueError("nothing was asked yet")
+    raise ValueError("no prompt was sent yet")

@@ -86,10 +86,13 @@ class ConfirmScreen(ModalScreen[bool]):
         self._title = PlainText(title, id="title")
         self._difference = PlainText(id="difference")
         self._facts = PlainText(id="facts")
+        self._ignored = PlainText(
+            "! The facts changed: read them, then press y again.", id="ignored"
+        )
         no, yes = self._confirmation.no, self._confirmation.yes
         self._no = Choice(f"n {shorten_id(no, MAX_CHOICE_CELLS)}", answer=False, id="no")
         self._yes = Choice(f"y {shorten_id(yes, MAX_CHOICE_CELLS)}", answer=True, id="yes")
-        self._armed = False
+        self._armed = self._has_changed = False
         self._arm_count = 0
         self.wants_other = False
         """Whether it ended with what the question offered beside yes and no."""
@@ -100,6 +103,7 @@ class ConfirmScreen(ModalScreen[bool]):
             with VerticalScroll(id="seen", can_focus=False):
                 yield self._difference
                 yield self._facts
+            yield self._ignored
             with Horizontal(id="choices"):
                 yield self._no
                 yield self._yes
@@ -114,6 +118,7 @@ class ConfirmScreen(ModalScreen[bool]):
         question = self._build(snapshot)
         if question != self._confirmation:
             self._confirmation = question
+            self._has_changed = True
             self._show()
 
     def action_answer(self, answer: bool) -> None:  # noqa: FBT001
@@ -121,6 +126,8 @@ class ConfirmScreen(ModalScreen[bool]):
         if self.is_current and (self._armed or not (answer or self._confirmation.unprompted)):
             self._armed = False
             self.dismiss(answer)
+        elif self.is_current and self._has_changed:
+            self._ignored.display = True
 
     def on_key(self) -> None:
         if self._confirmation.unprompted and not self._armed:
@@ -135,7 +142,7 @@ class ConfirmScreen(ModalScreen[bool]):
         self.focus_next(Choice)
 
     def _show(self) -> None:
-        self._armed = False
+        self._armed = self._ignored.display = False
         facts = self._confirmation.facts or ("No other client is affected.",)
         self._title.update(shorten_id(self._confirmation.title, MAX_FACT_CELLS))
         self._facts.update(_style_lines(facts, FACT_STYLES))

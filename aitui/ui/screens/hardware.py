@@ -34,7 +34,7 @@ class HardwareScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self._view.focus()
-        hints = [HARDWARE.hint(action) for action in ("app.models", "next_span", "scroll(1)")]
+        hints = [HARDWARE.hint(action) for action in ("next_span", "scroll(1)")]
         self.query_one(KeyBar).hints = (*hints, APP.hint("help"))
         self.watch(self.app, "snapshot", self._show_snapshot)
 

@@ -48,7 +48,7 @@ async def keys_change_the_size(administered: Administered, tmp_path: Path) -> No
         assert "--ctx-size 131072" in commands["small"]
         await app.press("escape")
         await app.until(lambda: app.model("small").context.tokens == 131072)
-        await app.see("131k")
+        await app.see("128k")
 
 
 async def test_undo_restores_the_file_byte_for_byte_and_the_model_runs_as_before(

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.app import App
 
 from aitui.domain.checks import (
     CheckResult,
@@ -19,12 +18,13 @@ from aitui.domain.snapshot import Clock, Server
 from aitui.ui.screens import models
 from aitui.ui.screens.doctor import DoctorScreen, RunChecks
 from ui.driven import Driven, driven
+from ui.themed import Themed
 
 FROZEN = Clock(lambda: 100.0, lambda: 1_800_000_000.0)
 WRONG = CheckResult("TLS", CheckStatus.FAILED, "wrong CA [@click=app.quit]x[/]", "set ca", 4)
 
 
-class Bench(App[None]):
+class Bench(Themed):
     """Nothing but the screen, with the styles that the app has from its first one."""
 
     CSS_PATH = Path(models.__file__).with_suffix(".tcss")
@@ -59,7 +59,7 @@ async def of_many_lines() -> AsyncGenerator[CheckResult | CheckStage, None]:
 async def opened(server: Server, tmp_path: Path) -> AsyncIterator[Driven]:
     """The app on a server that works, with the check-up opened by its key."""
     async with driven(server, tmp_path) as app:
-        await app.see("● live")
+        await app.see(" ms ")
         await app.press("D")
         yield app
 

@@ -50,8 +50,12 @@ async def test_a_lost_server_is_known_for_what_it_was_with_the_error_and_the_nex
     await other.load(QUICK)
     await watch.until_state(QUICK, RunState.READY)
     heard = watch.snapshot.connection.last_response_at
+    stopped = time.monotonic()
     await stand_in.stop()
     snapshot = await watch.until_lost()
+    lost_at = snapshot.connection.lost_at
+    assert lost_at is not None
+    assert stopped <= lost_at <= time.monotonic()
     model = snapshot.model(QUICK)
     assert model is not None
     assert model.state is RunState.READY
@@ -91,7 +95,9 @@ async def test_each_failed_try_is_counted(
     impatient: None, watch: Watched, stand_in: StandIn
 ) -> None:
     await stand_in.stop()
+    lost_at = (await watch.until_lost()).connection.lost_at
     snapshot = await watch.until(lambda now: now.connection.attempts >= 3)
+    assert snapshot.connection.lost_at == lost_at
     assert isinstance(snapshot.connection.error, Unreachable)
 
 

@@ -147,6 +147,20 @@ def test_a_death_of_memory_is_kept_with_the_context_that_it_ran_with() -> None:
     assert lesson.observation == OutOfMemory(65_536, launch_profile(COMMAND).fingerprint, 7.0)
 
 
+def test_a_death_too_quick_to_be_seen_counts_at_the_size_of_the_file_not_of_the_run_before() -> (
+    None
+):
+    taught = Taught()
+    taught.models(model(tokens=8192, state=RunState.STARTING))
+    taught.models(model(tokens=8192))
+    context = ContextSize(262_144, ContextSource.CONFIG_FILE)
+    dead = Model("a", failed=LoadFailure(7.0, "out of memory"), context=context)
+    found = taught.learning.observe_models((dead,), {"a": command(262_144)})
+    assert [lesson.observation for lesson in found] == [
+        OutOfMemory(262_144, launch_profile(COMMAND).fingerprint, 7.0)
+    ]
+
+
 @pytest.mark.parametrize(
     "reason",
     [
