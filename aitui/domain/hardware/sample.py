@@ -1,9 +1,11 @@
 """What was measured at one moment; None is whatever the source doesn't report."""
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
-from itertools import pairwise
+from itertools import pairwise, zip_longest
+from operator import attrgetter
 
 from msgspec import Struct
 
@@ -175,16 +177,16 @@ class SampleHistory(Struct, frozen=True):
         start = now - seconds
         sums, counts = [0.0] * columns, [0] * columns
         held: list[float | None] = [None] * columns
-        for index, one in enumerate(self.samples):
+        shown = self._between(start - HOLD_SECONDS, now)
+        for one, following in zip_longest(shown, shown[1:]):
             value = figure(one)
-            if value is None or one.at < start - _HOLD_SECONDS or one.at > now:
+            if value is None:
                 continue
             column = min(columns - 1, int((one.at - start) // width))
             if column >= 0:
                 sums[column] += value
                 counts[column] += 1
-            following = self.samples[index + 1].at if index + 1 < len(self.samples) else now
-            until = min(following, one.at + _HOLD_SECONDS, now)
+            until = min(one.at + HOLD_SECONDS, now if following is None else following.at)
             for later in range(max(0, column + 1), min(columns, int((until - start) // width) + 1)):
                 held[later] = value
         return tuple(
@@ -192,8 +194,34 @@ class SampleHistory(Struct, frozen=True):
             for total, count, before in zip(sums, counts, held, strict=True)
         )
 
+    def rate(self, counter: Figure) -> Figure:
+        """Return how much a counter grows in a second, since the sample before that has it."""
+        rates: dict[float, float] = {}
+        before: tuple[float, float] | None = None
+        for one in self.samples:
+            count = counter(one)
+            if count is None:
+                continue
+            at = one.at if one.machine is None else one.machine.sampled_at or one.at
+            if before is not None and at > before[0] and count >= before[1]:
+                rates[one.at] = (count - before[1]) / (at - before[0])
+            before = at, count
+        return lambda sample: rates.get(sample.at)
 
-_HOLD_SECONDS = 60.0
+    def latest(self, figure: Figure) -> float | None:
+        """Return a figure of the last minute, the newest, None if there is none."""
+        recent = self._between(self.samples[-1].at - HOLD_SECONDS, math.inf) if self.samples else ()
+        found = (value for one in reversed(recent) if (value := figure(one)) is not None)
+        return next(found, None)
+
+    def _between(self, first: float, last: float) -> tuple[HardwareSample, ...]:
+        at = attrgetter("at")
+        start = bisect_left(self.samples, first, key=at)
+        return self.samples[start : bisect_right(self.samples, last, key=at)]
+
+
+HOLD_SECONDS = 60.0
+"""So long a sample counts while no other comes."""
 
 
 def gpu_metric(key: str, figure: Callable[[Gpu], float | None]) -> Figure:

@@ -9,6 +9,8 @@ from aitui.domain.hardware.sample import (
     MOST_SAMPLES,
     Gpu,
     HardwareSample,
+    Machine,
+    NetworkInterface,
     SampleHistory,
     SampleSource,
     gpu_metric,
@@ -61,6 +63,32 @@ def test_an_hour_is_kept_and_no_more() -> None:
 def test_a_flood_of_samples_is_bounded() -> None:
     history = SampleHistory().with_samples(at(number / 100, 1) for number in range(10_000))
     assert len(history.samples) == MOST_SAMPLES
+
+
+def received(moment: float, count: int | None) -> HardwareSample:
+    interfaces = () if count is None else (NetworkInterface("eth0", count, 0),)
+    machine = Machine(network=interfaces, sampled_at=moment)
+    return HardwareSample(moment, SampleSource.SERVER, machine=machine)
+
+
+def _received_bytes(sample: HardwareSample) -> float | None:
+    network = sample.machine.network if sample.machine is not None else ()
+    return network[0].received_bytes if network else None
+
+
+def test_the_growth_of_a_counter_skips_gaps_and_a_restart() -> None:
+    counts = ((0, 100), (5, None), (10, 300), (15, 20), (20, 70))
+    history = SampleHistory().with_samples(received(moment, count) for moment, count in counts)
+    rate = history.rate(_received_bytes)
+    assert [rate(one) for one in history.samples] == [None, None, 20, None, 10]
+    assert history.latest(rate) == 10
+
+
+def test_the_latest_figure_is_of_the_last_minute() -> None:
+    history = SampleHistory().with_samples([at(0, 10), at(50, None)])
+    assert history.latest(USE) == 10
+    assert history.with_samples([at(70, None)]).latest(USE) is None
+    assert SampleHistory().latest(USE) is None
 
 
 @pytest.mark.parametrize(("seconds", "columns"), [(0, 10), (10, 0), (-5, 3), (10, -1)])
