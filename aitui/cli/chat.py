@@ -24,6 +24,7 @@ from aitui.services.chat import ChatSession, last_reply
 from aitui.services.chat_setup import (
     begin_conversation,
     diagnose_error,
+    explain_stop,
     import_chat_client,
     new_id,
     refuse_to_evict,
@@ -150,7 +151,7 @@ async def chat_in_terminal(session: Session, arguments: Arguments, paths: Paths)
         reply = replace(reply, error=await diagnose_error(session, model.id, reply.error))
     if arguments.json:
         print(reply_json(reply, conversation.id))
-    _raise_on_failure(reply)
+    _raise_on_failure(reply, await explain_stop(session, reply))
 
 
 async def _ask(
@@ -275,12 +276,13 @@ def _handle_interrupt(stop: Callable[[], None]) -> Iterator[None]:
         loop.remove_signal_handler(signal.SIGINT)
 
 
-def _raise_on_failure(reply: Reply) -> None:
+def _raise_on_failure(reply: Reply, stopped: str) -> None:
     if reply.error is not None:
         raise reply.error
     if reply.phase is ReplyPhase.STOPPED:
         raise ReplyStopped(
             f"Stopped after {count_of(reply.rates.tokens, 'token')}",
+            why=stopped,
             remedy="aitui chat --continue goes on" if len(reply.text) else "",
         )
     if reply.empty_text:

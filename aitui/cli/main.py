@@ -145,14 +145,15 @@ async def _load(session: "Session", arguments: Arguments, _: Paths) -> None:
 async def _unload(session: "Session", arguments: Arguments, _: Paths) -> None:
     from aitui.cli.session import terminal_ask
     from aitui.domain.models import find_model
+    from aitui.services.load import stays_queued
     from aitui.services.unload import unload_all_models, unload_model
 
     ask = terminal_ask(arguments, lambda: session.monitor.snapshot)
-    resident = bool(session.snapshot.resident)
+    resident, model = bool(session.snapshot.resident), None
     if arguments.all:
         gone = await unload_all_models(session, ask)
     else:
-        gone = await unload_model(session, arguments.model, ask)
+        gone = await unload_model(session, arguments.model, ask, dequeue=True)
         model = find_model(arguments.model, session.snapshot.models)
         resident = model is not None and model.resident
     if gone:
@@ -160,7 +161,8 @@ async def _unload(session: "Session", arguments: Arguments, _: Paths) -> None:
     elif resident:
         raise ActionRefused("Not unloaded: the answer was no")
     else:
-        print("nothing to unload: it is not loaded")
+        known = model is not None and stays_queued(model, session.snapshot)
+        print(f"nothing to unload: it is {'neither loaded nor queued' if known else 'not loaded'}")
 
 
 async def print_hardware(session: "Session", arguments: Arguments, _: Paths) -> None:

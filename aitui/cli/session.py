@@ -16,7 +16,12 @@ from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.snapshot import Clock, Server, Snapshot
 from aitui.errors import ActionRefused, TimedOut
 from aitui.paths import Paths
-from aitui.services.load import open_loads, outcome_without_waiting
+from aitui.services.load import (
+    describe_queued,
+    open_loads,
+    outcome_without_waiting,
+    stays_queued,
+)
 from aitui.services.session import Session, open_session
 
 HOST_SECONDS = 3.0
@@ -126,9 +131,17 @@ def explain_interrupts(session: Session) -> Iterator[None]:
                 return
             _print_line(f"aitui: Left {model.id} before it was ready")
             quoted = shlex.quote(model.id)
-            print(f"  {outcome_without_waiting(model, session.monitor.snapshot)}", file=sys.stderr)
+            snapshot = session.monitor.snapshot
+            queued = stays_queued(model, snapshot)
+            outcome = (
+                f"It is {describe_queued(model, snapshot)}"
+                if queued
+                else outcome_without_waiting(model, snapshot)
+            )
+            ends = "removes it from there" if queued else "aborts the load"
+            print(f"  {outcome}", file=sys.stderr)
             print(f"  aitui load {quoted} waits for it again", file=sys.stderr)
-            print(f"  aitui unload {quoted} aborts the load", file=sys.stderr)
+            print(f"  aitui unload {quoted} {ends}", file=sys.stderr)
         before(signal.SIGINT, None)
 
     loop.add_signal_handler(signal.SIGINT, interrupt)

@@ -17,7 +17,7 @@ _HISTOGRAM_BINS = 6
 
 
 class TokenCounts(Struct, frozen=True):
-    """The tokens of one reply. Rates in tokens a second."""
+    """The tokens of one reply; those that were cached aren't read. Rates in tokens a second."""
 
     cached: int = 0
     read: int = 0
@@ -50,9 +50,15 @@ class ActivityLog:
     """The rows, newest last."""
 
     def __init__(
-        self, traits: BuildTraits, publish: Callable[[str, object], None], *, captures: bool
+        self,
+        traits: BuildTraits,
+        publish: Callable[[str, object], None],
+        wall: Callable[[], float],
+        *,
+        captures: bool,
     ) -> None:
         self._traits = traits
+        self._wall = wall
         self._publish = publish
         self._captures = captures
         self._next_id = traits.first_activity_id
@@ -71,11 +77,12 @@ class ActivityLog:
         routed: bool = True,
         selector: str = "",
         client: str = "",
+        ago: float = 0.0,
     ) -> None:
-        """Add a row and publish it."""
+        """Add a row and publish it; the request ended so many seconds ago."""
         row = ActivityRow(
             id=self._next_id,
-            timestamp=timestamp(fraction=not self._traits.activity_endpoints),
+            timestamp=timestamp(self._wall() - ago, fraction=not self._traits.activity_endpoints),
             model=model,
             path=path,
             content_type=content_type,

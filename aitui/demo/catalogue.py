@@ -1,144 +1,218 @@
-"""The models of `aitui --demo`: what a well-kept home server has on its disk."""
+"""The models of `aitui --demo`: the config of a well-kept home server, and what its files are like."""
 
-CATALOGUE = """\
-# The stand-in's configuration. Nothing in here is on any disk.
-healthCheckTimeout: 120
-startPort: 5800
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from msgspec import Struct
+
+QWEN = "Qwen_Qwen3.6-35B-A3B-Q8_0"
+CODER = "Qwen3-Coder-30B-A3B-Instruct-UD-Q6_K_XL"
+EMBEDDING = "Qwen3-Embedding-0.6B-Q8_0"
+GPT_OSS = "gpt-oss-120b-mxfp4"
+DEEPSEEK = "DeepSeek-R1-Distill-Llama-70B-Q4_K_M"
+DEVSTRAL = "Devstral-Small-2-24B-Instruct-2512-Q5_K_M"
+GLM = "GLM-4.5-Air-UD-Q4_K_XL"
+SMOL = "SmolLM3-3B-Q8_0"
+
+CATALOGUE = f"""\
+# llama-swap on ai-box: two RTX 6000 Ada, 48 GB each
+healthCheckTimeout: 300
 globalTTL: 1800
-logToStdout: proxy
+startPort: 5800
+sendLoadingState: true
+
+performance:
+  every: 5s
 
 macros:
-  server: >-
-    /home/ai-server/llama.cpp/build/bin/llama-server
-    --port ${PORT}
-  models: /home/ai-server/models
+  llama: llama-server --port ${{PORT}}
+  gguf: /srv/models
 
 models:
-  Qwen_Qwen3.6-35B-A3B-Q8_0:
-    name: Qwen3.6 35B A3B
-    description: Mixture of experts, thinks before it answers
-    aliases: [qwen, gpt-4o-mini]
-    metadata: {quant: Q8_0, tags: [chat, thinking]}
-    capabilities: {in: [text], out: [text], tools: true, context: 262144}
+  {QWEN}:
+    description: General work, reasoning, images
+    aliases: [qwen, coder, default]
+    capabilities: {{in: [text, image], out: [text], tools: true}}
     cmd: |
-      ${server}
-      --model ${models}/Qwen_Qwen3.6-35B-A3B-Q8_0.gguf
-      --ctx-size 262144
-      --temp 0.7
+      ${{llama}}
+      --model ${{gguf}}/{QWEN}.gguf
+      --ctx-size 131072 --n-gpu-layers 99 --parallel 2
       # half the cache, and no difference to be seen
-      --cache-type-k q8_0
-      --cache-type-v q8_0
-      --n-gpu-layers 99
-      --chunks 220 --tokens-per-second 62 --weights-mib 35200 --kv-heads 2
-      --start-delay 1.5 --load-delay 4.5
+      --cache-type-k q8_0 --cache-type-v q8_0 --flash-attn on
+      --tensor-split 22,19 --kv-unified --jinja
+      --temp 0.7 --top-p 0.95
+
+  {CODER}:
+    description: Code completion and edits
+    capabilities: {{in: [text], out: [text], tools: true}}
+    cmd: |
+      ${{llama}}
+      --model ${{gguf}}/{CODER}.gguf
+      --ctx-size 131072 --n-gpu-layers 99 --parallel 1
+      --cache-type-k q8_0 --cache-type-v q8_0 --flash-attn on
+      --tensor-split 1,1 --jinja --temp 0.7 --top-k 20
+
+  {EMBEDDING}:
+    description: Embeddings for the notes index
+    ttl: 0
+    cmd: |
+      ${{llama}}
+      --model ${{gguf}}/{EMBEDDING}.gguf
+      --embedding --pooling last --ctx-size 8192
+      --n-gpu-layers 99 --device CUDA0 --parallel 1
+
+  {GPT_OSS}:
+    description: Large reasoning model, tools
+    aliases: [gpt-oss]
+    cmd: |
+      ${{llama}}
+      --model ${{gguf}}/{GPT_OSS}-00001-of-00003.gguf
+      --ctx-size 131072 --n-gpu-layers 99 --parallel 1
+      --flash-attn on --jinja --reasoning-format auto
+
+  {DEEPSEEK}:
+    description: Slow, careful reasoning
+    cmd: |
+      ${{llama}}
+      --model ${{gguf}}/{DEEPSEEK}.gguf
+      --ctx-size 32768 --n-gpu-layers 99 --parallel 1
+      --flash-attn on --temp 0.6
+
+  {DEVSTRAL}:
+    description: Coding agent, tools
+    cmd: |
+      ${{llama}}
+      --model ${{gguf}}/{DEVSTRAL}.gguf
+      --ctx-size 131072 --n-gpu-layers 99 --parallel 1
+      --cache-type-k q8_0 --cache-type-v q8_0 --flash-attn on --jinja
+
+  {GLM}:
+    description: Mixture of experts, tools
+    cmd: |
+      ${{llama}}
+      --model ${{gguf}}/{GLM}-00001-of-00002.gguf
+      --ctx-size 131072 --n-gpu-layers 99 --parallel 1
+      --cache-type-k q8_0 --cache-type-v q8_0 --flash-attn on --jinja
+
+  Llama-3_3-Nemotron-Super-49B-v1_5-Q4_K_M:
+    description: Reasoning by system prompt
+    cmd: |
+      ${{llama}}
+      --model ${{gguf}}/Llama-3_3-Nemotron-Super-49B-v1_5-Q4_K_M.gguf
+      --ctx-size 65536 --n-gpu-layers 99 --parallel 1
+      --cache-type-k q8_0 --cache-type-v q8_0 --flash-attn on
 
   MiniMax-M2.7-IQ3_XXS:
-    name: MiniMax M2.7
+    description: Largest model on this machine
     cmd: |
-      ${server}
-      --model ${models}/MiniMax-M2.7-UD-IQ3_XXS.gguf
-      --ctx-size 131072
-      --temp 1.0
-      --cache-type-k q8_0
-      --cache-type-v q8_0
-      --n-gpu-layers 99
-      --chunks 320 --tokens-per-second 34 --weights-mib 74500 --kv-heads 8
-      --start-delay 3 --load-delay 9 --progress-reports 9 --stop-delay 1.5
+      ${{llama}}
+      --model ${{gguf}}/MiniMax-M2.7-IQ3_XXS-00001-of-00002.gguf
+      --ctx-size 131072 --n-gpu-layers 99 --parallel 1
+      --cache-type-k q8_0 --cache-type-v q8_0 --flash-attn on --jinja
 
-  gpt-oss-120b-mxfp4:
-    name: gpt-oss 120B
-    aliases: [gpt-oss]
-    capabilities: {in: [text], out: [text], tools: true, context: 131072}
+  Mistral-Small-3.2-24B-Instruct-2506-Q6_K:
+    description: Translation, images
     cmd: |
-      ${server}
-      --model ${models}/gpt-oss-120b-mxfp4-00001-of-00003.gguf
-      --ctx-size 131072 --jinja --reasoning-format auto
-      --n-gpu-layers 99
-      --chunks 260 --tokens-per-second 48 --weights-mib 58900 --kv-heads 2
-      --start-delay 2 --load-delay 6
+      ${{llama}}
+      --model ${{gguf}}/Mistral-Small-3.2-24B-Instruct-2506-Q6_K.gguf
+      --ctx-size 65536 --n-gpu-layers 99 --parallel 1
+      --cache-type-k q8_0 --cache-type-v q8_0 --flash-attn on --temp 0.15
 
-  gemma-3-27b-it-qat:
-    name: Gemma 3 27B
-    description: Sees pictures
-    capabilities: {in: [text, image], out: [text], context: 32768}
-    cmd: >-
-      ${server} --model ${models}/gemma-3-27b-it-qat-q4_0.gguf
-      --mmproj ${models}/mmproj-gemma-3-27b.gguf --ctx-size 32768 --n-gpu-layers 99
-      --chunks 160 --tokens-per-second 41 --weights-mib 17300 --kv-heads 4 --start-delay 1 --load-delay 3
+  {SMOL}:
+    description: Quick answers and titles
+    cmd: |
+      ${{llama}}
+      --model ${{gguf}}/{SMOL}.gguf
+      --ctx-size 16384 --n-gpu-layers 99 --parallel 1
+      --split-mode none --main-gpu 1
 
-  bartowski/Mistral-Small-3.2-24B-Instruct-2506-GGUF:
-    name: Mistral Small 3.2
-    cmd: >-
-      ${server} --model ${models}/Mistral-Small-3.2-24B-Instruct-2506-Q5_K_M.gguf -c 65536 -ngl 99
-      --device CUDA1 --chunks 140 --tokens-per-second 44 --weights-mib 16800 --kv-heads 2 --start-delay 1 --load-delay 2.5
+  bge-reranker-v2-m3-Q8_0:
+    description: Reranker, no chat
+    cmd: |
+      ${{llama}}
+      --model ${{gguf}}/bge-reranker-v2-m3-Q8_0.gguf
+      --reranking --ctx-size 8192 --n-gpu-layers 99 --device CUDA0 --parallel 1
 
-  nvidia_Llama-3_3-Nemotron-Super-49B-v1_5-with-a-very-long-name-for-a-terminal-UD-Q4_K_XL:
-    cmd: >-
-      ${server} --model ${models}/Llama-3_3-Nemotron-Super-49B-v1_5-UD-Q4_K_XL.gguf
-      --ctx-size 65536 --n-gpu-layers 99
-      --chunks 200 --tokens-per-second 27 --weights-mib 30900 --kv-heads 4 --start-delay 2 --load-delay 5
-
-  Qwen3-Coder-30B-A3B-Instruct-Q6_K:
-    name: Qwen3 Coder
-    description: Goes after ninety idle seconds
-    ttl: 90
-    aliases: [coder]
-    env: [CUDA_VISIBLE_DEVICES=0]
-    cmd: >-
-      ${server} --model ${models}/Qwen3-Coder-30B-A3B-Instruct-Q6_K.gguf
-      --ctx-size 131072 --n-gpu-layers 99
-      --chunks 180 --tokens-per-second 88 --weights-mib 26000 --kv-heads 1 --start-delay 1 --load-delay 3
-
-  SmolLM3-3B-Q8_0:
-    name: SmolLM3
-    description: Lives beside the embedding model
-    cmd: >-
-      ${server} --model ${models}/SmolLM3-3B-Q8_0.gguf --ctx-size 16384 -ngl 99 -sm none
-      --chunks 90 --tokens-per-second 140 --weights-mib 3900 --kv-heads 2 --start-delay 1 --load-delay 2
-
-  Qwen3-Embedding-0.6B-Q8_0:
-    name: Qwen3 Embedding
-    metadata: {tags: [embedding]}
-    cmd: >-
-      ${server} --model ${models}/Qwen3-Embedding-0.6B-Q8_0.gguf --embedding --ctx-size 8192
-      -sm none -mg 1 --weights-mib 1200 --kv-heads 1 --start-delay 1 --load-delay 2
-
-  GLM-4.6-Q2_K_XL:
-    name: GLM 4.6
-    description: Larger than both cards
-    cmd: >-
-      ${server} --model ${models}/GLM-4.6-UD-Q2_K_XL-00001-of-00003.gguf
-      --ctx-size 202752 --n-gpu-layers 99 --weights-mib 130000 --kv-heads 4 --start-delay 4
-
-  DeepSeek-R1-Distill-Llama-70B-Q4_K_M:
-    description: The file was moved
-    cmd: >-
-      ${server} --model ${models}/DeepSeek-R1-Distill-Llama-70B-Q4_K_M.gguf
-      --ctx-size 32768 --n-gpu-layers 99 --fail-missing-file
-
-  gpt-oss-120b-mxfp4-00002-of-00003:
-    cmd: ${server} --model ${models}/gpt-oss-120b-mxfp4-00002-of-00003.gguf --fail-missing-file
-
-  gpt-oss-120b-mxfp4-00003-of-00003:
-    cmd: ${server} --model ${models}/gpt-oss-120b-mxfp4-00003-of-00003.gguf --fail-missing-file
+  gemma-3-27b-it-qat-q4_0:
+    description: Not loaded yet
+    cmd: |
+      ${{llama}}
+      -hf ggml-org/gemma-3-27b-it-qat-GGUF:Q4_0
+      --ctx-size 65536 --n-gpu-layers 99 --parallel 1
 
 groups:
-  small ones:
+  # share the cards, as long as they fit
+  work:
+    swap: false
+    members: [{QWEN}, {CODER}, {GPT_OSS}]
+  small:
     swap: false
     exclusive: false
-    members: [SmolLM3-3B-Q8_0, Qwen3-Embedding-0.6B-Q8_0]
+    persistent: true
+    members: [{EMBEDDING}, {SMOL}, bge-reranker-v2-m3-Q8_0]
 
 peers:
   attic:
-    proxy: http://192.168.2.9:8080
+    proxy: http://10.0.0.40:8080
     models: [Llama-3.1-8B-Instruct-Q4_K_M]
 
 hooks:
   on_startup:
-    preload: [SmolLM3-3B-Q8_0]
+    preload: [{EMBEDDING}]
 """
 
-MODELS_WITHOUT_VISITORS = frozenset(
-    {"Qwen3-Coder-30B-A3B-Instruct-Q6_K", "Qwen3-Embedding-0.6B-Q8_0"}
+
+class KnownFile(Struct, frozen=True):
+    """What a model file makes of its llama-server, since no command says it.
+
+    Memory in MiB, rates in tokens a second, delays in seconds. `resident_mib` is what the process
+    holds of the host's memory. The defaults are those of a file that isn't known.
+    """
+
+    weights_mib: int | None = None
+    kv_heads: int = 0
+    rate: float = 10.0
+    prompt_rate: float = 470.0
+    load_seconds: float = 0.0
+    chunks: int = 16
+    resident_mib: int = 900
+
+    @property
+    def start_delay(self) -> float:
+        """Seconds until the load allocates memory."""
+        return self.load_seconds * 0.1
+
+    @property
+    def load_delay(self) -> float:
+        """Seconds for the weights, after that."""
+        return self.load_seconds * 0.9
+
+    @property
+    def progress_reports(self) -> int:
+        """How often the load reports how far it is."""
+        return round(self.load_seconds * 2)
+
+
+UNKNOWN_FILE = KnownFile()
+REPLY = 400
+"""Tokens of a reply, if its text is longer."""
+
+KNOWN_FILES: Mapping[str, KnownFile] = MappingProxyType(
+    {
+        QWEN: KnownFile(35260, 4, 48.3, 1912, 8.9, REPLY, 14200),
+        CODER: KnownFile(27680, 2, 96, 2041, 36.8, REPLY, 24600),
+        EMBEDDING: KnownFile(990, 1, 60, 24_310, 1.4),
+        f"{GPT_OSS}-00001-of-00003": KnownFile(61100, 1, 61, 1480, 31, REPLY, 3100),
+        DEEPSEEK: KnownFile(39740, 8, 17.2, 608, 22, REPLY, 2400),
+        DEVSTRAL: KnownFile(15410, 6, 39, 1350, 12, REPLY, 1900),
+        f"{GLM}-00001-of-00002": KnownFile(70090, 6, 31, 840, 38, REPLY, 3600),
+        "Llama-3_3-Nemotron-Super-49B-v1_5-Q4_K_M": KnownFile(28890, 10, 22, 790, 18, REPLY, 2100),
+        "MiniMax-M2.7-IQ3_XXS-00001-of-00002": KnownFile(77770, 6, 29, 720, 41, REPLY, 4100),
+        "Mistral-Small-3.2-24B-Instruct-2506-Q6_K": KnownFile(18630, 6, 38, 1390, 11, REPLY, 1800),
+        SMOL: KnownFile(3305, 4, 182, 5200, 2.2, 90, 700),
+        "bge-reranker-v2-m3-Q8_0": KnownFile(866, 1, 60, 18_200, 1.2),
+        "gemma-3-27b-it-qat-GGUF:Q4_0": KnownFile(16080, 5, 41, 1420, 14, REPLY, 1900),
+        "Llama-3.1-8B-Instruct-Q4_K_M": KnownFile(rate=74, prompt_rate=2600, chunks=REPLY),
+    }
 )
-"""Models that no visitor uses: one that shows its idle timeout, one that can't chat."""
+"""By the file's name without `.gguf`, or the repository's."""

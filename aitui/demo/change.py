@@ -4,17 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+
+@asynccontextmanager
+async def call_when_set(cut: asyncio.Event, end: Callable[[], None]) -> AsyncIterator[None]:
+    """Call `end` when the event is set within the block."""
+
+    async def wait() -> None:
+        await cut.wait()
+        end()
+
+    waiting = asyncio.create_task(wait())
+    try:
+        yield
+    finally:
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
 
 
 class ChangeNotifier:
     """Wakes the tasks that wait for a condition after each change of state.
 
-    It is the stand-in's clock as well. Time is real, and tests can advance it.
+    It is the stand-in's clock as well. Time is real, and tests can advance it; `wall` returns Unix
+    time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, wall: Callable[[], float] = time.time) -> None:
+        self.wall = wall
         self._event = asyncio.Event()
         self._ahead = 0.0
 

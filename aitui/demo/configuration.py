@@ -101,6 +101,7 @@ class Configuration(Struct, frozen=True):
     log_to_stdout: str = "proxy"
     concurrency_limit: int = 0
     performance: bool = True
+    performance_step: float = 2.0
     captures: bool = True
 
     def prints_log(self, source: str) -> bool:
@@ -170,8 +171,14 @@ def _configuration(tree: dict[str, Any]) -> Configuration:
         log_to_stdout=str(tree.get("logToStdout", "proxy")),
         concurrency_limit=int(tree.get("globalConcurrencyLimit", 0)),
         performance=not _mapping(tree, "performance").get("disabled", False),
+        performance_step=_seconds(str(_mapping(tree, "performance").get("every", "2s"))),
         captures=int(tree.get("captureBuffer", 5)) > 0,
     )
+
+
+def _seconds(text: str) -> float:
+    """Read one of Go's durations, in seconds or minutes."""
+    return float(text.rstrip("sm")) * (60 if text.endswith("m") else 1)
 
 
 def _yaml_error_text(error: MarkedYAMLError) -> str:

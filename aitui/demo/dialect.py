@@ -54,6 +54,8 @@ class BuildTraits(Struct, frozen=True):
     ignores_static_paths: bool
     load_counts_as_use: bool
     preload_line: str
+    dequeues_on_hangup: bool = True
+    """A request whose client left no longer waits for its turn (v226, llama-swap#847)."""
     separate_logs: bool = False
     """Logs have an endpoint of their own, and lines about requests a log of their own (v259)."""
     reports_loads: bool = False
@@ -112,6 +114,7 @@ _V217 = BuildTraits(
     ignores_static_paths=False,
     load_counts_as_use=True,
     preload_line="Preloading model",
+    dequeues_on_hangup=False,
 )
 
 _V218 = BuildTraits(
@@ -142,6 +145,7 @@ _V218 = BuildTraits(
     ignores_static_paths=False,
     load_counts_as_use=False,
     preload_line="preloading model",
+    dequeues_on_hangup=False,
 )
 
 _HEAD = BuildTraits(

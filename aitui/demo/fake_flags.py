@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from msgspec import Struct
 
+from aitui.demo.catalogue import KNOWN_FILES, UNKNOWN_FILE
 from aitui.demo.configuration import ModelConfiguration
 
 _DEFAULT_CONTEXT = 4096
@@ -42,8 +43,10 @@ class FakeFlags(Struct, frozen=True):
     uses_tools: bool = False
     chunks: int = 16
     tokens_per_second: float = 10.0
+    prompt_tokens_per_second: float = 470.0
     whole_mib: int = 4096
     weights_mib: int | None = None
+    resident_mib: int = 900
     kv_heads: int = 0
     cache_bits: float = 16.0
     devices: tuple[str, ...] | None = None
@@ -106,30 +109,34 @@ def read_flags(model: ModelConfiguration) -> FakeFlags:
     memory = values.get("--fail-oom")
     limit = values.get("--fail-oom-above")
     death = values.get("--die-after")
-    weights = values.get("--weights-mib")
+    place = values.get("--model", values.get("-m", values.get("-hf", _DEFAULT_MODEL_FILE)))
+    known = KNOWN_FILES.get(PurePosixPath(place).name.removesuffix(".gguf"), UNKNOWN_FILE)
+    weights = values.get("--weights-mib", known.weights_mib)
     devices = values.get("--device")
     return FakeFlags(
         binary=words[0] if words else "",
         alias=values.get("--alias", values.get("-a", model.id)),
-        model_file=values.get("--model", values.get("-m", _DEFAULT_MODEL_FILE)),
+        model_file=place,
         context_size=int(context) if _is_count(context) else 0,
         slots=int(values.get("--parallel", values.get("-np", 4))),
-        start_delay=float(values.get("--start-delay", 0)),
-        load_delay=float(values.get("--load-delay", 0)),
+        start_delay=float(values.get("--start-delay", known.start_delay)),
+        load_delay=float(values.get("--load-delay", known.load_delay)),
         stop_delay=float(values.get("--stop-delay", 0)),
         exits_now="--exit-now" in values,
         out_of_memory_after=None if memory is None else float(memory or 0),
         most_context=None if limit is None else int(limit),
         wrong_argument="" if _is_count(context) else "--ctx-size",
         missing_file="--fail-missing-file" in values,
-        progress_reports=int(values.get("--progress-reports", 0)),
+        progress_reports=int(values.get("--progress-reports", known.progress_reports)),
         uses_tools="--jinja" in values,
         die_after=None if death is None else int(death),
-        chunks=int(values.get("--chunks", 16)),
-        tokens_per_second=float(values.get("--tokens-per-second", 10)),
+        chunks=int(values.get("--chunks", known.chunks)),
+        tokens_per_second=float(values.get("--tokens-per-second", known.rate)),
+        prompt_tokens_per_second=known.prompt_rate,
         whole_mib=int(values.get("--memory-mib", 4096)),
         weights_mib=None if weights is None else int(weights),
-        kv_heads=int(values.get("--kv-heads", 0)),
+        resident_mib=known.resident_mib,
+        kv_heads=int(values.get("--kv-heads", known.kv_heads)),
         cache_bits=_cache_bits(values),
         devices=None if devices is None else tuple(devices.split(",")),
         gpu_layers=0 if values.get("--n-gpu-layers", values.get("-ngl")) == "0" else None,

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 
 
-def timestamp(*, fraction: bool = True) -> str:
-    """Return the current time as RFC 3339, in UTC, with nanoseconds or in whole seconds."""
-    nanoseconds = time.time_ns()
-    moment = datetime.fromtimestamp(nanoseconds // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{moment}.{nanoseconds % 10**9:09d}Z" if fraction else f"{moment}Z"
+def timestamp(at: float, *, fraction: bool = True) -> str:
+    """Return Unix time as RFC 3339, in UTC, with nanoseconds or in whole seconds."""
+    text = f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S.%f}"
+    return f"{text}000Z" if fraction else f"{text[:19]}Z"
 
 
 def duration(seconds: float) -> str:

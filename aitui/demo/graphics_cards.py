@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from aitui.demo.fake_flags import FakeFlags
 
 _LAYERS = 48
-_OTHERS_MIB = 612
 
 
 class GraphicsDriver(Enum):
@@ -33,14 +34,36 @@ _VISIBILITY_VARIABLES = {
 }
 
 
+_SECONDS_TO_WARM = 40.0
+
+
+class Warmth(Struct, frozen=True):
+    """The utilization of a card at a time (Unix time), and its mean over the last minute or so."""
+
+    at: float = 0.0
+    load: float = 0.0
+    heat: float = 0.0
+
+    def later(self, load: float, at: float) -> Warmth:
+        """Return the same card at a later time."""
+        gone = max(0.0, at - self.at)
+        heat = load + (self.heat - load) * math.exp(-gone / _SECONDS_TO_WARM)
+        return Warmth(at, load, heat)
+
+
 class GraphicsCard(Struct, frozen=True):
-    """One card. Memory in MiB; `bus` is its PCI address."""
+    """One card. Memory in MiB, `others_mib` is that of other programs; `bus` is its PCI address.
+
+    `full_load` is its utilization in percent while a model works on it.
+    """
 
     index: int
     name: str
     memory_mib: int
     bus: str
     driver: GraphicsDriver = GraphicsDriver.NVIDIA
+    others_mib: int = 612
+    full_load: int = 93
 
     @property
     def uuid(self) -> str:
@@ -52,6 +75,10 @@ ONE_CARD = (GraphicsCard(0, "NVIDIA RTX PRO 6000 Blackwell", 96 * 1024, "0000:01
 TWO_CARDS = (
     GraphicsCard(0, "NVIDIA RTX 6000 Ada Generation", 48 * 1024, "0000:01:00.0"),
     GraphicsCard(1, "NVIDIA RTX 6000 Ada Generation", 48 * 1024, "0000:41:00.0"),
+)
+DEMO_CARDS = (
+    replace(TWO_CARDS[0], others_mib=410, full_load=97),
+    replace(TWO_CARDS[1], others_mib=307, full_load=84),
 )
 
 
@@ -70,14 +97,23 @@ class GraphicsCards:
 
     cards: tuple[GraphicsCard, ...] = ONE_CARD
     _allocations: dict[object, dict[int, float]] = field(default_factory=dict)
+    _filled: dict[object, float] = field(default_factory=dict)
+    warmth: dict[int, Warmth] = field(default_factory=dict)
 
     def used_mib(self, card: GraphicsCard) -> float:
         """Return the MiB in use, those of other programs included."""
-        return _OTHERS_MIB + sum(held.get(card.index, 0.0) for held in self._allocations.values())
+        held = (self.allocation(owner).get(card.index, 0.0) for owner in self._allocations)
+        return card.others_mib + sum(held)
 
     def allocation(self, owner: object) -> dict[int, float]:
         """Return the MiB that a process has on each card, by the card's number."""
-        return dict(self._allocations.get(owner, {}))
+        filled = self._filled.get(owner, 1.0)
+        held = self._allocations.get(owner, {})
+        return {index: mib * filled for index, mib in held.items()}
+
+    def fill(self, owner: object, share: float) -> None:
+        """Show only a share of what a process has allocated as in use."""
+        self._filled[owner] = share
 
     def split(self, flags: FakeFlags, environment: Mapping[str, str]) -> dict[int, float]:
         """Return the share of each card by its number, in whole layers.
@@ -90,7 +126,7 @@ class GraphicsCards:
         weights = list(flags.tensor_split[: len(chosen)])
         weights += [0.0] * (len(chosen) - len(weights))
         if not any(weights):
-            weights = [max(card.memory_mib - self.used_mib(card), 1.0) for card in chosen]
+            weights = [max(self._free_mib(card), 1.0) for card in chosen]
         layers = dict.fromkeys((card.index for card in chosen), 0)
         total, reached = sum(weights), 0.0
         for card, weight in zip(chosen, weights, strict=True):
@@ -106,7 +142,7 @@ class GraphicsCards:
         held = self._allocations.setdefault(owner, {})
         for card in self.cards:
             part = size_mib * shares.get(card.index, 0.0)
-            if part > card.memory_mib - self.used_mib(card):
+            if part > self._free_mib(card):
                 raise OutOfGpuMemory(self.device_name(card), part)
             if part:
                 held[card.index] = held.get(card.index, 0.0) + part
@@ -114,11 +150,16 @@ class GraphicsCards:
     def release(self, owner: object) -> None:
         """Free the memory of a process that has ended."""
         self._allocations.pop(owner, None)
+        self._filled.pop(owner, None)
 
     def device_name(self, card: GraphicsCard) -> str:
         """Return llama.cpp's name of a card: CUDA0, ROCm0."""
         same = [one for one in self.cards if one.driver is card.driver]
         return f"{_DEVICE_PREFIXES[card.driver]}{same.index(card)}"
+
+    def _free_mib(self, card: GraphicsCard) -> float:
+        taken = sum(held.get(card.index, 0.0) for held in self._allocations.values())
+        return card.memory_mib - card.others_mib - taken
 
     def _visible_cards(
         self, flags: FakeFlags, environment: Mapping[str, str]

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from aitui.demo.graphics_cards import GraphicsCard, GraphicsCards, GraphicsDriver
+from aitui.demo.machine_facts import DRIVER
 from aitui.demo.performance import gpu_samples, system_sample
 from aitui.demo.stand_in import StandIn
 from aitui.demo.upstream_process import ProcessState, UpstreamProcess
@@ -18,10 +19,11 @@ _MARK = re.compile(r'echo "(?P<mark>[^"$]*)\$\*"')
 _CARD_FIELDS = re.compile(r"--query-gpu=(?P<fields>\S+)")
 _FIRST_PID = 20000
 _PAGE = 4096
-_RESIDENT_MIB = 900
+_IDLE_PERCENT = 5
 _MIB = 1 << 20
 
 Sections = dict[str, list[str]]
+Rows = dict[str, dict[str, Any]]
 
 
 def hardware_output(script: str, arguments: Iterable[str], server: StandIn) -> str:
@@ -32,10 +34,15 @@ def hardware_output(script: str, arguments: Iterable[str], server: StandIn) -> s
         process for process in server.processes if process.state is not ProcessState.STOPPED
     ]
     fields = _CARD_FIELDS.search(script)
+    rows = {row["uuid"]: row for row in gpu_samples(server.cards, resident, server.wall())}
     sections = {
-        **_machine_sections(set(arguments), resident),
-        **_kernel_sections(server.cards, resident),
-        **(_nvidia_sections(fields["fields"].split(","), server.cards, resident) if fields else {}),
+        **_machine_sections(set(arguments), resident, server.wall()),
+        **_kernel_sections(server.cards, resident, rows),
+        **(
+            _nvidia_sections(fields["fields"].split(","), server.cards, resident, rows)
+            if fields
+            else {}
+        ),
         "end": [],
     }
     lines: list[str] = []
@@ -44,20 +51,23 @@ def hardware_output(script: str, arguments: Iterable[str], server: StandIn) -> s
     return "".join(f"{line}\n" for line in lines)
 
 
-def _machine_sections(ports: set[str], resident: list[UpstreamProcess]) -> Sections:
-    machine = system_sample(resident)
+def _machine_sections(ports: set[str], resident: list[UpstreamProcess], at: float) -> Sections:
+    machine = system_sample(resident, at)
     return {
         f"page {_PAGE}": [],
         "meminfo": [
             f"MemTotal: {machine['mem_total_mb'] * 1024} kB",
             f"MemAvailable: {machine['mem_free_mb'] * 1024} kB",
             f"SwapTotal: {machine['swap_total_mb'] * 1024} kB",
-            f"SwapFree: {machine['swap_total_mb'] * 1024} kB",
+            f"SwapFree: {(machine['swap_total_mb'] - machine['swap_used_mb']) * 1024} kB",
         ],
         "loadavg": [
             " ".join(str(machine[f"load_avg_{minutes}"]) for minutes in (1, 5, 15)) + " 1/200 1"
         ],
-        "processes": [f"{_pid(process)} 1 {_RESIDENT_MIB * _MIB // _PAGE}" for process in resident],
+        "processes": [
+            f"{_pid(process)} 1 {process.flags.resident_mib * _MIB // _PAGE}"
+            for process in resident
+        ],
         "named": [
             f"{process.configuration.port} /proc/{_pid(process)}/cmdline"
             for process in resident
@@ -67,13 +77,12 @@ def _machine_sections(ports: set[str], resident: list[UpstreamProcess]) -> Secti
 
 
 def _nvidia_sections(
-    fields: list[str], cards: GraphicsCards, resident: list[UpstreamProcess]
+    fields: list[str], cards: GraphicsCards, resident: list[UpstreamProcess], rows: Rows
 ) -> Sections:
     """Return the output of `nvidia-smi`, which a machine without such a card doesn't have."""
     own = [card for card in cards.cards if card.driver is GraphicsDriver.NVIDIA]
     if not own:
         return {}
-    rows = {row["uuid"]: row for row in gpu_samples(cards, resident)}
     return {
         "nvidia": [_csv_line(fields, card, rows[card.uuid]) for card in own],
         "nvidia-status 0": [],
@@ -87,6 +96,8 @@ def _nvidia_sections(
 
 
 def _csv_line(fields: list[str], card: GraphicsCard, row: dict[str, Any]) -> str:
+    busy = row["gpu_util_pct"] > _IDLE_PERCENT
+    clock = 2505 - 15 * card.index if busy else 210
     values = {
         "index": card.index,
         "uuid": card.uuid,
@@ -97,16 +108,40 @@ def _csv_line(fields: list[str], card: GraphicsCard, row: dict[str, Any]) -> str
         "temperature.gpu": row["temp_c"],
         "temperature.memory": row["vram_temp_c"],
         "power.draw": row["power_draw_w"],
+        "power.limit": 300,
+        "enforced.power.limit": 300,
         "fan.speed": row["fan_speed_pct"],
+        "utilization.memory": row["mem_util_pct"],
+        "clocks.current.graphics": clock,
+        "clocks.current.sm": clock,
+        "clocks.gr": clock,
+        "clocks.sm": clock,
+        "clocks.max.graphics": 3105,
+        "clocks.max.gr": 3105,
+        "clocks.max.sm": 3105,
+        "clocks.current.memory": 10_001,
+        "clocks.mem": 10_001,
+        "clocks.max.memory": 10_001,
+        "clocks.max.mem": 10_001,
+        "pcie.link.gen.current": 4,
+        "pcie.link.gen.gpucurrent": 4,
+        "pcie.link.gen.max": 4,
+        "pcie.link.width.current": 16,
+        "pcie.link.width.max": 16,
+        "persistence_mode": "Enabled",
+        "clocks_event_reasons.active": "0x0000000000000000",
+        "clocks_throttle_reasons.active": "0x0000000000000000",
+        "ecc.errors.corrected.volatile.total": 0,
+        "ecc.errors.uncorrected.volatile.total": 0,
+        "driver_version": DRIVER,
         "name": card.name,
     }
     return ", ".join(str(values.get(name, "[N/A]")) for name in fields)
 
 
-def _kernel_sections(cards: GraphicsCards, resident: list[UpstreamProcess]) -> Sections:
+def _kernel_sections(cards: GraphicsCards, resident: list[UpstreamProcess], rows: Rows) -> Sections:
     """Return what the kernel's drivers report: xe reports memory by its clients only."""
     own = [card for card in cards.cards if card.driver is not GraphicsDriver.NVIDIA]
-    rows = {row["uuid"]: row for row in gpu_samples(cards, resident)}
     lines = [line for card in own for line in _kernel_card_lines(card, rows[card.uuid])]
     clients = [
         line

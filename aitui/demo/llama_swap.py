@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 
 from msgspec import Struct, field
@@ -9,14 +12,15 @@ from msgspec import Struct, field
 from aitui.demo.activity import ActivityLog
 from aitui.demo.answers import go_json
 from aitui.demo.background import BackgroundTasks
-from aitui.demo.change import ChangeNotifier
+from aitui.demo.change import ChangeNotifier, call_when_set
 from aitui.demo.configuration import Configuration, ModelConfiguration, Profile
 from aitui.demo.dialect import BuildTraits
 from aitui.demo.graphics_cards import GraphicsCards
 from aitui.demo.listing import ModelListing
 from aitui.demo.load_failed import UpstreamLoadFailed
 from aitui.demo.log_ring import Broadcast, ServerLog
-from aitui.demo.running_requests import InflightRequests
+from aitui.demo.performance import PastSample
+from aitui.demo.running_requests import Caller, InflightRequest, InflightRequests
 from aitui.demo.swapping import ModelSwapper
 from aitui.demo.upstream_process import ProcessState, UpstreamProcess
 
@@ -43,6 +47,7 @@ class LlamaSwap:
         traits: BuildTraits,
         logs: ServerLogs,
         cards: GraphicsCards,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self.configuration = configuration
         self.cards = cards
@@ -51,10 +56,11 @@ class LlamaSwap:
         self.events: Broadcast[str] = Broadcast()
         self.log_events: Broadcast[tuple[str, str]] = Broadcast()
         self.active_profile: Profile | None = None
-        self.running = InflightRequests(traits, self.publish)
-        self.activity = ActivityLog(traits, self.publish, captures=configuration.captures)
+        self.running = InflightRequests(traits, self.publish, wall)
+        self.activity = ActivityLog(traits, self.publish, wall, captures=configuration.captures)
         self.background = BackgroundTasks()
-        self.change = ChangeNotifier()
+        self.change = ChangeNotifier(wall)
+        self.past_samples: tuple[PastSample, ...] = ()
         self.upstream_log = ServerLog(also=partial(self._write_log, "upstream"))
         self.proxy_log = ServerLog(also=partial(self._write_log, "proxy"))
         # Before v259 the proxy's log had the lines about requests as well.
@@ -112,6 +118,26 @@ class LlamaSwap:
         """Encode an event as sent: JSON with JSON in its `data`."""
         inner = go_json(data, sorted_keys=kind == "logData")
         return f"event:message\ndata:{go_json({'type': kind, 'data': inner})}\n\n"
+
+    @asynccontextmanager
+    async def hold(self, caller: Caller, ago: float = 0.0) -> AsyncIterator[InflightRequest]:
+        """Hold a request of another client with a slot of its model, loaded first if necessary.
+
+        It began so many seconds ago. Raises UpstreamLoadFailed.
+        """
+        process = self.processes[caller.model]
+        with ExitStack() as counted:
+            running = counted.enter_context(self.running.track(caller, ago))
+            async with (
+                self.swapping.claim(caller.model) as claim,
+                call_when_set(claim.cut, counted.close),
+            ):
+                running.claim = claim
+                await process.acquire_slot(claim)
+                try:
+                    yield running
+                finally:
+                    process.release_slot()
 
     def find_model(self, name: str) -> str | None:
         """Return the id of the local model for a request's model name."""

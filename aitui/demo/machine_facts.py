@@ -9,28 +9,28 @@ from typing import Any
 
 from aitui.demo.go_text import timestamp
 from aitui.demo.graphics_cards import GraphicsCard, GraphicsDriver
+from aitui.demo.performance import CORES, MEMORY_MIB
 
 _MARK = re.compile(r'echo "(?P<mark>[^"$]*)\$\*"')
-_KERNEL = "6.1.0-37-amd64"
-_PROCESSOR = "AMD EPYC 3201 8-Core Processor"
-_CORES = 8
-_MEMORY = 128 << 30
-_DRIVER = "580.142"
+_KERNEL = "6.12.48+deb13-amd64"
+_PROCESSOR = "AMD EPYC 9354P 32-Core Processor"
+_MEMORY = MEMORY_MIB << 20
+DRIVER = "580.142"
 _UPTIME = 12 * 86_400 + 3 * 3_600
 _STARTED_AT = time.monotonic()
 
 _SYSTEM = """\
-PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"
+PRETTY_NAME="Debian GNU/Linux 13 (trixie)"
 NAME="Debian GNU/Linux"
-VERSION_ID="12"
+VERSION_ID="13"
 """
 
 
-def hardware_body(version: str, cards: Iterable[GraphicsCard]) -> dict[str, Any]:
+def hardware_body(version: str, cards: Iterable[GraphicsCard], at: float) -> dict[str, Any]:
     """Return the body of `/api/hardware`."""
     return {
         "schema_version": 1,
-        "captured_at": timestamp(),
+        "captured_at": timestamp(at),
         "capture": {
             "scope": "inference_host",
             "method": "detected",
@@ -40,7 +40,7 @@ def hardware_body(version: str, cards: Iterable[GraphicsCard]) -> dict[str, Any]
         "operating_system": {
             "family": "linux",
             "name": "debian",
-            "version": "12.11",
+            "version": "13.1",
             "kernel": _KERNEL,
         },
         "environment": {"kind": "native", "name": None, "version": None},
@@ -48,8 +48,8 @@ def hardware_body(version: str, cards: Iterable[GraphicsCard]) -> dict[str, Any]
             "vendor": "AuthenticAMD",
             "model": _PROCESSOR,
             "socket_count": 1,
-            "physical_core_count": _CORES,
-            "logical_thread_count": _CORES,
+            "physical_core_count": CORES,
+            "logical_thread_count": CORES,
         },
         "memory": {"capacity_bytes": _MEMORY},
         "accelerators": [_accelerator(card) for card in cards],
@@ -66,17 +66,17 @@ def host_facts_output(script: str, cards: Iterable[GraphicsCard]) -> str:
         *_SYSTEM.splitlines(),
         f"{mark}kernel Linux {_KERNEL}",
         f"{mark}architecture x86_64",
-        f"{mark}uptime {up:.2f} {up * _CORES:.2f}",
+        f"{mark}uptime {up:.2f} {up * CORES:.2f}",
         f"{mark}meminfo",
         f"MemTotal:       {_MEMORY // 1024} kB",
         f"{mark}processors",
-        *(line for thread in range(_CORES) for line in _processor_lines(thread)),
+        *(line for thread in range(CORES) for line in _processor_lines(thread)),
         f"{mark}environment",
         "container none",
         "machine none",
     ]
     if any(card.driver is GraphicsDriver.NVIDIA for card in cards):
-        words = f"NVIDIA UNIX Open Kernel Module for x86_64  {_DRIVER}  Release Build"
+        words = f"NVIDIA UNIX Open Kernel Module for x86_64  {DRIVER}  Release Build"
         lines += [f"{mark}nvidia", f"NVRM version: {words}"]
     lines.append(f"{mark}end")
     return "".join(f"{line}\n" for line in lines)
@@ -94,7 +94,7 @@ def _processor_lines(number: int) -> list[str]:
 def _accelerator(card: GraphicsCard) -> dict[str, Any]:
     driver = {"name": card.driver.value, "version": None}
     if card.driver is GraphicsDriver.NVIDIA:
-        driver = {"name": "NVIDIA", "version": _DRIVER}
+        driver = {"name": "NVIDIA", "version": DRIVER}
     return {
         "index": card.index,
         "kind": "gpu",

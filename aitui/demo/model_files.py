@@ -13,7 +13,9 @@ from msgspec import Struct
 
 from aitui.demo.configuration import ModelConfiguration
 from aitui.demo.fake_flags import FakeFlags, read_flags
+from aitui.demo.unit import HOME
 
+FOLDERS = ("/srv/models/", f"{HOME}/models/")
 _MEBIBYTE = 1 << 20
 _ALIGNMENT = 32
 _UINT32, _STRING = 4, 8
@@ -32,9 +34,15 @@ class _ModelFile(Struct, frozen=True):
     kv_heads: int
 
 
-def write_model_files(root: Path, models: Mapping[str, ModelConfiguration], folder: str) -> None:
-    """Write what the models' commands name below `folder`, and two files that none names."""
-    for file in (*_files_in_commands(models, folder), *_extra_files(folder)):
+_EXTRA_FILES = (
+    _ModelFile(f"{FOLDERS[0]}Mistral-Nemo-Instruct-2407-Q8_0.gguf", 12_400, 8),
+    _ModelFile(f"{FOLDERS[0]}Qwen3-30B-A3B-Thinking-2507-Q6_K.gguf", 23_900, 4),
+)
+
+
+def write_model_files(root: Path, models: Mapping[str, ModelConfiguration]) -> None:
+    """Write what the models' commands name below FOLDERS, and two files that none names."""
+    for file in (*_files_in_commands(models), *_EXTRA_FILES):
         place = root / file.path.removeprefix("/")
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(_gguf_header(place.stem, file))
@@ -42,20 +50,13 @@ def write_model_files(root: Path, models: Mapping[str, ModelConfiguration], fold
             opened.truncate(opened.seek(0, 2) + file.size_mib * _MEBIBYTE)
 
 
-def _files_in_commands(
-    models: Mapping[str, ModelConfiguration], folder: str
-) -> Iterator[_ModelFile]:
+def _files_in_commands(models: Mapping[str, ModelConfiguration]) -> Iterator[_ModelFile]:
     for model in models.values():
         flags = read_flags(model)
-        if flags.model_file.startswith(f"{folder}/") and not flags.missing_file:
+        if flags.model_file.startswith(FOLDERS) and not flags.missing_file:
             yield _ModelFile(
                 flags.model_file, round(flags.weights), flags.kv_heads or _kv_heads(flags)
             )
-
-
-def _extra_files(folder: str) -> Iterator[_ModelFile]:
-    yield _ModelFile(f"{folder}/Mistral-Nemo-Instruct-2407-Q8_0.gguf", 12_400, 8)
-    yield _ModelFile(f"{folder}/Qwen3-30B-A3B-Thinking-2507-Q6_K.gguf", 23_900, 4)
 
 
 def _kv_heads(flags: FakeFlags) -> int:

@@ -68,18 +68,25 @@ class InflightRequest:
 class InflightRequests:
     """All running requests. Publishes `inflight` events as the build does."""
 
-    def __init__(self, traits: BuildTraits, publish: Callable[[str, object], None]) -> None:
+    def __init__(
+        self,
+        traits: BuildTraits,
+        publish: Callable[[str, object], None],
+        wall: Callable[[], float],
+    ) -> None:
         self._traits = traits
+        self._wall = wall
         self._publish = publish
         self._requests: dict[int, InflightRequest] = {}
         self._last_id = 0
 
     @contextmanager
-    def track(self, caller: Caller) -> Iterator[InflightRequest]:
-        """Count a request while it runs."""
+    def track(self, caller: Caller, ago: float = 0.0) -> Iterator[InflightRequest]:
+        """Count a request while it runs; it began so many seconds ago."""
         self._last_id += 1
+        began = time.monotonic() - ago
         request = InflightRequest(
-            self._last_id, caller, timestamp(), time.monotonic(), self._publish_upsert
+            self._last_id, caller, timestamp(self._wall() - ago), began, self._publish_upsert
         )
         self._requests[request.id] = request
         self._publish_arrival(request)

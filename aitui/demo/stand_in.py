@@ -7,7 +7,7 @@ import base64
 import binascii
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Self
 
 from aiohttp import web
@@ -49,22 +49,6 @@ class _Listener(Struct, frozen=True):
     http: web.Server
 
 
-@asynccontextmanager
-async def call_when_set(cut: asyncio.Event, end: Callable[[], None]) -> AsyncIterator[None]:
-    """Call `end` when the event is set within the block."""
-
-    async def wait() -> None:
-        await cut.wait()
-        end()
-
-    waiting = asyncio.create_task(wait())
-    try:
-        yield
-    finally:
-        waiting.cancel()
-        await asyncio.gather(waiting, return_exceptions=True)
-
-
 async def close_listener(listener: asyncio.Server) -> None:
     """Close a listener as its own `close()` does, but keep connections that were just accepted."""
     # asyncio forgets the sockets accepted in the turn in which a server closes:
@@ -92,11 +76,13 @@ class StandIn:
         listen: tuple[str, int] = ANYWHERE,
         say: Callable[[str], None] | None = None,
         cards: tuple[GraphicsCard, ...] = ONE_CARD,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         """`listen` is host and port, 0 for any free one; `say` gets what it would print.
 
-        `cards` are the graphics cards of its machine.
+        `cards` are the graphics cards of its machine, `wall` is its clock (Unix time).
         """
+        self.wall = wall
         self.cards = GraphicsCards(cards)
         self.dialect = dialect
         self._configuration = parse_configuration(config_text)
@@ -125,6 +111,11 @@ class StandIn:
     def configuration(self) -> Configuration:
         """The configuration of the start or of the last reload."""
         return self._configuration
+
+    @property
+    def swap(self) -> LlamaSwap | None:
+        """The llama-swap of the last start or reload; None while the server is stopped."""
+        return None if self._runtime is None else self._runtime.swap
 
     @property
     def processes(self) -> tuple[UpstreamProcess, ...]:
@@ -235,32 +226,23 @@ class StandIn:
             "User-Agent": user_agent,
         }
         caller = Caller("POST", "/v1/chat/completions", model_id, headers, remote_ip)
-        process = swap.processes[model_id]
+        rate = swap.processes[model_id].flags.tokens_per_second
         began = time.monotonic()
-        with ExitStack() as counted:
-            running = counted.enter_context(swap.running.track(caller))
-            async with (
-                swap.swapping.claim(model_id) as claim,
-                call_when_set(claim.cut, counted.close),
-            ):
-                running.claim = claim
-                await process.acquire_slot(claim)
-                running.record_headers({"Content-Type": "text/event-stream", "Server": "llama.cpp"})
-                try:
-                    yield
-                finally:
-                    process.release_slot()
-                    seconds = time.monotonic() - began
-                    written = int(seconds * process.flags.tokens_per_second)
-                    swap.activity.record(
-                        model=model_id,
-                        path=caller.path,
-                        content_type="text/event-stream",
-                        status=200,
-                        tokens=TokenCounts(0, 100, written, 900.0, process.flags.tokens_per_second),
-                        seconds=seconds,
-                        client=remote_ip,
-                    )
+        async with swap.hold(caller) as running:
+            running.record_headers({"Content-Type": "text/event-stream", "Server": "llama.cpp"})
+            try:
+                yield
+            finally:
+                seconds = time.monotonic() - began
+                swap.activity.record(
+                    model=model_id,
+                    path=caller.path,
+                    content_type="text/event-stream",
+                    status=200,
+                    tokens=TokenCounts(0, 100, int(seconds * rate), 900.0, rate),
+                    seconds=seconds,
+                    client=remote_ip,
+                )
 
     @property
     def _active_runtime(self) -> _Runtime:
@@ -268,7 +250,9 @@ class StandIn:
         return self._runtime
 
     def _start_swap(self) -> None:
-        swap = LlamaSwap(self._configuration, self.dialect.traits, self._logs, self.cards)
+        swap = LlamaSwap(
+            self._configuration, self.dialect.traits, self._logs, self.cards, self.wall
+        )
         self._runtime = _Runtime(swap, Routes(swap))
         swap.open()
 

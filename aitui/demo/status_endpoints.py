@@ -141,17 +141,21 @@ class StatusEndpoints:
             return CompleteResponse(json_error(traits, 503, "performance monitor not available"))
         after = call.query.get("after", "")
         try:
-            moments = performance.sample_times(datetime.fromisoformat(after) if after else None)
-        except (TypeError, ValueError):
+            since = _unix_time(after) if after else None
+        except ValueError:
             text = "invalid 'after' timestamp, use RFC3339 format"
             return CompleteResponse(json_error(traits, 400, text))
-        processes = self._swap.processes.values()
+        swap, processes = self._swap, self._swap.processes.values()
+        now, step = swap.change.wall(), swap.configuration.performance_step
+        past = [one for one in swap.past_samples if since is None or one.at > since]
+        moments = performance.sample_times(past[-1].at if past else since, now, step)
         body: dict[str, Any] = {"enabled": True} if traits.detailed_events else {}
-        cards = self._swap.cards
-        body["gpu_stats"] = [
-            row for at in moments for row in performance.gpu_samples(cards, processes, at)
+        body["gpu_stats"] = [row for one in past for row in one.gpus] + [
+            row for at in moments for row in performance.gpu_samples(swap.cards, processes, at)
         ]
-        body["sys_stats"] = [performance.system_sample(processes, at) for at in moments]
+        body["sys_stats"] = [one.system for one in past] + [
+            performance.system_sample(processes, at) for at in moments
+        ]
         return self._json(body)
 
     async def prometheus(self, _call: IncomingRequest) -> Response:
@@ -160,14 +164,15 @@ class StatusEndpoints:
             return CompleteResponse(
                 ResponseContent(503, b"# performance monitor not available\n", TEXT_UTF8)
             )
-        text = performance.prometheus(performance.system_sample(self._swap.processes.values()))
+        sample = performance.system_sample(self._swap.processes.values(), self._swap.change.wall())
+        text = performance.prometheus(sample)
         kind = "text/plain; version=0.0.4; charset=utf-8"
         return CompleteResponse(ResponseContent(200, text.encode(), kind))
 
     async def hardware(self, _call: IncomingRequest) -> Response:
         """`GET /api/hardware`: the demo's machine."""
         version = self._swap.traits.version["version"]
-        return self._json(hardware_body(version, self._swap.cards.cards))
+        return self._json(hardware_body(version, self._swap.cards.cards, self._swap.change.wall()))
 
     async def profiles(self, _call: IncomingRequest) -> Response:
         """`GET /api/profiles`."""
@@ -247,6 +252,14 @@ class StatusEndpoints:
         return CompleteResponse(
             ResponseContent(200, f"{text}{traits.running_newline}".encode(), traits.json_type)
         )
+
+
+def _unix_time(text: str) -> float:
+    """Read RFC 3339. Raises ValueError, also for a time without a zone."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("no zone")
+    return moment.timestamp()
 
 
 def _page_error(call: IncomingRequest) -> str:

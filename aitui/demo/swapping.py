@@ -123,7 +123,7 @@ class ModelSwapper:
             failure = await asyncio.shield(load.task)
         finally:
             load.waiters -= 1
-            if not load.waiters and not load.begun:
+            if not load.waiters and not load.begun and self._traits.dequeues_on_hangup:
                 load.task.cancel()
         if failure is not None:
             raise UpstreamLoadFailed(failure.cause, failure.model_id, failure.detail)
@@ -148,12 +148,21 @@ class ModelSwapper:
                 f"[INFO] <{process.id}> Health check passed on "
                 f"{process.configuration.proxy}/health\n"
             )
-            if process.configuration.ttl > 0:
-                self._background.start(self._expire(process), name=f"ttl {process.id}")
+            self._watch_idle_time(process)
             return None
         finally:
             self._loads.pop(process.id, None)
             self._change.notify()
+
+    def restore(self, model_id: str, ready_for: float, used: float) -> None:
+        """Let a model be ready for so many seconds already, and last used so many seconds ago."""
+        process = self._processes[model_id]
+        process.restore(ready_for, used)
+        self._watch_idle_time(process)
+
+    def _watch_idle_time(self, process: UpstreamProcess) -> None:
+        if process.configuration.ttl > 0:
+            self._background.start(self._expire(process), name=f"ttl {process.id}")
 
     async def _expire(self, process: UpstreamProcess) -> None:
         """Unload a model that was idle for its time to live, at the next check.
@@ -164,7 +173,7 @@ class ModelSwapper:
         """
         run, ttl = process.started_at, process.configuration.ttl
         if self._traits.load_counts_as_use:
-            process.last_use = run
+            process.last_use = max(process.last_use, run)
         interval = min(_LOOKS_EACH_SECONDS, ttl)
         while not await self._change.wait_until(lambda: _is_run_over(process, run), interval):
             if not process.claims and self._change.now() - process.last_use > ttl:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -40,8 +41,9 @@ _MAX_LINES = 500
 class DemoUnit:
     """Reloads and restarts the stand-in from the file that the SSH side shows."""
 
-    def __init__(self, config_file: Path) -> None:
+    def __init__(self, config_file: Path, wall: Callable[[], float] = time.time) -> None:
         self._config_file = config_file
+        self._wall = wall
         self._server: StandIn | None = None
         self._lines: deque[tuple[float, str]] = deque(maxlen=_MAX_LINES)
         self._lock = asyncio.Lock()
@@ -51,7 +53,8 @@ class DemoUnit:
 
     def write(self, text: str) -> None:
         """Write what the stand-in prints to the journal."""
-        self._lines.extend((time.time(), line) for line in text.splitlines())
+        now = self._wall()
+        self._lines.extend((now, line) for line in text.splitlines())
 
     def set_server(self, server: StandIn) -> None:
         """Set the server that the unit runs."""
@@ -121,7 +124,7 @@ class DemoUnit:
     def _mark_started(self) -> None:
         self._has_failed = False
         self._starts += 1
-        self._started_at = time.time()
+        self._started_at = self._wall()
 
     def _read_config(self) -> str:
         return self._config_file.read_bytes().decode("utf-8-sig")

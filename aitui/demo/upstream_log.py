@@ -19,9 +19,9 @@ class UpstreamLog:
         self._ring = ring
         self._started = time.monotonic()
 
-    def restart(self) -> None:
-        """Restart the clock for a new process."""
-        self._started = time.monotonic()
+    def restart(self, ago: float = 0.0) -> None:
+        """Restart the clock for a new process, started so many seconds ago."""
+        self._started = time.monotonic() - ago
 
     def write_line(self, level: str, text: str) -> None:
         """Write one line at level I, W or E."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -68,6 +67,7 @@ class UpstreamProcess:
         self.started_at = 0.0
         self.ready_at = 0.0
         self.progress: tuple[float, str] | None = None
+        self.head_start = 0.0
         self.capabilities = configuration.capabilities
         self.state = ProcessState.STOPPED
         self.cards = cards or GraphicsCards()
@@ -131,13 +131,25 @@ class UpstreamProcess:
             limit = f"{time_limit:g}s" + (" without loading progress" if self.progress else "")
             raise UpstreamLoadFailed(LoadFailureCause.TIMED_OUT, self.id, limit) from None
         else:
-            self.started_at, self.ready_at = self._change.now(), time.time()
+            self.started_at, self.ready_at = self._change.now(), self._change.wall()
             self._set_state(ProcessState.READY)
             self._discover_capabilities()
         finally:
             self._abort_cause = self.progress = None
             if self.state is ProcessState.STARTING:
                 self._set_state(ProcessState.STOPPED)
+
+    def restore(self, ready_for: float, used: float) -> None:
+        """Be ready for so many seconds already, and last used so many seconds ago."""
+        self.log.restart(ready_for + self.flags.start_delay + self.flags.load_delay)
+        self.log.log_start(self.flags)
+        self._allocate()
+        self.log.log_listening(self.flags, self.configuration.port)
+        now = self._change.now()
+        self.started_at, self.last_use = now - ready_for, now - used
+        self.ready_at = self._change.wall() - ready_for
+        self._set_state(ProcessState.READY)
+        self._discover_capabilities()
 
     async def stop(self) -> None:
         """End the process as SIGTERM does, and return when it has ended."""
@@ -211,12 +223,14 @@ class UpstreamProcess:
         steps = flags.progress_reports if self._traits.reports_loads else 0
         for done in range(steps):
             self.progress = done / steps, f"shard {done + 1} of {steps}"
+            self.cards.fill(self, (done + 1) / (steps + 1))
             self._on_state()
             if self._time_limit is not None:
                 self._time_limit.reschedule(asyncio.get_running_loop().time() + time_limit)
             await self._pause(flags.load_delay / steps)
         if not steps:
             await self._pause(flags.load_delay)
+        self.cards.fill(self, 1.0)
         self.log.log_listening(flags, self.configuration.port)
         self.log.log_request("GET", "/health")
 
@@ -260,7 +274,10 @@ class UpstreamProcess:
         self.log.log_allocation(flags, {name: share for name, share in devices.items() if share})
 
     async def _pause(self, seconds: float) -> None:
-        """Wait, unless the load is aborted meanwhile."""
+        """Wait, unless the load is aborted meanwhile; a head start is used up first."""
+        skipped = min(self.head_start, seconds)
+        self.head_start -= skipped
+        seconds -= skipped
         cause = self._abort_cause
         assert cause is not None
         if await self._change.wait_until(cause.done, seconds):

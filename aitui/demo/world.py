@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -12,20 +13,22 @@ from random import Random
 from msgspec import Struct
 
 from aitui.demo.background import BackgroundTasks
-from aitui.demo.catalogue import CATALOGUE, MODELS_WITHOUT_VISITORS
+from aitui.demo.catalogue import CATALOGUE, CODER, GPT_OSS
 from aitui.demo.certificates import Certificates, issue_certificates
 from aitui.demo.configuration import ModelConfiguration
 from aitui.demo.dialect import Dialect
-from aitui.demo.graphics_cards import TWO_CARDS, GraphicsCard
-from aitui.demo.load_failed import UpstreamLoadFailed
+from aitui.demo.graphics_cards import DEMO_CARDS, GraphicsCard
 from aitui.demo.model_files import write_model_files
+from aitui.demo.past_hour import restore
 from aitui.demo.shell_commands import ShellCommands
 from aitui.demo.ssh_host import NAME as SSH_NAME
 from aitui.demo.ssh_host import DemoSshServer, SshSetup
 from aitui.demo.stand_in import StandIn
-from aitui.demo.unit import CONFIG_PATH, HOME, UNIT_PATH, UNIT_TEXT, DemoUnit
+from aitui.demo.unit import CONFIG_PATH, UNIT_PATH, UNIT_TEXT, DemoUnit
+from aitui.demo.visitors import Visitors
 
-_PAUSES = (8.0, 25.0)
+_HEAD_STARTS = {CODER: 22.8, GPT_OSS: 2.5}
+"""Seconds of their first loads that are over already: 62 % of the one, nearly all until the other fails."""
 
 
 class DemoEnvironment(Struct, frozen=True):
@@ -50,17 +53,18 @@ class DemoEnvironment(Struct, frozen=True):
 
 @asynccontextmanager
 async def demo_world(
-    random: Random | None = None,
+    seed: int = 1,
     *,
     dialect: Dialect = Dialect.V263,
     config_text: str = CATALOGUE,
-    pauses: tuple[float, float] = _PAUSES,
-    cards: tuple[GraphicsCard, ...] = TWO_CARDS,
+    cards: tuple[GraphicsCard, ...] = DEMO_CARDS,
+    wall: Callable[[], float] = time.time,
 ) -> AsyncIterator[DemoEnvironment]:
     """Yield the environment, and remove all of it at the end.
 
-    `random` decides on the visits; `pauses` are the seconds between two of them. `cards` are the
-    graphics cards of the machine behind the server.
+    With the catalogue it has a past hour and clients, the same ones for the same `seed`; with
+    another config nothing happens by itself. `cards` are the graphics cards of the machine behind
+    the server, `wall` is its clock (Unix time).
     """
     with tempfile.TemporaryDirectory(prefix="aitui-demo-") as temporary:
         folder = Path(temporary)
@@ -69,20 +73,20 @@ async def demo_world(
         config_file = root / CONFIG_PATH.removeprefix("/")
         for name in ("config", "data", "state", "host"):
             (folder / name).mkdir(mode=0o700)
-        unit = DemoUnit(config_file)
-        server = StandIn(config_text, dialect, certificates, say=unit.write, cards=cards)
+        unit = DemoUnit(config_file, wall)
+        server = StandIn(config_text, dialect, certificates, say=unit.write, cards=cards, wall=wall)
         models = server.configuration.models
         await asyncio.to_thread(_write_host_files, root, config_file, config_text, models)
         commands = ShellCommands(unit, server)
-        async with server, DemoSshServer(folder, root, commands.respond) as ssh_server:
+        async with DemoSshServer(folder, root, commands.respond) as ssh_server, server:
             unit.set_server(server)
             visits = BackgroundTasks()
-            visits.start(
-                run_visitors(
-                    server, random or Random(1), pauses=pauses, left_alone=MODELS_WITHOUT_VISITORS
-                ),
-                name="visitors",
-            )
+            if config_text == CATALOGUE and server.swap is not None:
+                restore(server.swap, Random(seed))
+                for model, seconds in _HEAD_STARTS.items():
+                    server.swap.processes[model].head_start = seconds
+                for script in Visitors(server, Random(seed)).scripts():
+                    visits.start(script, name="visitor")
             try:
                 yield DemoEnvironment(server, certificates, folder, config_file, ssh_server.setup)
             finally:
@@ -98,40 +102,4 @@ def _write_host_files(
     unit_file = root / UNIT_PATH.removeprefix("/")
     unit_file.parent.mkdir(parents=True)
     unit_file.write_text(UNIT_TEXT)
-    write_model_files(root, models, f"{HOME}/models")
-
-
-class DemoClient(Struct, frozen=True):
-    """A program on another machine."""
-
-    user_agent: str
-    remote_ip: str
-
-
-VISITORS = (
-    DemoClient("OpenWebUI/0.6", "192.168.2.20"),
-    DemoClient("Zed/0.210", "192.168.2.31"),
-)
-
-
-async def run_visitors(
-    server: StandIn, random: Random, *, pauses: tuple[float, float], left_alone: frozenset[str]
-) -> None:
-    """Chat with loaded models from time to time, as other clients would, until cancelled."""
-    while True:
-        await asyncio.sleep(random.uniform(*pauses))
-        loaded = [
-            id_
-            for id_, state in server.running().items()
-            if state == "ready" and id_ not in left_alone
-        ]
-        if not loaded:
-            continue
-        visitor = random.choice(VISITORS)
-        try:
-            async with server.busy(
-                random.choice(loaded), remote_ip=visitor.remote_ip, user_agent=visitor.user_agent
-            ):
-                await asyncio.sleep(random.uniform(2, 6))
-        except UpstreamLoadFailed:
-            continue  # unloaded just now
+    write_model_files(root, models)

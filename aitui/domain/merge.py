@@ -34,8 +34,8 @@ class ModelFacts(Struct):
     """Everything known about the models of one server, filled in as it becomes known.
 
     The mappings are keyed by the model's id. `configured_context` and `last_context`, with which a
-    model ran before aitui was started, are in tokens, `last_used` and `requested` in monotonic
-    seconds, `expected_load` in seconds, `rates` in tokens per second. With
+    model ran before aitui was started, are in tokens, `last_used`, `requested` and
+    `queued` in monotonic seconds, `expected_load` in seconds, `rates` in tokens per second. With
     `running_lists_only_ready` (llama-swap v217) `/running` omits models that start or stop, so
     `statuses` count for those.
     """
@@ -51,6 +51,7 @@ class ModelFacts(Struct):
     last_used: dict[str, float] = field(default_factory=dict)
     expected_load: dict[str, float] = field(default_factory=dict)
     requested: dict[str, float] = field(default_factory=dict)
+    queued: dict[str, float] = field(default_factory=dict)
     rates: dict[str, float] = field(default_factory=dict)
     evicted: dict[str, Eviction] = field(default_factory=dict)
     memory: Mapping[str, "Footprint"] = field(default_factory=dict)
@@ -228,6 +229,7 @@ def _merge_model(
         reasoning=is_reasoning(model_id, name, running.command, seen_reasoning),
         failed=facts.failures.get(model_id) if state is RunState.STOPPED else None,
         requested=facts.requested.get(model_id),
+        queued=facts.queued.get(model_id),
         expected_load=facts.expected_load.get(model_id),
         rate=index.rates.get(model_id),
         evicted=facts.evicted.get(model_id) if state is RunState.STOPPED else None,

@@ -134,7 +134,8 @@ class Model(Struct, frozen=True):
     `since` and `last_used` are monotonic seconds: when the present state began, and when the model
     was last known to work. `dated` is False if the state is older than what aitui saw of it.
     `progress` from 0 to 1 and `progress_note` are reported by few loads. `requested` (monotonic seconds) is set while aitui itself
-    waits for the model to become ready. `expected_load` is in seconds, `rate` is the tokens per
+    waits for the model to become ready, `queued` while a request that aitui gave up may still be in the
+    server's queue. `expected_load` is in seconds, `rate` is the tokens per
     second of the last request that ended. `memory` is what the model takes, or would take.
     """
 
@@ -160,6 +161,7 @@ class Model(Struct, frozen=True):
     reasoning: bool = False
     failed: LoadFailure | None = None
     requested: float | None = None
+    queued: float | None = None
     expected_load: float | None = None
     rate: float | None = None
     evicted: Eviction | None = None
@@ -169,6 +171,11 @@ class Model(Struct, frozen=True):
     def resident(self) -> bool:
         """Whether its process exists and holds memory."""
         return self.state is not RunState.STOPPED and self.state is not RunState.UNKNOWN
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether aitui waits for it, or left a request for it in the server's queue."""
+        return self.requested is not None or self.queued is not None
 
     def uptime(self, now: float) -> float | None:
         """Return for how many seconds it has been ready, None if it isn't or that is unknown."""

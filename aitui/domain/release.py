@@ -5,6 +5,10 @@ from msgspec import Struct
 SEPARATE_LOGS_SINCE = 259
 """Requests have a log of their own, events hold none, and models are dated."""
 
+REMOVES_QUEUED_SINCE = 226
+"""A request whose client hung up leaves the queue; older servers load its model all the same
+(mostlygeek/llama-swap#847), unless that is unloaded before its turn."""
+
 
 class ServerRelease(Struct, frozen=True):
     """The releases of llama-swap that a server can be: from `first` on, below `end` if known."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from aitui.domain.chat.conversation import Conversation, SamplingParameters
+from aitui.domain.chat.reply import Reply, ReplyPhase
 from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.eviction import predict_victims
 from aitui.domain.models import Model, ModelKind, RunState
@@ -25,7 +26,12 @@ from aitui.errors import (
     ReplyInterrupted,
     ServerError,
 )
-from aitui.services.load import load_confirmation, resolve_model
+from aitui.services.load import (
+    describe_queued,
+    load_confirmation,
+    resolve_model,
+    stays_queued,
+)
 from aitui.services.session import Session
 from aitui.store.history import ConversationHistory
 
@@ -161,6 +167,17 @@ async def diagnose_error(session: Session, model_id: str, error: AituiError) -> 
             action=error.action,
         )
     return error
+
+
+async def explain_stop(session: Session, reply: Reply) -> str:
+    """Return what the server still does for a reply that was stopped before anything came."""
+    model = session.snapshot.model(reply.model)
+    stopped = reply.phase is ReplyPhase.STOPPED and not reply.text and not reply.reasoning
+    if not stopped or model is None or not stays_queued(model, session.snapshot):
+        return ""
+    if model.requested is None:
+        await session.monitor.end_load(model.id, queued=True)
+    return f"{model.id} is {describe_queued(model, session.snapshot)}"
 
 
 def is_crash(error: AituiError, model_id: str) -> bool:

@@ -18,6 +18,7 @@ from aitui.domain.eviction import (
 )
 from aitui.domain.memory.forecast import FitVerdict, describe_fit
 from aitui.domain.models import LoadFailure, Model, ModelKind, RunState, find_model
+from aitui.domain.release import REMOVES_QUEUED_SINCE
 from aitui.domain.snapshot import ConnectionPhase, Snapshot
 from aitui.domain.suggest import nearest
 from aitui.domain.units import format_seconds
@@ -53,11 +54,38 @@ def open_loads(snapshot: Snapshot) -> tuple[Model, ...]:
 
 def outcome_without_waiting(model: Model, snapshot: Snapshot) -> str:
     """Say what the server does with a model that aitui no longer waits for."""
+    if stays_queued(model, snapshot):
+        return f"llama-swap {_keeps(snapshot)} it queued, and {queued_outcome(model, snapshot)}"
     if snapshot.release.has(TTL_FROM_READY_SINCE):
         return "llama-swap goes on loading it" if model.resident else "llama-swap may not load it"
     if model.resident:
         return "llama-swap may unload it as soon as it is ready"
     return "llama-swap may not load it, or unload it as soon as it is ready"
+
+
+def queued_outcome(model: Model, snapshot: Snapshot) -> str:
+    """Say what becomes of a request in the queue of a server that loads for clients that left."""
+    victims = predict_victims(model, snapshot)
+    sure = "" if all(victim.certain for victim in victims) else "≈ "
+    evicts = ", ".join(victim.model.id for victim in victims)
+    return f"will load it later{f' and evict {sure}{evicts}' if evicts else ''}"
+
+
+def stays_queued(model: Model, snapshot: Snapshot) -> bool:
+    """Return whether the server may load a model after others, although its request is closed."""
+    waits = model.loadable and not model.resident and bool(snapshot.resident)
+    return waits and not snapshot.release.has(REMOVES_QUEUED_SINCE)
+
+
+def describe_queued(model: Model, snapshot: Snapshot) -> str:
+    """Say that a request that was given up is still queued, and what becomes of it."""
+    still = "still" if _keeps(snapshot) == "keeps" else "perhaps still"
+    return f"{still} queued at the server, which {queued_outcome(model, snapshot)}"
+
+
+def _keeps(snapshot: Snapshot) -> str:
+    """Older servers keep it for sure; a build without a number may."""
+    return "may keep" if snapshot.release.has(REMOVES_QUEUED_SINCE) is None else "keeps"
 
 
 def quit_confirmation(snapshot: Snapshot, *, answering: bool) -> Confirmation:
@@ -113,7 +141,7 @@ async def wait_until_ready(
         await monitor.begin_load(model_id)
         await asyncio.wait({coming, aborted}, return_when=asyncio.FIRST_COMPLETED)
         if monitor.was_unload_requested(model_id):
-            # Closing the request removes a load that has not begun from the server's queue.
+            # The unloading removes a load that has not begun from the server's queue.
             return False
         await coming
         return True
@@ -340,12 +368,16 @@ async def _load_and_report(
     monitor = session.monitor
     began = session.clock.monotonic()
     before = monitor.snapshot
+    queued = False
     try:
         try:
             if await wait_until_ready(session, model.id, at_limit):
                 return LoadResult(model.id, session.clock.monotonic() - began)
+        except asyncio.CancelledError:
+            queued = stays_queued(monitor.snapshot.model(model.id) or model, monitor.snapshot)
+            raise
         finally:
-            await monitor.end_load(model.id)
+            await monitor.end_load(model.id, queued=queued)
     except ModelNotReady:
         raise
     except NoSuchModel as error:

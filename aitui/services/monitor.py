@@ -225,9 +225,12 @@ class Monitor:
         self._wake.set()
         await self._publish()
 
-    async def end_load(self, model_id: str) -> None:
-        """Mark a model as no longer loading for aitui."""
-        self._known.end_load(model_id)
+    async def end_load(self, model_id: str, *, queued: bool = False) -> None:
+        """Mark a model as no longer loading for aitui.
+
+        With `queued` the request that was given up may still be in the server's queue.
+        """
+        self._known.end_load(model_id, queued=queued)
         self._wake.set()
         await self._publish()
 

@@ -215,6 +215,7 @@ class ServerState:
         self._evictions = EvictionTracker()
         self._starts = LoadTracker()
         self._pending_ready: dict[str, int] = {}
+        self._idle_polls = 0
         self._stale = True
         self.models: tuple[Model, ...] = ()
         self.total_models = 0
@@ -229,7 +230,8 @@ class ServerState:
     @property
     def in_transit(self) -> bool:
         """Return whether a model is about to change its state, or is waited for."""
-        return bool(self._facts.requested) or any(model.in_transit for model in self.models)
+        waited_for = self._facts.requested or self._facts.queued
+        return bool(waited_for) or any(model.in_transit for model in self.models)
 
     @property
     def model_ids(self) -> frozenset[str]:
@@ -251,6 +253,7 @@ class ServerState:
     def begin_load(self, model_id: str) -> None:
         """Mark a model as loading for aitui, and forget an earlier failure."""
         self._facts.requested.setdefault(model_id, self._clock.monotonic())
+        self._facts.queued.pop(model_id, None)
         self._facts.failures.pop(model_id, None)
         self._stale = True
 
@@ -268,9 +271,13 @@ class ServerState:
             self._facts.memory, self._facts.last_context = memory, last_context
             self._stale = True
 
-    def end_load(self, model_id: str) -> None:
-        """Mark a model as no longer loading for aitui."""
+    def end_load(self, model_id: str, *, queued: bool = False) -> None:
+        """Mark a model as no longer loading for aitui, but as `queued` if the server may go on."""
         self._facts.requested.pop(model_id, None)
+        self._facts.queued.pop(model_id, None)
+        if queued:
+            self._facts.queued[model_id] = self._clock.monotonic()
+            self._idle_polls = 0
         self._stale = True
 
     def record_failure(self, model_id: str, failed: LoadFailure) -> None:
@@ -296,6 +303,7 @@ class ServerState:
             self._stale = True
         self._expire_pending_ready()
         self.merge()
+        self._expire_queued()
         self._remember_companions()
         now = self._clock.monotonic()
         unseen = {
@@ -419,6 +427,19 @@ class ServerState:
                 for status in self._facts.statuses
             )
             self._stale = True
+
+    def _expire_queued(self) -> None:
+        """Forget requests that can't be in the server's queue any more: it began, or is idle."""
+        queued = self._facts.queued
+        if not queued:
+            return
+        resident = {model.id: model.in_transit for model in self.models if model.resident}
+        is_idle = not resident or (self.requests.total == 0 and not any(resident.values()))
+        self._idle_polls = self._idle_polls + 1 if is_idle else 0
+        for model_id in tuple(queued):
+            if model_id in resident or self._idle_polls > POLLS_UNTIL_LISTED:
+                del queued[model_id]
+                self._stale = True
 
     def _list_requests(self, requests: tuple[ActiveRequest, ...]) -> None:
         self._requests.clear()

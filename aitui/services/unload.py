@@ -12,21 +12,27 @@ from aitui.domain.models import ActiveRequest, Model, RunState
 from aitui.domain.snapshot import Snapshot
 from aitui.domain.units import count_of, format_seconds
 from aitui.errors import TimedOut, UnloadFailed
-from aitui.services.load import resolve_loadable_model
+from aitui.services.load import resolve_loadable_model, stays_queued
 from aitui.services.session import Session
 
 UNLOAD_CONFIRMED_WITHIN = 60.0
 
 
-async def unload_model(session: Session, wanted: str, ask: Ask) -> tuple[str, ...]:
+async def unload_model(
+    session: Session, wanted: str, ask: Ask, *, dequeue: bool = False
+) -> tuple[str, ...]:
     """Unload the model of that id or alias; while it loads, abort the load.
 
-    Returns the ids that are gone: none if the user declined, or if it didn't run. Raises
+    A load that this aitui left in the queue of an older server is removed from there, with `dequeue`
+    also one of another client. Returns the ids that are gone: none if the user declined, or if it didn't run. Raises
     NoSuchModel, ActionRefused, UnloadFailed, Unreachable.
     """
     model = resolve_loadable_model(wanted, session.snapshot)
     session.server.refuse_if_read_only(f"unloading {model.id}")
     if not model.resident and model.requested is None:
+        if stays_queued(model, session.snapshot) and (dequeue or model.queued is not None):
+            await session.client.unload(model.id)
+            await session.monitor.end_load(model.id)
         return ()
     if unload_confirmation(model.id, session.snapshot).needed and not await ask(
         lambda snapshot: unload_confirmation(model.id, snapshot)

@@ -151,7 +151,10 @@ async def test_unload_takes_an_alias(
 
 async def test_unload_of_what_does_not_run_is_done(aitui: CommandLine) -> None:
     outcome = await aitui.run("unload", QUICK)
-    assert (outcome.status, outcome.out) == (DONE, "nothing to unload: it is not loaded\n")
+    assert (outcome.status, outcome.out) == (
+        DONE,
+        "nothing to unload: it is not loaded\n",
+    )
 
 
 async def test_unload_all_frees_everything(

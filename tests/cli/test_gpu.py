@@ -47,21 +47,21 @@ async def test_json_has_the_same_for_scripts(aitui: CommandLine, other: OtherCli
     assert (
         model["weights_bytes"] + model["cache_bytes"] + model["compute_bytes"] == model["gpu_bytes"]
     )
-    assert said["machine"]["memory_total_bytes"] == 128 * GIB
+    assert said["machine"]["memory_total_bytes"] == 251 * GIB
 
 
 @pytest.mark.parametrize("stand_in", [Dialect.HEAD], indirect=True)
 async def test_what_the_machine_is_stands_below_it(aitui: CommandLine, stand_in: StandIn) -> None:
     outcome = await aitui.run("gpu")
     assert (outcome.status, outcome.err) == (0, "")
-    assert "host  Debian 12.11 · Linux 6.1.0-37-amd64 · x86_64\n" in outcome.out
-    assert "AMD EPYC 3201 · 1 socket · 8 cores · 8 threads · 128.0G RAM" in outcome.out
+    assert "host  Debian 13.1 · Linux 6.12.48+deb13-amd64 · x86_64\n" in outcome.out
+    assert "AMD EPYC 9354P · 1 socket · 32 cores · 32 threads · 251.0G RAM" in outcome.out
     assert "NVIDIA driver 580.142, reported by the server" in outcome.out
     outcome = await aitui.run("gpu", "--json")
     host = json.loads(outcome.out)["host"]
-    assert host["system"] == "Debian 12.11"
-    assert (host["sockets"], host["cores"], host["threads"]) == (1, 8, 8)
-    assert host["memory_bytes"] == 128 * GIB
+    assert host["system"] == "Debian 13.1"
+    assert (host["sockets"], host["cores"], host["threads"]) == (1, 32, 32)
+    assert host["memory_bytes"] == 251 * GIB
     assert host["environment"] == "native"
     assert host["booted_at"] is None
     assert host["accelerators"] == ["NVIDIA RTX PRO 6000 Blackwell"]

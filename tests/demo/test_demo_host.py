@@ -9,6 +9,7 @@ import aiohttp
 import asyncssh
 import pytest
 
+from aitui.demo.catalogue import QWEN
 from aitui.demo.configuration import parse_configuration
 from aitui.demo.fake_flags import read_flags
 from aitui.demo.unit import CONFIG_PATH, UNIT
@@ -180,7 +181,7 @@ async def test_the_hardware_is_that_of_the_demo(world: DemoEnvironment, host: Ss
 async def test_the_machine_tells_what_it_is(host: SshHost) -> None:
     found = await read_host_info(host, 1e9)
     assert found.system.startswith("Debian")
-    assert (found.sockets, found.cores, found.nvidia_driver) == (1, 8, "580.142")
+    assert (found.sockets, found.cores, found.nvidia_driver) == (1, 32, "580.142")
 
 
 async def test_nobody_else_is_let_in(world: DemoEnvironment, host: SshHost) -> None:
@@ -211,8 +212,8 @@ async def test_the_world_ends_with_connections_open() -> None:
 async def test_the_model_files_are_on_its_disk_with_headers_that_can_be_read() -> None:
     async with demo_world() as world, SshHost(world.ssh_host, user_of(world)) as host:
         models = parse_configuration(world.config_file.read_text()).models
-        names = {facts.name for facts in await host.list("~/models")}
-        model = read_flags(models["MiniMax-M2.7-IQ3_XXS"])
+        names = {facts.name for facts in await host.list("/srv/models")}
+        model = read_flags(models[QWEN])
         header = await read_model_header(host, model.model_file)
     assert header.layers == 48
     assert abs(header.weights.total - model.weights * 2**20) < 2**20

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import ssl
 import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
-from random import Random
+from typing import Any
 
 import aiohttp
 import pytest
 
+from aitui.demo.catalogue import CODER, EMBEDDING, QWEN
 from aitui.demo.certificates import Certificates
 from aitui.demo.dialect import Dialect
-from aitui.demo.world import demo_world
+from aitui.demo.world import DemoEnvironment, demo_world
 from certificates import (
     encrypt_client_key,
     make_certificates,
@@ -201,7 +205,7 @@ async def test_the_demo_world_vanishes_also_when_something_goes_wrong() -> None:
     folders = []
 
     async def go_wrong() -> None:
-        async with demo_world(Random(1)) as world:
+        async with demo_world() as world:
             folders.append(world.folder)
             assert (world.folder / "config").is_dir()
             raise RuntimeError("on purpose")
@@ -212,19 +216,49 @@ async def test_the_demo_world_vanishes_also_when_something_goes_wrong() -> None:
     assert asyncio.all_tasks() == before
 
 
-async def test_others_visit_the_demo_world() -> None:
-    async with demo_world(
-        Random(1),
-        dialect=Dialect.V218,
-        config_text=lab_config(Dialect.V218),
-        pauses=(0, 0.01),
-    ) as world:
-        pair = world.certificates.client_cert, world.certificates.client_key
-        context = client_context(world.certificates.root_ca, pair)
-        connector = aiohttp.TCPConnector(ssl=context)
-        async with aiohttp.ClientSession(world.url, connector=connector) as session:
-            async with session.get("/upstream/qwen3-8b/health"):
+async def test_the_demo_begins_with_a_past_and_clients_of_its_own() -> None:
+    async with demo_world() as world, connected(world) as session:
+        rows = await fetch(session, "/api/metrics/activity?limit=999")
+        past = await fetch(session, "/api/performance")
+        assert world.server.running() == {QWEN: "ready", CODER: "starting", EMBEDDING: "ready"}
+        async with asyncio.timeout(3), session.get("/api/events") as response:
+            while (line := await response.content.readline()) and b"inflight" not in line:
                 pass
-            async with asyncio.timeout(2), session.get("/api/events") as response:
-                while b'{\\"total\\":1}' not in await response.content.readline():
-                    pass
+    assert len({row["src"] for row in rows["data"]}) == 3
+    assert {row["resp_status_code"] for row in rows["data"]} == {200, 429, 499, 500}
+    first, *_, last = (at["timestamp"] for at in past["sys_stats"])
+    hour = datetime.fromisoformat(last) - datetime.fromisoformat(first)
+    assert hour > timedelta(minutes=59)
+    for client in ("pi/", "OpenWebUI/"):
+        assert client in line.decode()
+
+
+async def test_every_demo_has_the_same_past() -> None:
+    pasts = []
+    for _ in range(2):
+        async with demo_world(wall=lambda: 1_800_000_000.0) as world, connected(world) as session:
+            paths = ("/api/metrics/activity?limit=999", "/api/performance", "/running")
+            pasts.append([await fetch(session, path) for path in paths])
+    assert pasts[0] == pasts[1]
+
+
+async def test_no_command_of_the_demo_has_a_flag_of_the_stand_in() -> None:
+    async with demo_world() as world, connected(world) as session:
+        commands = (await fetch(session, "/running"))["running"][0]["cmd"]
+        text = world.config_file.read_text()
+    assert "--ctx-size 131072" in commands
+    for flag in ("--chunks", "--tokens-per-second", "-mib", "-delay", "--fail", "--kv-heads"):
+        assert flag not in text
+
+
+@asynccontextmanager
+async def connected(world: DemoEnvironment) -> AsyncIterator[aiohttp.ClientSession]:
+    pair = world.certificates.client_cert, world.certificates.client_key
+    connector = aiohttp.TCPConnector(ssl=client_context(world.certificates.root_ca, pair))
+    async with aiohttp.ClientSession(world.url, connector=connector) as session:
+        yield session
+
+
+async def fetch(session: aiohttp.ClientSession, path: str) -> Any:
+    async with session.get(path) as response:
+        return await response.json()

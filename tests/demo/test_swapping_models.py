@@ -90,15 +90,29 @@ async def test_a_swap_waits_for_a_running_request(dialect: Dialect) -> None:
         assert lab.server.running() == {"slow-start": "ready"}
 
 
-async def test_a_waiter_who_hangs_up_before_his_turn_loads_nothing(dialect: Dialect) -> None:
-    async with open_lab(dialect) as lab:
-        async with lab.server.busy("one-at-a-time"):
-            waiter = lab.beside(lab.load("slow-start"))
-            await asyncio.sleep(0.05)
-            waiter.cancel()
-            await asyncio.sleep(0.05)
+async def hang_up_in_the_queue(lab: Lab) -> None:
+    """Ask for a model that has to wait for another one, and leave before its turn."""
+    async with lab.server.busy("one-at-a-time"):
+        waiter = lab.beside(lab.load("slow-start"))
         await asyncio.sleep(0.05)
+        waiter.cancel()
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("build", [Dialect.HEAD, Dialect.V263])
+async def test_a_waiter_who_hangs_up_before_his_turn_loads_nothing(build: Dialect) -> None:
+    async with open_lab(build) as lab:
+        await hang_up_in_the_queue(lab)
         assert lab.server.running() == {"one-at-a-time": "ready"}
+
+
+@pytest.mark.parametrize("build", [Dialect.V217, Dialect.V218])
+async def test_older_builds_load_for_a_waiter_who_has_hung_up(build: Dialect) -> None:
+    async with open_lab(build) as lab:
+        await hang_up_in_the_queue(lab)
+        await lab.until_state("slow-start", "ready")
+        assert lab.server.running() == {"slow-start": "ready"}
 
 
 async def test_an_idle_model_goes_after_its_time_to_live(dialect: Dialect) -> None:

@@ -265,6 +265,54 @@ async def test_u_aborts_a_load(lazy: Driven, stand_in: StandIn) -> None:
     assert ("POST", f"/api/models/unload/{SLOW}") in orders(stand_in)
 
 
+async def give_up_in_the_queue(app: Driven) -> None:
+    """Load a model that has to wait for QUICK, and press the key that aborts."""
+    await app.until_ready(QUICK)
+    app.go_to(STEADY)
+    await app.press("l")
+    await app.see(f"Load {STEADY}?")
+    await app.answer("y")
+    await app.see("the server hasn't begun yet")
+    await app.press("u")
+    await app.told(f"Gave up waiting for {STEADY}")
+
+
+@dialects(Dialect.V218)
+async def test_a_load_given_up_in_the_queue_stays_on_screen_until_its_turn(
+    app: Driven, stand_in: StandIn
+) -> None:
+    async with stand_in.busy(QUICK):
+        await give_up_in_the_queue(app)
+        await app.see("still queued at the server, which will load it later and evict ≈", QUICK)
+        assert "queued" in app.line_of(STEADY)
+    await app.unsee("still queued")
+    await app.until_ready(STEADY)
+
+
+@dialects(Dialect.V218)
+async def test_a_second_u_takes_a_load_off_the_queue(app: Driven, stand_in: StandIn) -> None:
+    async with stand_in.busy(QUICK):
+        await give_up_in_the_queue(app)
+        await app.see("still queued at the server", "u removes it")
+        await app.press("u")
+        await app.told(f"{STEADY} is no longer queued at the server")
+        assert app.model(STEADY).queued is None
+    await asyncio.sleep(0.2)
+    assert stand_in.running() == {QUICK: "ready"}
+
+
+@dialects(Dialect.V263)
+async def test_a_newer_server_takes_a_load_given_up_off_its_queue(
+    app: Driven, stand_in: StandIn
+) -> None:
+    async with stand_in.busy(QUICK):
+        await give_up_in_the_queue(app)
+        await app.see("not loaded")
+        assert app.model(STEADY).queued is None
+    await asyncio.sleep(0.2)
+    assert stand_in.running() == {QUICK: "ready"}
+
+
 @each_dialect
 async def test_a_load_beyond_its_limit_goes_on(
     lazy: Driven, stand_in: StandIn, server: Server, tmp_path: Path

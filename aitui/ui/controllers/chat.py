@@ -17,6 +17,7 @@ from aitui.services.chat_setup import (
     chat_confirmation,
     confirm_chat,
     diagnose_error,
+    explain_stop,
     import_chat_client,
     is_crash,
     new_id,
@@ -491,7 +492,7 @@ class ChatController:
         if isinstance(answer.error, ContextExceeded) and answer.error.context_size:
             self._sessions.slots.record(model_id, answer.error.context_size)
         if answer.phase is ReplyPhase.STOPPED and not answer.text and not answer.reasoning:
-            self._return_prompt(chat, prompt)
+            await self._report_stop(chat, answer, prompt)
         if answer.phase is ReplyPhase.CUT:
             # Reading logs takes a second; the reply can be continued meanwhile.
             crash = self._report_crash(chat, answer)
@@ -517,6 +518,12 @@ class ChatController:
         raise AituiError(
             diagnosis.what, why=words, remedy=diagnosis.remedy, action=diagnosis.action
         )
+
+    async def _report_stop(self, chat: ChatSession, answer: Reply, prompt: PromptDraft) -> None:
+        """Return a prompt that was stopped before anything came; the server may still load."""
+        self._return_prompt(chat, prompt)
+        if queued := await explain_stop(self.session, answer):
+            self._warn(queued)
 
     async def _confirm_request(self, chat: ChatSession, prompt: PromptDraft) -> bool:
         """Whether it may cost what it costs: asked once a conversation."""

@@ -6,9 +6,10 @@ from aitui.domain.confirmation import Ask
 from aitui.domain.models import ActiveRequest, Model, find_model
 from aitui.domain.snapshot import ConnectionPhase
 from aitui.errors import LoadFailed
-from aitui.services.load import load_model, open_loads
+from aitui.services.load import describe_queued, load_model, open_loads, stays_queued
 from aitui.services.unload import cancel_request, unload_all_models, unload_model
 from aitui.ui.context import ServerContext
+from aitui.ui.keymap import MODELS
 from aitui.ui.text import NOT_REACHED, restore_confirmation, seconds_text
 
 
@@ -44,7 +45,13 @@ class ModelsController:
         """Unload a model; one that the server has not begun to load is no longer waited for."""
         if model.requested is not None and not model.resident:
             self._tasks.cancel(_load_group(model.id))
-            self._app.notify(f"Gave up waiting for {model.id}")
+            words, snapshot = f"Gave up waiting for {model.id}", self._session.snapshot
+            if stays_queued(model, snapshot):
+                sign = MODELS.sign("unload")
+                words += (
+                    f". It is {describe_queued(model, snapshot)}. {sign} removes it from there."
+                )
+            self._app.notify(words)
         else:
             self.unload(model.id)
 
@@ -77,8 +84,11 @@ class ModelsController:
         self._app.notify(words, severity="warning")
 
     async def _unload(self, model_id: str) -> None:
+        before = self._session.snapshot.model(model_id)
         if await unload_model(self._session, model_id, self._ask):
             self._app.notify(f"{model_id} is unloaded")
+        elif before is not None and before.queued is not None:
+            self._app.notify(f"{model_id} is no longer queued at the server")
         elif (model := self._session.snapshot.model(model_id)) and not model.resident:
             self._app.notify(f"{model_id} is not loaded", severity="warning")
 

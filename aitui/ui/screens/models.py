@@ -312,7 +312,7 @@ class ModelsScreen(Screen[None]):
             set_border_title(detail, "")
         else:
             moment = ClockReading(self._clock.monotonic(), self._clock.wall())
-            lines = model_facts(model, moment)
+            lines = model_facts(model, moment, self._queue_text(model))
             if self._table.stale:
                 lines = tuple(replace(line, style="quiet") for line in lines)
             # A small pane has the context size in its title.
@@ -323,6 +323,13 @@ class ModelsScreen(Screen[None]):
             room = detail.size.width - len(context) - 8
             words = (shorten_id(model.id, max(16, room)), context)
             set_border_title(detail, " ─ ".join(word for word in words if word))
+
+    def _queue_text(self, model: Model) -> str:
+        if model.queued is None:
+            return ""
+        from aitui.services.load import describe_queued
+
+        return describe_queued(model, self.snapshot)
 
     def _show_selection(self) -> None:
         """Show the model under the cursor, and the keys that work now."""
@@ -380,14 +387,15 @@ def _model_keys(
     live = snapshot.connection.phase is ConnectionPhase.LIVE
     writable = live and not read_only
     own = model is not None and model.loadable
-    waits = model is not None and model.requested is not None
-    idle = model is None or not (model.resident or waits)
-    loading = model is not None and (
-        model.state is RunState.STARTING or (waits and not model.resident)
-    )
+    idle = model is None or not (model.resident or model.requested is not None)
+    waits = model is not None and model.is_awaited and not model.resident
+    loading = waits or (model is not None and model.state is RunState.STARTING)
     hints = [
         (MODELS.hint("load"), writable and own and idle),
-        (MODELS.hint("unload", "abort" if loading else ""), writable and own and not idle),
+        (
+            MODELS.hint("unload", "abort" if loading else ""),
+            writable and own and (waits or not idle),
+        ),
         (MODELS.hint("chat"), live and model is not None),
         (MODELS.hint("app.change_context"), writable and own and host),
         (APP.hint("refresh_server"), not live),

@@ -67,11 +67,14 @@ def _fact_lines(fact: DetailLine, width: int) -> list[Content]:
     return lines
 
 
-def model_facts(model: Model, moment: ClockReading) -> tuple[DetailLine, ...]:
-    """The lines, the most urgent first, since a small pane shows only the first few."""
+def model_facts(model: Model, moment: ClockReading, queue_text: str = "") -> tuple[DetailLine, ...]:
+    """The lines, the most urgent first, since a small pane shows only the first few.
+
+    `queue_text` says what becomes of a request for the model that was given up in the queue.
+    """
     name = "" if model.name == model.id else model.name
     lines = [
-        DetailLine("state", _state_text(model, moment), _state_style(model)),
+        DetailLine("state", _state_text(model, moment, queue_text), _state_style(model)),
         *_failure_facts(model),
         DetailLine("evicted", _eviction_text(model), "transit"),
         DetailLine(
@@ -98,7 +101,7 @@ def context_title(model: Model) -> str:
     return f"ctx {model.context.tokens:,} {model.context.source.value}"
 
 
-def _state_text(model: Model, moment: ClockReading) -> str:
+def _state_text(model: Model, moment: ClockReading, queue_text: str) -> str:
     age = format_seconds(max(0.0, moment.monotonic - model.since))
     match model.state:
         case RunState.STARTING:
@@ -115,13 +118,15 @@ def _state_text(model: Model, moment: ClockReading) -> str:
         case RunState.UNKNOWN:
             return "a state that this version of aitui doesn't know"
         case RunState.STOPPED:
-            return _not_running_text(model, moment)
+            return _not_running_text(model, moment, queue_text)
 
 
-def _not_running_text(model: Model, moment: ClockReading) -> str:
+def _not_running_text(model: Model, moment: ClockReading, queue_text: str) -> str:
     if model.requested is not None:
         waited = format_seconds(max(0.0, moment.monotonic - model.requested))
         return f"asked for {waited} ago; the server hasn't begun yet · u aborts"
+    if queue_text:
+        return f"{queue_text} · u removes it"
     if not model.loadable:
         return ""
     return "" if model.failed is not None else "not loaded"
@@ -189,4 +194,4 @@ def _load_time_text(model: Model) -> str:
 def _state_style(model: Model) -> str:
     if model.state is RunState.READY:
         return "ready"
-    return "transit" if model.in_transit or model.requested is not None else "plain"
+    return "transit" if model.in_transit or model.is_awaited else "plain"

@@ -69,7 +69,7 @@ def glyph(model: Model) -> str:
         return REMOTE_GLYPH
     if model.resident:
         return GLYPHS[model.state]
-    if model.requested is not None:
+    if model.is_awaited:
         return WAITING_GLYPH
     return FAILED_GLYPH if model.failed is not None else GLYPHS[model.state]
 
@@ -78,7 +78,7 @@ def state_style(model: Model) -> str:
     """The style of the glyph and the state: ready, transit, failed or quiet."""
     if model.state is RunState.READY:
         return "ready"
-    if model.in_transit or model.requested is not None:
+    if model.in_transit or model.is_awaited:
         return "transit"
     return "failed" if model.failed is not None else "quiet"
 
@@ -108,6 +108,8 @@ def _ready_text(model: Model, moment: ClockReading) -> str:
 def _not_running_text(model: Model, moment: ClockReading) -> str:
     if model.requested is not None:
         return f"waits {max(0.0, moment.monotonic - model.requested):.0f} s"
+    if model.queued is not None:
+        return f"queued {max(0.0, moment.monotonic - model.queued):.0f} s"
     if model.evicted is not None and model.failed is None:
         return f"evicted {clock_time(model.evicted.at)}"
     if model.failed is not None:
@@ -386,7 +388,7 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         """Repaint the rows that changed by the mere passing of time, as those of loads and TTLs do."""
         first, moment = self.scroll_offset.y, self._moment()
         for index, model in enumerate(self._rows[first : first + self.size.height], first):
-            moves = model.resident or model.requested is not None
+            moves = model.resident or model.is_awaited
             if moves and self._last_texts.get(model.id) != self._cell_texts(model, moment):
                 self.refresh_lines(index, 1)
 

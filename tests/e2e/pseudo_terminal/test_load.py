@@ -54,19 +54,27 @@ async def test_the_second_interrupt_leaves(environment: dict[str, str], stand_in
         ]
 
 
-async def test_an_interrupt_in_the_queue_names_what_may_become_of_it(
+@dialects(Dialect.V218)
+async def test_an_interrupt_in_the_queue_says_that_it_stays_there(
     environment: dict[str, str], stand_in: StandIn
 ) -> None:
     async with stand_in.busy(QUICK):
         arguments = ("load", "--yes", STEADY)
-        async with terminal(arguments, environment, size=(120, 24)) as shown:
+        async with terminal(arguments, environment, size=(150, 24)) as shown:
             await shown.until(
                 lambda: any(STEADY in request.path for request in stand_in.requests), "asked for"
             )
             shown.press("\x03")
-            await shown.see(f"Still loading {STEADY}: ^c again leaves it", "may not load it")
+            outcome = f"will load it later and evict ≈ {QUICK}"
+            await shown.see(
+                f"Still loading {STEADY}: ^c again leaves it, and llama-swap keeps it queued, and",
+                outcome,
+            )
             shown.press("\x03")
             assert await shown.ends() == 130
+            why, *remedy = [line for line in shown.text.split("\n") if line][-3:]
+            assert why == f"  It is still queued at the server, which {outcome}"
+            assert remedy[-1] == f"  aitui unload {STEADY} removes it from there"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

@@ -130,6 +130,21 @@ async def test_stopping_before_anything_came_gives_the_prompt_back(
         assert pane.said == []
 
 
+@dialects(Dialect.V218)
+async def test_a_prompt_stopped_in_the_queue_leaves_its_load_there(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with chatting(stand_in, server, tmp_path, size=WIDE) as pane, stand_in.busy(FAST):
+        await pane.app.until_ready(FAST)
+        await pane.open(OTHER)
+        await pane.send("are you there?")
+        await pane.app.answer("y")
+        await pane.app.until(lambda: pane.widget.is_replying, "waiting")
+        await pane.app.press("ctrl+c")
+        await pane.app.told(f"{OTHER} is still queued at the server")
+        assert pane.app.model(OTHER).queued is not None
+
+
 async def test_sending_while_an_answer_streams_leaves_it_alone(
     stand_in: StandIn, server: Server, tmp_path: Path
 ) -> None:

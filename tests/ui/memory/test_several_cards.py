@@ -96,9 +96,7 @@ async def machine(
 ) -> AsyncIterator[tuple[DemoEnvironment, Watched]]:
     """A server and, over SSH, its machine with these cards; its config file has been read."""
     async with AsyncExitStack() as stack:
-        world = await stack.enter_async_context(
-            demo_world(config_text=text, cards=cards, pauses=(900.0, 900.0))
-        )
+        world = await stack.enter_async_context(demo_world(config_text=text, cards=cards))
         admin = await stack.enter_async_context(administered(world, folder))
         watch = await stack.enter_async_context(fed(admin.server, folder))
         watch.session.hardware.set_host(admin.host)

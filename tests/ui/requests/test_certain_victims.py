@@ -37,7 +37,7 @@ LATER = 3600.0
 
 @pytest.fixture
 async def world() -> AsyncIterator[DemoEnvironment]:
-    async with demo_world(config_text=CONFIG, pauses=(LATER, LATER)) as there:
+    async with demo_world(config_text=CONFIG) as there:
         yield there
 
 
