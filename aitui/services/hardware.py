@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from aitui.aio import shield, sleep_until
 from aitui.domain.hardware.info import merge_host_info
-from aitui.domain.memory.hardware_state import HardwareState
+from aitui.domain.memory.hardware_state import HardwareState, record_usage
 from aitui.domain.memory.measurement import MemoryRecords
 from aitui.domain.memory.usage import MemoryUsage, memory_usage, port_of
 from aitui.domain.models import ContextSource, Model, RunState
@@ -413,6 +413,7 @@ class HardwareMonitor:
             await self._record(lessons)
             known = self._model_memory()
             picture = self._memory_usage(known)
+        loading = frozenset(one.id for one in models if one.state is RunState.STARTING)
         self.hardware = HardwareState(
             usage=picture,
             history=self._choose_history(picture),
@@ -421,6 +422,7 @@ class HardwareMonitor:
             last_sample_at=self._last_sample_at,
             error=self._error_text(),
             facts=merge_host_info(self._host.facts if self._host else None, self._facts.facts),
+            records=record_usage(self.hardware.records, picture, loading),
         )
         await self._monitor.update_hardware(self.hardware)
 
