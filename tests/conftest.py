@@ -1,5 +1,6 @@
 """A stand-in server on a real socket, over TLS with client certificates, and its settings."""
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from stand_in import StandIn
 from watched import Watched, watched
 
 pytest_plugins = ["real_servers"]
+
+# What a test sees of colors must not depend on the terminal that it runs in.
+os.environ["COLORTERM"] = "truecolor"
 
 # An example's time says how busy the machine is; what has to be fast has a test of its own.
 settings.register_profile("aitui", deadline=None)

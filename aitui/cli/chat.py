@@ -12,13 +12,16 @@ from msgspec.structs import replace
 
 from aitui.aio import background_task
 from aitui.cli.args import Arguments
+from aitui.cli.output import has_colors
 from aitui.domain.chat.conversation import Conversation, SamplingParameters, parse_sampling
 from aitui.domain.chat.reply import Reply, ReplyPhase
 from aitui.domain.models import RunState
 from aitui.domain.snapshot import Snapshot
-from aitui.domain.units import count_of, format_seconds
+from aitui.domain.units import count_of, format_rate, format_seconds
 from aitui.errors import AituiError, HistoryError, ReplyStopped, SettingsError
+from aitui.format.markdown import MarkdownStream
 from aitui.format.report import format_json
+from aitui.format.styled import Span, ansi
 from aitui.paths import Paths
 from aitui.services.chat import ChatSession, last_reply
 from aitui.services.chat_setup import (
@@ -54,6 +57,18 @@ def reply_json(reply: Reply, conversation_id: str) -> str:
     return format_json(value)
 
 
+def figures_text(reply: Reply) -> str:
+    """Format tokens, rate and time to the first token of a reply, as far as known."""
+    rates = reply.rates
+    first = rates.first_token
+    parts = (
+        count_of(rates.tokens, "token") if rates.tokens else "",
+        f"{format_rate(rates.per_second)} tok/s" if rates.per_second else "",
+        "" if first is None else f"first token after {first:.1f} s",
+    )
+    return " · ".join(part for part in parts if part)
+
+
 class ReplyPrinter:
     """Writes a reply as it grows: its reasoning dim and only on a terminal."""
 
@@ -67,6 +82,7 @@ class ReplyPrinter:
         self._reasoning = 0
         self._is_reasoning = False
         self._ends_line = True
+        self._markdown = MarkdownStream() if has_colors(out) else None
 
     def show(self, reply: Reply) -> None:
         """Take the latest state, which is written as soon as the one before is out."""
@@ -90,6 +106,9 @@ class ReplyPrinter:
         piece = "" if self._latest is None or self._quiet else self._new_text(self._latest)
         if piece:
             self._ends_line = piece.endswith("\n")
+        if end and self._markdown is not None and not self._quiet:
+            piece += self._markdown.feed("", end=True)
+            self._ends_line = bool(self._markdown.at_line_start)
         if end and not self._ends_line:
             piece += "\n"
         if piece:
@@ -105,7 +124,7 @@ class ReplyPrinter:
         if text and self._is_reasoning:
             self._is_reasoning = False
             piece += "\n\n"
-        return piece + text
+        return piece + (text if self._markdown is None else self._markdown.feed(text))
 
 
 def read_standard_input(arguments: Arguments) -> Arguments:
@@ -151,6 +170,8 @@ async def chat_in_terminal(session: Session, arguments: Arguments, paths: Paths)
         reply = replace(reply, error=await diagnose_error(session, model.id, reply.error))
     if arguments.json:
         print(reply_json(reply, conversation.id))
+    elif sys.stderr.isatty() and (figures := figures_text(reply)):
+        print(ansi(Span(figures, "muted")), file=sys.stderr)
     _raise_on_failure(reply, await explain_stop(session, reply))
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from contextlib import aclosing
 
+from aitui.cli.output import print_lines
 from aitui.domain.checks import CheckResult, exit_code
 from aitui.domain.snapshot import Clock
 from aitui.errors import SettingsError
@@ -27,7 +28,7 @@ async def run_doctor(
                 continue
             checks.append(item)
             if not json:
-                print(*as_lines(item), sep="\n", flush=True)
+                print_lines(as_lines(item))
     if json:
         print(as_json(checks))
     else:

@@ -1,12 +1,12 @@
 """`aitui logs`: the history of a log, and with --follow what comes after it."""
 
 import asyncio
-import os
 import sys
 from random import Random
 
 from msgspec import Struct
 
+from aitui.cli.output import has_colors
 from aitui.domain.ansi import format_ansi
 from aitui.domain.logs import LogFilter, LogLine
 from aitui.domain.models import ModelKind
@@ -32,7 +32,7 @@ class LogPrinter(Struct, frozen=True):
     @classmethod
     def for_terminal(cls, *, polls: bool) -> "LogPrinter":
         """Color if stdout is a terminal, unless NO_COLOR is set (https://no-color.org)."""
-        return cls(polls, sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
+        return cls(polls, has_colors(sys.stdout))
 
     def write(self, lines: tuple[LogLine, ...]) -> None:
         """Write the server's lines to stdout, aitui's marks to stderr. Raises BrokenPipeError."""

@@ -1,19 +1,26 @@
 """The commands: each run, its result printed."""
 
+import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Awaitable, Callable
 from random import Random
 from typing import TYPE_CHECKING, TypeAlias
 
+from msgspec.structs import replace
+
 from aitui.cli.args import Arguments
+from aitui.cli.output import print_lines, terminal_width
 from aitui.collector import tune_collector
-from aitui.domain.snapshot import Clock
+from aitui.domain.models import ContextSource
+from aitui.domain.snapshot import Clock, Server, Snapshot
 from aitui.errors import ActionRefused, AituiError, SettingsError
 from aitui.paths import Paths
 from aitui.settings import Settings, require_certificates
 
 if TYPE_CHECKING:
+    from aitui.services.monitor import Monitor
     from aitui.services.session import Session
 
 Handler: TypeAlias = Callable[[Arguments, Settings | SettingsError, Paths], Awaitable[int]]
@@ -93,12 +100,14 @@ async def _status(arguments: Arguments, settings: Settings | SettingsError, path
 
     Scripts and shell prompts run it again and again, so it imports only what a list of models needs
     and opens no session: the parts of one that watch memory, host and config file cost as much again
-    as httpx.
+    as httpx. Memory and context sizes are what earlier commands have stored.
     """
     from aitui.format.report import format_json
-    from aitui.format.status import error_line, status_as_text, status_line, status_report
+    from aitui.format.status import error_line, status_as_lines, status_line, status_report
     from aitui.llamaswap.client import LlamaSwapClient
     from aitui.services.monitor import Monitor
+    from aitui.store.context_sizes import FILE_NAME as CONTEXT_SIZES
+    from aitui.store.context_sizes import ContextSizes
     from aitui.store.load_times import FILE_NAME, LoadTimes
 
     server = _require(settings).server
@@ -112,8 +121,12 @@ async def _status(arguments: Arguments, settings: Settings | SettingsError, path
             load_times=LoadTimes(paths.state / FILE_NAME),
             random=Random(),  # noqa: S311
         )
+        sizes = await ContextSizes.open(paths.state / CONTEXT_SIZES)
         try:
+            await monitor.update_config(sizes.of_server(server.identity))
             snapshot = await monitor.fetch()
+            if not arguments.line:
+                snapshot = await _with_stored_facts(monitor, server, paths)
         except AituiError as error:
             if arguments.line:
                 print(error_line(server.label, error))
@@ -123,19 +136,54 @@ async def _status(arguments: Arguments, settings: Settings | SettingsError, path
     elif arguments.json:
         print(format_json(status_report(server, snapshot, clock)))
     else:
-        print(status_as_text(server.label, snapshot, clock.monotonic()))
+        print_lines(status_as_lines(server.label, snapshot, clock.monotonic(), terminal_width()))
     return 0
 
 
+HOST_SECONDS = 1.0
+"""Seconds that `status` waits for a config file that was never read before."""
+
+
+async def _with_stored_facts(monitor: "Monitor", server: Server, paths: Paths) -> Snapshot:
+    """Add what models were measured to take, and the context sizes of a config file never read yet."""
+    from aitui.store.measurements import FILE_NAME, Measurements
+
+    measurements = await Measurements.open(paths.state / FILE_NAME)
+    assumed = any(
+        model.loadable and model.context.source is ContextSource.FALLBACK
+        for model in monitor.snapshot.models
+    )
+    if assumed and server.ssh_host:
+        from aitui.cli.session import terminal_session
+
+        with contextlib.suppress(AituiError, TimeoutError):  # then they stay marked as assumed
+            async with asyncio.timeout(HOST_SECONDS), terminal_session(server, paths) as session:
+                _, watch = session.require_host()
+                await monitor.update_config((await watch.read()).contexts)
+    models = tuple(
+        replace(model, memory=measured.footprint)
+        if (measured := measurements.of_model(server.identity, model.id).at(model.context.tokens))
+        else model
+        for model in monitor.snapshot.models
+    )
+    return replace(monitor.snapshot, models=models)
+
+
 async def _load(session: "Session", arguments: Arguments, _: Paths) -> None:
-    from aitui.cli.session import explain_interrupts, preflight, terminal_ask
+    from aitui.cli.session import (
+        explain_interrupts,
+        preflight,
+        show_load_progress,
+        terminal_ask,
+    )
     from aitui.services.load import load_model
 
     ask = terminal_ask(arguments, lambda: session.monitor.snapshot)
     async with preflight(session) as memory:
         ask_in_time = ask if arguments.yes else memory.delay(ask)
         with explain_interrupts(session):
-            loaded = await load_model(session, arguments.model, ask_in_time)
+            async with show_load_progress(session):
+                loaded = await load_model(session, arguments.model, ask_in_time)
         if loaded is None:
             raise ActionRefused("Not loaded: the answer was no")
         ready = f" after {loaded.seconds:.1f} s" if loaded.seconds else " already"
@@ -167,7 +215,7 @@ async def _unload(session: "Session", arguments: Arguments, _: Paths) -> None:
 
 async def print_hardware(session: "Session", arguments: Arguments, _: Paths) -> None:
     """Print the hardware; raises the server's errors, those of its host are part of the output."""
-    from aitui.format.hardware import gpu_report, gpus_as_text
+    from aitui.format.hardware import gpu_report, gpus_as_lines
     from aitui.format.report import format_json
 
     await session.monitor.fetch()
@@ -176,7 +224,7 @@ async def print_hardware(session: "Session", arguments: Arguments, _: Paths) -> 
     if arguments.json:
         print(format_json(gpu_report(label, snapshot)))
     else:
-        print(gpus_as_text(label, snapshot, session.clock.wall()))
+        print_lines(gpus_as_lines(label, snapshot, session.clock.wall()))
 
 
 HANDLERS: dict[str, Handler] = {

@@ -4,7 +4,10 @@ import codecs
 import io
 import os
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, TextIO
+
+from aitui.format.styled import Line, ansi_text, plain_text
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -12,12 +15,13 @@ if TYPE_CHECKING:
 _SPELLINGS = {
     **dict.fromkeys("–—−─·", "-"),
     **dict.fromkeys("“”", '"'),
-    **dict(zip("×≈°●◐◌", "x~ *+!", strict=True)),
+    **dict(zip("×≈°●◐◌○◇", "x~ *+!o^", strict=True)),
     "✔": "ok",
     "✘": "FAILED",
     "→": "->",
     "…": "...",
     "≥": ">=",
+    "≤": "<=",
 }
 """How aitui's own signs are written where the locale has none of them."""
 
@@ -59,6 +63,26 @@ def prepare_screen() -> None:
     """Set up the dashboard's stream, Textual's `sys.__stderr__`: a character keeps its one cell."""
     if isinstance(sys.__stderr__, io.TextIOWrapper):
         sys.__stderr__.reconfigure(errors="replace")
+
+
+def print_lines(lines: Iterable[Line], stream: TextIO | None = None) -> None:
+    """Print styled lines: with colors on a terminal, unless NO_COLOR is set."""
+    stream = stream or sys.stdout
+    text = ansi_text(lines) if has_colors(stream) else plain_text(lines)
+    print(text, file=stream, flush=True)
+
+
+def has_colors(stream: TextIO) -> bool:
+    """Return whether what is written there may have colors, by https://no-color.org."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def terminal_width() -> int | None:
+    """Return the columns of the terminal that standard output is, None if it is none."""
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or None
+    except (OSError, ValueError):  # a file or a pipe, or closed
+        return None
 
 
 def _reconfigure(stream: TextIO, encoding: str) -> None:

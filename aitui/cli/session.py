@@ -13,8 +13,11 @@ from random import Random
 from aitui.aio import cancel_and_wait
 from aitui.cli.args import Arguments
 from aitui.domain.confirmation import Ask, Confirmation
+from aitui.domain.models import Model, RunState
 from aitui.domain.snapshot import Clock, Server, Snapshot
+from aitui.domain.units import format_seconds
 from aitui.errors import ActionRefused, TimedOut
+from aitui.format.styled import Span, ansi, shorten_middle
 from aitui.paths import Paths
 from aitui.services.load import (
     describe_queued,
@@ -150,6 +153,48 @@ def explain_interrupts(session: Session) -> Iterator[None]:
     finally:
         loop.remove_signal_handler(signal.SIGINT)
         signal.signal(signal.SIGINT, before)
+
+
+PROGRESS_SECONDS = 0.5
+
+
+@asynccontextmanager
+async def show_load_progress(session: Session) -> AsyncIterator[None]:
+    """Show on a terminal how far the load is that the block waits for, in one line that goes again."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    drawing = asyncio.create_task(_draw_load_progress(session), name="load progress")
+    try:
+        yield
+    finally:
+        await cancel_and_wait(drawing)
+
+
+async def _draw_load_progress(session: Session) -> None:
+    drawn = False
+    try:
+        while True:
+            for model in open_loads(session.snapshot)[:1]:
+                drawn = True
+                line = ansi(Span(load_progress_text(model, session.clock.monotonic()), "transit"))
+                print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
+            await asyncio.sleep(PROGRESS_SECONDS)
+    finally:
+        if drawn:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def load_progress_text(model: Model, now: float) -> str:
+    """Format how far a load is: what the server reports, the time so far, and how long it took before."""
+    loading = model.state is RunState.STARTING
+    share = "" if model.progress is None else f" {model.progress * 100:.0f} %"
+    text = f"{shorten_middle(model.id, 40)} {f'is loading{share}' if loading else 'waits to load'}"
+    if model.requested is not None:
+        text += f", {format_seconds(max(0.0, now - model.requested))}"
+    if model.expected_load is not None:
+        text += f" of usually {format_seconds(model.expected_load)}"
+    return text
 
 
 def _print_line(line: str) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
+from aitui.domain.hues import Hues
 from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.models import MAX_MODELS, ActiveRequests, Model, RunState
 from aitui.domain.release import UNKNOWN, ServerRelease
@@ -45,6 +46,7 @@ class ConnectionStatus(Struct, frozen=True):
 
 
 _NO_HARDWARE = HardwareState()
+_NO_HUES = Hues()
 
 
 class Snapshot(Struct, frozen=True):
@@ -56,7 +58,8 @@ class Snapshot(Struct, frozen=True):
     None if that isn't known. `hardware` is the memory of its machine. `swap_rules` are None if the
     config file wasn't read, or isn't the one that the server runs with. `version` is what the server
     says, `release` what it can be by its routes. `config_note` says that the
-    file was changed since the server read it, `config_doubt` that it may have been.
+    file was changed since the server read it, `config_doubt` that it may have been. `hues` are those of
+    the models that run or were seen running within an hour.
     """
 
     connection: ConnectionStatus = field(default_factory=ConnectionStatus)
@@ -73,6 +76,7 @@ class Snapshot(Struct, frozen=True):
     swap_rules: "SwapRules | None" = None
     config_note: str = ""
     config_doubt: str = ""
+    hues: Hues = _NO_HUES
 
     @property
     def models_note(self) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from aitui.domain.checks import CheckResult, CheckStatus
 from aitui.format.report import format_json
+from aitui.format.styled import Line, Span, plain_text
 
 MARKS = {CheckStatus.PASSED: "✔", CheckStatus.FAILED: "✘", CheckStatus.OPEN: "–"}
 
@@ -17,15 +18,20 @@ def as_json(checks: Iterable[CheckResult]) -> str:
     return format_json(rows)
 
 
-def as_lines(check: CheckResult) -> tuple[str, ...]:
+_STYLES = {CheckStatus.PASSED: "ready", CheckStatus.FAILED: "error", CheckStatus.OPEN: "muted"}
+
+
+def as_lines(check: CheckResult) -> tuple[Line, ...]:
     """Format a check as its line, and one for its remedy."""
-    line = f"{MARKS[check.status]} {check.name}: {check.seen}"
-    return (line, f"    → {check.shell_remedy}") if check.remedy else (line,)
+    style = _STYLES[check.status]
+    seen = Span(f": {check.seen}", style if check.status is CheckStatus.FAILED else "")
+    line = (Span(MARKS[check.status], style), Span(f" {check.name}"), seen)
+    return (line, (Span(f"    → {check.shell_remedy}", "strong"),)) if check.remedy else (line,)
 
 
 def as_text(checks: Iterable[CheckResult]) -> str:
     """Format the whole report, as it is copied."""
-    return "\n".join(line for check in checks for line in as_lines(check))
+    return plain_text(line for check in checks for line in as_lines(check))
 
 
 def summary(checks: Sequence[CheckResult]) -> str:

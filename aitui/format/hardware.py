@@ -13,6 +13,7 @@ from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.memory.usage import GpuMemoryUsage, MemoryUsage
 from aitui.domain.snapshot import Snapshot
 from aitui.domain.units import format_bytes_gib, format_seconds
+from aitui.format.styled import Line, Span
 
 # What makers add to a processor's name and people leave out: "Intel Xeon E5-2699 v4" stays.
 _TRIMMINGS = re.compile(
@@ -124,18 +125,27 @@ def hardware_errors(hardware: HardwareState) -> tuple[str, ...]:
     return tuple(words for words in (hardware.error, *hardware.usage.errors) if words)
 
 
-def gpus_as_text(label: str, snapshot: Snapshot, now: float) -> str:
-    """Format GPUs with their models, the host, and what models that don't run would take.
+def gpus_as_lines(label: str, snapshot: Snapshot, now: float) -> list[Line]:
+    """Lay out GPUs with their models, the host, and what models that don't run would take.
 
     `now` is Unix time.
     """
     picture = snapshot.hardware.usage
     source = f", measured by {picture.source.value}" if picture.source is not None else ""
-    lines = [f"{label}: {_format_total(picture)}{source}"]
+    style = "warning" if is_nearly_full(picture) else ""
+    lines: list[Line] = [
+        [
+            Span(label, "title"),
+            Span(": "),
+            Span(_format_total(picture), style),
+            Span(source, "muted"),
+        ]
+    ]
     for card in picture.cards:
-        lines += _format_card_models(card)
-    lines += format_machine(picture.machine)
-    lines += _format_host(snapshot.hardware, now)
+        head, *models = _format_card_models(card)
+        lines += [[Span(head, "strong")], *([Span(line)] for line in models)]
+    lines += ([Span(line)] for line in format_machine(picture.machine))
+    lines += ([Span(line, "muted")] for line in _format_host(snapshot.hardware, now))
     resident = {model.id for model in snapshot.resident}
     rows = [
         (model.id, model.memory)
@@ -143,16 +153,16 @@ def gpus_as_text(label: str, snapshot: Snapshot, now: float) -> str:
         if model.memory is not None and (model.id not in resident or not picture.cards)
     ]
     if rows:
-        lines.append("not loaded:" if picture.cards else "models:")
-        lines += [f"  {one.label:>8}  {name}, {one.origin.value}" for name, one in rows]
-    lines += [f"! {words}" for words in hardware_errors(snapshot.hardware)]
-    return "\n".join(lines)
+        lines.append([Span("not loaded:" if picture.cards else "models:", "strong")])
+        lines += ([Span(f"  {one.label:>8}  {name}, {one.origin.value}")] for name, one in rows)
+    lines += ([Span(f"! {words}", "warning")] for words in hardware_errors(snapshot.hardware))
+    return lines
 
 
 def format_card(gpu: Gpu) -> str:
     """Format utilization, temperature, power and fan of a GPU, as far as known."""
     parts = (
-        "" if gpu.use_percent is None else f"{gpu.use_percent:.0f} % busy",
+        "" if gpu.use_percent is None else f"utilization {gpu.use_percent:.0f} %",
         "" if gpu.temperature is None else f"{gpu.temperature:.0f} °C",
         "" if gpu.memory_temperature is None else f"memory {gpu.memory_temperature:.0f} °C",
         "" if gpu.power is None else f"{gpu.power:.0f} W",
@@ -219,7 +229,7 @@ def _format_card_models(card: GpuMemoryUsage) -> list[str]:
         size = f"{mark}{format_bytes_gib(share.used_bytes)}"
         lines.append(f"  {size:>8}  {share.model}, {share.origin.value}")
     if card.others:
-        lines.append(f"  {format_bytes_gib(card.others):>8}  others")
+        lines.append(f"  {format_bytes_gib(card.others):>8}  other processes")
     return lines
 
 

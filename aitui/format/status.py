@@ -1,10 +1,17 @@
 """The state of a server as text for people and as JSON for scripts."""
 
-from collections.abc import Sequence
+from collections import Counter
 from typing import TYPE_CHECKING
 
-from aitui.domain.models import Model, RunState, seconds_until_unload
-from aitui.domain.units import count_of, format_seconds, format_tokens
+from aitui.domain.models import ContextSource, Model, RunState, seconds_until_unload
+from aitui.domain.units import (
+    count_of,
+    format_countdown,
+    format_rate,
+    format_seconds,
+    format_tokens,
+)
+from aitui.format.styled import Cell, Column, Line, Span, table
 
 if TYPE_CHECKING:
     from aitui.domain.snapshot import Clock, Server, Snapshot
@@ -15,7 +22,8 @@ def status_report(server: "Server", snapshot: "Snapshot", clock: "Clock") -> dic
     """Collect what `status --json` prints.
 
     `ttl` is in seconds, 0 for no idle timeout. `ready_since` (Unix time), `loading_progress` (0 to
-    1) and `loading_message` are null if the server doesn't report them.
+    1) and `loading_message` are null if the server doesn't report them; `memory_bytes` is what the
+    model was measured to take at this context size, `rate` the tokens per second of its last request.
     """
     now, wall = clock.monotonic(), clock.wall()
     latency = snapshot.connection.latency
@@ -40,6 +48,9 @@ def status_report(server: "Server", snapshot: "Snapshot", clock: "Clock") -> dic
                 "aliases": model.aliases,
                 "context_size": model.context.tokens,
                 "context_source": model.context.source.name.lower(),
+                "memory_bytes": None if model.memory is None else model.memory.gpu,
+                "rate": model.rate,
+                "requests": model.requests,
                 "ttl": model.ttl,
                 "reasoning": model.reasoning,
                 "unlisted": model.unlisted,
@@ -50,23 +61,63 @@ def status_report(server: "Server", snapshot: "Snapshot", clock: "Clock") -> dic
     }
 
 
-def status_as_text(label: str, snapshot: "Snapshot", now: float) -> str:
-    """Format the status as a table: loaded models first, else in the server's order.
+_COLUMNS = (
+    Column(""),
+    Column("MODEL"),
+    Column("STATE"),
+    Column("CTX", right=True, need=5),
+    Column("GB", right=True, need=4),
+    Column("TOK/S", right=True, need=2),
+    Column("REQUESTS", right=True, need=3),
+    Column("TTL", right=True, need=1),
+)
+_ID = 1
 
-    `now` is in monotonic seconds.
+
+def status_as_lines(label: str, snapshot: "Snapshot", now: float, width: int | None) -> list[Line]:
+    """Lay out the status as a table of `width` cells: loaded models first, else in the server's order.
+
+    `now` is in monotonic seconds; without a `width` no id is shortened. An assumed context size is
+    marked with `?`, memory that was measured in an earlier load with `≈`.
     """
     models = sorted(snapshot.models, key=lambda model: not model.resident)
-    rows = [("MODEL", "STATE", "CTX", "TTL")]
-    rows += [
-        (model.id, _state(model, now), format_tokens(model.context.tokens), _ttl(model, now))
-        for model in models
-    ]
-    head = f"{label}: {len(snapshot.resident)} of {len(models)} models running"
+    head = [Span(label, "title"), Span(f": {count_states(snapshot)}")]
     if snapshot.version:
-        head += f", llama-swap {snapshot.version}"
+        head.append(Span(f", llama-swap {snapshot.version}", "muted"))
     if not models:
-        return f"{head}\nThe server lists no models: add some to its config.yaml."
-    return "\n".join((head, *_align_columns(rows)))
+        return [head, [Span("The server lists no models: add some to its config.yaml.", "warning")]]
+    rows = [_row(model, now) for model in models]
+    lines = [head, *table(_COLUMNS, rows, width, _ID)]
+    if any(model.context.source is ContextSource.FALLBACK and model.loadable for model in models):
+        lines.append([Span("? assumed: the server doesn't report this context size", "muted")])
+    return lines
+
+
+def count_states(snapshot: "Snapshot") -> str:
+    """Count the models by what they do: "2 ready, 1 loading of 14 models"."""
+    states = Counter(model.state for model in snapshot.resident)
+    words = {RunState.READY: "ready", RunState.STARTING: "loading", RunState.STOPPING: "stopping"}
+    parts = [f"{states[state]} {word}" for state, word in words.items() if states[state]]
+    total = count_of(max(snapshot.total_models, len(snapshot.models)), "model")
+    return f"{', '.join(parts) or 'none loaded'} of {total}"
+
+
+def _row(model: Model, now: float) -> tuple[Cell, ...]:
+    sign, style = _SIGNS.get(model.state, ("○", "")) if model.loadable else ("◇", "muted")
+    quiet = "" if model.resident else "muted"
+    mark = "?" if model.context.source is ContextSource.FALLBACK else ""
+    size = f"{format_tokens(model.context.tokens)}{mark}" if model.loadable else "–"
+    memory = "–" if model.memory is None else model.memory.label.removesuffix("G")
+    return (
+        Cell(sign, style),
+        Cell(model.id, "strong" if model.resident else ""),
+        Cell(_state(model, now), style),
+        Cell(size, quiet),
+        Cell(memory, quiet),
+        Cell("–" if model.rate is None else format_rate(model.rate), quiet),
+        Cell(str(model.requests) if model.requests else "–", quiet),
+        Cell(_ttl(model, now), quiet),
+    )
 
 
 def _state(model: Model, now: float) -> str:
@@ -75,29 +126,29 @@ def _state(model: Model, now: float) -> str:
     uptime = model.uptime(now)
     if uptime is not None:
         return f"ready {format_seconds(uptime)}"
-    return "-" if model.state is RunState.STOPPED else f"{model.state.value}{_share(model)}"
+    if model.state is RunState.STOPPED:
+        return "–"
+    return _transit(model)
 
 
-def _share(model: Model) -> str:
-    """Format how far a load is, if that is reported."""
-    return "" if model.progress is None else f" {model.progress * 100:.0f} %"
+def _transit(model: Model) -> str:
+    words = {RunState.STARTING: "loading", RunState.STOPPING: "unloading"}
+    share = "" if model.progress is None else f" {model.progress * 100:.0f} %"
+    return f"{words.get(model.state, model.state.value)}{share}"
 
 
 def _ttl(model: Model, now: float) -> str:
     left = seconds_until_unload(model, now)
     # One request can't show when the model was last used: at most the whole TTL is left.
-    return "-" if left is None else f"<= {format_seconds(left)}"
+    return "–" if left is None else f"≤ {format_countdown(left)}"
 
 
-def _align_columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-
-
-_GLYPHS = {RunState.READY: "●", RunState.STARTING: "◐", RunState.STOPPING: "◌"}
+_SIGNS = {
+    RunState.READY: ("●", "ready"),
+    RunState.STARTING: ("◐", "transit"),
+    RunState.STOPPING: ("◌", "transit"),
+    RunState.UNKNOWN: ("?", "warning"),
+}
 
 
 def status_line(label: str, snapshot: "Snapshot") -> str:
@@ -118,5 +169,5 @@ def error_line(label: str, error: "AituiError") -> str:
 
 
 def _format_model(model: Model) -> str:
-    state = "" if model.state is RunState.READY else f" {model.state.value}{_share(model)}"
-    return f"{_GLYPHS.get(model.state, '?')} {model.id}{state}"
+    state = "" if model.state is RunState.READY else f" {_transit(model)}"
+    return f"{_SIGNS.get(model.state, ('?', ''))[0]} {model.id}{state}"

@@ -37,6 +37,7 @@ from aitui.host.unit import UnitInfo
 from aitui.services.hardware import HardwareMonitor
 from aitui.services.host_admin import HostAdmin
 from aitui.services.monitor import Monitor
+from aitui.store.context_sizes import ContextSizes
 from aitui.store.journal import ChangeOutcome, JournalEntry
 
 CHECK_INTERVAL = 60.0
@@ -287,7 +288,8 @@ class ConfigWatch:
     """Reads the file, hands it to both monitors, and settles changes that were cut off.
 
     `on_notice` is called with a sentence about each of these changes. Why the file can't be read is
-    not reported: that comes with the first key that needs the host.
+    not reported: that comes with the first key that needs the host. `context_sizes` keeps what the
+    file says for commands that don't wait for the host.
     """
 
     def __init__(
@@ -296,8 +298,10 @@ class ConfigWatch:
         monitor: Monitor,
         hardware: HardwareMonitor,
         on_notice: Callable[[str], None],
+        context_sizes: ContextSizes | None = None,
     ) -> None:
         self._admin = admin
+        self._context_sizes = context_sizes
         self._monitor = monitor
         self._hardware = hardware
         self._on_notice = on_notice
@@ -323,6 +327,8 @@ class ConfigWatch:
         rules = config.swap_rules if config.in_force else None
         await self._monitor.update_config(config.contexts, rules, config.newer, config.doubt)
         self._hardware.update_commands(config.commands, config.environments)
+        if self._context_sizes is not None:
+            await self._context_sizes.record(self._admin.server.identity, config.contexts)
         return config
 
     async def recover(self) -> None:

@@ -10,9 +10,14 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from aitui.aio import sleep_until
-from aitui.domain.events import ActivityAdded, Event, ModelStatusChanged
+from aitui.domain.events import (
+    ActivityAdded,
+    Event,
+    ModelStatusChanged,
+    RequestsCounted,
+    RequestsListed,
+)
 from aitui.domain.models import FinishedRequest, LoadFailure
-from aitui.domain.release import SEPARATE_LOGS_SINCE
 from aitui.domain.snapshot import Clock, ConnectionPhase, ConnectionStatus, Snapshot
 from aitui.errors import AituiError, NotSupported, TimedOut
 from aitui.services.events import SHORTEST_GAP, EventStream, poll_interval, retry_delay
@@ -109,6 +114,7 @@ async def detect_suspends(clock: Clock) -> AsyncIterator[float]:
 
 LIST_INTERVAL = 30.0
 STATUS_SECONDS = 3.0
+ACTIVITY_PAGES_SINCE = 236
 LISTS_ALL_SINCE = 218
 """Older servers list only ready models under `/running`."""
 
@@ -337,15 +343,19 @@ class Monitor:
         return has_changed
 
     async def _fetch_status(self) -> None:
-        """Read the first event, which has what `/running` lacks on newer servers."""
-        if not self.snapshot.release.has(SEPARATE_LOGS_SINCE):
-            return
-        with contextlib.suppress(AituiError, TimeoutError):  # it adds details only
+        """Read the first events, which have what `/running` lacks: details and active requests."""
+        with contextlib.suppress(AituiError, TimeoutError):  # they add details only
             async with asyncio.timeout(STATUS_SECONDS), self._client.events() as events:
                 async for event in events:
                     if isinstance(event, ModelStatusChanged):
                         self._known.update_statuses(event)
-                        return
+                    else:
+                        self._known.apply_event(event)
+                    # The last of those that a server sends at once, of any release.
+                    if isinstance(event, RequestsCounted | RequestsListed):
+                        break
+            if self.snapshot.release.has(ACTIVITY_PAGES_SINCE):
+                self._known.record_finished_requests(await self._client.activity(0))
 
     async def _fetch_version(self) -> None:
         try:
@@ -462,6 +472,7 @@ class Monitor:
             self.snapshot,
             connection=link or self.snapshot.connection,
             models=self._known.merge(),
+            hues=self._known.hues,
             total_models=self._known.total_models,
             requests=self._known.requests,
             events_flow=self._events.flows,

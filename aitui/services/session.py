@@ -107,11 +107,14 @@ async def open_session(
             # What reads and plans config files takes as long to import as httpx: only with a host.
             from aitui.services.config_watch import ConfigWatch
             from aitui.services.host_admin import open_administration
+            from aitui.store.context_sizes import FILE_NAME as CONTEXT_SIZES
+            from aitui.store.context_sizes import ContextSizes
 
             admin = await stack.enter_async_context(open_administration(server, paths, clock))
             admin.release = lambda: monitor.snapshot.release
             hardware.set_host(admin.host)
-            watch = ConfigWatch(admin, monitor, hardware, on_notice or (lambda _: None))
+            sizes = await ContextSizes.open(paths.state / CONTEXT_SIZES)
+            watch = ConfigWatch(admin, monitor, hardware, on_notice or (lambda _: None), sizes)
         yield Session(server, client, monitor, clock, hardware, load_times, admin, watch)
 
 

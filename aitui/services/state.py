@@ -17,6 +17,7 @@ from aitui.domain.events import (
     RequestUpdated,
 )
 from aitui.domain.eviction import client_name
+from aitui.domain.hues import Hues, assign_hues
 from aitui.domain.merge import ModelFacts, count_models, merge_models
 from aitui.domain.models import (
     MAX_MODELS,
@@ -193,6 +194,10 @@ def _without_stopped(states: Mapping[str, RunState]) -> dict[str, RunState]:
     return {id_: state for id_, state in states.items() if state is not RunState.STOPPED}
 
 
+def _resident_ids(models: Iterable[Model]) -> set[str]:
+    return {model.id for model in models if model.resident}
+
+
 QUEUE_GRACE = 2.0
 """Seconds within which a load of unobserved beginning can't have waited for others."""
 
@@ -218,6 +223,7 @@ class ServerState:
         self._idle_polls = 0
         self._stale = True
         self.models: tuple[Model, ...] = ()
+        self.hues = Hues()
         self.total_models = 0
         self.companions: frozenset[frozenset[str]] = frozenset()
         self.lists_only_ready = False
@@ -376,7 +382,10 @@ class ServerState:
         self._stale = False
         facts = self._facts
         facts.requests, facts.running_lists_only_ready = self.requests, self.lists_only_ready
-        self.models = merge_models(facts, self.models, self._clock.monotonic())
+        now = self._clock.monotonic()
+        before, self.models = self.models, merge_models(facts, self.models, now)
+        if _resident_ids(before) != _resident_ids(self.models):
+            self.hues = assign_hues(self.hues, before, self.models, now)
         count = len(self.models)
         self.total_models = count_models(facts) if count >= MAX_MODELS else count
         return self.models

@@ -14,7 +14,7 @@ from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.filter import LineFilter
 from textual.notifications import Notify, SeverityLevel
-from textual.reactive import var
+from textual.reactive import Reactive, var
 from textual.screen import Screen
 from textual.theme import Theme
 from textual.widgets import Input
@@ -29,7 +29,7 @@ from aitui.ui.controllers.server import ServerControllers, ServerSwitcher
 from aitui.ui.keymap import APP, PALETTE
 from aitui.ui.screens.models import ModelsScreen
 from aitui.ui.terminal.driver import GuardedDriver, PasteCut, is_terminal_closed
-from aitui.ui.terminal.filters import ContrastFilter, ControlCharFilter
+from aitui.ui.terminal.filters import ContrastFilter, ControlCharFilter, PaletteFilter
 from aitui.ui.terminal.key_queue import KeyQueue, QueuedEvent
 from aitui.ui.terminal.notifications import (
     MAX_TEXT_CELLS,
@@ -40,6 +40,7 @@ from aitui.ui.terminal.notifications import (
 from aitui.ui.terminal.paste_guard import LONGEST_PASTE
 from aitui.ui.terminal.screen_diff import FrameWriter
 from aitui.ui.text import shorten_id, text_summary
+from aitui.ui.theme import DARK, build_themes, derive_variables, has_few_colors
 
 # What another view needs is imported when that is opened, and its messages are handled by their names:
 # all of it together made the first frame 2.7 times as late as that of a ten-line app.
@@ -77,9 +78,13 @@ class AituiApp(App[None]):
     ToastRack { margin-bottom: 4; }
     OptionList:nocolor > .option-list--option-highlighted { text-style: bold underline; }
     Screen:nocolor .screen--selection { text-style: reverse; }
+    .frame { border: round $frame; }
+    .frame:focus, .frame:focus-within { border: round $accent; }
     """
     BINDINGS = APP.bindings()
 
+    theme: Reactive[str] = Reactive(DARK)
+    """The name of the theme, of ours or of Textual's."""
     server: var[Server | None] = var(None, init=False)
     """The server that is shown, open or about to be."""
     snapshot: var[Snapshot] = var(Snapshot(), init=False)
@@ -90,7 +95,14 @@ class AituiApp(App[None]):
         self._app_context = context
         self._key_queue = KeyQueue(self, super().on_event)
         self._frames = FrameWriter(self, super()._display)
-        self._line_filters = (ControlCharFilter(), ContrastFilter())
+        few_colors = has_few_colors(self)
+        self._line_filters: tuple[LineFilter, ...] = (ControlCharFilter(), ContrastFilter())
+        if few_colors:
+            self._line_filters += (PaletteFilter(),)
+        for theme in build_themes(few_colors=few_colors):
+            self.register_theme(theme)
+        # Textual made them of its own theme: ours was not there yet.
+        self.stylesheet.set_variables(self.get_css_variables())
         self._tasks = TaskRunner(self, context.paths.state)
         notifications = context.settings.notifications
         self._notifier = TerminalNotifier(self, context.environment, enabled=notifications)
@@ -139,6 +151,13 @@ class AituiApp(App[None]):
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Textual's own, then the two that every line passes before the terminal."""
         return (*super().get_line_filters(), *self._line_filters)
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Our colors for Textual's own themes."""
+        if not hasattr(self, "console"):
+            # Textual asks for the first time before the terminal is known.
+            return {}
+        return derive_variables(self.current_theme, few_colors=has_few_colors(self))
 
     def on_resize(self) -> None:
         self._frames.invalidate()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -326,3 +327,15 @@ def test_a_chat_from_the_shell_loads_no_screen() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert not {"textual", "asyncssh", "aiohttp"} & set(done.stdout.split())
+
+
+async def test_on_a_terminal_the_reply_ends_with_tokens_and_rate(loaded: Shell) -> None:
+    ours, theirs = os.openpty()
+    process = await loaded.aitui._start(["chat", "hi"], stdin=DEVNULL, stdout=PIPE, stderr=theirs)
+    os.close(theirs)
+    shown = await read_until(ours, "tok/s")
+    out, _ = await process.communicate()
+    os.close(ours)
+    assert re.search(r"\d+ tokens · [\d.]+ tok/s", shown)
+    # What is piped stays as the model wrote it.
+    assert b"\x1b" not in out

@@ -24,7 +24,7 @@ from catalogue import (
     each_dialect,
 )
 from certificates import make_foreign_certificates
-from cli.command_line import CommandLine, finish, interrupt
+from cli.command_line import CommandLine, finish, interrupt, read_until
 from other_client import OtherClient
 from stand_in import FixedResponse, Hang, HtmlPage, StandIn
 from watched import asked_for, eventually
@@ -39,8 +39,8 @@ async def test_status_shows_every_model_and_its_state(
     outcome = await aitui.run("status")
     assert (outcome.status, outcome.err) == (DONE, "")
     head, _, first, *_ = outcome.out.splitlines()
-    assert "1 of" in head
-    assert first.split()[:3] == [STEADY, "ready", "128k"]
+    assert "1 ready of" in head
+    assert first.split()[:4] == ["●", STEADY, "ready", "128k"]
     assert QUICK in outcome.out
 
 
@@ -64,6 +64,10 @@ async def test_status_as_json_is_for_scripts(
         assert abs(since - time.time()) < 60
     else:
         assert since is None
+    # Before v235 servers report only how many requests there are.
+    assert steady.pop("requests") == (
+        None if stand_in.dialect in {Dialect.V217, Dialect.V218} else 0
+    )
     assert steady == {
         "id": STEADY,
         "name": "",
@@ -78,6 +82,8 @@ async def test_status_as_json_is_for_scripts(
         "ttl": 0,
         "reasoning": False,
         "unlisted": False,
+        "memory_bytes": None,
+        "rate": None,
     }
     assert models[QUICK]["state"] == "stopped"
     assert {SLASH, ODD} <= models.keys()
@@ -423,3 +429,11 @@ async def test_a_script_that_the_settings_name_counts_as_a_llama_server(
     outcome = await aitui.run(*change)
     assert outcome.status == 0, outcome.err
     assert "run-fox.sh -c 16384" in file.read_text()
+
+
+async def test_on_a_terminal_a_load_shows_how_far_it_is(aitui: CommandLine) -> None:
+    async with aitui.at_terminal("load", SLOW) as (process, terminal):
+        shown = await read_until(terminal, "is loading")
+        interrupt(process)
+        interrupt(process)
+    assert f"{SLOW} " in shown

@@ -25,7 +25,7 @@ async def test_it_names_the_card_its_models_and_where_each_figure_is_from(
     assert "4.6G of 96.0G VRAM in use, measured by the server" in outcome.out
     assert "GPU 0  NVIDIA RTX PRO 6000 Blackwell" in outcome.out
     assert f"4.0G  {QUICK}, measured" in outcome.out
-    assert "0.6G  others" in outcome.out
+    assert "0.6G  other processes" in outcome.out
     assert "°C" in outcome.out
     assert " W" in outcome.out
     assert "RAM " in outcome.out

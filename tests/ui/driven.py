@@ -23,6 +23,7 @@ from aitui.ui.context import AppContext, DemoWorld
 from aitui.ui.controllers.server import ServerControllers
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.models import ModelsScreen
+from aitui.ui.theme import DARK
 from aitui.ui.widgets.model_table import ModelTable
 
 PATIENCE = 20.0
@@ -186,7 +187,7 @@ async def driven(
     demo_world: DemoWorld | None = None,
     size: tuple[int, int] = (80, 24),
     clock: Clock = REAL_CLOCK,
-    theme: str = "textual-dark",
+    theme: str = DARK,
 ) -> AsyncIterator[Driven]:
     """The app, opened on a server."""
     app = opened(

@@ -14,6 +14,7 @@ from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.dialogs import ServersScreen
 from aitui.ui.screens.help import HelpScreen, active_keys
 from aitui.ui.screens.setup import SetupScreen
+from aitui.ui.theme import DARK, LIGHT
 from ui.contrast import unreadable
 from ui.driven import Driven, driven
 from ui.hand_made import NOW, SERVER, STILL, certificate_paths, live, show_instead_of_servers
@@ -21,7 +22,7 @@ from ui.mixture import MIXTURE, REQUESTS
 
 TERMINALS_OWN = {"ansi-dark", "ansi-light"}
 """Themes made of the terminal's own sixteen colours: what those look like is up to the terminal."""
-THEMES = sorted(set(BUILTIN_THEMES) - TERMINALS_OWN)
+THEMES = (DARK, LIGHT, *sorted(set(BUILTIN_THEMES) - TERMINALS_OWN))
 QUESTION = Confirmation("Load it?", ("≈ evicts another: idle", "Loading took 29 s."), yes="Load")
 
 

@@ -89,6 +89,11 @@ class MemoryRecords(Struct, frozen=True):
         newest = max(self.measurements, key=lambda one: one.at, default=None)
         return None if newest is None else newest.context_size
 
+    def at(self, context_size: int) -> Measurement | None:
+        """Return what it took at that context size when it was last measured."""
+        same = (one for one in self.measurements if one.context_size == context_size)
+        return max(same, key=lambda one: one.at, default=None)
+
     def failed_at(self, setup: str) -> int | None:
         """Return the smallest context at which it ran out of memory, None if it never did."""
         sizes = [failure.context_size for failure in self.failures if failure.setup == setup]

@@ -8,7 +8,8 @@ from aitui.domain.chat.conversation import Conversation, Role, Turn
 from aitui.domain.config.sizes import parse_context_size
 from aitui.domain.slash import SLASH_COMMANDS, SlashCommand, completions, read_slash_command
 from aitui.errors import AituiError
-from aitui.format.status import status_as_text
+from aitui.format.status import status_as_lines
+from aitui.format.styled import plain_text
 from aitui.services.chat import ChatSession, last_reply
 from aitui.services.export import attach_file, export_conversation
 from aitui.services.history import ListedConversation, deletion_confirmation, find_conversations
@@ -69,7 +70,11 @@ class SlashCommandRunner:
     async def _run_status(self, _: SlashCommand) -> None:
         session = self._chats.session
         self._notify(
-            status_as_text(session.server.label, session.snapshot, session.clock.monotonic())
+            plain_text(
+                status_as_lines(
+                    session.server.label, session.snapshot, session.clock.monotonic(), None
+                )
+            )
         )
 
     async def _run_refresh(self, _: SlashCommand) -> None:

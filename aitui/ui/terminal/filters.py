@@ -82,6 +82,46 @@ def ensure_contrast(colour: Rgb, background: Rgb) -> Rgb:
     return goal
 
 
+def xterm_color(number: int) -> Rgb:
+    """Return a color of the palette of 256, from 16 on; those below are up to the terminal."""
+    if number >= 232:
+        gray = 8 + 10 * (number - 232)
+        return gray, gray, gray
+    red, rest = divmod(number - 16, 36)
+    green, blue = divmod(rest, 6)
+    return _CUBE[red], _CUBE[green], _CUBE[blue]
+
+
+_CUBE = (0, 95, 135, 175, 215, 255)
+_PALETTE = {xterm_color(number): number for number in range(16, 256)}
+
+
+class PaletteFilter(LineFilter):
+    """Sends the colors of the palette by their numbers; for terminals that have no others.
+
+    Rich takes a color of little saturation for a gray, also where the palette has exactly that one.
+    """
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:  # noqa: ARG002
+        """The segments, with each color of the palette as its number."""
+        return [
+            segment
+            if segment.style is None or segment.control
+            else Segment(segment.text, _palette_style(segment.style))
+            for segment in segments
+        ]
+
+
+@lru_cache(4096)
+def _palette_style(style: Style) -> Style:
+    return style + Style(color=_numbered(style.color), bgcolor=_numbered(style.bgcolor))
+
+
+def _numbered(color: RichColor | None) -> RichColor | None:
+    number = None if color is None or color.triplet is None else _PALETTE.get(color.triplet)
+    return color if number is None else RichColor.from_ansi(number)
+
+
 @lru_cache(4096)
 def _contrast_style(style: Style, behind: Rgb) -> Style:
     if style.color is None or style.color.is_default or style.color.triplet is None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.app import App
 
 from aitui.domain.checks import (
     CheckResult,
@@ -19,12 +18,13 @@ from aitui.domain.snapshot import Clock, Server
 from aitui.ui.screens import models
 from aitui.ui.screens.doctor import DoctorScreen, RunChecks
 from ui.driven import Driven, driven
+from ui.themed import Themed
 
 FROZEN = Clock(lambda: 100.0, lambda: 1_800_000_000.0)
 WRONG = CheckResult("TLS", CheckStatus.FAILED, "wrong CA [@click=app.quit]x[/]", "set ca", 4)
 
 
-class Bench(App[None]):
+class Bench(Themed):
     """Nothing but the screen, with the styles that the app has from its first one."""
 
     CSS_PATH = Path(models.__file__).with_suffix(".tcss")

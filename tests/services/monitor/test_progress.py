@@ -12,7 +12,8 @@ from aitui.demo.dialect import Dialect
 from aitui.domain.events import ModelStatusChanged
 from aitui.domain.models import ModelStatus, RunningModel, RunState
 from aitui.domain.snapshot import Clock, Server
-from aitui.format.status import status_as_text, status_line, status_report
+from aitui.format.status import status_as_lines, status_line, status_report
+from aitui.format.styled import plain_text
 from aitui.llamaswap.client import LlamaSwapClient
 from aitui.services.load import ModelNotReady, load_model
 from aitui.services.state import ServerState
@@ -59,8 +60,9 @@ async def test_a_reported_load_shows_its_share_and_the_servers_words(
             assert model is not None
             assert state_text(model, moment()) == "loading 50 %"
             assert "loading 50 % after 0 s · shard 6 of 10" in model_facts(model, moment())[0].text
-            assert "reports  starting 50 %" in status_as_text("x", snapshot, time.monotonic())
-            assert "◐ reports starting 50 %" in status_line("x", snapshot)
+            lines = status_as_lines("x", snapshot, time.monotonic(), None)
+            assert "reports  loading 50 %" in plain_text(lines)
+            assert "◐ reports loading 50 %" in status_line("x", snapshot)
             clock = Clock(time.monotonic, time.time)
             listed = status_report(reached, snapshot, clock)["models"]
             assert isinstance(listed, list)

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from textual.app import App
-
 from aitui.domain.logs import LogLine, parse_log_line
 from aitui.domain.models import LoadFailure, Model, RunState
 from aitui.domain.snapshot import Clock, ConnectionPhase, ConnectionStatus, Server, Snapshot
@@ -13,6 +11,7 @@ from aitui.services.logs import FeedPhase, FeedState, LogUpdate
 from aitui.ui.screens import models
 from aitui.ui.screens.logs import LogsScreen
 from ui.driven import Driven
+from ui.themed import Themed
 
 FROZEN = Clock(lambda: 100.0, lambda: 1_800_000_000.0)
 MODEL = "Qwen_Qwen3.6-35B-A3B-Q8_0"
@@ -46,7 +45,7 @@ FAILED = LoadFailure(
 )
 
 
-class Bench(App[None]):
+class Bench(Themed):
     """Nothing but the screen, with the styles that the app has from its first one."""
 
     CSS_PATH = Path(models.__file__).with_suffix(".tcss")

@@ -3,13 +3,14 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.filter import LineFilter
 from textual.pilot import Pilot
 
 from aitui.domain.snapshot import Clock
 from aitui.ui.terminal.filters import ContrastFilter, ControlCharFilter
 from aitui.ui.widgets.transcript import Transcript
+from ui.themed import Themed
 
 
 class Ticking:
@@ -23,7 +24,7 @@ class Ticking:
         return self.now
 
 
-class Chat(App[None]):
+class Chat(Themed):
     """A screen with a transcript."""
 
     CSS = "Transcript { height: 1fr; }"
