@@ -6,7 +6,6 @@ from itertools import zip_longest
 from typing import Any
 
 from msgspec import Struct
-from rich.cells import cell_len
 from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
@@ -16,6 +15,7 @@ from textual.strip import Strip
 from aitui.domain.hardware.sample import Figure, SampleHistory
 from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.snapshot import Snapshot
+from aitui.ui.drawn_lines import title_strip
 from aitui.ui.frame import Pieces, render_title
 from aitui.ui.memory_bar import percent_style
 from aitui.ui.plots import (
@@ -29,7 +29,6 @@ from aitui.ui.plots import (
     mix,
     row_colors,
 )
-from aitui.ui.text import truncate
 from aitui.ui.theme import has_few_colors, shade, theme_color, theme_style
 
 Strips = list[Strip]
@@ -158,25 +157,9 @@ def draw_reading(reading: Reading, scene: HardwareScene, width: int, rows: int) 
         axis = limit_axis(reading.top, rows, reading.unit)
     colors = row_colors(reading.stops, rows, mixed=scene.colors.mixed)
     title = title_strip(
-        scene.colors, reading.label, reading.words(width - len(reading.label) - 1), width
+        scene.colors.style, reading.label, reading.words(width - len(reading.label) - 1), width
     )
     return [title, *area_plot(values, axis, width, colors, scene.colors.ink, gutter=gutter)]
-
-
-def title_strip(colors: HardwareColors, left: Pieces, right: Pieces, width: int) -> Strip:
-    """Draw words at both ends of a line; those at the left are cut."""
-    ends = [[(side, "")] if isinstance(side, str) else list(side) for side in (left, right)]
-    room = width - sum(cell_len(text) for text, _ in ends[1])
-    if room < 0:
-        ends[1], room = [], width
-    segments: list[Segment] = []
-    for text, style in ends[0]:
-        shown = truncate(text, room - bool(ends[1]))
-        segments.append(Segment(shown, colors.style(style)))
-        room -= cell_len(shown)
-    segments.append(Segment(" " * max(room, 0)))
-    segments += [Segment(text, colors.style(style)) for text, style in ends[1]]
-    return Strip(segments).adjust_cell_length(max(width, 0))
 
 
 def beside(blocks: Sequence[tuple[int, Strips]], gap: int = GAP) -> Strips:
@@ -214,12 +197,11 @@ def framed(
         lines.append(Strip.join([left, strip, right]))
     segments, reached = [Segment("╰─", style)], 0
     for at, text in marks:
-        words = f" {text} "
-        if at - 1 < reached - 1 or at + len(text) + 1 > width - 4 + 1:
+        if at - 1 < reached or at + len(text) + 1 > width - 4:
             continue
         segments.append(Segment("─" * (at - 1 - reached), style))
-        segments.append(Segment(words, style + colors.style("")))
-        reached = at - 1 + len(words)
+        segments.append(Segment(f" {text} ", style + colors.style("")))
+        reached = at + len(text) + 1
     segments.append(Segment("─" * (width - 4 - reached), style))
     segments.append(Segment("─╯", style))
     lines.append(Strip(segments).adjust_cell_length(width))

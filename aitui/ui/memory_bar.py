@@ -8,7 +8,7 @@ from textual.app import App
 from textual.strip import Strip
 
 from aitui.domain.hardware.sample import Gpu
-from aitui.domain.memory.usage import GpuMemoryUsage
+from aitui.domain.memory.usage import GpuMemoryUsage, MemoryUsage
 from aitui.domain.snapshot import Snapshot
 from aitui.ui.plots import Band, bar
 from aitui.ui.text import truncate
@@ -63,27 +63,53 @@ def bar_labels(names: Iterable[str], size: float) -> tuple[str, ...]:
     return (*(f"{name} {format_gb(size)}" for name in chosen), *chosen)
 
 
-def card_bands(app: App[Any], snapshot: Snapshot, card: GpuMemoryUsage) -> tuple[Band, ...]:
-    """Return the parts of a card's memory: its models, then the other processes."""
-    bands = [
-        Band(
-            share.used_bytes,
-            theme_color(app, hue_of(snapshot, share.model)),
-            bar_labels(model_names(share.model)[-2:], share.used_bytes),
-        )
-        for share in card.models
-    ]
-    if card.others:
-        bands.append(Band(card.others, theme_color(app, "other"), bar_labels(("other",), card.others)))
-    return tuple(bands)
+def model_band(app: App[Any], snapshot: Snapshot, model_id: str, size: float) -> Band:
+    """Return a model's part of a memory, in its hue."""
+    color = theme_color(app, hue_of(snapshot, model_id))
+    return Band(size, color, bar_labels(model_names(model_id)[-2:], size))
 
 
 def card_bar(
     app: App[Any], snapshot: Snapshot, card: GpuMemoryUsage, width: int, *, with_free: bool = False
 ) -> Strip:
-    """Draw a card's memory in one row."""
+    """Draw a card's memory in one row; `with_free` writes into it how much is free."""
     gpu = card.gpu
-    words = f"free {format_gb(gpu.free_bytes)}" if with_free and gpu.free_bytes else ""
-    free = Band(0, theme_color(app, "faint"), (words,) if words else (), theme_color(app, "muted"))
-    bands = card_bands(app, snapshot, card)
-    return bar(bands, gpu.total_bytes or 1, width, free=free, colorless=app.no_color)
+    bands = [model_band(app, snapshot, share.model, share.used_bytes) for share in card.models]
+    free = gpu.free_bytes or 0
+    return memory_bar(app, bands, card.others or 0, free, width, with_free=with_free)
+
+
+def machine_bar(app: App[Any], snapshot: Snapshot, width: int) -> Strip:
+    """Draw the machine's own memory in one row, for where models run in it."""
+    usage = snapshot.hardware.usage
+    machine = usage.machine
+    if machine is None or not machine.memory_total:
+        return Strip.blank(width)
+    shares = machine_shares(usage)
+    bands = [model_band(app, snapshot, model, size) for model, size in shares]
+    others = max(0, (machine.memory_used or 0) - sum(size for _, size in shares))
+    return memory_bar(app, bands, others, machine.memory_available or 0, width)
+
+
+def machine_shares(usage: MemoryUsage) -> list[tuple[str, int]]:
+    """Return what running models have of the machine's own memory, the largest first."""
+    found = ((model, usage.footprints[model].host or 0) for model in usage.observed_now)
+    return sorted((one for one in found if one[1]), key=lambda one: (-one[1], one[0]))
+
+
+def memory_bar(
+    app: App[Any],
+    bands: Iterable[Band],
+    others: float,
+    free: float,
+    width: int,
+    *,
+    with_free: bool = False,
+) -> Strip:
+    """Draw a memory in one row: parts, what other processes have, what is free."""
+    other = Band(others, theme_color(app, "other"), bar_labels(("other",), others))
+    words = (f"free {format_gb(free)}",) if with_free else ()
+    rest = Band(0, theme_color(app, "faint"), words, theme_color(app, "muted"))
+    parts = (*bands, other)
+    total = sum(band.size for band in parts) + free
+    return bar(parts, total, width, free=rest, colorless=app.no_color)

@@ -17,6 +17,8 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
+from aitui.ui.theme import label_color
+
 Values = Sequence[float | None]
 Cell = tuple[str, Style]
 
@@ -158,18 +160,6 @@ def mix(color: Color, ground: Color, share: float) -> Color:
     if share <= 0 or color == ground:
         return ground
     return Color.from_triplet(blend_rgb(ground.get_truecolor(), color.get_truecolor(), share))
-
-
-@lru_cache(256)
-def label_color(ground: Color) -> Color:
-    """Return black or white, whichever reads better on a color."""
-    parts = (part / 255 for part in ground.get_truecolor())
-    linear = [
-        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
-    ]
-    # Both have the same contrast on this luminance.
-    bright = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] > 0.179
-    return Color.from_rgb(*(0, 0, 0) if bright else (255, 255, 255))
 
 
 def area_plot(

@@ -22,7 +22,9 @@ class Gpu(Struct, frozen=True):
 
     Shares are in percent, temperatures in °C, `power` in watts. `unified` is set if the card works
     in the machine's own memory: what it uses is then missing there as well. `bus` is its PCI
-    address in the kernel's form, empty if that isn't known.
+    address in the kernel's form, empty if that isn't known. Clocks are in MHz; `bus_percent` is how
+    busy the card's memory is. `link` is the PCI Express link as in "4.0 ×16"; `throttled_by` are
+    reasons in words, empty if there are none.
     """
 
     index: int
@@ -38,6 +40,15 @@ class Gpu(Struct, frozen=True):
     sampled_at: float = 0.0
     unified: bool = False
     bus: str = ""
+    bus_percent: float | None = None
+    power_limit: float | None = None
+    clock: float | None = None
+    clock_limit: float | None = None
+    memory_clock: float | None = None
+    link: str = ""
+    persistent: bool | None = None
+    throttled_by: tuple[str, ...] | None = None
+    memory_errors: int | None = None
 
     @property
     def key(self) -> str:
