@@ -107,6 +107,10 @@ class NoSuchModel(ServerError):
     exit_code = 5
 
 
+class ImageRefused(ServerError):
+    """The model takes no images, or not one that went along with the prompt."""
+
+
 class Unauthorized(ServerError):
     """401 or 403: the API key is missing or wrong."""
 

@@ -13,6 +13,11 @@ DEEPSEEK = "DeepSeek-R1-Distill-Llama-70B-Q4_K_M"
 DEVSTRAL = "Devstral-Small-2-24B-Instruct-2512-Q5_K_M"
 GLM = "GLM-4.5-Air-UD-Q4_K_XL"
 SMOL = "SmolLM3-3B-Q8_0"
+NEMOTRON = "Llama-3_3-Nemotron-Super-49B-v1_5-Q4_K_M"
+MINIMAX = "MiniMax-M2.7-IQ3_XXS"
+MISTRAL = "Mistral-Small-3.2-24B-Instruct-2506-Q6_K"
+RERANKER = "bge-reranker-v2-m3-Q8_0"
+PEER_MODEL = "Llama-3.1-8B-Instruct-Q4_K_M"
 
 CATALOGUE = f"""\
 # llama-swap on ai-box: two RTX 6000 Ada, 48 GB each
@@ -40,7 +45,7 @@ models:
       # half the cache, and no difference to be seen
       --cache-type-k q8_0 --cache-type-v q8_0 --flash-attn on
       --tensor-split 22,19 --kv-unified --jinja
-      --temp 0.7 --top-p 0.95
+      --temp 0.7 --top-p 0.95 --mmproj ${{gguf}}/mmproj-F16.gguf
 
   {CODER}:
     description: Code completion and edits
@@ -94,27 +99,27 @@ models:
       --ctx-size 131072 --n-gpu-layers 99 --parallel 1
       --cache-type-k q8_0 --cache-type-v q8_0 --flash-attn on --jinja
 
-  Llama-3_3-Nemotron-Super-49B-v1_5-Q4_K_M:
+  {NEMOTRON}:
     description: Reasoning by system prompt
     cmd: |
       ${{llama}}
-      --model ${{gguf}}/Llama-3_3-Nemotron-Super-49B-v1_5-Q4_K_M.gguf
+      --model ${{gguf}}/{NEMOTRON}.gguf
       --ctx-size 65536 --n-gpu-layers 99 --parallel 1
       --cache-type-k q8_0 --cache-type-v q8_0 --flash-attn on
 
-  MiniMax-M2.7-IQ3_XXS:
+  {MINIMAX}:
     description: Largest model on this machine
     cmd: |
       ${{llama}}
-      --model ${{gguf}}/MiniMax-M2.7-IQ3_XXS-00001-of-00002.gguf
+      --model ${{gguf}}/{MINIMAX}-00001-of-00002.gguf
       --ctx-size 131072 --n-gpu-layers 99 --parallel 1
       --cache-type-k q8_0 --cache-type-v q8_0 --flash-attn on --jinja
 
-  Mistral-Small-3.2-24B-Instruct-2506-Q6_K:
+  {MISTRAL}:
     description: Translation, images
     cmd: |
       ${{llama}}
-      --model ${{gguf}}/Mistral-Small-3.2-24B-Instruct-2506-Q6_K.gguf
+      --model ${{gguf}}/{MISTRAL}.gguf
       --ctx-size 65536 --n-gpu-layers 99 --parallel 1
       --cache-type-k q8_0 --cache-type-v q8_0 --flash-attn on --temp 0.15
 
@@ -126,11 +131,11 @@ models:
       --ctx-size 16384 --n-gpu-layers 99 --parallel 1
       --split-mode none --main-gpu 1
 
-  bge-reranker-v2-m3-Q8_0:
+  {RERANKER}:
     description: Reranker, no chat
     cmd: |
       ${{llama}}
-      --model ${{gguf}}/bge-reranker-v2-m3-Q8_0.gguf
+      --model ${{gguf}}/{RERANKER}.gguf
       --reranking --ctx-size 8192 --n-gpu-layers 99 --device CUDA0 --parallel 1
 
   gemma-3-27b-it-qat-q4_0:
@@ -149,12 +154,12 @@ groups:
     swap: false
     exclusive: false
     persistent: true
-    members: [{EMBEDDING}, {SMOL}, bge-reranker-v2-m3-Q8_0]
+    members: [{EMBEDDING}, {SMOL}, {RERANKER}]
 
 peers:
   attic:
     proxy: http://10.0.0.40:8080
-    models: [Llama-3.1-8B-Instruct-Q4_K_M]
+    models: [{PEER_MODEL}]
 
 hooks:
   on_startup:
@@ -172,10 +177,10 @@ class KnownFile(Struct, frozen=True):
     weights_mib: int | None = None
     kv_heads: int = 0
     rate: float = 10.0
-    prompt_rate: float = 470.0
+    prompt_rate: float = 1000 / 2.125
     load_seconds: float = 0.0
-    chunks: int = 16
     resident_mib: int = 900
+    reasons: bool = False
 
     @property
     def start_delay(self) -> float:
@@ -194,25 +199,23 @@ class KnownFile(Struct, frozen=True):
 
 
 UNKNOWN_FILE = KnownFile()
-REPLY = 400
-"""Tokens of a reply, if its text is longer."""
 
 KNOWN_FILES: Mapping[str, KnownFile] = MappingProxyType(
     {
-        QWEN: KnownFile(35260, 4, 48.3, 1912, 8.9, REPLY, 14200),
-        CODER: KnownFile(27680, 2, 96, 2041, 36.8, REPLY, 24600),
+        QWEN: KnownFile(35260, 4, 48.3, 1912, 8.9, 14200, reasons=True),
+        CODER: KnownFile(27680, 2, 96, 2041, 36.8, 24600),
         EMBEDDING: KnownFile(990, 1, 60, 24_310, 1.4),
-        f"{GPT_OSS}-00001-of-00003": KnownFile(61100, 1, 61, 1480, 31, REPLY, 3100),
-        DEEPSEEK: KnownFile(39740, 8, 17.2, 608, 22, REPLY, 2400),
-        DEVSTRAL: KnownFile(15410, 6, 39, 1350, 12, REPLY, 1900),
-        f"{GLM}-00001-of-00002": KnownFile(70090, 6, 31, 840, 38, REPLY, 3600),
-        "Llama-3_3-Nemotron-Super-49B-v1_5-Q4_K_M": KnownFile(28890, 10, 22, 790, 18, REPLY, 2100),
-        "MiniMax-M2.7-IQ3_XXS-00001-of-00002": KnownFile(77770, 6, 29, 720, 41, REPLY, 4100),
-        "Mistral-Small-3.2-24B-Instruct-2506-Q6_K": KnownFile(18630, 6, 38, 1390, 11, REPLY, 1800),
-        SMOL: KnownFile(3305, 4, 182, 5200, 2.2, 90, 700),
-        "bge-reranker-v2-m3-Q8_0": KnownFile(866, 1, 60, 18_200, 1.2),
-        "gemma-3-27b-it-qat-GGUF:Q4_0": KnownFile(16080, 5, 41, 1420, 14, REPLY, 1900),
-        "Llama-3.1-8B-Instruct-Q4_K_M": KnownFile(rate=74, prompt_rate=2600, chunks=REPLY),
+        f"{GPT_OSS}-00001-of-00003": KnownFile(61100, 1, 61, 1480, 31, 3100, reasons=True),
+        DEEPSEEK: KnownFile(39740, 8, 17.2, 608, 22, 2400, reasons=True),
+        DEVSTRAL: KnownFile(15410, 6, 39, 1350, 12, 1900),
+        f"{GLM}-00001-of-00002": KnownFile(70090, 6, 31, 840, 38, 3600, reasons=True),
+        NEMOTRON: KnownFile(28890, 10, 22, 790, 18, 2100, reasons=True),
+        f"{MINIMAX}-00001-of-00002": KnownFile(77770, 6, 29, 720, 41, 4100, reasons=True),
+        MISTRAL: KnownFile(18630, 6, 38, 1390, 11, 1800),
+        SMOL: KnownFile(3305, 4, 182, 5200, 2.2, 700),
+        RERANKER: KnownFile(866, 1, 60, 18_200, 1.2),
+        "gemma-3-27b-it-qat-GGUF:Q4_0": KnownFile(16080, 5, 41, 1420, 14, 1900),
+        PEER_MODEL: KnownFile(rate=74, prompt_rate=2600),
     }
 )
 """By the file's name without `.gguf`, or the repository's."""

@@ -20,7 +20,7 @@ from aitui.demo.answers import (
     llama_server_json,
 )
 from aitui.demo.call import IncomingRequest
-from aitui.demo.generation import Generation, GenerationRequest
+from aitui.demo.generation import Generation, GenerationRequest, has_image
 from aitui.demo.llama_server import error_answer
 from aitui.demo.running_requests import InflightRequest
 from aitui.demo.upstream_process import ModelClaim, UpstreamProcess
@@ -31,6 +31,9 @@ _HEADERS = {
     "Server": "llama.cpp",
     "X-Accel-Buffering": "no",
 }
+_NO_IMAGES = (
+    "image input is not supported - hint: if this is unexpected, you may need to provide the mmproj"
+)
 
 
 class RequestOutcome(Struct, frozen=True):
@@ -56,6 +59,8 @@ class ChatExchange(Struct, frozen=True):
             body = self.call.json()
         except json.JSONDecodeError as error:
             return RequestOutcome(CompleteResponse(error_answer(400, f"parse error: {error}")))
+        if not self.process.flags.takes_images and has_image(body):
+            return RequestOutcome(CompleteResponse(error_answer(500, _NO_IMAGES, "server_error")))
         self.process.reply_count += 1
         request = GenerationRequest.read(body, self.model)
         generation = Generation(request, self.process.flags, self.process.reply_count)
@@ -66,7 +71,7 @@ class ChatExchange(Struct, frozen=True):
 
     async def _respond_whole(self, generation: Generation) -> RequestOutcome:
         seconds = generation.seconds_per_piece * len(generation.pieces)
-        if await self.claim.wait_unless_cut(seconds):
+        if await self.claim.wait_unless_cut(generation.seconds_until_first + seconds):
             return RequestOutcome(
                 CompleteResponse(ResponseContent(HTTPStatus.BAD_GATEWAY, b"", ""))
             )
@@ -82,6 +87,9 @@ class ChatExchange(Struct, frozen=True):
         done, began = 0, time.monotonic()
         try:
             await self._send(stream, generation.first_chunk())
+            if await self.claim.wait_unless_cut(generation.seconds_until_first):
+                return RequestOutcome(stream)
+            began = time.monotonic()
             for kind, word in generation.pieces:
                 if await self.claim.wait_unless_cut(generation.seconds_per_piece):
                     return RequestOutcome(stream)

@@ -21,7 +21,7 @@ _BITS = {"f32": 32.0, "f16": 16.0, "bf16": 16.0, "q8_0": 8.5, "q5_1": 6.0, "q4_0
 class FakeFlags(Struct, frozen=True):
     """How one model behaves. Delays in seconds, memory in MiB, rates in tokens a second.
 
-    With `kv_heads` its cache grows with the context: 24 KiB a token for each head, in f16. Without,
+    Without `chunks` a reply is as long as its text is, and begins when the prompt was read. With `kv_heads` its cache grows with the context: 24 KiB a token for each head, in f16. Without,
     `memory_mib` is what it takes whatever the context.
     """
 
@@ -41,9 +41,11 @@ class FakeFlags(Struct, frozen=True):
     die_after: int | None = None
     progress_reports: int = 0
     uses_tools: bool = False
-    chunks: int = 16
+    takes_images: bool = False
+    chunks: int | None = 16
+    reasons: bool = True
     tokens_per_second: float = 10.0
-    prompt_tokens_per_second: float = 470.0
+    prompt_tokens_per_second: float = 1000 / 2.125
     whole_mib: int = 4096
     weights_mib: int | None = None
     resident_mib: int = 900
@@ -129,8 +131,10 @@ def read_flags(model: ModelConfiguration) -> FakeFlags:
         missing_file="--fail-missing-file" in values,
         progress_reports=int(values.get("--progress-reports", known.progress_reports)),
         uses_tools="--jinja" in values,
+        takes_images="--mmproj" in values,
         die_after=None if death is None else int(death),
-        chunks=int(values.get("--chunks", known.chunks)),
+        chunks=None if known is not UNKNOWN_FILE else int(values.get("--chunks", 16)),
+        reasons=known is UNKNOWN_FILE or known.reasons,
         tokens_per_second=float(values.get("--tokens-per-second", known.rate)),
         prompt_tokens_per_second=known.prompt_rate,
         whole_mib=int(values.get("--memory-mib", 4096)),

@@ -12,9 +12,11 @@ from msgspec import Struct
 
 from aitui.demo.activity import TokenCounts
 from aitui.demo.fake_flags import FakeFlags
+from aitui.demo.replies import choose_reply, split_tokens
 
 _FINGERPRINT = "b6789-abcdef12"
 _THINKING_SHARE = 4
+_SHORTEST_CACHED = 2
 _THOUGHT = "The user wants an answer from a stand-in, so a short and friendly one will do. "
 _REPLY_TEXT = """This answer comes from a **stand-in**: no weights were loaded, and no GPU was warmed.
 
@@ -29,6 +31,14 @@ def loaded(model: str) -> bool:
 Load another model and watch this one go. """
 
 
+def has_image(body: dict[str, Any]) -> bool:
+    """Return whether any message of a chat request holds an image."""
+    messages = body.get("messages")
+    contents = [m.get("content") for m in messages or () if isinstance(m, dict)]
+    parts = [part for content in contents if isinstance(content, list) for part in content]
+    return any(isinstance(part, dict) and part.get("type") == "image_url" for part in parts)
+
+
 class GenerationRequest(Struct, frozen=True):
     """The fields of a chat request that matter here."""
 
@@ -36,6 +46,8 @@ class GenerationRequest(Struct, frozen=True):
     stream: bool
     include_usage: bool
     prompt_tokens: int
+    cached_tokens: int
+    prompt: str
     max_tokens: int | None
 
     @classmethod
@@ -43,12 +55,16 @@ class GenerationRequest(Struct, frozen=True):
         """Read the body of `POST /v1/chat/completions`."""
         options = body.get("stream_options")
         limit = body.get("max_tokens", body.get("max_completion_tokens"))
-        text = json.dumps(body.get("messages", []))
+        messages = body.get("messages", [])
+        messages = messages if isinstance(messages, list) else []
+        text = json.dumps(messages)
         return cls(
             model=model,
             stream=bool(body.get("stream", False)),
             include_usage=isinstance(options, dict) and bool(options.get("include_usage")),
             prompt_tokens=max(1, len(text) // 4),
+            cached_tokens=max(_SHORTEST_CACHED, len(json.dumps(messages[:-1])) // 4),
+            prompt=_text_of(messages[-1:]),
             max_tokens=limit if isinstance(limit, int) and limit > 0 else None,
         )
 
@@ -61,20 +77,28 @@ class Generation:
         self._flags = flags
         self._id = f"chatcmpl-fake{number:06d}"
         self._created = int(time.time())
-        total = flags.chunks
-        if request.max_tokens is not None:
-            total = min(total, request.max_tokens)
-        self._finish = "stop" if total == flags.chunks else "length"
-        thinking = total // _THINKING_SHARE
-        self.pieces: list[tuple[str, str]] = [
-            *(("reasoning_content", word) for word in _words(_THOUGHT, thinking)),
-            *(("content", word) for word in _words(_REPLY_TEXT, total - thinking)),
-        ]
+        self.pieces, whole = _pieces(request, flags, number)
+        self._finish = "stop" if whole else "length"
 
     @property
     def seconds_per_piece(self) -> float:
         """Seconds for one token."""
         return 1 / self._flags.tokens_per_second
+
+    @property
+    def seconds_until_first(self) -> float:
+        """Seconds for the prompt, if the model is one that is known."""
+        return 0.0 if self._flags.chunks is not None else 0.2 + self._read / self._prompt_rate
+
+    @property
+    def _read(self) -> int:
+        """The tokens of the prompt that weren't cached."""
+        cached = self._request.cached_tokens
+        return self._request.prompt_tokens - (cached if cached > _SHORTEST_CACHED else 0)
+
+    @property
+    def _prompt_rate(self) -> float:
+        return self._flags.prompt_tokens_per_second
 
     def first_chunk(self) -> bytes:
         """Return the first chunk, with the role only."""
@@ -111,10 +135,11 @@ class Generation:
 
     def timings(self, seconds: float) -> dict[str, float]:
         """Return llama-server's `timings`."""
-        written, read = len(self.pieces), self._request.prompt_tokens
-        read_ms, written_ms = max(read * 2.125, 1.0), max(seconds * 1000, 1.0)
+        written, read = len(self.pieces), self._read
+        read_ms = max(read * 1000 / self._prompt_rate, 1.0)
+        written_ms = max(seconds * 1000, 1.0)
         return {
-            "cache_n": 2,
+            "cache_n": self._request.cached_tokens,
             "prompt_n": read,
             "prompt_ms": read_ms,
             "prompt_per_token_ms": read_ms / read,
@@ -129,8 +154,8 @@ class Generation:
         """Return the reply's tokens for the activity."""
         timings = self.timings(seconds)
         return TokenCounts(
-            cached=2,
-            read=self._request.prompt_tokens,
+            cached=self._request.cached_tokens,
+            read=self._read,
             written=len(self.pieces),
             read_per_second=timings["prompt_per_second"],
             written_per_second=timings["predicted_per_second"],
@@ -142,7 +167,7 @@ class Generation:
             "completion_tokens": written,
             "prompt_tokens": read,
             "total_tokens": written + read,
-            "prompt_tokens_details": {"cached_tokens": 2},
+            "prompt_tokens_details": {"cached_tokens": self._request.cached_tokens},
         }
 
     def _chunk(self, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
@@ -158,6 +183,35 @@ class Generation:
     @staticmethod
     def _event(value: dict[str, Any]) -> bytes:
         return f"data: {json.dumps(value, ensure_ascii=False)}\n\n".encode()
+
+
+def _pieces(
+    request: GenerationRequest, flags: FakeFlags, number: int
+) -> tuple[list[tuple[str, str]], bool]:
+    """Return the tokens of a reply, each with the key of its chunk, and whether they are all."""
+    limit = request.max_tokens
+    if flags.chunks is None:
+        reply = choose_reply(request.prompt, number)
+        thoughts = split_tokens(reply.reasoning if flags.reasons else "")
+        words = split_tokens(reply.text)
+    else:
+        total = flags.chunks if limit is None else min(flags.chunks, limit)
+        thoughts = list(_words(_THOUGHT, total // _THINKING_SHARE))
+        words = list(_words(_REPLY_TEXT, total - len(thoughts)))
+    length = flags.chunks or len(thoughts) + len(words)
+    pieces = [
+        *(("reasoning_content", word) for word in thoughts),
+        *(("content", word) for word in words),
+    ]
+    return pieces[:limit], limit is None or limit >= length
+
+
+def _text_of(messages: list[Any]) -> str:
+    """Return the text of the last message, whatever else is attached to it."""
+    content = messages[0].get("content") if messages and isinstance(messages[0], dict) else ""
+    if isinstance(content, list):
+        content = " ".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+    return str(content or "")
 
 
 def _words(text: str, count: int) -> Iterator[str]:

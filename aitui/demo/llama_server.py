@@ -59,7 +59,7 @@ def _props(process: UpstreamProcess) -> ResponseContent:
             "total_slots": flags.slots,
             "model_path": flags.model_file,
             "model_alias": flags.alias,
-            "modalities": {"vision": False, "audio": False},
+            "modalities": {"vision": flags.takes_images, "audio": False},
             "chat_template": "{{ messages }}",
             "bos_token": "<s>",
             "eos_token": "</s>",

@@ -48,6 +48,7 @@ SLASH_COMMANDS = (
     SlashCommandSpec("save", "FILE", "write the conversation as Markdown to a file"),
     SlashCommandSpec("export", "FILE", "write the conversation as JSON to a file"),
     SlashCommandSpec("file", "PATH", "put a text file into the prompt, or an image beside it", 1),
+    SlashCommandSpec("detach", "NAME", "take an image out of the prompt; without a name, all"),
     SlashCommandSpec("help", "", "these commands"),
     SlashCommandSpec("ctx", "ID SIZE", "change a context size", 2),
     SlashCommandSpec("flag", "ID FLAG VALUE", "change another flag of a model, or its ttl", 3),

@@ -10,6 +10,7 @@ from aitui.domain.server import Server
 from aitui.errors import (
     AituiError,
     ContextExceeded,
+    ImageRefused,
     LoadFailed,
     ProxyError,
     ReplyInterrupted,
@@ -22,6 +23,11 @@ from aitui.llamaswap.urls import authority_of
 _BAD_GATEWAY = 502
 _CONTEXT_KIND = "exceed_context_size_error"
 _CONTEXT_WORDS = ("context size has been exceeded", "exceeds the available context size")
+# Those of llama-server, of vLLM, and of servers that know text alone as content.
+_IMAGE_WORDS = (
+    *("image input is not supported", "provide the mmproj", "failed to load image"),
+    *("not a multimodal model", "image(s) may be provided", "image_url"),
+)
 _LLAMA_CPP_FIELDS = frozenset({"timings_per_token", "return_progress"})
 _USAGE_FIELDS = frozenset({"stream_options", "include_usage"})
 _UNKNOWN_FIELD_WORDS = (
@@ -53,6 +59,9 @@ def chat_error(server: Server, response: Response, model: str) -> AituiError:
     error = _parse_error_object(response)
     if error is not None and _is_context_exceeded(error):
         return _context_exceeded_error(error, response.status)
+    text = parse_error(response).text
+    if _is_about_images(text):
+        return _image_error(text, response.status, model)
     if response.status == _BAD_GATEWAY and (broken := _request_error(server, response, model)):
         return broken
     if response.status >= 500 and parse_error(response).source is not ErrorSource.MODEL:
@@ -89,6 +98,8 @@ def stream_error(error: StreamError, model: str) -> AituiError:
     """Return the exception for an error object inside a stream."""
     if _is_context_exceeded(error):
         return _context_exceeded_error(error, error.code or 500)
+    if _is_about_images(error.words):
+        return _image_error(error.words, error.code or 500, model)
     if error.loading:
         return LoadFailed(f"{model} did not load", why=error.words, remedy="read the model's log")
     return ServerError(
@@ -119,6 +130,14 @@ def _parse_error_object(response: Response) -> StreamError | None:
 def _is_context_exceeded(error: StreamError) -> bool:
     words = error.words.lower()
     return error.kind == _CONTEXT_KIND or any(known in words for known in _CONTEXT_WORDS)
+
+
+def _is_about_images(text: str) -> bool:
+    return any(words in text.lower() for words in _IMAGE_WORDS)
+
+
+def _image_error(why: str, status: int, model: str) -> ImageRefused:
+    return ImageRefused(f"{model} refused an image", status=status, why=why)
 
 
 def _context_exceeded_error(error: StreamError, status: int) -> ContextExceeded:

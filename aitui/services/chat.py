@@ -253,13 +253,18 @@ class ChatSession:
         after = edits.with_reply(prompted, self._new_id(), now, parameters)
         return await self._run(after, before, text)
 
-    async def edit(self, turn_id: str, text: str) -> Reply:
-        """Replace a prompt; the old one stays on its branch."""
+    async def edit(
+        self, turn_id: str, text: str, attachments: Sequence[ImageAttachment] | None = None
+    ) -> Reply:
+        """Replace a prompt, and its attachments if any are given; the old one stays on its branch."""
         self._require_idle()
         before, now = self.conversation, self._clock.wall()
         prompted = edits.edit_prompt(
             before, turn_id, self._new_id(), _replace_surrogates(text), now
         )
+        if attachments is not None:
+            turn = prompted.turns[prompted.shown]
+            prompted = prompted.with_turn(replace(turn, attachments=tuple(attachments)))
         return await self._run(edits.with_reply(prompted, self._new_id(), now), before, text)
 
     async def regenerate(self, turn_id: str) -> Reply:

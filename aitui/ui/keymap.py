@@ -216,6 +216,7 @@ REQUESTS = KeyGroup("requests", *_motions("first", "last")[:2])
 CHAT_PANE = KeyGroup(
     "chat",
     Key("i,enter", "screen.write_prompt", "write", listed=False),
+    Key("ctrl+t", "detach", "detach the last image", sign="^t", listed=False),
     Key("escape", "screen.close_chat", "back to the models", "models"),
 )
 PROMPT = KeyGroup(

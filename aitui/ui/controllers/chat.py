@@ -6,10 +6,18 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from aitui.domain.chat.conversation import Conversation, ImageAttachment, Role
 from aitui.domain.chat.reply import Reply, ReplyPhase
-from aitui.errors import AituiError, ContextExceeded, HistoryError, LoadFailed
+from aitui.errors import (
+    AituiError,
+    ContextExceeded,
+    HistoryError,
+    ImageRefused,
+    LoadFailed,
+    ServerError,
+)
 from aitui.services.chat import ChatSession
 from aitui.services.chat_saving import SlotSizeCache
 from aitui.services.chat_setup import (
@@ -93,7 +101,8 @@ class PromptStore:
         except HistoryError as error:
             self._report_once(error)
             return PromptDraft()
-        return PromptDraft(text, editing=editing)
+        turn = conversation.turns.get(editing)
+        return PromptDraft(text, () if turn is None else turn.attachments, editing)
 
     def set_draft(self, chat: ChatSession, prompt: PromptDraft) -> bool:
         """Take what is being written; return whether `keep` has to be called a little later."""
@@ -264,6 +273,10 @@ class ChatSessions:
         return self.history
 
 
+_CONTENT_TOO_LARGE = 413
+_EARLIER_IMAGE_REMEDY = (
+    "/model goes on with a model that takes images, /clear begins a new conversation"
+)
 _GENERATING_PHASES = {ReplyPhase.THINKING, ReplyPhase.STREAMING}
 LONG_REPLY = 10.0
 """Seconds after which a user who waits for a reply may well be elsewhere."""
@@ -300,6 +313,7 @@ class ChatController:
         self._drafts: dict[str, PromptDraft] = {}
         self._failures: dict[str, str] = {}
         self._slots_asked: dict[str, float] = {}
+        self._image_paths: dict[str, str] = {}
         self.chat: ChatSession | None = None
         self.editing = ""
         self._watching = asyncio.create_task(self._sessions.watch_sleep(), name="watch for sleeps")
@@ -406,9 +420,15 @@ class ChatController:
             self._restore_prompt(prompt)
             self._warn(f"No conversation is open: {MODELS.sign('chat')} on a model opens one")
         elif prompt.editing in chat.conversation.turns:
-            self.run(chat, lambda: chat.edit(prompt.editing, text), prompt)
+            edit = chat.edit
+            self.run(chat, lambda: edit(prompt.editing, text, prompt.attachments), prompt)
         else:
             self.run(chat, lambda: chat.send(text, prompt.attachments), prompt)
+
+    def attach(self, image: ImageAttachment, path: str) -> None:
+        """Send an image, which was read from that path, along with the next prompt."""
+        self.pane.attachments = (*self.pane.attachments, image)
+        self._image_paths[image.url] = path
 
     def add_to_history(self, text: str) -> None:
         """Keep a prompt among the earlier ones, here and for the next time."""
@@ -422,8 +442,8 @@ class ChatController:
         """Save what is being written a little later."""
         prompt = self.pane.prompt
         # One that was just sent is empty, too, and what it was to replace is still needed.
-        if not prompt.text and not prompt.pending_sends:
-            self.editing = ""
+        if self.editing and not prompt.text and not prompt.pending_sends:
+            self.editing, self.pane.attachments = "", ()
         if self.chat is None:
             return
         if self._prompts.set_draft(self.chat, PromptDraft(prompt.text, editing=self.editing)):
@@ -497,10 +517,18 @@ class ChatController:
             # Reading logs takes a second; the reply can be continued meanwhile.
             crash = self._report_crash(chat, answer)
             self._tasks.run_in_background(crash, f"crash {chat.conversation.id}")
-        if answer.phase is not ReplyPhase.FAILED or answer.error is None:
-            return
+        if answer.phase is ReplyPhase.FAILED and answer.error is not None:
+            await self._report_failure(chat, answer.error, prompt, ready_before)
+
+    async def _report_failure(
+        self, chat: ChatSession, error: AituiError, prompt: PromptDraft, ready_before: set[str]
+    ) -> None:
+        """Return the prompt, and raise what is known of why nothing came."""
+        session, model_id = self.session, chat.conversation.model
+        if refused := _refused_images(chat, prompt, error):
+            raise self._detach(chat, prompt, refused, error)
         try:
-            diagnosis = await diagnose_error(session, model_id, answer.error)
+            diagnosis = await diagnose_error(session, model_id, error)
         finally:
             # What is sent meanwhile would be refused.
             self._return_prompt(chat, prompt)
@@ -524,6 +552,27 @@ class ChatController:
         self._return_prompt(chat, prompt)
         if queued := await explain_stop(self.session, answer):
             self._warn(queued)
+
+    def _detach(
+        self,
+        chat: ChatSession,
+        prompt: PromptDraft,
+        refused: tuple[ImageAttachment, ...],
+        error: AituiError,
+    ) -> AituiError:
+        """Return a prompt without the images that were refused, and the error that names them.
+
+        With them each later prompt would fail as well.
+        """
+        names = ", ".join(image.name for image in refused)
+        self._return_prompt(chat, replace(prompt, attachments=()))
+        what, remedy = f"{error.what}: {names}, from an earlier question", _EARLIER_IMAGE_REMEDY
+        if prompt.attachments:
+            commands = [f"/file {self._image_paths.get(one.url, one.name)}" for one in refused]
+            what = f"{error.what}: {names} is detached"
+            remedy = f"send the prompt without it; to attach it again: {', '.join(commands)}"
+        self._set_failure(chat, what)
+        return AituiError(what, why=error.why, remedy=remedy)
 
     async def _confirm_request(self, chat: ChatSession, prompt: PromptDraft) -> bool:
         """Whether it may cost what it costs: asked once a conversation."""
@@ -625,6 +674,17 @@ class ChatController:
 
     def _warn(self, words: str) -> None:
         self._app.notify(words, severity="warning")
+
+
+def _refused_images(
+    chat: ChatSession, prompt: PromptDraft, error: AituiError
+) -> tuple[ImageAttachment, ...]:
+    """The images of a request that failed because of them: of the prompt, else of earlier ones."""
+    too_large = isinstance(error, ServerError) and error.status == _CONTENT_TOO_LARGE
+    if isinstance(error, ImageRefused) or (too_large and prompt.attachments):
+        earlier = (image for turn in chat.conversation.path for image in turn.attachments)
+        return prompt.attachments or tuple(earlier)
+    return ()
 
 
 def _is_reply_visible(chat: ChatSession) -> bool:

@@ -149,6 +149,7 @@ class SlashCommandRunner:
         if self._chat().busy:
             raise ValueError("an answer is under way: stop it first")
         self._chats.editing = question.id
+        self._pane.attachments = question.attachments
         self._pane.prompt.set_text(question.text)
         self._notify("⏎ asks it in the place of the old one; an empty prompt drops the change")
 
@@ -206,8 +207,16 @@ class SlashCommandRunner:
         if image is None:
             self._pane.prompt.set_text(prompt)
         else:
-            self._pane.attachments = (*self._pane.attachments, image)
+            self._chats.attach(image, command.rest)
             self._notify(f"{image.name} goes along with the next prompt")
+
+    async def _run_detach(self, command: SlashCommand) -> None:
+        before = self._pane.attachments
+        self._pane.attachments = tuple(
+            image for image in before if command.rest not in {"", image.name}
+        )
+        if self._pane.attachments == before:
+            raise ValueError(f"no image {command.rest}".rstrip() + " is attached")
 
     async def _run_help(self, _: SlashCommand) -> None:
         rows = [(spec.usage, spec.help, "") for spec in SLASH_COMMANDS]

@@ -23,7 +23,7 @@ macros:
   "fake": "llama-server --port ${{PORT}} --ctx-size 8192 --parallel 1"
 models:
   "{FAST}":
-    cmd: "${{fake}} --tokens-per-second 2000 --chunks 40"
+    cmd: "${{fake}} --tokens-per-second 2000 --chunks 40 --mmproj eyes.gguf"
   "{OTHER}":
     cmd: "${{fake}} --tokens-per-second 2000 --chunks 40"
   "{ENDLESS}":

@@ -27,7 +27,7 @@ from aitui.services import chat as chat_module
 from aitui.services import monitor as sleep_watch
 from other_client import OtherClient
 from stand_in import ConnectionClose, Fault, FixedResponse, HtmlPage, StandIn
-from ui.chat.pane import BROKEN, CONFIG, DIES, ENDLESS, FAST, OTHER, Pane, chatting
+from ui.chat.pane import BROKEN, CONFIG, DIES, ENDLESS, FAST, OTHER, SHARED, Pane, chatting
 
 CHAT = "/v1/chat"
 WIDE = (120, 36)
@@ -287,6 +287,40 @@ async def test_an_image_comes_back_with_its_prompt(pane: Pane, tmp_path: Path) -
     await pane.app.press("enter")
     await pane.app.until(lambda: len(pane.asked) == 2, "asked")
     assert isinstance(pane.asked[1][0]["content"], list)
+
+
+async def test_a_refused_image_is_named_and_detached(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    path = tmp_path / "cat.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n")
+    async with chatting(stand_in, server, tmp_path, OTHER, size=WIDE) as pane:
+        await pane.send(f"/file {path}")
+        await pane.app.see("1 attached:  cat.png ✕")
+        await pane.send("What is this?")
+        await pane.app.told(f"{OTHER} refused an image: cat.png is detached")
+        await pane.app.told("image input is not supported")
+        assert any("again: /file " in toast for toast in pane.app.toasts)
+        assert pane.written == "What is this?"
+        await pane.app.unsee("attached:")
+        await pane.app.press("enter")
+        assert (await pane.ended()).phase is ReplyPhase.DONE
+
+
+async def test_an_image_that_another_model_took_is_named_too(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "cat.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    async with chatting(stand_in, server, tmp_path) as pane:
+        await pane.send(f"/file {tmp_path / 'cat.png'}")
+        await pane.app.told("goes along")
+        await pane.ask("What is this?")
+        await pane.send(f"/model {SHARED}")
+        await pane.app.until(lambda: pane.widget.model_id == SHARED, "with the other")
+        await pane.send("Are you sure?")
+        await pane.app.answer("y")
+        await pane.app.told(f"{SHARED} refused an image: cat.png, from an earlier question")
+        await pane.app.told("/clear begins a new conversation")
 
 
 async def test_a_model_that_is_gone_from_the_server_names_the_nearest(

@@ -29,7 +29,7 @@ async def test_a_newer_server_tells_what_its_machine_is(
     async with fed(server, tmp_path) as watch:
         snapshot = await until_memory(watch, lambda memory: memory.facts.non_empty_fields())
     facts = snapshot.hardware.facts
-    assert facts.system == "Debian 12.11"
+    assert facts.system == "Debian 13.1"
     assert facts.booted_at is None
     assert set(facts.origins.values()) == {SampleSource.SERVER}
 
