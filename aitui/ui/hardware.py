@@ -6,18 +6,20 @@ from itertools import zip_longest
 from typing import Any
 
 from msgspec import Struct
+from rich.cells import cell_len
 from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
 from textual.app import App
+from textual.geometry import Size
 from textual.strip import Strip
 
-from aitui.domain.hardware.sample import Figure, SampleHistory
+from aitui.domain.hardware.sample import Figure, HardwareSample, SampleHistory
 from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.snapshot import Snapshot
 from aitui.ui.drawn_lines import title_strip
 from aitui.ui.frame import Pieces, render_title
-from aitui.ui.memory_bar import percent_style
+from aitui.ui.memory_bar import percent_style, short_name
 from aitui.ui.plots import (
     Axis,
     PeakScale,
@@ -29,6 +31,7 @@ from aitui.ui.plots import (
     mix,
     row_colors,
 )
+from aitui.ui.text import LineItem, fit_items, wrap_text
 from aitui.ui.theme import has_few_colors, shade, theme_color, theme_style
 
 Strips = list[Strip]
@@ -118,6 +121,10 @@ class HardwareScene(Struct, frozen=True):
         return scale.axis(peak, rows, self.now, unit)
 
 
+def no_figure(_: HardwareSample) -> None:
+    """Return that nothing was measured."""
+
+
 class Reading(Struct, frozen=True):
     """A figure with its value now. `limit` is written beside it if it says more than the axis.
 
@@ -126,10 +133,10 @@ class Reading(Struct, frozen=True):
     """
 
     label: str
-    figure: Figure
-    value: float
     sign: str
     stops: Stops
+    figure: Figure = no_figure
+    value: float = 0.0
     top: float | None = 100.0
     limit: float | None = None
     unit: float = 1.0
@@ -160,6 +167,28 @@ def draw_reading(reading: Reading, scene: HardwareScene, width: int, rows: int) 
         scene.colors.style, reading.label, reading.words(width - len(reading.label) - 1), width
     )
     return [title, *area_plot(values, axis, width, colors, scene.colors.ink, gutter=gutter)]
+
+
+def no_data_lines(scene: HardwareScene, size: Size) -> Strips:
+    """Return what stands in the place of the hardware of which nothing is known, in the middle."""
+    hardware = scene.hardware
+    lines = [("Nothing has been measured yet: the server hasn't answered so far", "foreground")]
+    if hardware.last_sample_at is not None or hardware.error:
+        lines = [
+            ("This server doesn't report its hardware", "bold foreground"),
+            (hardware.error, "warning"),
+            ("llama-swap ≥ v217 measures unless performance.disabled is set.", ""),
+            ("With ssh_host set for this server, aitui asks its host itself.", ""),
+        ]
+    wrapped = [
+        (line, style) for text, style in lines if text for line in wrap_text(text, size.width - 4)
+    ]
+    top = max(0, (size.height - len(wrapped)) // 2)
+    left = max(0, (size.width - max(cell_len(line) for line, _ in wrapped)) // 2)
+    strips = [Strip.blank(size.width)] * top
+    for line, style in wrapped:
+        strips.append(Strip([Segment(" " * left), Segment(line, scene.colors.style(style))]))
+    return strips
 
 
 def beside(blocks: Sequence[tuple[int, Strips]], gap: int = GAP) -> Strips:
@@ -216,3 +245,24 @@ def time_marks(places: Iterable[tuple[int, int]], seconds: float) -> list[tuple[
         begins = f"{minutes} ago" if width > len(minutes) + 10 else f"−{minutes}"
         marks += [(at + 1, begins), (at + width - 4, "now")]
     return marks
+
+
+def items_strip(colors: HardwareColors, items: Sequence[LineItem], width: int) -> Strip:
+    """Draw what has room of the items in one line."""
+    kept = fit_items(items, width - 2)
+    segments = [Segment(" ")]
+    for item in kept:
+        segments += [Segment(item.text, colors.style(item.style)), Segment("  ")]
+    return Strip(segments).adjust_cell_length(width)
+
+
+def legend_line(
+    colors: HardwareColors, hue: str, name: tuple[str, str], value: tuple[str, str], width: int
+) -> Strip:
+    """Draw what an area stands for: its color, a name and a figure, each with its style."""
+    room = width - 2 * bool(hue)
+    shown = short_name(name[0], room - len(value[0]) - 1), name[1]
+    text = title_strip(colors.style, (shown,), (value,), room)
+    if not hue:
+        return text
+    return Strip.join([Strip([Segment(" ", Style(bgcolor=colors[hue])), Segment(" ")]), text])

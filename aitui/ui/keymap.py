@@ -312,7 +312,10 @@ _SCROLL = (
 )
 HARDWARE = KeyGroup(
     "hardware",
-    Key("t", "next_span", "5, 15 or 60 minutes", "5/15/60 min"),
+    Key("t", "next_span", "5, 15 or 60 minutes"),
+    Key("z", "zoom", "zoom a card", "zoom a card"),
+    Key("tab", "next_card(1)", "next card", sign="Tab"),
+    Key("shift+tab", "next_card(-1)", "previous card", sign="⇧Tab", listed=False),
     *_SCROLL,
     _MODELS_VIEW,
     Key("escape", "dismiss", "back", listed=False),

@@ -36,12 +36,13 @@ _BLANK = " ", Style.null()
 class Axis(Struct, frozen=True):
     """The scale of a plot: its upper end, its rows, and the labels of ticks by row from the top.
 
-    A tick lies on the upper edge of its row.
+    A tick lies on the upper edge of its row; labels count `unit`s.
     """
 
     top: float
     rows: int
     ticks: Mapping[int, str] = field(default_factory=dict)
+    unit: float = 1.0
 
     @property
     def label_width(self) -> int:
@@ -75,7 +76,7 @@ def limit_axis(limit: float, rows: int, unit: float = 1.0) -> Axis:
     `unit` is what a label counts, such as 1000 for gigahertz of a limit in megahertz.
     """
     top = limit if math.isfinite(limit) and limit > 0 else unit
-    return Axis(top, max(rows, 0), _ticks(top / unit, rows))
+    return Axis(top, max(rows, 0), _ticks(top / unit, rows), unit)
 
 
 def round_axis(peak: float, rows: int, unit: float = 1.0) -> Axis:
@@ -86,7 +87,7 @@ def round_axis(peak: float, rows: int, unit: float = 1.0) -> Axis:
     power = 10.0 ** math.floor(math.log10(wanted))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= wanted * (1 - 1e-9))
     top = step * height
-    return Axis(top * unit, max(rows, 0), _ticks(top, rows))
+    return Axis(top * unit, max(rows, 0), _ticks(top, rows), unit)
 
 
 _LARGEST = 1e15
@@ -195,8 +196,7 @@ def area_plot(
 
 
 def mirror_plot(
-    above: Values,
-    below: Values,
+    pair: tuple[Values, Values],
     axis: Axis,
     width: int,
     *,
@@ -204,19 +204,20 @@ def mirror_plot(
     ink: PlotInk,
     gutter: int = 0,
 ) -> list[Strip]:
-    """Draw two figures from the middle line up and down; `axis` is the scale of each half."""
+    """Draw a pair of figures from the middle line up and down; `axis` is the scale of each half."""
     columns = max(width - gutter, 0)
     up, down = (
-        _dot_heights(_last_values(values, columns * 2), axis.top, axis.rows)
-        for values in (above, below)
+        _dot_heights(_last_values(values, columns * 2), axis.top, axis.rows) for values in pair
     )
-    top = axis.ticks.get(0, "")
+    top = _tick_text(axis.top / axis.unit)
     strips = []
     for row in range(axis.rows * 2):
         upper = row < axis.rows
         level = axis.rows - 1 - row if upper else row - axis.rows
         heights, dots, color = (up, _UP, colors[0]) if upper else (down, _DOWN, colors[1])
-        cells = _braille_row(heights, level, dots, color, _empty_cell(axis, row or -1, ink))
+        cells = _braille_row(
+            heights, level, dots, color, _BLANK if row else (_GRID, cell_style(ink.grid))
+        )
         label = top if row in {0, axis.rows * 2 - 1} else ""
         strips.append(_strip([*_gutter(label, gutter, ink), *cells], width))
     return strips

@@ -74,9 +74,7 @@ def test_gridlines_and_labels_lie_on_the_rows_of_ticks() -> None:
 
 
 def test_two_figures_leave_the_middle_line_up_and_down() -> None:
-    plot = mirror_plot(
-        (4, 2), (1, 4), Axis(4, 1, {0: "4"}), 3, colors=(BLUE, RED), ink=INK, gutter=2
-    )
+    plot = mirror_plot(((4, 2), (1, 4)), Axis(4, 1), 3, colors=(BLUE, RED), ink=INK, gutter=2)
     assert text(plot) == ["4 ⣧", "4 ⢹"]
     assert cells(plot[1])[-1][1] == RED
 
@@ -194,7 +192,7 @@ def test_no_figure_makes_a_plot_wider_or_higher(
     assert all(0 <= row < rows for row in axis.ticks)
     plots = (
         area_plot(values, axis, width, COLORS, INK, gutter=gutter),
-        mirror_plot(values, values, axis, width, colors=COLORS, ink=INK, gutter=gutter)[::2],
+        mirror_plot((values, values), axis, width, colors=COLORS, ink=INK, gutter=gutter)[::2],
         core_columns(values, rows, width, COLORS),
     )
     for plot in plots:

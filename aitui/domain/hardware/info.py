@@ -22,6 +22,7 @@ class HostInfo(Struct, frozen=True):
     `booted_at` is Unix time. `origins` names the source of each field that is known.
     """
 
+    name: str = ""
     system: str = ""
     kernel: str = ""
     architecture: str = ""

@@ -82,7 +82,8 @@ class NetworkInterface(Struct, frozen=True):
 class Machine(Struct, frozen=True):
     """The machine without its graphics cards. `cores` are shares in percent, one per core.
 
-    `load` is the average number of runnable processes over 1, 5 and 15 minutes.
+    `load` is the average number of runnable processes over 1, 5 and 15 minutes. `disk_bytes` were read
+    and written since the machine was started, `temperature` is the processor's in °C.
     """
 
     cores: tuple[float, ...] = ()
@@ -93,6 +94,9 @@ class Machine(Struct, frozen=True):
     load: tuple[float, float, float] | None = None
     network: tuple[NetworkInterface, ...] = ()
     sampled_at: float = 0.0
+    file_cache: int | None = None
+    disk_bytes: int | None = None
+    temperature: float | None = None
 
     @property
     def use_percent(self) -> float | None:
