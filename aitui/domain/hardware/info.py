@@ -101,6 +101,7 @@ def parse_host_info(output: bytes, at: float, *, mark: str = "") -> HostInfo:
     )
     memory = parse_machine(found.lines("meminfo"), "", (), (), at).memory_total
     return HostInfo(
+        name=_name(found.value("name")),
         system=_system(found.lines("system")),
         kernel=_name(found.value("kernel")),
         architecture=_name(found.value("architecture")),

@@ -4,10 +4,11 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
-from itertools import pairwise, zip_longest
+from itertools import pairwise
 from operator import attrgetter
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 
 class SampleSource(Enum):
@@ -164,7 +165,7 @@ Figure = Callable[[HardwareSample], float | None]
 
 
 class SampleHistory(Struct, frozen=True):
-    """Samples of one source, the oldest first, no older than an hour before the last."""
+    """Samples, the oldest first, no older than an hour before the last."""
 
     samples: tuple[HardwareSample, ...] = ()
 
@@ -178,13 +179,21 @@ class SampleHistory(Struct, frozen=True):
         kept = [one for one in (*self.samples, *added) if one.at >= start]
         return SampleHistory(tuple(kept[-MOST_SAMPLES:]))
 
+    def completed_by(self, extras: "SampleHistory") -> "SampleHistory":
+        """Return the same with samples of another source that have what these lack."""
+        if not extras.samples or not self.samples:
+            return self
+        start = self.samples[-1].at - HISTORY_SECONDS
+        joined = (*self.samples, *(one for one in extras.samples if one.at >= start))
+        return SampleHistory(tuple(sorted(joined, key=attrgetter("at"))))
+
     def series(
         self, figure: Figure, seconds: float, columns: int, now: float
     ) -> tuple[float | None, ...]:
         """Return a figure over the last so many seconds: the mean of each column, None for gaps.
 
-        A sample holds until the next one comes, but no longer than a minute: what is sampled rarely
-        has no gaps, and what wasn't sampled is not made up.
+        A sample holds until the next one of its source comes, but no longer than a minute: what is
+        sampled rarely has no gaps, and what wasn't sampled is not made up.
         """
         if columns < 1 or seconds <= 0:
             return ()
@@ -193,7 +202,10 @@ class SampleHistory(Struct, frozen=True):
         sums, counts = [0.0] * columns, [0] * columns
         held: list[float | None] = [None] * columns
         shown = self._between(start - HOLD_SECONDS, now)
-        for one, following in zip_longest(shown, shown[1:]):
+        next_at: dict[SampleSource, float] = {}
+        for one in reversed(shown):
+            until = min(one.at + HOLD_SECONDS, next_at.get(one.source, now))
+            next_at[one.source] = one.at
             value = figure(one)
             if value is None:
                 continue
@@ -201,9 +213,9 @@ class SampleHistory(Struct, frozen=True):
             if column >= 0:
                 sums[column] += value
                 counts[column] += 1
-            until = min(one.at + HOLD_SECONDS, now if following is None else following.at)
             for later in range(max(0, column + 1), min(columns, int((until - start) // width) + 1)):
-                held[later] = value
+                if held[later] is None:
+                    held[later] = value
         return tuple(
             total / count if count else before
             for total, count, before in zip(sums, counts, held, strict=True)
@@ -233,6 +245,32 @@ class SampleHistory(Struct, frozen=True):
         at = attrgetter("at")
         start = bisect_left(self.samples, first, key=at)
         return self.samples[start : bisect_right(self.samples, last, key=at)]
+
+
+def server_gaps(sample: HardwareSample) -> HardwareSample:
+    """Return of a host's sample what a server doesn't report: clocks, and what disks did."""
+    machine = sample.machine
+    gpus = (gpu for gpu in sample.gpus if gpu.clock is not None)
+    return HardwareSample(
+        sample.at,
+        sample.source,
+        tuple(Gpu(gpu.index, gpu.name, gpu.uuid, clock=gpu.clock) for gpu in gpus),
+        None
+        if machine is None or machine.disk_bytes is None
+        else Machine(disk_bytes=machine.disk_bytes, sampled_at=machine.sampled_at),
+    )
+
+
+def merge_machines(machines: Iterable[Machine | None]) -> Machine | None:
+    """Return the newest state of a machine, completed by what only another source reports."""
+    known = sorted((one for one in machines if one is not None), key=attrgetter("sampled_at"))
+    if not known:
+        return None
+    newest = asdict(known[-1])
+    for other in known[:-1]:
+        missing = {name for name, value in newest.items() if value is None or value == ()}
+        newest |= {name: getattr(other, name) for name in missing}
+    return Machine(**newest)
 
 
 HOLD_SECONDS = 60.0

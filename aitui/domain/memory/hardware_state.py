@@ -19,6 +19,7 @@ from aitui.domain.hardware.sample import (
 from aitui.domain.memory.usage import MemoryUsage
 
 if TYPE_CHECKING:
+    from aitui.domain.hardware.host_sample import GpuProcess
     from aitui.domain.memory.forecast import FitForecast, ModelMemory, OffloadSlowdown
 
 
@@ -73,6 +74,7 @@ class HardwareState(Struct, frozen=True, eq=False):
     error: str = ""
     facts: HostInfo = field(default_factory=HostInfo)
     records: tuple[MemoryRecord, ...] = ()
+    processes: tuple["GpuProcess", ...] = ()
 
     @property
     def last_contexts(self) -> dict[str, int]:
