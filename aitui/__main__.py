@@ -114,6 +114,7 @@ def _discard_output(stream: TextIO) -> None:
 @asynccontextmanager
 async def demo_server() -> AsyncIterator[tuple[Server, Paths]]:
     """A server that stands in for a real one, and places to write to, for as long as the block."""
+    from aitui.demo.past_hour import CLIENT_NAMES
     from aitui.demo.world import demo_world
 
     async with demo_world() as world:
@@ -126,6 +127,7 @@ async def demo_server() -> AsyncIterator[tuple[Server, Paths]]:
             client_key=world.certificates.client_key,
             ssh_host=world.ssh_host,
             ssh_home=world.ssh_setup.home,
+            clients=CLIENT_NAMES,
         )
         yield server, Paths.below(world.folder)
 

@@ -45,6 +45,15 @@ class Watched:
         assert model is not None
         return model
 
+    async def until_timed_out(self, model_id: str) -> Model:
+        def has_timed_out(now: Snapshot) -> bool:
+            model = now.model(model_id)
+            return model is not None and model.timed_out is not None
+
+        model = (await self.until(has_timed_out)).model(model_id)
+        assert model is not None
+        return model
+
     async def until_live(self) -> Snapshot:
         return await self.until(lambda now: now.connection.phase is ConnectionPhase.LIVE)
 

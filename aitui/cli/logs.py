@@ -1,6 +1,8 @@
 """`aitui logs`: the history of a log, and with --follow what comes after it."""
 
 import asyncio
+import os
+import stat
 import sys
 from random import Random
 
@@ -53,13 +55,16 @@ async def print_log(session: Session, name: str, output: LogPrinter, *, follow: 
     """Write a log's history; with `follow`, go on for ever and wait for a server that is lost.
 
     `name` is "proxy", "upstream", "http", a model's id or alias, or empty for both. Raises NoSuchModel,
-    ActionRefused, Unreachable and the like if it can't be read at all, BrokenPipeError.
+    ActionRefused, Unreachable and the like if it can't be read at all, BrokenPipeError as soon as
+    the reader of a pipe is gone.
     """
     random = Random()  # noqa: S311
     feed = LogFeed(session.client, name, clock=session.clock, random=random)
     try:
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(feed.run(), name="log feed")
+            if follow:
+                tasks.create_task(_watch_reader(), name="watch the reader")
             await (_follow(feed, output) if follow else _print_history(feed, output))
             running.cancel()
     except ExceptionGroup as group:
@@ -108,6 +113,21 @@ async def _follow(feed: LogFeed, output: LogPrinter) -> None:
             why = news.state.error.what if news.state.error is not None else "the server ended it"
             print(f"── lost: {why}; trying again ──", file=sys.stderr, flush=True)
         before = news
+
+
+async def _watch_reader() -> None:
+    """Raise BrokenPipeError when a pipe's reader goes: a silent log has no line that would fail."""
+    output, gone = sys.stdout.fileno(), asyncio.Event()
+    if not stat.S_ISFIFO(os.fstat(output).st_mode):
+        return
+    loop = asyncio.get_running_loop()
+    # The writing end of a pipe has nothing to read: it is only ready when the other end is closed.
+    loop.add_reader(output, gone.set)
+    try:
+        await gone.wait()
+    finally:
+        loop.remove_reader(output)
+    raise BrokenPipeError
 
 
 async def _explain_error(session: Session, name: str, error: AituiError) -> AituiError:

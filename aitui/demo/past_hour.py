@@ -26,7 +26,7 @@ class Client(Struct, frozen=True):
 
 
 LAPTOP = Client("10.0.0.12", "pi/0.31.2")
-PHONE = Client("10.0.0.20", "OpenWebUI/0.6.36")
+PHONE = Client("10.0.0.20", "Open WebUI/0.6.36")
 DESK = Client("10.0.0.31", "Zed/0.212.4")
 CLIENT_NAMES = {LAPTOP.address: "laptop", PHONE.address: "phone", DESK.address: "desk"}
 

@@ -56,6 +56,11 @@ def context_flag_of(program: str) -> str | None:
     return next((flag for names, flag in programs.CONTEXT_FLAGS if names.fullmatch(name)), None)
 
 
+def wrapper_names(words: Sequence[str]) -> tuple[str, ...]:
+    """Return the programs among these words that a command would run without as well."""
+    return tuple(name for name in map(_base_name, words) if name in programs.DISPENSABLE)
+
+
 def ends_command(word: str) -> bool:
     """Whether a shell would take the word for the end of a command, or for a redirection."""
     return bool(_OPERATOR.fullmatch(word))

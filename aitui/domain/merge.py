@@ -19,6 +19,7 @@ from aitui.domain.models import (
     ContextSize,
     ContextSource,
     Eviction,
+    IdleUnload,
     ListedModel,
     LoadFailure,
     Model,
@@ -34,10 +35,10 @@ class ModelFacts(Struct):
     """Everything known about the models of one server, filled in as it becomes known.
 
     The mappings are keyed by the model's id. `configured_context` and `last_context`, with which a
-    model ran before aitui was started, are in tokens, `last_used`, `requested` and
-    `queued` in monotonic seconds, `expected_load` in seconds, `rates` in tokens per second. With
-    `running_lists_only_ready` (llama-swap v217) `/running` omits models that start or stop, so
-    `statuses` count for those.
+    model ran before aitui was started, are in tokens, `last_used`, `requested` and `queued` in
+    monotonic seconds, `expected_loads` in seconds by context size, with 0 for an unknown one, `rates`
+    in tokens per second. With `running_lists_only_ready` (llama-swap v217) `/running` omits models
+    that start or stop, so `statuses` count for those.
     """
 
     listed: tuple[ListedModel, ...] = ()
@@ -49,11 +50,12 @@ class ModelFacts(Struct):
     failures: dict[str, LoadFailure] = field(default_factory=dict)
     requests: ActiveRequests = field(default_factory=ActiveRequests)
     last_used: dict[str, float] = field(default_factory=dict)
-    expected_load: dict[str, float] = field(default_factory=dict)
+    expected_loads: dict[str, Mapping[int, float]] = field(default_factory=dict)
     requested: dict[str, float] = field(default_factory=dict)
     queued: dict[str, float] = field(default_factory=dict)
     rates: dict[str, float] = field(default_factory=dict)
     evicted: dict[str, Eviction] = field(default_factory=dict)
+    timed_out: dict[str, IdleUnload] = field(default_factory=dict)
     memory: Mapping[str, "Footprint"] = field(default_factory=dict)
     running_lists_only_ready: bool = False
 
@@ -206,6 +208,7 @@ def _merge_model(
     ):
         # What was seen once stands until the name or the command changes.
         seen_reasoning = before.reasoning
+    context = _context_size(model_id, facts, running.command, before, (listed, status))
     model = Model(
         id=model_id,
         name=name,
@@ -220,7 +223,7 @@ def _merge_model(
         dated=dated,
         progress=status.progress if loads else None,
         progress_note=status.progress_note if loads else "",
-        context=_context_size(model_id, facts, running.command, before, (listed, status)),
+        context=context,
         command=running.command,
         proxy=running.proxy,
         ttl=running.ttl,
@@ -230,9 +233,10 @@ def _merge_model(
         failed=facts.failures.get(model_id) if state is RunState.STOPPED else None,
         requested=facts.requested.get(model_id),
         queued=facts.queued.get(model_id),
-        expected_load=facts.expected_load.get(model_id),
+        expected_load=facts.expected_loads.get(model_id, _NO_LOADS).get(context.known_tokens),
         rate=index.rates.get(model_id),
         evicted=facts.evicted.get(model_id) if state is RunState.STOPPED else None,
+        timed_out=facts.timed_out.get(model_id) if state is RunState.STOPPED else None,
         memory=facts.memory.get(model_id),
     )
     return before if before is not None and before == model else model
@@ -255,6 +259,7 @@ def _begin(
 
 
 _FALLBACK = ContextSize()
+_NO_LOADS: Mapping[int, float] = {}
 
 
 def _context_size(

@@ -51,6 +51,11 @@ class ContextSize(Struct, frozen=True):
     tokens: int = FALLBACK_CONTEXT_SIZE
     source: ContextSource = ContextSource.FALLBACK
 
+    @property
+    def known_tokens(self) -> int:
+        """The tokens, 0 if the figure is only assumed."""
+        return 0 if self.source is ContextSource.FALLBACK else self.tokens
+
 
 class ListedModel(Struct, frozen=True):
     """One entry of `/v1/models`."""
@@ -119,6 +124,17 @@ class Eviction(Struct, frozen=True):
     requester: str = ""
 
 
+class IdleUnload(Struct, frozen=True):
+    """A ready model that llama-swap unloaded at `at` (Unix time): its timeout of `ttl` seconds was over.
+
+    `unused` is set if it had not been ready for that long: no request had ever been answered.
+    """
+
+    at: float
+    ttl: float
+    unused: bool = False
+
+
 class FinishedRequest(Struct, frozen=True):
     """A request that ended: Unix time, tokens of the reply and tokens per second, if known."""
 
@@ -165,6 +181,7 @@ class Model(Struct, frozen=True):
     expected_load: float | None = None
     rate: float | None = None
     evicted: Eviction | None = None
+    timed_out: IdleUnload | None = None
     memory: "Footprint | None" = None
 
     @property
@@ -196,7 +213,8 @@ class Model(Struct, frozen=True):
 class ActiveRequest(Struct, frozen=True):
     """One request under way; servers report these from v235 on.
 
-    `started` is monotonic seconds, derived from the age that the server reported.
+    `started` is monotonic seconds, derived from the age that the server reported. `who` is its
+    client as shown, empty if that wasn't found out yet.
     """
 
     id: str
@@ -206,6 +224,7 @@ class ActiveRequest(Struct, frozen=True):
     user_agent: str = ""
     started: float = 0.0
     received_bytes: int = 0
+    who: str = ""
     response_headers: Mapping[str, str] = field(default_factory=dict)
 
 

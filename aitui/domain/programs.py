@@ -161,6 +161,12 @@ WRAPPERS = {
     ),
 }  # fmt: skip
 
+DISPENSABLE = frozenset(
+    {"taskset", "nice", "ionice", "chrt", "schedtool", "numactl", "stdbuf", "time", "timeout",
+     "strace", "gdb", "prlimit", "nohup", "setsid", "unbuffer", "gamemoderun", "mangohud"}
+)  # fmt: skip
+"""Wrappers that only watch or tune one process."""
+
 CONTAINERS = re.compile(r"(?:docker|podman|nerdctl)(?:\.exe)?")
 NIX = re.compile(r"nix")
 CONTAINER_TOOL = Wrapper(

@@ -610,7 +610,7 @@ def undo_confirmation(entry: JournalEntry, at: str, snapshot: Snapshot | None) -
     """Confirm an undo, with what it unloads; `at` is the time of the change, in words."""
     facts = [f"made {at}: {entry.description}"]
     if snapshot is not None:
-        facts += consequences(snapshot, "" if _undo_removes(entry) else entry.model)
+        facts += consequences(snapshot, "" if _undo_removes(entry) else entry.model, entry.flag)
     return Confirmation("Undo the last change of the config file?", tuple(facts), yes="Undo")
 
 

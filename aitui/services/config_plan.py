@@ -8,7 +8,13 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from aitui.domain.config.blocks import add_model, model_files, model_folders, remove_model
+from aitui.domain.config.blocks import (
+    add_model,
+    choose_template,
+    model_files,
+    model_folders,
+    remove_model,
+)
 from aitui.domain.config.document import ConfigDocument, decode_config, encode_config
 from aitui.domain.config.flag_edit import change_flag
 from aitui.domain.config.key_edit import change_key
@@ -114,7 +120,8 @@ def change_confirmation(
         others = sanitize_line(", ".join(change.also), LONGEST_LABEL)
         facts.append(f"! {name}is shared: {others} would change as well")
     if snapshot is not None:
-        facts += consequences(snapshot, change.model if change.new is not None else "")
+        loads = change.model if change.new is not None else ""
+        facts += consequences(snapshot, loads, change.flag)
         facts += _fit_facts(change, snapshot)
     lines = (change.diff if whole_diff else change.diff_lines).splitlines()
     model = sanitize_line(change.model, LONGEST_LABEL)
@@ -134,8 +141,11 @@ def change_confirmation(
     )
 
 
-def consequences(snapshot: Snapshot, then_loads: str = "") -> list[str]:
-    """Describe in sentences what a reload or a restart unloads and cuts."""
+def consequences(snapshot: Snapshot, then_loads: str = "", flag: str = "") -> list[str]:
+    """Describe in sentences what a reload or a restart unloads and cuts.
+
+    `then_loads` is the model that is loaded afterwards, with another value of `flag`.
+    """
     resident = snapshot.resident
     facts = [
         describe_unload(model)
@@ -157,6 +167,8 @@ def consequences(snapshot: Snapshot, then_loads: str = "") -> list[str]:
         model = snapshot.model(then_loads)
         expected = model.expected_load if model else None
         took = f", which took {format_seconds(expected)} before" if expected else ""
+        if took and model and flag in CONTEXT_SIZE_FLAGS:
+            took += f" with a context of {model.context.tokens:,}"
         name = sanitize_line(then_loads, LONGEST_LABEL)
         facts.append(f"Then {name} is loaded{took}, and the new value is verified.")
     return facts
@@ -247,20 +259,20 @@ def suggest_id(path: str) -> str:
 async def plan_new_model(admin: HostAdmin, path: str, *, likely: Sequence[str] = ()) -> ChangePlan:
     """Plan a block for that file with the flags of another model.
 
-    That is the first of `likely` that has a block, such as models that are known to run, else the
-    last in the file.
+    That is the first of `likely`, such as models that are known to run, else the last in the file;
+    rather one without wrappers and flags that are meant for it alone.
     """
-    chosen: list[str] = []
+    notes: list[str] = []
 
     def edit(document: ConfigDocument) -> ConfigChange:
-        known = {block.id for block in document.models}
-        like = next((model_id for model_id in likely if model_id in known), None)
-        chosen.extend([like] if like else [])
+        like, own = choose_template(document, likely)
+        notes.append(f"its flags are those of {sanitize_line(like, 120)}")
+        if own:
+            notes.append(f"! with {', '.join(own)}, which may be meant for that model alone")
         return add_model(document, suggest_id(path), path, like=like)
 
     plan = await plan_change(admin, edit)
-    note = f"its flags are those of {sanitize_line(chosen[0], 120)}" if chosen else ""
-    return replace(plan, notes=(note,) if note else ())
+    return replace(plan, notes=tuple(notes))
 
 
 async def plan_removal(admin: HostAdmin, model_id: str) -> ChangePlan:

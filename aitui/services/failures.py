@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from aitui.domain.models import LoadFailure
+from aitui.domain.models import IdleUnload, LoadFailure
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock
 from aitui.domain.upstream_runs import last_run_lines
@@ -202,6 +202,7 @@ CRASHED = re.compile(
     r"upstream (?:process )?exited unexpectedly"
     r"|process exited but not StateStopping(?=, current state: ready)"
 )
+TIMED_OUT = re.compile(r"Unloading model, TTL of (\d+(?:\.\d+)?)s reached")
 NEVER_RAN = re.compile(r"^the program ")
 
 
@@ -231,11 +232,15 @@ async def read_log_tail(client: "LlamaSwapClient", name: str) -> tuple[str, ...]
 
 
 class FailureDiagnosis(Struct, frozen=True):
-    """Why a load failed: in words, empty if unknown, and the log lines that show it."""
+    """Why a load failed: in words, empty if unknown, and the log lines that show it.
+
+    `idle_timeout` in seconds is set if nothing failed: llama-swap unloaded an idle model.
+    """
 
     words: str
     failure_lines: tuple[str, ...] = ()
     aborted: bool = False
+    idle_timeout: float | None = None
 
 
 async def diagnose_load_failure(
@@ -277,7 +282,8 @@ async def diagnose_crash(client: "LlamaSwapClient", model_id: str) -> FailureDia
         since = proxy[ready[-1] :] if ready else proxy
         crash = next(filter(None, map(CRASHED.search, since)), None)
         if crash is None:
-            return FailureDiagnosis("")
+            timed_out = next(filter(None, map(TIMED_OUT.search, since)), None)
+            return FailureDiagnosis("", idle_timeout=timed_out and float(timed_out[1]))
         own = [line for line in await read_log_tail(client, model_id) if line.strip()]
     except AituiError:
         return FailureDiagnosis("")
@@ -306,9 +312,10 @@ def _reason_from_proxy(model_id: str, lines: tuple[str, ...], response: str) -> 
 
 
 class FailureDiagnoser:
-    """Diagnoses models that vanished; `failed` is awaited for those that the log explains.
+    """Diagnoses models that vanished.
 
-    The others were unloaded.
+    `failed` is awaited for those that failed, `timed_out` for those whose idle timeout was over. Of
+    others the log says nothing: they were unloaded.
     """
 
     def __init__(
@@ -316,15 +323,21 @@ class FailureDiagnoser:
         client: "LlamaSwapClient",
         clock: Clock,
         failed: Callable[[str, LoadFailure], Awaitable[None]],
+        timed_out: Callable[[str, IdleUnload], Awaitable[None]],
     ) -> None:
         self._client = client
         self._clock = clock
         self._on_failure = failed
+        self._on_timeout = timed_out
         self._under_way: set[str] = set()
         self._lock = asyncio.Lock()
 
-    async def diagnose(self, model_id: str, *, was_ready: bool = False) -> None:
-        """Diagnose a model, once at a time: a server may report any number of failures."""
+    async def diagnose(self, model_id: str, *, ready_seconds: float | None = None) -> None:
+        """Diagnose a model, once at a time: a server may report any number of failures.
+
+        `ready_seconds` says for how long it was ready, None if it never was.
+        """
+        was_ready = ready_seconds is not None
         if model_id in self._under_way:
             return
         self._under_way.add(model_id)
@@ -334,7 +347,11 @@ class FailureDiagnoser:
                 reason = await diagnose(self._client, model_id)
         finally:
             self._under_way.discard(model_id)
-        if reason.words and not reason.aborted:
-            now, lines = self._clock.wall(), reason.failure_lines
+        now, lines = self._clock.wall(), reason.failure_lines
+        if reason.idle_timeout is not None and ready_seconds is not None:
+            # Half: when it became ready is known to a poll, and servers look each second or rarer.
+            unused = ready_seconds < reason.idle_timeout / 2
+            await self._on_timeout(model_id, IdleUnload(now, reason.idle_timeout, unused))
+        elif reason.words and not reason.aborted:
             failed = LoadFailure(now, reason.words, lines, crashed=was_ready)
             await self._on_failure(model_id, failed)

@@ -148,9 +148,7 @@ class MemoryLearner:
         command = self._commands.get(model.id) or model.command or commands.get(model.id, "")
         from aitui.domain.llama_server import CommandLine
 
-        assumed = model.context.source is ContextSource.FALLBACK
-        tokens = 0 if assumed else model.context.tokens
-        size = CommandLine.read(command).context_size or tokens
+        size = CommandLine.read(command).context_size or model.context.known_tokens
         if not size:
             return []
         fingerprint = self._launch_profile_of(model.id, command).fingerprint

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from functools import cached_property
 from random import Random
@@ -17,13 +18,14 @@ from aitui.domain.events import (
     RequestsCounted,
     RequestsListed,
 )
-from aitui.domain.models import FinishedRequest, LoadFailure
+from aitui.domain.models import FinishedRequest, IdleUnload, LoadFailure
 from aitui.domain.snapshot import Clock, ConnectionPhase, ConnectionStatus, Snapshot
 from aitui.errors import AituiError, NotSupported, TimedOut
 from aitui.services.events import SHORTEST_GAP, EventStream, poll_interval, retry_delay
 from aitui.services.state import ServerState, Transitions
 
 if TYPE_CHECKING:
+    from aitui.domain.clients import ClientNames
     from aitui.domain.config.swap_rules import SwapRules
     from aitui.domain.memory.hardware_state import HardwareState
     from aitui.llamaswap.client import LlamaSwapClient
@@ -136,6 +138,7 @@ class Monitor:
         load_times: "LoadTimes",
         random: Random,
         on_change: Callable[[Snapshot], None] | None = None,
+        names: "ClientNames | None" = None,
     ) -> None:
         self._client = client
         self._identity = identity
@@ -143,7 +146,7 @@ class Monitor:
         self._load_times = load_times
         self._random = random
         self._on_change = on_change
-        self._known = ServerState(clock)
+        self._known = ServerState(clock, names)
         self._warnings = load_times.warnings
         self.snapshot = Snapshot(ConnectionStatus(opened_at=clock.monotonic()))
         """The latest state."""
@@ -174,7 +177,9 @@ class Monitor:
         # With the first failure: its 41 patterns take 3 ms to compile.
         from aitui.services.failures import FailureDiagnoser
 
-        return FailureDiagnoser(self._client, self._clock, self.record_failure)
+        return FailureDiagnoser(
+            self._client, self._clock, self.record_failure, self._record_idle_unload
+        )
 
     async def run(self) -> None:
         """Keep the snapshot up to date until cancelled."""
@@ -334,8 +339,7 @@ class Monitor:
             await self._fetch_version()
         for model in models:
             seconds = self._load_times.expected(self._identity, model.id)
-            if seconds is not None:
-                self._known.set_expected_load(model.id, seconds)
+            self._known.set_expected_loads(model.id, seconds)
         self._known.update_models(models)
         has_changed = await self._fetch_running()
         self._list_everything = False
@@ -377,7 +381,6 @@ class Monitor:
             self._known.record_evictions(model_id, self._unload_requests)
         self._unload_requests.difference_update(transitions.started)
         for model_id, seconds in transitions.loaded:
-            self._known.set_expected_load(model_id, seconds)
             self._run_in_background(self._remember_load(model_id, seconds))
         for model_id in transitions.vanished:
             model = self.snapshot.model(model_id)
@@ -386,14 +389,24 @@ class Monitor:
                 self._run_in_background(self._failures.diagnose(model_id))
         for model_id in transitions.ended:
             if model_id not in self._unload_requests:
-                self._run_in_background(self._failures.diagnose(model_id, was_ready=True))
+                model = self.snapshot.model(model_id)
+                uptime = (
+                    model.uptime(self._clock.monotonic()) if model and model.dated else math.inf
+                )
+                diagnosing = self._failures.diagnose(model_id, ready_seconds=uptime or 0.0)
+                self._run_in_background(diagnosing)
 
     async def _remember_load(self, model_id: str, seconds: float) -> None:
-        await self._load_times.record(self._identity, model_id, seconds)
+        model = next((model for model in self._known.models if model.id == model_id), None)
+        tokens = 0 if model is None else model.context.known_tokens
+        await self._load_times.record(self._identity, model_id, seconds, tokens)
         self._warnings = self._load_times.warnings
         expected = self._load_times.expected(self._identity, model_id)
-        if expected is not None:
-            self._known.set_expected_load(model_id, expected)
+        self._known.set_expected_loads(model_id, expected)
+        await self._publish()
+
+    async def _record_idle_unload(self, model_id: str, unload: IdleUnload) -> None:
+        self._known.record_idle_unload(model_id, unload)
         await self._publish()
 
     async def _mark_lost(self, error: AituiError, sent_at: float) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from aitui.domain.clients import ClientNames, client_name
 from aitui.domain.events import (
     Event,
     ModelStatusChanged,
@@ -16,7 +17,6 @@ from aitui.domain.events import (
     RequestsListed,
     RequestUpdated,
 )
-from aitui.domain.eviction import client_name
 from aitui.domain.hues import Hues, assign_hues
 from aitui.domain.merge import ModelFacts, count_models, merge_models
 from aitui.domain.models import (
@@ -27,6 +27,7 @@ from aitui.domain.models import (
     ActiveRequests,
     Eviction,
     FinishedRequest,
+    IdleUnload,
     ListedModel,
     LoadFailure,
     Model,
@@ -69,6 +70,10 @@ class EvictionTracker:
                 _remember(self._left, model_id, now)
         self._states = dict(states)
 
+    def forget(self, model_id: str) -> None:
+        """Leave a model out: no load has evicted it."""
+        self._left.pop(model_id, None)
+
     def take_victims(self, started: str, now: float, on_purpose: Iterable[str]) -> tuple[str, ...]:
         """Return the models that a load evicted, each once; those unloaded by aitui don't count."""
         spared = {started, *on_purpose}
@@ -85,7 +90,7 @@ class Transitions(Struct, frozen=True):
     """What one poll or one event showed to have changed.
 
     `started` are loads that began; `loaded` pairs a model with the seconds its load took;
-    `vanished` were starting and are gone, `ended` were ready and are stopped.
+    `vanished` were starting and are gone, `ended` were ready and stop.
     """
 
     changed: bool = False
@@ -112,6 +117,7 @@ class LoadTracker:
         self._pending_loads: dict[str, _PendingLoad] = {}
         self._running_states: Mapping[str, RunState] | None = None
         self._event_states: Mapping[str, RunState] | None = None
+        self._ready_since_poll: set[str] = set()
 
     def forget_times(self) -> None:
         """Measure no load that is under way: the clocks can't be trusted."""
@@ -124,6 +130,7 @@ class LoadTracker:
     def apply_event_states(self, states: Mapping[str, RunState], now: float) -> Transitions:
         """Take over the states of an event."""
         before, self._event_states = self._event_states, states
+        self._ready_since_poll.update(id_ for id_ in states if states[id_] is RunState.READY)
         if before is None:
             return Transitions()
         started: list[str] = []
@@ -172,22 +179,22 @@ class LoadTracker:
                 at = begun.at if begun is not None else requested.get(model_id)
                 if at is not None:
                     loaded.append((model_id, now - at))
-        vanished = tuple(
-            model_id
-            for model_id, state in was.items()
-            if state is RunState.STARTING
-            and states.get(model_id, RunState.STOPPED) is RunState.STOPPED
-        )
-        for model_id in vanished:
+        # Between two polls an event may have reported a model as ready.
+        was_ready, self._ready_since_poll = self._ready_since_poll, set()
+        last = {**was, **dict.fromkeys(was_ready & was.keys(), RunState.READY)}
+        vanished = _ids_that_went(last, states, RunState.STARTING, RunState.STOPPED)
+        ended = _ids_that_went(last, states, RunState.READY, RunState.STOPPED, RunState.STOPPING)
+        for model_id in (*vanished, *ended):
             self._pending_loads.pop(model_id, None)
-        ended = tuple(
-            model_id
-            for model_id, state in was.items()
-            if state is RunState.READY
-            and states.get(model_id, RunState.STOPPED) is RunState.STOPPED
-        )
         changed = not first and _without_stopped(was) != _without_stopped(states)
         return Transitions(changed, tuple(started), tuple(loaded), vanished, ended)
+
+
+def _ids_that_went(
+    before: Mapping[str, RunState], now: Mapping[str, RunState], left: RunState, *to: RunState
+) -> tuple[str, ...]:
+    states = {id_: now.get(id_, RunState.STOPPED) for id_, was in before.items() if was is left}
+    return tuple(id_ for id_, state in states.items() if state in to)
 
 
 def _without_stopped(states: Mapping[str, RunState]) -> dict[str, RunState]:
@@ -211,8 +218,9 @@ class ServerState:
     `models` are those of the last merge, `total_models` counts them with those it left out.
     """
 
-    def __init__(self, clock: "Clock") -> None:
+    def __init__(self, clock: "Clock", names: ClientNames | None = None) -> None:
         self._clock = clock
+        self.client_names = names or ClientNames()
         self._facts = ModelFacts()
         self._requests: dict[str, ActiveRequest] = {}
         self._further_requests: set[str] = set()
@@ -250,10 +258,10 @@ class ServerState:
             self._facts.listed = models
             self._stale = True
 
-    def set_expected_load(self, model_id: str, seconds: float) -> None:
-        """Remember how long a load of that model is expected to take."""
-        if self._facts.expected_load.get(model_id) != seconds:
-            _remember(self._facts.expected_load, model_id, seconds)
+    def set_expected_loads(self, model_id: str, seconds: Mapping[int, float]) -> None:
+        """Remember how long loads of that model are expected to take, by context size."""
+        if self._facts.expected_loads.get(model_id, {}) != seconds:
+            _remember(self._facts.expected_loads, model_id, seconds)
             self._stale = True
 
     def begin_load(self, model_id: str) -> None:
@@ -289,6 +297,13 @@ class ServerState:
     def record_failure(self, model_id: str, failed: LoadFailure) -> None:
         """Remember why a load failed, until the model is tried again."""
         _remember(self._facts.failures, model_id, failed)
+        self._stale = True
+
+    def record_idle_unload(self, model_id: str, unload: IdleUnload) -> None:
+        """Remember that the idle timeout unloaded a model: no other model evicted it."""
+        _remember(self._facts.timed_out, model_id, unload)
+        self._facts.evicted.pop(model_id, None)
+        self._evictions.forget(model_id)
         self._stale = True
 
     def clear_event_state(self) -> None:
@@ -459,7 +474,8 @@ class ServerState:
 
     def _put_request(self, request: ActiveRequest) -> None:
         if request.id in self._requests or len(self._requests) < MOST_REQUESTS:
-            self._requests[request.id] = request
+            who = self.client_names.label(request.client, request.user_agent)
+            self._requests[request.id] = replace(request, who=who)
             self._further_requests.discard(request.id)
         elif len(self._further_requests) < MOST_REQUESTS_COUNTED:
             self._further_requests.add(request.id)
@@ -487,7 +503,7 @@ class ServerState:
     def _forget_resolved(self, transitions: Transitions) -> Transitions:
         """Forget a failure or an eviction once the model is loaded again."""
         for model_id in (*transitions.started, *(model_id for model_id, _ in transitions.loaded)):
-            for over in (self._facts.failures, self._facts.evicted):
+            for over in (self._facts.failures, self._facts.evicted, self._facts.timed_out):
                 if over.pop(model_id, None) is not None:
                     self._stale = True
         return transitions

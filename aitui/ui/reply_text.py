@@ -35,11 +35,11 @@ def phase_text(answer: Reply, model: Model | None, now: float) -> str:
             return f"the model is loading{share}, {elapsed}{of} s"
         case ReplyPhase.PREFILL:
             share = "" if answer.progress is None else f" {answer.progress.share * 100:.0f} %"
-            return f"reads the prompt{share}, {elapsed} s"
+            return f"reading the prompt{share}, {elapsed} s"
         case ReplyPhase.THINKING:
-            return f"thinks, {elapsed} s"
+            return f"reasoning, {elapsed} s"
         case ReplyPhase.STREAMING:
-            return "answers"
+            return "generating"
         case _:
             pass
     return END_LABELS.get(answer.phase, "")

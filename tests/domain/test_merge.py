@@ -339,9 +339,13 @@ class TestReasoning:
         assert not only(facts, before).reasoning
 
 
-def test_expected_load_and_request_are_taken_over() -> None:
-    model = only(ModelFacts(listed("a"), expected_load={"a": 29.0}, requested={"a": 7.0}))
-    assert (model.expected_load, model.requested) == (29.0, 7.0)
+def test_the_expected_load_is_that_of_the_context_size() -> None:
+    loads: dict[str, Mapping[int, float]] = {"a": {0: 30.0, 32_768: 29.0}}
+    model = only(ModelFacts(listed("a"), expected_loads=loads, requested={"a": 7.0}))
+    assert (model.expected_load, model.requested) == (30.0, 7.0)
+    for tokens, seconds in ((32_768, 29.0), (262_144, None)):
+        facts = ModelFacts(listed("a"), expected_loads=loads, configured_context={"a": tokens})
+        assert only(facts).expected_load == seconds
 
 
 READY = RunState.READY

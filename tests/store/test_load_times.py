@@ -32,30 +32,37 @@ async def recorded(file: Path, *seconds: float, model: str = "m") -> LoadTimes:
 
 async def test_nothing_recorded_expects_nothing(file: Path) -> None:
     times = await LoadTimes.open(file)
-    assert times.expected(HOME, "m") is None
+    assert times.expected(HOME, "m") == {}
     assert times.warnings == ()
     assert not file.parent.exists()
 
 
 async def test_the_median_forgives_one_slow_load(file: Path) -> None:
     times = await recorded(file, 10, 11, 300)
-    assert times.expected(HOME, "m") == 11
+    assert times.expected(HOME, "m")[0] == 11
 
 
 async def test_only_the_last_five_count(file: Path) -> None:
     times = await recorded(file, 100, 100, 100, 100, 1, 2, 3, 4, 5)
-    assert times.expected(HOME, "m") == 3
+    assert times.expected(HOME, "m")[0] == 3
+
+
+async def test_a_time_counts_for_its_context_size_alone(file: Path) -> None:
+    times = await LoadTimes.open(file)
+    for seconds, tokens in ((10, 32_768), (11, 32_768), (60, 262_144), (12, 32_768)):
+        await times.record(HOME, "m", seconds, tokens)
+    assert (await LoadTimes.open(file)).expected(HOME, "m") == {0: 11.5, 32_768: 11, 262_144: 60}
 
 
 async def test_servers_are_told_apart(file: Path) -> None:
     times = await recorded(file, 10)
-    assert times.expected(LAB, "m") is None
+    assert times.expected(LAB, "m") == {}
 
 
 async def test_the_next_start_knows_them(file: Path) -> None:
     await recorded(file, 10, model="größe/ä b%")
     again = await LoadTimes.open(file)
-    assert again.expected(HOME, "größe/ä b%") == 10
+    assert again.expected(HOME, "größe/ä b%")[0] == 10
 
 
 async def test_nobody_else_reads_them(file: Path) -> None:
@@ -74,7 +81,7 @@ async def test_two_at_once_keep_the_values_of_both(file: Path) -> None:
         )
     )
     again = await LoadTimes.open(file)
-    assert all(again.expected(HOME, f"{name}{n}") == n for n in range(10) for name in "ab")
+    assert all(again.expected(HOME, f"{name}{n}")[0] == n for n in range(10) for name in "ab")
 
 
 def test_two_processes_keep_the_values_of_both(file: Path) -> None:
@@ -92,7 +99,7 @@ asyncio.run(main())
     running = [subprocess.Popen([sys.executable, "-c", program, str(file), name]) for name in "ab"]
     assert [process.wait(60) for process in running] == [0, 0]
     again = asyncio.run(LoadTimes.open(file))
-    assert all(again.expected(HOME, f"{name}{n}") == n for n in range(20) for name in "ab")
+    assert all(again.expected(HOME, f"{name}{n}")[0] == n for n in range(20) for name in "ab")
 
 
 async def test_no_temporary_file_stays(file: Path) -> None:
@@ -123,7 +130,7 @@ async def test_a_broken_file_is_set_aside_and_told(file: Path, content: bytes) -
     assert f"{FILE_NAME}.broken" in warning
     assert file.with_name(f"{FILE_NAME}.broken").read_bytes() == content
     await times.record(HOME, "m", 5)
-    assert (await LoadTimes.open(file)).expected(HOME, "m") == 5
+    assert (await LoadTimes.open(file)).expected(HOME, "m")[0] == 5
 
 
 async def test_a_second_broken_file_does_not_replace_the_first(file: Path) -> None:
@@ -139,7 +146,7 @@ async def test_a_file_that_breaks_later_is_set_aside_as_well(file: Path) -> None
     times = await recorded(file, 1)
     file.write_bytes(b"{")
     await times.record(HOME, "m", 3)
-    assert times.expected(HOME, "m") == 3
+    assert times.expected(HOME, "m")[0] == 3
     assert len(times.warnings) == 1
 
 
@@ -152,11 +159,11 @@ async def test_a_directory_in_its_place_is_set_aside(file: Path) -> None:
 
 async def test_a_file_of_a_newer_aitui_is_left_alone(file: Path) -> None:
     file.parent.mkdir()
-    content = b'{"version":2,"servers":[]}'
+    content = b'{"version":3,"servers":[]}'
     file.write_bytes(content)
     times = await recorded(file, 5)
     assert file.read_bytes() == content
-    assert times.expected(HOME, "m") == 5
+    assert times.expected(HOME, "m")[0] == 5
     assert "newer aitui" in times.warnings[0]
 
 
@@ -165,7 +172,7 @@ async def test_where_nothing_can_be_written_memory_goes_on_and_says_so_once(
 ) -> None:
     (tmp_path / "state").write_text("a file where the directory would be")
     times = await recorded(tmp_path / "state" / FILE_NAME, 5, 6, 7)
-    assert times.expected(HOME, "m") == 6
+    assert times.expected(HOME, "m")[0] == 6
     assert len(times.warnings) == 1
 
 
@@ -178,7 +185,7 @@ async def test_a_full_disk_leaves_the_old_file(file: Path, monkeypatch: pytest.M
     monkeypatch.setattr("aitui.store.files.os.fsync", no_space)
     await times.record(HOME, "m", 7)
     assert file.read_bytes() == before
-    assert times.expected(HOME, "m") == 6
+    assert times.expected(HOME, "m")[0] == 6
     assert "No space left on device" in times.warnings[0]
     assert len(list(file.parent.iterdir())) == 2
 
@@ -191,7 +198,7 @@ async def test_what_could_not_be_written_goes_out_with_the_next_value(
         patched.setattr("aitui.store.json_store.lock_file", partial(lock_file, patience=0))
         await times.record(HOME, "n", 7)
     await times.record(HOME, "m", 5)
-    assert (await LoadTimes.open(file)).expected(HOME, "n") == 7
+    assert (await LoadTimes.open(file)).expected(HOME, "n")[0] == 7
 
 
 def test_a_lock_that_another_keeps_is_given_up_on(file: Path) -> None:
@@ -207,7 +214,7 @@ async def test_what_is_in_the_place_of_the_lock_is_a_warning(
     file.parent.mkdir()
     make(file.with_name(f"{FILE_NAME}.lock"))
     times = await recorded(file, 5, 6)
-    assert times.expected(HOME, "m") == 5.5
+    assert times.expected(HOME, "m")[0] == 5.5
     assert len(times.warnings) == 1
 
 
@@ -233,9 +240,9 @@ with lock_file(Path(sys.argv[1])):
             pass
 
 
-def saved(file: Path) -> dict[str, list[float]]:
+def saved(file: Path) -> dict[str, list[object]]:
     """The models of HOME as the file has them."""
-    models: dict[str, list[float]] = json.loads(file.read_bytes())["servers"][HOME]
+    models: dict[str, list[object]] = json.loads(file.read_bytes())["servers"][HOME]
     return models
 
 
@@ -250,16 +257,16 @@ async def test_the_models_least_recently_loaded_go_first(file: Path) -> None:
     await times.record(HOME, "new", 3.0)
     models = saved(file)
     assert len(models) == MODELS_KEPT
-    assert models["0"] == [1.0, 2.0]
+    assert models["0"] == [1.0, [0, 2.0]]
     assert "1" not in models
 
 
 async def test_a_file_that_was_made_larger_by_hand_is_bounded(file: Path) -> None:
     save(file, {"m": [9.0] * 9 + [1.0] * 3})
     times = await LoadTimes.open(file)
-    assert times.expected(HOME, "m") == 1.0
+    assert times.expected(HOME, "m")[0] == 1.0
     await times.record(HOME, "m", 1.0)
-    assert saved(file) == {"m": [9.0] + [1.0] * 4}
+    assert saved(file) == {"m": [9.0, 1.0, 1.0, 1.0, [0, 1.0]]}
 
 
 @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf")])

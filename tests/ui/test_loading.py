@@ -136,7 +136,7 @@ async def test_the_question_counts_the_requests_at_the_victim(
         await app.until(lambda: app.model(QUICK).requests == 1, "in use")
         app.go_to(STEADY)
         await app.press("l")
-        await app.see(f"evicts {QUICK}: 1 request runs there, and the load waits")
+        await app.see(f"evicts {QUICK}: 1 request is running, and the load waits")
         await app.press("n")
 
 

@@ -107,7 +107,7 @@ async def test_facts_that_change_are_shown_and_must_be_read_anew(
     await asked.see("▸ y Load")
     before = orders(stand_in)
     async with stand_in.busy(QUICK):
-        await asked.see("1 request runs there")
+        await asked.see("1 request is running")
         assert "▸ n Cancel" in asked.text
         assert not asked.is_armed
         asked.burst("y")

@@ -2,6 +2,7 @@
 
 import posixpath
 import re
+from collections.abc import Iterable
 
 from aitui.domain.config import verify
 from aitui.domain.config.document import ConfigDocument, ModelEntry
@@ -11,16 +12,24 @@ from aitui.domain.config.locate import ValueSource, escape_fragment, locate_flag
 from aitui.domain.config.splice import Splice, end_of_line, line_break, write_text
 from aitui.domain.config.verify import ConfigChange
 from aitui.domain.config.yaml_tree import Node, YamlCollection, block_end, scalar_text
+from aitui.domain.launch import wrapper_names
 from aitui.domain.llama_server import (
     MODEL,
     CommandLine,
     effective_flag_value,
     find_flag,
+    launch,
     refuse_unwritable,
+    split_words,
 )
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import ConfigRefused
 
+_OF_ONE_MODEL = (
+    "--verbose", "--verbosity", "--verbose-prompt", "--log-file", "--log-prompts-dir",
+    "--check-tensors", "--no-warmup", "--mmproj", "--lora", "--model-draft", "--alias",
+)  # fmt: skip
+"""Flags for debugging, and those that fit one file alone."""
 _PLAIN_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_./+-]*(?:[ :][A-Za-z0-9_./+-]+)*")
 
 
@@ -33,6 +42,27 @@ def model_folders(document: ConfigDocument) -> tuple[str, ...]:
     """Return the folders of the files that the config's `--model` flags name, in the file's order."""
     folders = (posixpath.dirname(path) for path in _model_file_paths(document))
     return tuple(dict.fromkeys(folder for folder in folders if folder.startswith("/")))
+
+
+def choose_template(document: ConfigDocument, likely: Iterable[str]) -> tuple[str, tuple[str, ...]]:
+    """Return the model that a new one should be like, and what of its command is its own.
+
+    That is the first of `likely`, else the last in the file; one with nothing of its own comes
+    first. Raises ConfigRefused if no model has a file.
+    """
+    usable = [entry.id for entry in _templates(document)]
+    ordered = [model_id for model_id in likely if model_id in usable] + usable[::-1]
+    own = {model_id: _own_words(document.command(model_id)) for model_id in ordered}
+    best = min(ordered, key=lambda model_id: bool(own[model_id]))
+    return best, own[best]
+
+
+def _own_words(command: str) -> tuple[str, ...]:
+    """Return the wrappers and flags of a command that a copy for another file shouldn't have."""
+    line = CommandLine.read(command)
+    flags = (name for name in _OF_ONE_MODEL if line.has(find_flag(name, command).names))
+    words = [word.text for word in split_words(command)]
+    return (*wrapper_names(words[: launch(command).begin or 0]), *flags)
 
 
 def add_model(
@@ -123,8 +153,10 @@ def _models_node(document: ConfigDocument) -> YamlCollection:
 
 
 def _find_template(document: ConfigDocument, like: str | None) -> ModelEntry:
-    if like is not None:
-        return document.entry(like)
+    return _templates(document)[-1] if like is None else document.entry(like)
+
+
+def _templates(document: ConfigDocument) -> list[ModelEntry]:
     usable = [
         entry
         for entry in document.entries.values()
@@ -133,7 +165,7 @@ def _find_template(document: ConfigDocument, like: str | None) -> ModelEntry:
     if not usable:
         what = "There is no model with a file that a new one could be like."
         raise ConfigRefused(what, remedy="Write the first one in the editor (e).")
-    return usable[-1]
+    return usable
 
 
 def _duplicate_block(document: ConfigDocument, pattern: ModelEntry, model_id: str) -> str:

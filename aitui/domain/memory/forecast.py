@@ -196,7 +196,7 @@ def _fit_reason(found: FitForecast, profile: LaunchProfile, header: GgufHeader |
     if found.needed is None:
         why = "" if header is None else reason_not_estimable(header, profile)
         return f"{why}, so only a load can tell" if why else "this model has not been loaded yet"
-    return "it isn't known what is free" if found.free is None else ""
+    return "free memory is unknown" if found.free is None else ""
 
 
 _VERDICTS = {

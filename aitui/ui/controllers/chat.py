@@ -316,6 +316,8 @@ class ChatController:
         self._image_paths: dict[str, str] = {}
         self.chat: ChatSession | None = None
         self.editing = ""
+        self._opened = asyncio.Event()
+        self._opened.set()
         self._watching = asyncio.create_task(self._sessions.watch_sleep(), name="watch for sleeps")
 
     @property
@@ -351,10 +353,25 @@ class ChatController:
     def open_model(self, model_id: str) -> None:
         """Show the conversation with that model, a new one if there is none."""
         self.leave_chat()
-        self._tasks.run_in_background(self._open_model(model_id), "open chat")
+        self._opened.set()
+        opened = self._opened = asyncio.Event()
+        self._tasks.run_in_background(self._open_model(model_id, opened), "open chat")
 
-    async def _open_model(self, model_id: str) -> None:
-        await self._switch_to(await self._sessions.open_model(model_id))
+    async def _open_model(self, model_id: str, opened: asyncio.Event) -> None:
+        try:
+            await self._switch_to(await self._sessions.open_model(model_id))
+        finally:
+            opened.set()
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether a conversation is about to be shown."""
+        return not self._opened.is_set()
+
+    async def wait_until_open(self) -> None:
+        """Wait until the conversation that was asked for last is shown, or can't be."""
+        while self.is_opening:
+            await self._opened.wait()
 
     async def begin_chat(self, model_id: str) -> None:
         """Begin a new conversation with that model. Raises ValueError where that cuts an answer."""

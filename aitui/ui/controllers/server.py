@@ -109,14 +109,22 @@ class ServerControllers:
         )
 
     def submit(self, text: str) -> None:
-        """Run a slash command, or send a prompt."""
+        """Run a slash command, or send a prompt, once the conversation is open."""
         from aitui.domain.slash import is_slash_command
 
+        if self.chat.is_opening:
+            waiting = self._submit_when_open(text)
+            self.context.tasks.run_in_background(waiting, "submit", exclusive=False)
+            return
         if is_slash_command(text):
             self.chat.add_to_history(text)
             self.context.tasks.run_in_background(self.commands.run(text), "slash command")
         else:
             self.chat.send(text)
+
+    async def _submit_when_open(self, text: str) -> None:
+        await self.chat.wait_until_open()
+        self.submit(text)
 
     def update_snapshot(self, snapshot: Snapshot) -> None:
         """Pass a new state of the server on to those that act on it."""
@@ -218,7 +226,9 @@ class ServerSwitcher:
         if isinstance(server, str):
             # `--read-only` makes every server of the settings so, and means a typed one as well.
             read_only = all(one.read_only for one in servers)
-            server = server_at(server, self._app_context.home, read_only=read_only)
+            server = server_at(
+                server, self._app_context.home, read_only=read_only, clients=servers[0].clients
+            )
         if server is None:
             return
         missing = await asyncio.to_thread(missing_certificates, server)

@@ -134,7 +134,7 @@ class SlashCommandRunner:
         chat = self._chat()
         answer = last_reply(chat.conversation)
         if answer is None:
-            raise ValueError("nothing was answered yet")
+            raise ValueError("no prompt was answered yet")
         self._chats.run(chat, lambda: chat.regenerate(answer.id))
 
     async def _run_continue(self, _: SlashCommand) -> None:
@@ -244,4 +244,4 @@ def _last_prompt(conversation: Conversation) -> Turn:
     for turn in reversed(conversation.path):
         if turn.role is Role.USER:
             return turn
-    raise ValueError("nothing was asked yet")
+    raise ValueError("no prompt was sent yet")

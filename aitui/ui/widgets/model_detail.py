@@ -77,6 +77,7 @@ def model_facts(model: Model, moment: ClockReading, queue_text: str = "") -> tup
         DetailLine("state", _state_text(model, moment, queue_text), _state_style(model)),
         *_failure_facts(model),
         DetailLine("evicted", _eviction_text(model), "transit"),
+        DetailLine("unloaded", _idle_unload_text(model), "transit"),
         DetailLine(
             "speed", "" if model.rate is None else f"{format_rate(model.rate)} tokens/s lately"
         ),
@@ -147,6 +148,19 @@ def _eviction_text(model: Model) -> str:
         return ""
     requester = f" for {evicted.requester}" if evicted.requester else ""
     return f"{clock_time(evicted.at)}{requester}, by {evicted.by}"
+
+
+def _idle_unload_text(model: Model) -> str:
+    gone = model.timed_out
+    if gone is None:
+        return ""
+    timeout = format_seconds(gone.ttl)
+    if gone.unused:
+        return (
+            f"{clock_time(gone.at)}, as soon as it was ready: the client that had asked for it was "
+            f"gone, and this llama-swap counts the idle timeout ({timeout}) from the last request"
+        )
+    return f"{clock_time(gone.at)}, after {timeout} without a request"
 
 
 def _memory_text(model: Model) -> str:

@@ -112,6 +112,8 @@ def _not_running_text(model: Model, moment: ClockReading) -> str:
         return f"queued {max(0.0, moment.monotonic - model.queued):.0f} s"
     if model.evicted is not None and model.failed is None:
         return f"evicted {clock_time(model.evicted.at)}"
+    if model.timed_out is not None and model.timed_out.unused:
+        return f"unloaded {clock_time(model.timed_out.at)}"
     if model.failed is not None:
         word = "crashed" if model.failed.crashed else "failed"
         return f"{word} {clock_time(model.failed.at)}"

@@ -2,7 +2,13 @@
 
 import pytest
 
-from aitui.domain.config.blocks import add_model, model_files, model_folders, remove_model
+from aitui.domain.config.blocks import (
+    add_model,
+    choose_template,
+    model_files,
+    model_folders,
+    remove_model,
+)
 from aitui.domain.config.document import ConfigDocument
 from aitui.errors import ConfigRefused
 
@@ -80,6 +86,18 @@ def test_the_file_of_a_macro_is_replaced_for_the_new_model_alone() -> None:
     text = "macros: {f: /m/a.gguf}\nmodels:\n  a:\n    cmd: llama-server -m ${f}\n"
     change = add_model(ConfigDocument.read(text), "b", "/m/b.gguf")
     assert change.after == text + "  b:\n    cmd: llama-server -m /m/b.gguf\n"
+
+
+def test_a_model_with_wrappers_or_debugging_flags_is_copied_last_and_they_are_named() -> None:
+    traced = "  traced: {cmd: strace -f /opt/llama-server -m /m/a.gguf -v --log-file=/tmp/x}\n"
+    seeing = "  seeing: {cmd: llama-server -m /m/b.gguf --mmproj /m/mmproj.gguf}\n"
+    plain = "  plain: {cmd: env A=b llama-server -m /m/c.gguf -c 4096}\n"
+    document = ConfigDocument.read(f"models:\n{plain}{traced}{seeing}")
+    assert choose_template(document, ["traced", "seeing"]) == ("plain", ())
+    assert choose_template(ConfigDocument.read(f"models:\n{traced}{seeing}"), ["traced"]) == (
+        "traced",
+        ("strace", "--verbose", "--log-file"),
+    )
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_an_unknown_model_says_why() -> None:
 def test_without_a_sample_it_is_not_known_what_is_free() -> None:
     found = forecast_fit(MemoryUsage(), measured(4096, 3), SETUP, 4096)
     assert found.verdict is FitVerdict.UNKNOWN
-    assert found.reason == "it isn't known what is free"
+    assert found.reason == "free memory is unknown"
 
 
 def test_without_a_card_the_machine_s_memory_has_to_do() -> None:

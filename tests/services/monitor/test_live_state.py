@@ -7,6 +7,7 @@ from aitui.demo.dialect import Dialect
 from aitui.domain.models import ContextSource, ModelKind, RunState
 from catalogue import (
     ALIAS,
+    CATALOGUE,
     HIDDEN,
     MISSING_FILE,
     NAPS,
@@ -102,6 +103,9 @@ async def test_a_model_that_unloads_by_itself_is_seen_to_go(
     assert ready.ttl == 2
     gone = await watch.until_state(NAPS, RunState.STOPPED)
     assert gone.failed is None
+    timed_out = (await watch.until_timed_out(NAPS)).timed_out
+    assert timed_out is not None
+    assert (timed_out.ttl, timed_out.unused) == (2.0, False)
 
 
 @each_dialect
@@ -219,9 +223,8 @@ async def test_older_servers_tell_how_many_requests_run(watch: Watched, stand_in
 @each_dialect
 async def test_a_load_is_timed_and_its_time_kept(watch: Watched, other: OtherClient) -> None:
     await other.load(STEADY)
-    await eventually(lambda: watch.load_times.expected("stand-in", STEADY) is not None)
-    expected = watch.load_times.expected("stand-in", STEADY)
-    assert expected is not None
+    await eventually(lambda: watch.load_times.expected("stand-in", STEADY))
+    expected = watch.load_times.expected("stand-in", STEADY)[131_072]
     assert 0.1 < expected < 5
     await watch.until(
         lambda now: (model := now.model(STEADY)) is not None and model.expected_load == expected
@@ -280,3 +283,19 @@ async def test_a_model_that_died_before_is_not_called_crashed_when_it_is_unloade
     await other.load(QUICK)
     await other.unload(QUICK)
     assert not (await diagnose_crash(watch.session.client, QUICK)).words
+
+
+@dialects(Dialect.V218, Dialect.HEAD)
+async def test_a_model_that_goes_as_soon_as_it_is_ready_is_explained(
+    watch: Watched, other: OtherClient, stand_in: StandIn
+) -> None:
+    await stand_in.reload(f"globalTTL: 60\n{CATALOGUE}")
+    async with beside(other.load(STEADY)):
+        await watch.until_state(STEADY, RunState.STARTING)
+    await watch.until_state(STEADY, RunState.READY)
+    stand_in.advance(1.1)
+    timed_out = (await watch.until_timed_out(STEADY)).timed_out
+    assert timed_out is not None
+    assert (timed_out.ttl, timed_out.unused) == (60.0, True)
+    await other.load(STEADY)
+    assert (await watch.until_state(STEADY, RunState.READY)).timed_out is None

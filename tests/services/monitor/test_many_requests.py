@@ -65,7 +65,7 @@ def test_nothing_grows_with_the_names_that_a_server_makes_up() -> None:
     for number in range(2 * MAX_MODELS):
         known.apply_event(RequestUpdated(request(number)))
         known.apply_event(RequestEnded(str(number)))
-        known.set_expected_load(f"model {number}", 1.0)
+        known.set_expected_loads(f"model {number}", {0: 1.0})
     for number in range(0, 4 * MAX_MODELS, MAX_MODELS // 2):
         for run_state in (RunState.STOPPED, RunState.STARTING, RunState.READY):
             names = (f"name {one}" for one in range(number, number + MAX_MODELS // 2))

@@ -1,5 +1,6 @@
 """From ⏎ on a model to its answer: opening, sending, stopping, leaving."""
 
+import asyncio
 from pathlib import Path
 from queue import Queue
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from aitui.demo.dialect import Dialect
 from aitui.domain.chat.reply import Reply, ReplyPhase
 from aitui.domain.models import Model
 from aitui.domain.snapshot import Server
+from aitui.store.history import ConversationHistory
 from aitui.ui.controllers import chat as open_chat
 from aitui.ui.reply_text import phase_text
 from aitui.ui.screens.confirm import ConfirmScreen
@@ -37,6 +39,29 @@ async def test_what_is_typed_ahead_of_the_chat_is_written_into_it(
         pane.app.burst("enter", *"lull")
         await pane.app.until(lambda: pane.written == "lull", "written")
         assert not [r for r in stand_in.requests if r.path.startswith(("/upstream", "/unload"))]
+
+
+async def test_what_is_sent_before_the_chat_is_open_is_asked_when_it_is(
+    stand_in: StandIn, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_history = ConversationHistory.open
+    opening, may_open = asyncio.Event(), asyncio.Event()
+
+    async def open_late(path: Path) -> ConversationHistory:
+        opening.set()
+        await may_open.wait()
+        return await open_history(path)
+
+    monkeypatch.setattr(ConversationHistory, "open", open_late)
+    async with chatting(stand_in, server, tmp_path, "") as pane:
+        pane.app.go_to(FAST)
+        pane.app.burst("enter", *"hi", "enter")
+        await opening.wait()
+        await pane.app.settle()
+        may_open.set()
+        await pane.app.until(lambda: pane.asked, "asked")
+        await pane.ended()
+        assert pane.said[0] == "hi"
 
 
 async def test_typing_at_once_keeps_its_order(pane: Pane) -> None:
@@ -82,7 +107,7 @@ async def test_what_comes_is_in_sight_before_the_end(
 ) -> None:
     async with chatting(stand_in, server, tmp_path, ENDLESS) as pane:
         await pane.send("go on")
-        await pane.app.see("thinking", "thinks,")
+        await pane.app.see("thinking", "reasoning,")
         assert pane.chat.busy
 
 
