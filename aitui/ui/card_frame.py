@@ -185,10 +185,8 @@ def memory_columns(card: GpuMemoryUsage, scene: HardwareScene, columns: int) -> 
     key, end, step = card.gpu.key, scene.end(columns), scene.seconds / columns
     figure = gpu_metric(key, lambda gpu: gpu.used_bytes)
     used = scene.history.series(figure, scene.seconds, columns, end)
-    ready = _ready_since(card, scene)
+    ready, order = _ready_since(card, scene), _stacking_order(card, scene)
     records = scene.hardware.records
-    seen = (model for record in records for model in record.cards.get(key, ()))
-    order = {model: number for number, model in enumerate(dict.fromkeys((*ready, *seen)))}
     failed = failed_loads(scene)
     found: list[list[Band]] = []
     for column, amount in enumerate(used):
@@ -210,6 +208,16 @@ def memory_columns(card: GpuMemoryUsage, scene: HardwareScene, columns: int) -> 
         bands.append(Band(rest, scene.colors.area("other"), labels))
         found.append(bands)
     return found
+
+
+def _stacking_order(card: GpuMemoryUsage, scene: HardwareScene) -> dict[str, int]:
+    """Return the place of each model in the stack, from the bottom up: those that came first."""
+    seen = (
+        model for record in scene.hardware.records for model in record.cards.get(card.gpu.key, ())
+    )
+    present = (share.model for share in card.models)
+    found = dict.fromkeys((*_ready_since(card, scene), *seen, *present))
+    return {model: number for number, model in enumerate(found)}
 
 
 def _area(model: str, size: float, scene: HardwareScene, *, failed: bool) -> Band:
@@ -264,7 +272,8 @@ def _legend(card: GpuMemoryUsage, scene: HardwareScene, width: int, rows: int) -
     lines: list[tuple[str, str, str, str]] = []  # hue, name, value, style
     if wide and card.gpu.free_bytes is not None:
         lines.append(("faint", "free", format_gb(card.gpu.free_bytes), ""))
-    for share in reversed(card.models):
+    order = _stacking_order(card, scene)
+    for share in sorted(card.models, key=lambda share: -order[share.model]):
         size = f"{'≈' if share.approximate else ''}{format_gb(share.used_bytes)}"
         hue = hue_of(scene.snapshot, share.model)
         lines.append((hue, share.model, size, "foreground"))

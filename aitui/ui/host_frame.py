@@ -230,7 +230,8 @@ def _draw_network(scene: HardwareScene, width: int, rows: int) -> Strips:
     right += [("↑", "transit"), (up, "bold foreground"), (f" {unit}/s", "foreground")]
     colors = scene.colors
     title = title_strip(colors.style, "net", right, width)
-    axis = scene.growing_axis("net", values, half, size)
+    # The scale has no ticks within: its ends are round, not its rows.
+    axis = replace(scene.growing_axis("net", values, 1, size), rows=half)
     plot = mirror_plot(
         (values[0], values[1]),
         axis,

@@ -344,7 +344,7 @@ def _write_labels(
     for places in found.values():
         longest = max(length for length, *_ in places)
         equal = [place for place in places if place[0] == longest]
-        _, row, start, band = equal[len(equal) // 2]
+        _, row, start, band = equal[(len(equal) - 1) // 2]
         _write_label(rows[row], start, longest, band, colorless=colorless)
 
 

@@ -78,7 +78,7 @@ class HardwareScreen(Screen[None]):
             f"[{span / 60:.0f}]" if span == self._view.seconds else f"{span / 60:.0f}"
             for span in SPANS
         )
-        others = ("zoom", "next_card(1)", "app.models")
+        others = ("zoom", "next_card(1)", "processes", "app.models")
         self.query_one(KeyBar).hints = (
             HARDWARE.hint("next_span", f"{spans} min"),
             *(HARDWARE.hint(action) for action in others),
@@ -93,6 +93,11 @@ class HardwareScreen(Screen[None]):
 
     def action_zoom(self) -> None:
         self._view.zoomed = not self._view.zoomed
+
+    def action_processes(self) -> None:
+        if not self._view.snapshot.hardware.processes:
+            self.notify("Processes are known only with ssh_host set for this server")
+        self._view.shows_processes = not self._view.shows_processes
 
     def action_next_card(self, step: int) -> None:
         self._view.choose_next(step)

@@ -30,6 +30,8 @@ _ACROSS = tuple(
     CardLayout(*rows, across=True) for rows in ((12, 8), (8, 6), (6, 4), (4, 4), (1, 3))
 )
 _ACROSS_FROM, _CARD_FROM, _NARROWEST = 76, 56, 50
+_BESIDE_FROM, _BESIDE_ROWS, _LEAST_PROCESS_ROWS, _ROWS_ABOVE = 160, 19, 6, 22
+"""From when on processes and limits are beside the host."""
 _HOST_ROWS, _LEAST_HOST_ROWS = 11, 8
 """Rows of the host's frame: those that it should have, and those that it needs."""
 
@@ -69,6 +71,7 @@ class HardwareView(ScrollView, can_focus=True):
     snapshot: reactive[Snapshot] = reactive(Snapshot(), init=False)
     seconds: reactive[float] = reactive(SPANS[1], init=False)
     zoomed: reactive[bool] = reactive(False, init=False)
+    shows_processes: reactive[bool] = reactive(False, init=False)
 
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
@@ -116,7 +119,7 @@ class HardwareView(ScrollView, can_focus=True):
         self.virtual_size = Size(self.size.width, len(lines))
         self._lines.show(lines, scrolled=self.scroll_offset.y)
 
-    on_resize = watch_snapshot = watch_seconds = watch_zoomed = redraw
+    on_resize = watch_snapshot = watch_seconds = watch_zoomed = watch_shows_processes = redraw
 
     @property
     def _cards(self) -> tuple[GpuMemoryUsage, ...]:
@@ -143,14 +146,36 @@ class HardwareView(ScrollView, can_focus=True):
         cards = self._cards[self._chosen :][:1] if self.zoomed else self._cards
         machine = self.snapshot.hardware.usage.machine
         host_rows = _HOST_ROWS if machine is not None and not self.zoomed else 0
+        if host_rows and self._has_room_beside(size.width, size.height):
+            host_rows = min(_BESIDE_ROWS, size.height - _ROWS_ABOVE)
         plan = arrange(size, len(cards), host_rows=host_rows)
         if plan.layout is None and cards:
             lines = [card_line(card, scene, size.width) for card in cards]
             return [*lines, host_line(scene, size.width)]
         lines = self._draw_cards(cards, plan, scene, size.width)
-        if machine is not None and plan.host_rows >= _LEAST_HOST_ROWS and not self.zoomed:
-            lines += host_frame(scene, (size.width, plan.host_rows))
+        if plan.host_rows >= _LEAST_HOST_ROWS and not self.zoomed:
+            lines += self._draw_lower(scene, size.width, plan.host_rows)
         return lines
+
+    def _draw_lower(self, scene: HardwareScene, width: int, rows: int) -> Strips:
+        """Draw the host, and beside it or in its place the processes."""
+        beside_host = self._has_room_beside(width, rows)
+        if not beside_host and not self.shows_processes:
+            return host_frame(scene, (width, rows))
+        own = width * 35 // 100 if beside_host else width
+        from aitui.ui.process_frame import limit_rows, limits_frame, process_frame
+
+        if not beside_host:
+            return process_frame(scene, (own, rows))
+        count = len(limit_rows(scene)) + 3
+        lower = limits_frame(scene, (own, min(count, rows - _LEAST_PROCESS_ROWS)))
+        upper = process_frame(scene, (own, rows - len(lower)))
+        host = host_frame(scene, (width - own, rows))
+        return beside([(width - own, host), (own, [*upper, *lower])], gap=0)
+
+    def _has_room_beside(self, width: int, rows: int) -> bool:
+        known = bool(self.snapshot.hardware.processes)
+        return known and width >= _BESIDE_FROM and rows >= _BESIDE_ROWS
 
     def _draw_cards(
         self, cards: Sequence[GpuMemoryUsage], plan: Arrangement, scene: HardwareScene, width: int
