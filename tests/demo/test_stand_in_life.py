@@ -229,7 +229,7 @@ async def test_the_demo_begins_with_a_past_and_clients_of_its_own() -> None:
     first, *_, last = (at["timestamp"] for at in past["sys_stats"])
     hour = datetime.fromisoformat(last) - datetime.fromisoformat(first)
     assert hour > timedelta(minutes=59)
-    for client in ("pi/", "OpenWebUI/"):
+    for client in ("pi/", "Open WebUI/"):
         assert client in line.decode()
 
 
