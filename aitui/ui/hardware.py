@@ -17,6 +17,7 @@ from textual.strip import Strip
 from aitui.domain.hardware.sample import Figure, HardwareSample, SampleHistory
 from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.snapshot import Snapshot
+from aitui.format.hardware import host_info_rows
 from aitui.ui.drawn_lines import title_strip
 from aitui.ui.frame import Pieces, render_title
 from aitui.ui.memory_bar import percent_style, short_name
@@ -180,6 +181,8 @@ def no_data_lines(scene: HardwareScene, size: Size) -> Strips:
             ("llama-swap ≥ v217 measures unless performance.disabled is set.", ""),
             ("With ssh_host set for this server, aitui asks its host itself.", ""),
         ]
+    rows = host_info_rows(hardware.facts, scene.wall, with_cards=True)
+    lines += [(" · ".join(fact.words for fact in row), "foreground") for row in rows]
     wrapped = [
         (line, style) for text, style in lines if text for line in wrap_text(text, size.width - 4)
     ]

@@ -44,6 +44,7 @@ from aitui.ui.theme import hue_of
 _CORES_FROM = 100
 """Cells from which each core is shown."""
 _HOT, _HOTTEST = 85.0, 95.0
+_LABELS_FROM = 14
 _CODENAME = re.compile(r" \([^)]*\)$")
 _SIZES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))
 
@@ -218,29 +219,23 @@ def _used_text(used: int | None, total: int, room: int) -> Pieces:
 
 
 def _draw_network(scene: HardwareScene, width: int, rows: int) -> Strips:
-    figures = [
+    down, up = (
         scene.history.rate(machine_figure(partial(_network_bytes, name)))
         for name in ("received_bytes", "sent_bytes")
-    ]
-    half, gutter = rows // 2, 3 if width >= 18 else 0
-    values = [scene.values(figure, width - gutter) for figure in figures]
-    size, unit = _unit(values)
-    down, up = (f"{(scene.history.latest(figure) or 0.0) / size:.1f}" for figure in figures)
-    right = [("↓", "transit"), (down, "bold foreground"), (" " * (width > 17), "")]
-    right += [("↑", "transit"), (up, "bold foreground"), (f" {unit}/s", "foreground")]
-    colors = scene.colors
-    title = title_strip(colors.style, "net", right, width)
+    )
+    gutter = 3 if width >= _LABELS_FROM else 0
+    values = scene.values(down, width - gutter), scene.values(up, width - gutter)
+    now = [scene.history.latest(figure) or 0.0 for figure in (down, up)]
+    size, unit = _unit((*values, now))
+    number = "bold foreground"
+    right = [("↓", "transit"), (_amount(now[0] / size), number), (" " * (width > 17), "")]
+    right += [("↑", "transit"), (_amount(now[1] / size), number), (f" {unit}/s", "foreground")]
+    colors, half = scene.colors, rows // 2
     # The scale has no ticks within: its ends are round, not its rows.
     axis = replace(scene.growing_axis("net", values, 1, size), rows=half)
-    plot = mirror_plot(
-        (values[0], values[1]),
-        axis,
-        width,
-        colors=(colors["transit"], colors.upward),
-        ink=colors.ink,
-        gutter=gutter,
-    )
-    return [title, *plot]
+    tones = colors["transit"], colors.upward
+    plot = mirror_plot(values, axis, width, colors=tones, ink=colors.ink, gutter=gutter)
+    return [title_strip(colors.style, "net", right, width), *plot]
 
 
 def _network_bytes(name: str, machine: Machine) -> float | None:
@@ -249,17 +244,20 @@ def _network_bytes(name: str, machine: Machine) -> float | None:
 
 def _draw_disk(scene: HardwareScene, width: int, rows: int) -> Strips:
     figure = scene.history.rate(machine_figure(lambda machine: machine.disk_bytes))
-    gutter = 3 if width >= 14 else 0
-    values = scene.values(figure, width - gutter)
-    size, unit = _unit([values])
     now = scene.history.latest(figure) or 0.0
-    right = ((f"{now / size:.1f}", "bold foreground"), (f" {unit}/s", "foreground"))
+    values = scene.values(figure, width)
+    size, unit = _unit((values, [now]))
     axis = scene.growing_axis("disk", [values], rows, size)
-    color = [scene.colors["transit"]]
-    return [
-        title_strip(scene.colors.style, "disk", right, width),
-        *area_plot(values, axis, width, color, scene.colors.ink, gutter=gutter),
-    ]
+    gutter = axis.label_width if width >= _LABELS_FROM else 0
+    values = scene.values(figure, width - gutter)
+    colors = scene.colors
+    right = ((_amount(now / size), "bold foreground"), (f" {unit}/s", "foreground"))
+    plot = area_plot(values, axis, width, [colors["transit"]], colors.ink, gutter=gutter)
+    return [title_strip(colors.style, "disk", right, width), *plot]
+
+
+def _amount(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}"
 
 
 def _unit(values: Sequence[Values]) -> tuple[float, str]:

@@ -14,7 +14,7 @@ from aitui.ui.memory_bar import format_gb, short_name
 from aitui.ui.text import truncate
 from aitui.ui.theme import hue_of
 
-_LABEL_WIDTH, _NAME_WIDTH, _TIME_WIDTH = 15, 16, 9
+_LABEL_WIDTH, _NAME_WIDTH = 20, 16
 _HEADS = (
     ("PID", "<7"),
     ("  MODEL", f"<{_NAME_WIDTH + 2}"),
@@ -70,7 +70,7 @@ def limit_rows(scene: HardwareScene) -> list[tuple[str, list[tuple[str, str]]]]:
     metrics: dict[str, Callable[[Gpu], tuple[str, str]]] = {
         "PCIe": lambda gpu: (gpu.link, "foreground"),
         "fan": lambda gpu: _number("" if plots_fan else "%", gpu.fan_percent),
-        "memory heat": lambda gpu: _number("°C", gpu.memory_temperature),
+        "memory temperature": lambda gpu: _number("°C", gpu.memory_temperature),
         "memory clock": lambda gpu: _number("MHz", gpu.memory_clock),
         "memory bus": lambda gpu: _number("%", gpu.bus_percent),
         "persistence": lambda gpu: (
