@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from rich.text import Text
 from textual import events, on
 from textual.app import App, SystemCommand
+from textual.binding import Binding
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.filter import LineFilter
@@ -26,7 +27,7 @@ from aitui.ui import messages
 from aitui.ui.background import TaskRunner, write_crash_report
 from aitui.ui.context import AppContext
 from aitui.ui.controllers.server import ServerControllers, ServerSwitcher
-from aitui.ui.keymap import APP, PALETTE
+from aitui.ui.keymap import APP, PALETTE, key_sign
 from aitui.ui.screens.models import ModelsScreen
 from aitui.ui.terminal.driver import GuardedDriver, PasteCut, is_terminal_closed
 from aitui.ui.terminal.filters import ContrastFilter, ControlCharFilter, PaletteFilter
@@ -151,6 +152,10 @@ class AituiApp(App[None]):
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Textual's own, then the two that every line passes before the terminal."""
         return (*super().get_line_filters(), *self._line_filters)
+
+    def get_key_display(self, binding: Binding) -> str:
+        """One spelling of a key everywhere."""
+        return binding.key_display or key_sign(binding.key)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our colors for Textual's own themes."""

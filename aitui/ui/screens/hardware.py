@@ -78,11 +78,11 @@ class HardwareScreen(Screen[None]):
             f"[{span / 60:.0f}]" if span == self._view.seconds else f"{span / 60:.0f}"
             for span in SPANS
         )
-        others = ("zoom", "next_card(1)", "processes", "app.models")
+        others = ("zoom", "next_card(1)", "processes")
         self.query_one(KeyBar).hints = (
             HARDWARE.hint("next_span", f"{spans} min"),
             *(HARDWARE.hint(action) for action in others),
-            APP.hint("command_palette", "commands"),
+            APP.hint("command_palette"),
             APP.hint("help"),
         )
 

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from aitui.ui.widgets.gpu_memory import GpuMemoryPane
 
 WIDE_COLUMNS = 118
+RESTART_COLUMNS = 120
+"""Columns from which the footer names the key that restarts the service."""
 MEMORY_STRIP_MIN_SIZE = (160, 44)
 """Columns and lines from which memory and its history get a strip of their own."""
 
@@ -181,6 +183,7 @@ class ModelsScreen(Screen[None]):
             read_only=self.server is None or self.server.read_only,
             running=self._running_models,
             host=self.server is not None and bool(self.server.ssh_host),
+            wide=self.app.size.width >= RESTART_COLUMNS,
         )
 
     @cached_property
@@ -381,7 +384,13 @@ class ModelsScreen(Screen[None]):
 
 
 def _model_keys(
-    model: Model | None, snapshot: Snapshot, *, read_only: bool, running: int, host: bool
+    model: Model | None,
+    snapshot: Snapshot,
+    *,
+    read_only: bool,
+    running: int,
+    host: bool,
+    wide: bool,
 ) -> list[Hint]:
     """Those of the table. `running` is how many models are resident, `host` whether one is set."""
     live = snapshot.connection.phase is ConnectionPhase.LIVE
@@ -390,24 +399,22 @@ def _model_keys(
     idle = model is None or not (model.resident or model.requested is not None)
     waits = model is not None and model.is_awaited and not model.resident
     loading = waits or (model is not None and model.state is RunState.STARTING)
+    restarts = host and not read_only
     hints = [
-        (MODELS.hint("load"), writable and own and idle),
-        (
-            MODELS.hint("unload", "abort" if loading else ""),
-            writable and own and (waits or not idle),
-        ),
-        (MODELS.hint("chat"), live and model is not None),
-        (MODELS.hint("app.change_context"), writable and own and host),
+        (APP.hint("restart_service"), restarts and not live),
         (APP.hint("refresh_server"), not live),
         (APP.hint("doctor"), not live),
+        (MODELS.hint("load"), writable and own and idle),
+        (MODELS.hint("unload", "abort" if loading else ""), writable and own and not idle),
+        (MODELS.hint("chat"), live and model is not None),
+        (MODELS.hint("app.change_context"), writable and own and host),
         (MODELS.hint("log"), own),
-        (MODELS.hint("app.unload_all"), writable and running > 0),
         (MODELS.hint("filter"), bool(snapshot.models)),
-        (APP.hint("restart_service"), host and not read_only),
-        (APP.hint("hardware"), live),
-        (APP.hint("config"), host),
         (MODELS.hint("sort"), bool(snapshot.models)),
         (MODELS.hint("copy_id"), model is not None),
+        (APP.hint("restart_service"), restarts and live and wide),
+        (APP.hint("command_palette"), True),
+        (MODELS.hint("app.unload_all"), writable and running > 0),
         (APP.hint("switch_server"), True),
         (APP.hint("quit"), True),
         (APP.hint("help"), True),
