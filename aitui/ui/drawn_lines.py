@@ -37,10 +37,11 @@ class DrawnLines:
             widget.refresh(*regions)
 
     def strip(self, row: int, width: int) -> Strip:
-        """Return a line, blank below the last one."""
+        """Return a line on the widget's background, blank below the last one."""
+        style = self._widget.rich_style
         if row < len(self._strips):
-            return self._strips[row].adjust_cell_length(width)
-        return Strip.blank(width)
+            return self._strips[row].adjust_cell_length(width).apply_style(style)
+        return Strip.blank(width, style)
 
 
 def title_strip(style: Callable[[str], Style], left: Pieces, right: Pieces, width: int) -> Strip:

@@ -45,6 +45,7 @@ _CORES_FROM = 100
 """Cells from which each core is shown."""
 _HOT, _HOTTEST = 85.0, 95.0
 _LABELS_FROM = 14
+_CORES_TITLE = 26
 _CODENAME = re.compile(r" \([^)]*\)$")
 _SIZES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))
 
@@ -119,7 +120,7 @@ def _blocks(machine: Machine, scene: HardwareScene, width: int) -> list[Block]:
         count = len(machine.cores)
         cells = next((count // part for part in (1, 2, 4, 8) if count // part <= 32), 32)
         if wide:
-            found.append(Block(max(cells, 16) if cells < 20 else cells, _draw_cores))
+            found.append(Block(max(cells, _CORES_TITLE), _draw_cores))
     if machine.memory_total:
         found.append(Block(20 if wide else 1, _draw_memory))
     if machine.network:

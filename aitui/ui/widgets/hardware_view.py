@@ -162,11 +162,14 @@ class HardwareView(ScrollView, can_focus=True):
         beside_host = self._has_room_beside(width, rows)
         if not beside_host and not self.shows_processes:
             return host_frame(scene, (width, rows))
-        own = width * 35 // 100 if beside_host else width
+        own = width * (35 if beside_host else 60 if width >= _CARD_FROM * 2 else 100) // 100
         from aitui.ui.process_frame import limit_rows, limits_frame, process_frame
 
         if not beside_host:
-            return process_frame(scene, (own, rows))
+            blocks = [(own, process_frame(scene, (own, rows)))]
+            if own < width:
+                blocks.append((width - own, limits_frame(scene, (width - own, rows))))
+            return beside(blocks, gap=0)
         count = len(limit_rows(scene)) + 3
         lower = limits_frame(scene, (own, min(count, rows - _LEAST_PROCESS_ROWS)))
         upper = process_frame(scene, (own, rows - len(lower)))

@@ -14,6 +14,8 @@ from aitui.domain.hardware.sample import (
     SampleHistory,
     SampleSource,
     gpu_metric,
+    merge_machines,
+    server_gaps,
 )
 
 USE = gpu_metric("GPU-1", lambda gpu: gpu.use_percent)
@@ -89,6 +91,30 @@ def test_the_latest_figure_is_of_the_last_minute() -> None:
     assert history.latest(USE) == 10
     assert history.with_samples([at(70, None)]).latest(USE) is None
     assert SampleHistory().latest(USE) is None
+
+
+def test_what_only_the_host_samples_joins_the_history_of_the_server() -> None:
+    card = Gpu(0, uuid="GPU-1", use_percent=50, clock=2505)
+    whole = HardwareSample(
+        12, SampleSource.HOST, (card,), Machine(cores=(1.0,), disk_bytes=7, sampled_at=12)
+    )
+    history = SampleHistory().with_samples([at(10, 10), at(15, 20)])
+    joined = history.completed_by(SampleHistory((server_gaps(whole),)))
+    clock = gpu_metric("GPU-1", lambda gpu: gpu.clock)
+    assert [one.at for one in joined.samples] == [10, 12, 15]
+    assert joined.series(USE, 10, 2, now=20) == (10, 20)
+    assert joined.series(clock, 10, 2, now=20) == (2505, 2505)
+    assert [one.machine.cores for one in joined.samples if one.machine] == [()]
+
+
+def test_the_newest_state_of_a_machine_is_completed_by_the_other_source() -> None:
+    server = Machine(cores=(5.0,), memory_used=3, sampled_at=20)
+    host = Machine(memory_used=2, file_cache=9, temperature=50.0, sampled_at=10)
+    merged = merge_machines((host, None, server))
+    assert merged == Machine(
+        cores=(5.0,), memory_used=3, sampled_at=20, file_cache=9, temperature=50.0
+    )
+    assert merge_machines((None,)) is None
 
 
 @pytest.mark.parametrize(("seconds", "columns"), [(0, 10), (10, 0), (-5, 3), (10, -1)])
