@@ -241,10 +241,10 @@ class AituiApp(App[None]):
         self._servers.refresh()
 
     def action_help(self) -> None:
-        from aitui.ui.screens.help import HelpScreen, active_keys
+        from aitui.ui.screens.help import HelpScreen, help_groups
 
         if not isinstance(self.screen, HelpScreen):
-            self.push_screen(HelpScreen(active_keys(self.screen)))
+            self.push_screen(HelpScreen(help_groups(self.screen)))
 
     def action_doctor(self) -> None:
         from aitui.ui.screens.doctor import DoctorScreen, run_checks
