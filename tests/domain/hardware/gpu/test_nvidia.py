@@ -59,10 +59,10 @@ def test_a_driver_that_does_not_know_a_field_is_asked_for_fewer(
     tool.write_text(
         "#!/bin/sh\n"
         'case "$1" in\n'
-        "*power.limit*) echo all; exit {} ;;\n"
+        f"*power.limit*) echo all; exit {status} ;;\n"
         "--query-gpu=*) echo base ;;\n"
         "*) echo used ;;\n"
-        "esac\n".format(status)
+        "esac\n"
     )
     tool.chmod(0o755)
     head = 'section() { echo "@ $*"; }\nlimit=\n'
