@@ -498,8 +498,9 @@ class AituiApp(App[None]):
                 break
         if current := self._servers.controllers:
             strip = self.screen is self._models_screen and self._models_screen.shows_memory
-            watched = strip or self.screen.name == "hardware"
-            current.context.session.hardware.set_watched(watched=watched)
+            whole = self.screen.name == "hardware"
+            hardware = current.context.session.hardware
+            hardware.set_watched(watched=strip or whole, with_host=whole)
 
     def _exit_on_signal(self, number: signal.Signals) -> None:
         self.exit(return_code=128 + number)

@@ -336,7 +336,11 @@ _SCROLL = (
 )
 HARDWARE = KeyGroup(
     "hardware",
-    Key("t", "next_span", "5, 15 or 60 minutes", "5/15/60 min"),
+    Key("t", "next_span", "5, 15 or 60 minutes"),
+    Key("z", "zoom", "zoom a card"),
+    Key("p", "processes", "processes on the cards", "processes"),
+    Key("tab", "next_card(1)", "next card", sign="Tab"),
+    Key("shift+tab", "next_card(-1)", "previous card", sign="⇧Tab", listed=False),
     *_SCROLL,
     Key("escape", "dismiss", "back", listed=False),
 )

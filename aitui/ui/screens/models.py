@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from textual.widget import AwaitMount
 
     from aitui.ui.widgets.chat_pane import ChatPane
-    from aitui.ui.widgets.hardware_view import MemoryStrip
+    from aitui.ui.widgets.gpu_memory import GpuMemoryPane
 
 WIDE_COLUMNS = 118
 RESTART_COLUMNS = 120
@@ -63,7 +63,7 @@ class ModelsScreen(Screen[None]):
         self._filter = Input(id="filter", placeholder="words that the id, name or state must have")
         self._requests = RequestList(clock, id="requests")
         self._detail = ModelDetail(id="detail")
-        self._memory: MemoryStrip | None = None
+        self._memory: GpuMemoryPane | None = None
         self._trouble = TroublePane(id="trouble")
         self._key_bar = KeyBar(id="keys")
         self._running_models = 0
@@ -290,14 +290,14 @@ class ModelsScreen(Screen[None]):
         large = size.width >= width and size.height >= height
         shown = large and hardware.usage.source is not None
         if strip is None and shown:
-            from aitui.ui.widgets.hardware_view import MemoryStrip
+            from aitui.ui.widgets.gpu_memory import GpuMemoryPane
 
-            strip = self._memory = MemoryStrip(self._clock, id="memory")
+            strip = self._memory = GpuMemoryPane(id="memory")
             self.mount(strip, before=self._trouble)
         if strip is not None:
             strip.display = shown
             if shown:
-                strip.hardware = hardware
+                strip.snapshot = self.snapshot
 
     def _report_certificate_expiry(self) -> None:
         """Once for each certificate: what the days in the header ask for."""
