@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
@@ -112,20 +112,27 @@ def _discard_output(stream: TextIO) -> None:
 
 
 @asynccontextmanager
-async def demo_server() -> AsyncIterator[tuple[Server, Paths]]:
-    """A server that stands in for a real one, and places to write to, for as long as the block."""
-    from aitui.demo.world import demo_world
+async def demo_server(
+    wall: Callable[[], float] = time.time,
+) -> AsyncIterator[tuple[Server, Paths]]:
+    """A server that stands in for a real one, and places to write to, for as long as the block.
 
-    async with demo_world() as world:
+    `wall` is its clock (Unix time).
+    """
+    from aitui.demo.past_hour import CLIENT_NAMES
+    from aitui.demo.world import IDENTITY, demo_world
+
+    async with demo_world(wall=wall) as world:
         server = Server(
             url=world.url,
-            identity="demo",
-            name="demo",
+            identity=IDENTITY,
+            name=IDENTITY,
             ca=world.certificates.root_ca,
             client_cert=world.certificates.client_cert,
             client_key=world.certificates.client_key,
             ssh_host=world.ssh_host,
             ssh_home=world.ssh_setup.home,
+            clients=CLIENT_NAMES,
         )
         yield server, Paths.below(world.folder)
 

@@ -1,18 +1,20 @@
 """Draws the pictures of the README: the real app at work on the demo's stand-in server."""
 
 import asyncio
+import os
 import re
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 
 from textual.pilot import Pilot
 
 from aitui.__main__ import demo_server
-from aitui.domain.models import RunState
+from aitui.demo.catalogue import GPT_OSS, MINIMAX, QWEN
 from aitui.domain.snapshot import Clock, Snapshot
 from aitui.paths import Paths
 from aitui.settings import SettingsFlags, read_settings
@@ -22,6 +24,9 @@ from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.models import ModelsScreen
 from aitui.ui.widgets.model_table import ModelTable
 
+PROMPT = "Split this model over both cards. What does the KV cache cost at 128k and at 256k?"
+STARTS_AT = 12 * 3600 + 41 * 60 + 16
+"""Seconds of the day at which every picture begins."""
 HERE = Path(__file__).parent
 LIMIT = 60.0
 FONT_OF_ANOTHER_HOST = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
@@ -50,38 +55,43 @@ def models(app: AituiApp) -> ModelsScreen:
 
 
 async def draw_all(app: AituiApp, pilot: Pilot[None]) -> None:
-    """A chat, the questions before a change and an eviction, a model that loads, and the hardware."""
-    await until(app, lambda snapshot: bool(snapshot.ready))
+    """The first screen, the hardware, the questions before an eviction and a change, and a chat."""
+    await until(app, is_complete)
+    size = f"{app.size.width}x{app.size.height}"
     table = models(app).query_one(ModelTable)
-    table.select(models(app).snapshot.ready[0].id)
-    await pilot.press("enter")
+    table.select(QWEN)
+    await asyncio.sleep(0.5)
+    drawn(app, f"models-{size}.svg")
+    await pilot.press("4")
+    await asyncio.sleep(1.5)
+    drawn(app, f"hardware-{size}.svg")
+    await pilot.press("1")
+    table.select(MINIMAX)
+    await pilot.press("l")
+    await question_open(app)
+    drawn(app, f"question-{size}.svg")
+    await pilot.press("escape")
+    table.select(QWEN)
+    await pilot.press("c", *"262144", "enter")
+    await question_open(app)
+    drawn(app, f"change-{size}.svg")
+    await pilot.press("escape", "enter")
     async with asyncio.timeout(LIMIT):
         while not models(app).chat.prompt.has_focus:
             await asyncio.sleep(0.05)
-    await pilot.press(*"Who answers here?", "enter")
+    await pilot.press(*PROMPT, "enter")
     async with asyncio.timeout(LIMIT):
         while (answer := models(app).chat.status.reply) is None or not answer.phase.is_final:
             await asyncio.sleep(0.05)
     await asyncio.sleep(0.5)
-    drawn(app, f"chat-{app.size.width}x{app.size.height}.svg")
-    await pilot.press("escape", "escape")
-    table.select("Qwen_Qwen3.6-35B-A3B-Q8_0")
-    await pilot.press("c", *"131072", "enter")
-    await question_open(app)
-    drawn(app, f"change-{app.size.width}x{app.size.height}.svg")
-    await pilot.press("escape")
-    table.select("gpt-oss-120b-mxfp4")
-    await pilot.press("l")
-    await question_open(app)
-    drawn(app, f"question-{app.size.width}x{app.size.height}.svg")
-    await pilot.press("y")
-    await until(app, lambda s: any(m.state is RunState.STARTING for m in s.models))
-    await asyncio.sleep(2.2)
-    drawn(app, f"models-{app.size.width}x{app.size.height}.svg")
-    await until(app, lambda s: any(m.id in s.hardware.usage.observed_now for m in s.ready))
-    await pilot.press("4")
-    await asyncio.sleep(12)
-    drawn(app, f"hardware-{app.size.width}x{app.size.height}.svg")
+    drawn(app, f"chat-{size}.svg")
+
+
+def is_complete(snapshot: Snapshot) -> bool:
+    """Whether everything is there that the demo has from the first second."""
+    failed, estimated = snapshot.model(GPT_OSS), snapshot.model(MINIMAX)
+    known = estimated is not None and estimated.memory is not None
+    return known and failed is not None and failed.failed is not None
 
 
 async def question_open(app: AituiApp) -> None:
@@ -92,18 +102,27 @@ async def question_open(app: AituiApp) -> None:
     await asyncio.sleep(0.5)
 
 
+def clock() -> Clock:
+    """Return a clock that says 12:41:16 UTC now, so that every picture has the same times."""
+    began = time.monotonic()
+    today = time.time() // 86_400 * 86_400
+    return Clock(time.monotonic, lambda: today + STARTS_AT + time.monotonic() - began)
+
+
 async def main() -> None:
     """Draw at the sizes that the README shows."""
+    os.environ["TZ"] = "UTC"
+    time.tzset()
     for size in ((80, 24), (120, 36)):
         with tempfile.TemporaryDirectory() as folder:
-            paths = Paths.below(Path(folder))
+            paths, now = Paths.below(Path(folder)), clock()
             opening = AppContext(
                 settings=read_settings(SettingsFlags(), {}, paths.config, Path(folder)),
                 paths=paths,
                 home=Path(folder),
-                clock=Clock(time.monotonic, time.time),
+                clock=now,
                 random=Random(1),  # noqa: S311
-                demo_world=demo_server,
+                demo_world=partial(demo_server, now.wall),
                 start_with_demo=True,
             )
             app = AituiApp(opening)

@@ -219,7 +219,7 @@ COMMANDS = (
             _switch(
                 "--continue",
                 dest="go_on",
-                words="go on with the last conversation, or with its cut answer",
+                words="continue the last conversation, or its interrupted reply",
             ),
             _json("one JSON object at the end instead of text as it comes"),
             _switch("--evict", words="load the model even where that pushes another one out"),
@@ -307,7 +307,7 @@ examples:
   aitui logs qwen3-30b -f             what a model writes, as it comes
   aitui doctor                        what is wrong between here and the server
   aitui ctx qwen3-30b 128k            change a context size, prove it works
-  aitui undo                          put the config file back as it was before
+  aitui undo                          undo the last change of the config file
 
 exit codes:
   0  done                      4  refused by TLS

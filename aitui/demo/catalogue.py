@@ -18,6 +18,7 @@ MINIMAX = "MiniMax-M2.7-IQ3_XXS"
 MISTRAL = "Mistral-Small-3.2-24B-Instruct-2506-Q6_K"
 RERANKER = "bge-reranker-v2-m3-Q8_0"
 PEER_MODEL = "Llama-3.1-8B-Instruct-Q4_K_M"
+GEMMA = "gemma-3-27b-it-qat-q4_0"
 
 CATALOGUE = f"""\
 # llama-swap on ai-box: two RTX 6000 Ada, 48 GB each
@@ -138,7 +139,7 @@ models:
       --model ${{gguf}}/{RERANKER}.gguf
       --reranking --ctx-size 8192 --n-gpu-layers 99 --device CUDA0 --parallel 1
 
-  gemma-3-27b-it-qat-q4_0:
+  {GEMMA}:
     description: Not loaded yet
     cmd: |
       ${{llama}}

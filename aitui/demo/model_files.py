@@ -35,13 +35,14 @@ class _ModelFile(Struct, frozen=True):
 
 
 _EXTRA_FILES = (
+    _ModelFile(f"{FOLDERS[0]}mmproj-F16.gguf", 862, 1),
     _ModelFile(f"{FOLDERS[0]}Mistral-Nemo-Instruct-2407-Q8_0.gguf", 12_400, 8),
     _ModelFile(f"{FOLDERS[0]}Qwen3-30B-A3B-Thinking-2507-Q6_K.gguf", 23_900, 4),
 )
 
 
 def write_model_files(root: Path, models: Mapping[str, ModelConfiguration]) -> None:
-    """Write what the models' commands name below FOLDERS, and two files that none names."""
+    """Write what the models' commands name below FOLDERS, and three others: a projector, and two that none names."""
     for file in (*_files_in_commands(models), *_EXTRA_FILES):
         place = root / file.path.removeprefix("/")
         place.parent.mkdir(parents=True, exist_ok=True)

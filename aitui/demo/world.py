@@ -10,13 +10,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
 
+import msgspec
 from msgspec import Struct
 
 from aitui.demo.background import BackgroundTasks
-from aitui.demo.catalogue import CATALOGUE, CODER, GPT_OSS
+from aitui.demo.catalogue import CATALOGUE, CODER, GEMMA, GPT_OSS
 from aitui.demo.certificates import Certificates, issue_certificates
-from aitui.demo.configuration import ModelConfiguration
+from aitui.demo.configuration import ModelConfiguration, parse_configuration
+from aitui.demo.conversations import write_conversations
 from aitui.demo.dialect import Dialect
+from aitui.demo.fake_flags import read_flags
 from aitui.demo.graphics_cards import DEMO_CARDS, GraphicsCard
 from aitui.demo.model_files import write_model_files
 from aitui.demo.past_hour import restore
@@ -26,7 +29,11 @@ from aitui.demo.ssh_host import DemoSshServer, SshSetup
 from aitui.demo.stand_in import StandIn
 from aitui.demo.unit import CONFIG_PATH, UNIT_PATH, UNIT_TEXT, DemoUnit
 from aitui.demo.visitors import Visitors
+from aitui.store.history import FILE_NAME
 
+IDENTITY = "demo"
+"""What the server is called, and what is remembered of it is stored under."""
+_NEVER_LOADED = (GEMMA,)
 _HEAD_STARTS = {CODER: 22.8, GPT_OSS: 2.5}
 """Seconds of their first loads that are over already: 62 % of the one, nearly all until the other fails."""
 
@@ -73,6 +80,8 @@ async def demo_world(
         config_file = root / CONFIG_PATH.removeprefix("/")
         for name in ("config", "data", "state", "host"):
             (folder / name).mkdir(mode=0o700)
+        if config_text == CATALOGUE:
+            await asyncio.to_thread(_write_load_times, folder / "state" / "load-times.json")
         unit = DemoUnit(config_file, wall)
         server = StandIn(config_text, dialect, certificates, say=unit.write, cards=cards, wall=wall)
         models = server.configuration.models
@@ -85,6 +94,8 @@ async def demo_world(
                 restore(server.swap, Random(seed))
                 for model, seconds in _HEAD_STARTS.items():
                     server.swap.processes[model].head_start = seconds
+                file = folder / "data" / FILE_NAME
+                visits.start(write_conversations(file, IDENTITY, wall()), name="conversations")
                 for script in Visitors(server, Random(seed)).scripts():
                     visits.start(script, name="visitor")
             try:
@@ -103,3 +114,17 @@ def _write_host_files(
     unit_file.parent.mkdir(parents=True)
     unit_file.write_text(UNIT_TEXT)
     write_model_files(root, models)
+
+
+def _write_load_times(file: Path) -> None:
+    """Write how long the last loads took, as an aitui that was there would have."""
+    random = Random(1)
+    times: dict[str, list[tuple[int, float]]] = {}
+    for model in parse_configuration(CATALOGUE).models.values():
+        flags = read_flags(model)
+        seconds = flags.start_delay + flags.load_delay
+        each = (round(seconds * random.uniform(0.96, 1.06), 1) for _ in range(5))
+        times[model.id] = [
+            (flags.context_size, took) for took in each if model.id not in _NEVER_LOADED
+        ]
+    file.write_bytes(msgspec.json.encode({"version": 2, "servers": {IDENTITY: times}}))

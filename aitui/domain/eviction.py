@@ -1,11 +1,11 @@
 """Which models a load will evict, as far as that is known."""
 
-import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from aitui.domain.clients import client_name
 from aitui.domain.models import ActiveRequest, Model, RunState
 from aitui.domain.units import format_seconds
 
@@ -101,22 +101,6 @@ def _evictable_models(snapshot: "Snapshot") -> tuple[Model, ...]:
 
 MOST_CLIENTS_SHOWN = 5
 """Clients that a question names; the others are counted."""
-
-_OWN_AGENT = re.compile(r"aitui/\S+ \((?P<who>[^)]+)\)")
-_PRODUCT = re.compile(r"[^\s/(]+")
-
-
-def client_name(request: ActiveRequest) -> str:
-    """Return address and program of a client: `192.168.2.20 · OpenWebUI`; another aitui by its user.
-
-    Both are claims: the server believes X-Forwarded-For and X-Real-IP of any client.
-    """
-    own = _OWN_AGENT.match(request.user_agent)
-    if own is not None:
-        return f"{own['who']} · aitui"
-    product = _PRODUCT.match(request.user_agent)
-    parts = (request.client, product.group() if product else "")
-    return " · ".join(part for part in parts if part) or "an unnamed client"
 
 
 class ClientRequest(Struct, frozen=True):

@@ -34,7 +34,8 @@ def assign_hues(hues: Hues, before: Iterable[Model], models: Iterable[Model], no
             numbers[model_id] = number
         elif now - gone_at < VISIBLE_SECONDS and model_id not in loading:
             numbers[model_id], left[model_id] = number, gone_at
-    for model in models:
+    # Of several at once, as at the first poll, those that have loaded come first.
+    for model in sorted(models, key=lambda model: model.state is RunState.STARTING):
         if model.resident and model.id not in numbers:
             taken = set(numbers.values())
             free = (number for number in range(1, MOST_HUES + 1) if number not in taken)

@@ -213,7 +213,8 @@ class Model(Struct, frozen=True):
 class ActiveRequest(Struct, frozen=True):
     """One request under way; servers report these from v235 on.
 
-    `started` is monotonic seconds, derived from the age that the server reported.
+    `started` is monotonic seconds, derived from the age that the server reported. `who` is its
+    client as shown, empty if that wasn't found out yet.
     """
 
     id: str
@@ -223,6 +224,7 @@ class ActiveRequest(Struct, frozen=True):
     user_agent: str = ""
     started: float = 0.0
     received_bytes: int = 0
+    who: str = ""
     response_headers: Mapping[str, str] = field(default_factory=dict)
 
 

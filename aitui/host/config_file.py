@@ -472,7 +472,7 @@ class ConfigWriteTransaction:
             return error
         error.what = f"{error.what} (while {self._step.value})"
         if not self._is_uncertain:
-            error.why = "; ".join(filter(None, (error.why, "the config file is as it was")))
+            error.why = "; ".join(filter(None, (error.why, "the config file was not changed")))
         if left or self.holds_lock:
             words = "what this write left beside it is removed at the next start"
             error.remedy = "; ".join(filter(None, (error.remedy, words)))

@@ -318,7 +318,7 @@ def no_systemd_error(label: str) -> ServiceFailed:
     return ServiceFailed(
         f"There is no systemd on {label}",
         why="the command systemctl is missing",
-        remedy="restart llama-swap there by hand; the config file can be changed all the same",
+        remedy="restart llama-swap there by hand; the config file can still be changed",
     )
 
 

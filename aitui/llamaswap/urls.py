@@ -2,6 +2,7 @@
 
 import getpass
 import ipaddress
+import os
 import platform
 import re
 from typing import TYPE_CHECKING
@@ -62,8 +63,9 @@ def environment_proxy(server: "Server") -> str | None:
 
 
 def user_agent() -> str:
-    """Return `aitui/<version> (<user>@<host>)` in plain ASCII."""
-    return f"aitui/{__version__} ({_sanitize(_user())}@{_sanitize(platform.node())})"
+    """Return `aitui/<version> (<user>@<host>; <process>)` in plain ASCII."""
+    who = f"{_sanitize(_user())}@{_sanitize(platform.node())}"
+    return f"aitui/{__version__} ({who}; {os.getpid()})"
 
 
 def _user() -> str:

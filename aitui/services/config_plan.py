@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
+from aitui.domain.clients import client_name
 from aitui.domain.config.blocks import (
     add_model,
     choose_template,
@@ -152,11 +153,10 @@ def consequences(snapshot: Snapshot, then_loads: str = "", flag: str = "") -> li
         + (f", {count_of(model.requests, 'request')} there" if model.requests else "")
         for model in resident
     ]
-    for request in snapshot.requests.running or ():
-        agent = f" · {request.user_agent}" if request.user_agent else ""
-        facts.append(
-            f"cuts the request of {request.client or 'an unknown client'}{agent} at {request.model}"
-        )
+    facts += [
+        f"cuts the request of {client_name(request)} at {request.model}"
+        for request in snapshot.requests.running or ()
+    ]
     if snapshot.requests.running is None and snapshot.requests.total:
         facts.append(f"cuts {snapshot.requests.total} running requests")
     if not resident:

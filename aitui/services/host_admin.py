@@ -121,7 +121,7 @@ def host_key_confirmation(error: HostKeyRefused, label: str) -> Confirmation:
     return Confirmation(
         f"Trust {label}?",
         (
-            "Its key isn't known yet:",
+            "Its key is not known yet:",
             f"{error.algorithm} {error.fingerprint}",
             "On that machine, ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub shows its own.",
             "Yes remembers it in known_hosts.",

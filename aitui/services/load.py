@@ -57,7 +57,7 @@ def outcome_without_waiting(model: Model, snapshot: Snapshot) -> str:
     if stays_queued(model, snapshot):
         return f"llama-swap {_keeps(snapshot)} it queued, and {queued_outcome(model, snapshot)}"
     if snapshot.release.has(TTL_FROM_READY_SINCE):
-        return "llama-swap goes on loading it" if model.resident else "llama-swap may not load it"
+        return "llama-swap keeps loading it" if model.resident else "llama-swap may not load it"
     if model.resident:
         return "llama-swap may unload it as soon as it is ready"
     return "llama-swap may not load it, or unload it as soon as it is ready"
@@ -356,9 +356,9 @@ def _describe_victim(victim: EvictionVictim) -> str:
     elif victim.requests == 0:
         use = "idle"
     else:
-        use = f"{victim.requests} requests run there, and the load waits for them"
+        use = f"{victim.requests} requests are running, and the load waits for them"
     if victim.requests == 1:
-        use = "1 request runs there, and the load waits for it"
+        use = "1 request is running, and the load waits for it"
     return f"{mark}evicts {victim.model.id}: {use}"
 
 

@@ -25,6 +25,7 @@ from aitui.services.events import SHORTEST_GAP, EventStream, poll_interval, retr
 from aitui.services.state import ServerState, Transitions
 
 if TYPE_CHECKING:
+    from aitui.domain.clients import ClientNames
     from aitui.domain.config.swap_rules import SwapRules
     from aitui.domain.memory.hardware_state import HardwareState
     from aitui.llamaswap.client import LlamaSwapClient
@@ -137,6 +138,7 @@ class Monitor:
         load_times: "LoadTimes",
         random: Random,
         on_change: Callable[[Snapshot], None] | None = None,
+        names: "ClientNames | None" = None,
     ) -> None:
         self._client = client
         self._identity = identity
@@ -144,7 +146,7 @@ class Monitor:
         self._load_times = load_times
         self._random = random
         self._on_change = on_change
-        self._known = ServerState(clock)
+        self._known = ServerState(clock, names)
         self._warnings = load_times.warnings
         self.snapshot = Snapshot(ConnectionStatus(opened_at=clock.monotonic()))
         """The latest state."""
@@ -273,6 +275,11 @@ class Monitor:
         """Take over the memory of the server's host."""
         self._known.update_memory(hardware.usage.footprints, hardware.last_contexts)
         self.snapshot = replace(self.snapshot, hardware=hardware)
+        await self._publish(changed=True)
+
+    async def expect_restart(self, by: float | None) -> None:
+        """Note that aitui restarts the server, which may wait for requests until then; None at the end."""
+        self.snapshot = replace(self.snapshot, restart_by=by)
         await self._publish(changed=True)
 
     async def expect_unload(self, *model_ids: str) -> None:

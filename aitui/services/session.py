@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from importlib import import_module
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from aitui.aio import cancel_and_wait
+from aitui.domain.clients import LARGEST_HOSTS_FILE, ClientNames, parse_hosts
 from aitui.domain.snapshot import Clock, Server, Snapshot
 from aitui.errors import AituiError
 from aitui.paths import Paths
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from aitui.llamaswap.client import LlamaSwapClient
     from aitui.services.config_watch import ConfigWatch
     from aitui.services.host_admin import HostAdmin
+
+
+_HOSTS = Path("/etc/hosts")
 
 
 class Session(Struct, frozen=True):
@@ -68,6 +73,17 @@ class Session(Struct, frozen=True):
         return self.admin, self.config_watch
 
 
+def _prepare_client(server: Server) -> ClientNames:
+    """Import what the client needs, and return the names that other clients have here."""
+    import_module("aitui.llamaswap.client")
+    from aitui.llamaswap.urls import user_agent
+
+    with contextlib.suppress(OSError), _HOSTS.open("rb") as file:
+        lines = file.read(LARGEST_HOSTS_FILE).decode("utf-8", "replace").splitlines()
+        return ClientNames(server.clients, parse_hosts(lines), user_agent())
+    return ClientNames(server.clients, own_agent=user_agent())
+
+
 @contextlib.asynccontextmanager
 async def open_session(
     server: Server,
@@ -86,7 +102,7 @@ async def open_session(
     load_times = await LoadTimes.open(paths.state / LOAD_TIMES)
     measurements = await Measurements.open(paths.state / MEASUREMENTS)
     # httpx costs more to import than everything else here: the first frame comes before it.
-    await asyncio.to_thread(import_module, "aitui.llamaswap.client")
+    names = await asyncio.to_thread(_prepare_client, server)
     from aitui.llamaswap.client import LlamaSwapClient
 
     async with contextlib.AsyncExitStack() as stack:
@@ -98,6 +114,7 @@ async def open_session(
             load_times=load_times,
             random=random,
             on_change=on_change,
+            names=names,
         )
         hardware = HardwareMonitor(
             client, monitor, identity=server.identity, clock=clock, measurements=measurements

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from aitui.domain.clients import ClientNames, client_name
 from aitui.domain.events import (
     Event,
     ModelStatusChanged,
@@ -16,7 +17,6 @@ from aitui.domain.events import (
     RequestsListed,
     RequestUpdated,
 )
-from aitui.domain.eviction import client_name
 from aitui.domain.hues import Hues, assign_hues
 from aitui.domain.merge import ModelFacts, count_models, merge_models
 from aitui.domain.models import (
@@ -218,8 +218,9 @@ class ServerState:
     `models` are those of the last merge, `total_models` counts them with those it left out.
     """
 
-    def __init__(self, clock: "Clock") -> None:
+    def __init__(self, clock: "Clock", names: ClientNames | None = None) -> None:
         self._clock = clock
+        self.client_names = names or ClientNames()
         self._facts = ModelFacts()
         self._requests: dict[str, ActiveRequest] = {}
         self._further_requests: set[str] = set()
@@ -473,7 +474,8 @@ class ServerState:
 
     def _put_request(self, request: ActiveRequest) -> None:
         if request.id in self._requests or len(self._requests) < MOST_REQUESTS:
-            self._requests[request.id] = request
+            who = self.client_names.label(request.client, request.user_agent)
+            self._requests[request.id] = replace(request, who=who)
             self._further_requests.discard(request.id)
         elif len(self._further_requests) < MOST_REQUESTS_COUNTED:
             self._further_requests.add(request.id)

@@ -1,8 +1,8 @@
 """Unloads of one model or all: confirmed if others use them, done when `/running` agrees."""
 
+from aitui.domain.clients import client_name
 from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.eviction import (
-    client_name,
     describe_all_users,
     describe_unload,
     describe_users,
@@ -107,7 +107,7 @@ async def _wait_until_unloaded(session: Session, model_ids: set[str]) -> None:
         still = [model.id for model in session.snapshot.resident if model.id in model_ids]
         raise UnloadFailed(
             f"{', '.join(still)} still runs",
-            why=f"the server said OK, and lists it {UNLOAD_CONFIRMED_WITHIN:.0f} s later all the same",
+            why=f"the server said OK, and still lists it {UNLOAD_CONFIRMED_WITHIN:.0f} s later",
             remedy="another client may have loaded it again: look who is using it",
         ) from error
 

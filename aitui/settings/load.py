@@ -20,9 +20,11 @@ was set.
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from aitui.domain.server import Endpoints, Server
 from aitui.errors import CertificateFileError, SettingsError
@@ -213,9 +215,10 @@ def read_settings(
     default = values.read(table.DEFAULT_SERVER)
     variables = (known.variable for known in table.SERVER_SETTINGS if known.name in described)
     server, why = _choose_server(flags, described, config, default, {"": unnamed, **named})
+    clients = values.read(table.CLIENTS)
     return Settings(
-        server=server,
-        servers=(unnamed, *named.values()),
+        server=replace(server, clients=clients),
+        servers=tuple(replace(one, clients=clients) for one in (unnamed, *named.values())),
         fps=values.read(table.FPS),
         notifications=values.read(table.NOTIFICATIONS),
         llama_server_programs=values.read(table.LLAMA_SERVER_PROGRAMS),
@@ -225,13 +228,20 @@ def read_settings(
     )
 
 
-def server_at(url: str, home: Path, *, read_only: bool = False) -> Server:
-    """Build the server at a URL that was typed at run time, with nothing else known about it.
+def server_at(
+    url: str,
+    home: Path,
+    *,
+    read_only: bool = False,
+    clients: Mapping[str, str] = MappingProxyType({}),
+) -> Server:
+    """Build the server at a URL that was typed at run time; of its clients the names may be known.
 
     Raises SettingsError if the URL can't be one.
     """
     given = RawValue(url, prefix="", place="typed", origin="typed")
-    return build_server({"url": given}, read_address(given), home=home, read_only=read_only)
+    server = build_server({"url": given}, read_address(given), home=home, read_only=read_only)
+    return replace(server, clients=clients)
 
 
 def _environment_settings(environment: Mapping[str, str]) -> dict[str, RawValue]:

@@ -1,7 +1,8 @@
 """Every setting, once: its key, its variable, its default, how it is read, and what it means."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
@@ -197,8 +198,16 @@ LLAMA_SERVER_PROGRAMS: Setting[tuple[str, ...]] = Setting(
     shown="none",
     in_environment=False,
 )
+CLIENTS: Setting[Mapping[str, str]] = Setting(
+    "clients",
+    "a table of names for clients, by their addresses",
+    MappingProxyType({}),
+    _value(values.read_clients),
+    shown="none",
+    in_environment=False,
+)
 
 TOP_SETTINGS: tuple[Setting[Any], ...] = (
-    DEFAULT_SERVER, FPS, NOTIFICATIONS, LLAMA_SERVER_PROGRAMS,
+    DEFAULT_SERVER, FPS, NOTIFICATIONS, LLAMA_SERVER_PROGRAMS, CLIENTS,
 )  # fmt: skip
 """Those at the top of config.toml."""

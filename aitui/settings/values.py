@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 from aitui.settings.raw import RawValue
 
@@ -94,6 +95,21 @@ def read_programs(given: RawValue) -> tuple[str, ...]:
     if not all(isinstance(text, str) and text and text.isprintable() for text in texts):
         raise given.error('names or paths of programs, like ["run-wolf.sh"]')
     return tuple(texts)
+
+
+_LONGEST_CLIENT = 40
+
+
+def read_clients(given: RawValue) -> dict[str, str]:
+    """Read a table of names by IP address."""
+    from aitui.domain.clients import normalize_address
+
+    table: dict[str, Any] = given.value if isinstance(given.value, dict) else {"": None}
+    for address, name in table.items():
+        is_name = isinstance(name, str) and name.isprintable() and 0 < len(name) <= _LONGEST_CLIENT
+        if not is_name or not normalize_address(address):
+            raise given.error('names by IP address, like "192.168.2.20" = "phone"')
+    return {normalize_address(address): name for address, name in table.items()}
 
 
 def read_color(given: RawValue) -> str:

@@ -4,6 +4,7 @@ Bindings, the footer, the help, the palette, the keys that errors name and the R
 of this.
 """
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -29,7 +30,22 @@ _SIGNS = {
     "end": "End",
     "down": "↓",
     "up": "↑",
+    "left": "←",
+    "right": "→",
+    "pageup": "PgUp",
+    "pagedown": "PgDn",
+    "space": "Space",
 }
+
+
+def key_sign(key: str) -> str:
+    """Return a key as a person knows it, of the name that Textual has for it: `^d`, `⇧Tab`, `PgUp`."""
+    *modifiers, name = key.split("+")
+    sign = _SIGNS.get(name) or (name.upper() if name[0] == "f" and len(name) > 1 else name)
+    return "".join(_MODIFIERS.get(one, f"{one}+") for one in modifiers) + sign
+
+
+_MODIFIERS = {"ctrl": "^", "shift": "⇧"}
 
 
 class Key(Struct, frozen=True):
@@ -55,11 +71,7 @@ class Key(Struct, frozen=True):
     @property
     def signs(self) -> tuple[str, ...]:
         """All of its keys as a person knows them."""
-        names = (key.replace("ctrl+", "^") for key in self.keys.split(","))
-        return tuple(
-            _SIGNS.get(key) or (key.upper() if key[0] == "f" and len(key) > 1 else key)
-            for key in names
-        )
+        return tuple(map(key_sign, self.keys.split(",")))
 
 
 class KeyGroup:
@@ -84,11 +96,15 @@ class KeyGroup:
             if key.bound
         ]
 
-    def hint(self, action: str, words: str = "") -> Hint:
-        """The footer's hint for the key that does `action`; `words` replace those of the key."""
+    def hint(self, action: str, words: str = "", *, typing: bool = False) -> Hint:
+        """The footer's hint for the key that does `action`; `words` replace those of the key.
+
+        While typing it names the last of its keys, the one that isn't a letter.
+        """
         key = self._find(action)
         owner = f"{self.owner}." if self.owner and "." not in action else ""
-        return self.sign(action), words or key.short or key.words, owner + action
+        sign = key.signs[-1] if typing else self.sign(action)
+        return sign, words or key.short or key.words, owner + action
 
     def line(self, *actions: str) -> str:
         """The hints for several keys as one line of text."""
@@ -162,10 +178,11 @@ APP = KeyGroup(
         manual="refresh; reconnect at once",
         mends=Action.REFRESH,
     ),
-    Key("S", "switch_server", "another server", "server", manual="another server, or any URL"),
+    Key("S", "switch_server", "another server", "servers", manual="another server, or any URL"),
+    Key("1", "models", "models", manual="the models"),
     Key("2", "logs", "logs", manual="the log of the server"),
     Key("4", "hardware", "hardware", manual="the hardware"),
-    Key("question_mark,f1", "help", "keys", sign="?", manual="the keys that work where you are"),
+    Key("question_mark,f1", "help", "help", sign="?", manual="the keys that work where you are"),
     Key(
         "D",
         "doctor",
@@ -175,7 +192,11 @@ APP = KeyGroup(
         mends=Action.RUN_DOCTOR,
     ),
     Key(
-        "colon", "command_palette", "command palette", sign=":", manual="command palette; also `^p`"
+        "colon",
+        "command_palette",
+        "command palette",
+        "commands",
+        manual="command palette; also `^p`",
     ),
     Key("ctrl+p", "command_palette", "command palette", listed=False),
     Key("q", "quit", "quit", manual="quit"),
@@ -187,7 +208,7 @@ APP = KeyGroup(
 MODELS = KeyGroup(
     "models",
     # With priority, like the filter: a prompt that is typed ahead is no key.
-    Key("enter", "chat", "chat", sign="⏎", priority=True, manual="chat with the model"),
+    Key("enter", "chat", "chat", priority=True, manual="chat with the model"),
     Key("l", "load", "load", manual="load; asks before it evicts another model"),
     Key("u", "unload", "unload", manual="unload, or abort a load; asks when in use"),
     Key("U", "app.unload_all", "unload all", manual="unload all; always asks"),
@@ -196,13 +217,13 @@ MODELS = KeyGroup(
         "c",
         "app.change_context",
         "context size",
-        "ctx",
+        "context",
         priority=True,
         manual="change the context size; shows the diff and asks",
     ),
     Key("L", "log", "log of the model", "log", manual="the log of the model"),
     # With priority: what is typed ahead after it belongs to the filter, and is no key.
-    Key("slash", "filter", "filter", sign="/", priority=True, manual="filter by words"),
+    Key("slash", "filter", "filter", priority=True, manual="filter by words"),
     Key("s", "sort", "sort", manual="sort by the next column"),
     Key("y", "copy_id", "copy id", manual="copy the id"),
     Key("escape", "back", "back", "show all", listed=False, manual="back; clear the filter"),
@@ -216,14 +237,20 @@ REQUESTS = KeyGroup("requests", *_motions("first", "last")[:2])
 CHAT_PANE = KeyGroup(
     "chat",
     Key("i,enter", "screen.write_prompt", "write", listed=False),
+    Key("ctrl+g", "app.grow_context", "context that the prompt needs", "more context", sign="^g"),
     Key("ctrl+t", "detach", "detach the last image", sign="^t", listed=False),
     Key("escape", "screen.close_chat", "back to the models", "models"),
 )
 PROMPT = KeyGroup(
     "prompt",
-    Key("enter", "send", "send", sign="⏎"),
+    Key(
+        "enter",
+        "send",
+        "send",
+    ),
     Key("ctrl+j,shift+enter", "newline", "new line", sign="^j"),
     Key("ctrl+e", "app.edit_prompt", "write in $EDITOR", "editor", "^e"),
+    Key("ctrl+u", "clear", "clear the prompt; once more: bring it back", sign="^u", listed=False),
     Key("tab", "complete", "complete a command", "complete", listed=False),
     Key("up", "earlier", "earlier prompt", listed=False),
     Key("down", "later", "later prompt", listed=False),
@@ -253,12 +280,11 @@ TRANSCRIPT = KeyGroup(
 
 # --- the log
 
-_MODELS_VIEW = Key("1", "app.models", "models")
 _ENTER_OF_ENTRY = Key("enter", "focused.submit", "done", bound=False)
 LOGS = KeyGroup(
     "logs",
     # These two with priority: what is typed ahead after them belongs to the entry.
-    Key("slash", "find", "find", sign="/", priority=True),
+    Key("slash", "find", "find", priority=True),
     Key("f", "filter", "filter by pattern", "filter", priority=True),
     Key("n", "find_next(1)", "next found", "next"),
     Key("N", "find_next(-1)", "previous found", "previous"),
@@ -266,12 +292,11 @@ LOGS = KeyGroup(
     Key("w", "wrap", "wrap long lines", "wrap"),
     Key("space", "pause", "pause"),
     Key("tab", "other_log(1)", "next log", "other log", "Tab"),
-    Key("shift+tab", "other_log(-1)", "previous log", sign="⇧Tab"),
+    Key("shift+tab", "other_log(-1)", "previous log"),
     Key("y", "copy", "copy"),
     Key("ctrl+s", "save", "save to a file", "save", "^s"),
     Key("p", "polls", "aitui's own polls", "polls"),
     Key("f5,ctrl+r", "app.retry_log", "retry now", sign="F5"),
-    _MODELS_VIEW,
     Key("escape", "back", "back", listed=False),
     _ENTER_OF_ENTRY,
 )
@@ -286,19 +311,18 @@ LOG_VIEW = KeyGroup("log", *_motions("first line"), *_SIDEWAYS, owner="focused")
 CONFIG = KeyGroup(
     "config",
     # With priority: what is typed ahead after it belongs to the entry.
-    Key("slash", "find", "find", sign="/", priority=True),
+    Key("slash", "find", "find", priority=True),
     Key("n", "find_next(1)", "next found", "next"),
     Key("N", "find_next(-1)", "previous found"),
-    Key("c", "app.change_context", "context size of this model", "ctx", priority=True),
+    Key("c", "app.change_context", "context size of this model", "context", priority=True),
     Key("e", "edit", "edit the file in $EDITOR", "edit", mends=Action.EDIT_CONFIG),
     Key("a", "app.add_model", "add a model"),
     Key("delete", "remove", "remove this model", "remove", "Del"),
     Key("p", "next_problem", "next problem", "problem"),
-    Key("tab", "next_block(1)", "next model", sign="Tab"),
-    Key("shift+tab", "next_block(-1)", "previous model", sign="⇧Tab"),
+    Key("tab", "next_block(1)", "next model"),
+    Key("shift+tab", "next_block(-1)", "previous model"),
     Key("y", "copy", "copy the line", "copy"),
     Key("f5,ctrl+r", "app.read_config", "read it again", "read again", "F5"),
-    _MODELS_VIEW,
     Key("escape", "back", "back", listed=False),
     _ENTER_OF_ENTRY,
 )
@@ -312,9 +336,12 @@ _SCROLL = (
 )
 HARDWARE = KeyGroup(
     "hardware",
-    Key("t", "next_span", "5, 15 or 60 minutes", "5/15/60 min"),
+    Key("t", "next_span", "5, 15 or 60 minutes"),
+    Key("z", "zoom", "zoom a card"),
+    Key("p", "processes", "processes on the cards", "processes"),
+    Key("tab", "next_card(1)", "next card", sign="Tab"),
+    Key("shift+tab", "next_card(-1)", "previous card", sign="⇧Tab", listed=False),
     *_SCROLL,
-    _MODELS_VIEW,
     Key("escape", "dismiss", "back", listed=False),
 )
 DOCTOR = KeyGroup(
@@ -342,7 +369,7 @@ HISTORY = KeyGroup(
     Key("escape", "dismiss", "Back", "back"),
     Key("enter", "select", "go on with it", bound=False),
     Key("down", "to_list", "To the list", listed=False),
-    Key("delete", "delete", "delete", sign="Del"),
+    Key("delete", "delete", "delete"),
 )
 CONVERSATIONS = KeyGroup("conversations", *_motions("first", "last"))
 CONTEXT_SIZE = KeyGroup(
@@ -396,6 +423,13 @@ PALETTE = (
 
 README_GROUPS = (MODEL_TABLE, MODELS, APP)
 """Those that the README lists."""
+
+VIEW_TABS = tuple(
+    (key.keys, (key.short or key.words).capitalize(), f"app.{key.action}")
+    for key in sorted(APP.keys, key=attrgetter("keys"))
+    if key.keys.isdigit()
+)
+"""The views in the order of their keys: key, name and action."""
 
 _KEYS_OF_ACTIONS = {
     **{key.mends: APP.sign(key.action) for key in APP.keys if key.mends},

@@ -123,7 +123,7 @@ async def test_the_question_says_how_many_requests_the_victim_serves(
         await watch.until_state(QUICK, RunState.READY)
         answers = no(watch)
         await load_model(watch.session, STEADY, answers)
-        assert any("1 request runs there" in fact for fact in answers.questions[0].facts)
+        assert any("1 request is running" in fact for fact in answers.questions[0].facts)
 
 
 async def test_the_question_says_how_long_it_took_the_last_times(watch: Watched) -> None:

@@ -219,5 +219,5 @@ async def test_the_model_files_are_on_its_disk_with_headers_that_can_be_read() -
     assert abs(header.weights.total - model.weights * 2**20) < 2**20
     assert (
         len(names - {read_flags(known).model_file.rpartition("/")[2] for known in models.values()})
-        == 2
+        == 3
     )

@@ -41,7 +41,7 @@ async def test_running_to_a_table_cell(server: Server, tmp_path: Path, other: Ot
         until_return=True,
     )
     async with driven(server, tmp_path) as app:
-        await app.see("● live")
+        await app.see(" ms ")
         loading = asyncio.create_task(other.load(SLOW))
         await app.until(lambda: app.model(SLOW).command, "in /running")
         await app.settle()
@@ -57,7 +57,7 @@ async def test_a_key_to_the_request_to_load(server: Server, tmp_path: Path) -> N
         "aitui.ui.screens.models:ModelsScreen.action_load", "httpx._client:AsyncClient.stream"
     )
     async with driven(server, tmp_path) as app:
-        await app.see("● live", QUICK)
+        await app.see(" ms ", QUICK)
         for key, ready in ("l", [QUICK]), ("u", []):
             app.go_to(QUICK)
             await app.press(key)

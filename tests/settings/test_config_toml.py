@@ -74,6 +74,15 @@ def test_programs_with_llama_servers_flags_are_a_list(read: Read, wrong: Wrong) 
         )
 
 
+def test_clients_are_names_by_address(read: Read, wrong: Wrong) -> None:
+    config = '[clients]\n"::ffff:10.0.0.20" = "phone"\n"fd00::0012" = "laptop"\n'
+    settings = read(config=config)
+    assert settings.server.clients == {"10.0.0.20": "phone", "fd00::12": "laptop"}
+    assert read(config="").server.clients == {}
+    for value in ('{phone = "10.0.0.20"}', '{"10.0.0.20" = 7}', '"phone"', '{"10.0.0.20" = ""}'):
+        assert "names by IP address" in wrong(config=f"clients = {value}\n")
+
+
 def test_color_is_a_colour(read: Read) -> None:
     config = '[servers.home]\nurl = "https://h"\ncolor = "#0a0"\n'
     assert read(SettingsFlags(server="home"), config=config).server.color == "#0a0"

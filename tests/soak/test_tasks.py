@@ -44,7 +44,7 @@ async def test_there_are_as_many_tasks_as_after_the_first_round(tmp_path: Path) 
     async with StandIn(CATALOGUE, Dialect.HEAD) as stand_in:
         server = Server(stand_in.url, identity="soak", name="soak")
         async with driven(server, tmp_path, size=(110, 40)) as app:
-            await app.see("● live", QUICK)
+            await app.see(" ms ", QUICK)
             await a_round(stand_in, app)
             first = await tasks_at_rest(app)
             for _ in range(ROUNDS):

@@ -106,7 +106,7 @@ async def test_l_at_a_read_only_server_is_refused(
     server: Server, stand_in: StandIn, tmp_path: Path
 ) -> None:
     async with driven(replace(server, read_only=True), tmp_path) as app:
-        await app.see("● live", QUICK)
+        await app.see(" ms ", QUICK)
         assert "read-only" in app.strips[0].text
         app.go_to(QUICK)
         await app.press("l")
@@ -136,7 +136,7 @@ async def test_the_question_counts_the_requests_at_the_victim(
         await app.until(lambda: app.model(QUICK).requests == 1, "in use")
         app.go_to(STEADY)
         await app.press("l")
-        await app.see(f"evicts {QUICK}: 1 request runs there, and the load waits")
+        await app.see(f"evicts {QUICK}: 1 request is running, and the load waits")
         await app.press("n")
 
 
@@ -318,7 +318,7 @@ async def test_a_load_beyond_its_limit_goes_on(
     lazy: Driven, stand_in: StandIn, server: Server, tmp_path: Path
 ) -> None:
     async with driven(replace(server, timeout=0.3), tmp_path) as app:
-        await app.see("● live", QUICK)
+        await app.see(" ms ", QUICK)
         await begin_to_load(app, UNHURRIED)
         await app.told(f"{UNHURRIED} still loads after 0.3 s")
         await app.told(f"{UNHURRIED} is ready after")

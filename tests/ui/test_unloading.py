@@ -52,7 +52,7 @@ async def test_u_and_upper_u_at_a_read_only_server_are_refused(
         stand_in.busy(QUICK),
         driven(replace(server, read_only=True), tmp_path) as app,
     ):
-        await app.see("● live", QUICK)
+        await app.see(" ms ", QUICK)
         app.go_to(QUICK)
         await app.press("u")
         await app.told(f"unloading {QUICK} is refused")

@@ -105,7 +105,7 @@ class _RulesReader:
     def _read_matrix(self, keys: Mapping[str, MappingEntry]) -> swap_rules.SwapMatrix:
         matrix = self._entries(keys.get("matrix"))
         if not matrix.keys() <= _MATRIX_KEYS:
-            raise ConfigRefused("The matrix has a key that isn't known here.")
+            raise ConfigRefused("The matrix has an unknown key.")
         variables = {
             name: self._resolve_model(scalar_text(entry.value), {})
             for name, entry in self._entries(matrix.get("vars")).items()

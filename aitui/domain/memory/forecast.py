@@ -123,7 +123,8 @@ def forecast_memory(
     """Return what was measured, else what follows from a measurement, else from the file's header."""
 
     def cache_bytes(tokens: int) -> int | None:
-        if header is None or reason_not_estimable(header, profile):
+        # A projector or a LoRA takes the same whatever the context, and was measured with the rest.
+        if header is None or profile.moved or profile.drafts:
             return None
         return kv_cache_bytes(header, tokens, profile.cache_k, profile.cache_v, profile.streams)
 
@@ -196,7 +197,7 @@ def _fit_reason(found: FitForecast, profile: LaunchProfile, header: GgufHeader |
     if found.needed is None:
         why = "" if header is None else reason_not_estimable(header, profile)
         return f"{why}, so only a load can tell" if why else "this model has not been loaded yet"
-    return "it isn't known what is free" if found.free is None else ""
+    return "free memory is unknown" if found.free is None else ""
 
 
 _VERDICTS = {

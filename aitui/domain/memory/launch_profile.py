@@ -29,10 +29,13 @@ GPU_LAYERS = ("-ngl", "--gpu-layers", "--n-gpu-layers")
 FLASH_ATTENTION = ("-fa", "--flash-attn")
 MICRO_BATCH = ("-ub", "--ubatch-size")
 _MOVED_TENSORS = (("-ot", "--override-tensor"), ("-cmoe", "--cpu-moe"), ("-ncmoe", "--n-cpu-moe"))
-_COMPANIONS = (
+_DRAFTS = (
     ("-md", "--model-draft", "--spec-draft-model"),
     ("-hfd", "-hfrd", "--hf-repo-draft"),
     ("--spec-type",),
+)
+_COMPANIONS = (
+    *_DRAFTS,
     ("-mm", "--mmproj"),
     ("-mmu", "--mmproj-url"),
     ("--lora", "--lora-scaled"),
@@ -63,7 +66,7 @@ class LaunchProfile(Struct, frozen=True):
     leaves it to llama-server. `gpu_layers` is how many layers go to the graphics cards, None if
     llama-server decides. `streams` is how many slots have a cache of their own. `moved` is set if
     single tensors are put elsewhere, `companions` if a second model, or a part of one, is loaded as
-    well. `placement` says which cards count.
+    well; one that `drafts` has a cache of its own. `placement` says which cards count.
     """
 
     context_size: int | None = None
@@ -76,6 +79,7 @@ class LaunchProfile(Struct, frozen=True):
     flash_attention: bool = True
     moved: bool = False
     companions: bool = False
+    drafts: bool = False
     fingerprint: str = ""
     placement: Placement = field(default_factory=Placement)
 
@@ -107,6 +111,7 @@ def launch_profile(command: str, environment: Mapping[str, str] = _NO_ENVIRONMEN
         flash_attention=line.value(FLASH_ATTENTION) not in {"off", "0", "disabled", "false"},
         moved=any(line.has(names) for names in _MOVED_TENSORS),
         companions=any(line.has(names) for names in _COMPANIONS),
+        drafts=any(line.has(names) for names in _DRAFTS),
         fingerprint=_compute_fingerprint(line, environment),
         placement=parse_placement(line, environment),
     )

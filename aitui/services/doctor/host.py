@@ -346,7 +346,7 @@ async def _folder_check(host: Host, reading: FileSnapshot) -> CheckResult:
         )
         return failing_check(FOLDER, refusal)
     if not reading.facts.mode & 0o200:
-        seen = f"{shown}; the file itself is read-only, and would be replaced all the same"
+        seen = f"{shown}; the file itself is read-only, and would still be replaced"
         remedy = f"chmod u+w {sanitize_line(reading.real_path, 300)}"
         return inconclusive_check(FOLDER, seen, remedy)
     return passing_check(FOLDER, shown)
@@ -427,7 +427,7 @@ def _models_check(
     if not understood.parses:
         return inconclusive_check(MODELS, "not tried: the file doesn't parse")
     if listed is None:
-        return inconclusive_check(MODELS, "not tried: the server's list isn't known")
+        return inconclusive_check(MODELS, "not tried: the server's list is unknown")
     served = {model.id for model in listed}
     others = understood.aliases | set(understood.models)
     # Aliases, peers, selectors and profiles stand in the list, and not under `models`.
@@ -509,7 +509,7 @@ async def _reload_check(service: SystemdService, changed: float, times: str) -> 
         return passing_check(CONFIG_IN_EFFECT, f"{times}, and it has reloaded since")
     remedy, action = "reload it", Action.RELOAD_CONFIG
     if doubt:
-        seen = f"{times}; whether it reloaded since isn't known: {doubt}"
+        seen = f"{times}; whether it has reloaded since is unknown: {doubt}"
         return inconclusive_check(CONFIG_IN_EFFECT, seen, remedy, action)
     if outcome is not None:
         seen = f"{times}, and it refused to reload the file: {outcome.refusal}"

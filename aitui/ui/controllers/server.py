@@ -226,7 +226,9 @@ class ServerSwitcher:
         if isinstance(server, str):
             # `--read-only` makes every server of the settings so, and means a typed one as well.
             read_only = all(one.read_only for one in servers)
-            server = server_at(server, self._app_context.home, read_only=read_only)
+            server = server_at(
+                server, self._app_context.home, read_only=read_only, clients=servers[0].clients
+            )
         if server is None:
             return
         missing = await asyncio.to_thread(missing_certificates, server)

@@ -185,7 +185,6 @@ class ConfigScreen(Screen[None]):
         editable = writable and self._server_config is not None
         diagnostics = self._server_config.diagnostics if self._server_config else ()
         hints = [
-            (CONFIG.hint("app.models"), True),
             (CONFIG.hint("app.read_config"), self._error is not None),
             (CONFIG.hint("app.change_context"), inside and writable),
             (CONFIG.hint("edit"), editable),

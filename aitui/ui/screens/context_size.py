@@ -87,7 +87,7 @@ class ContextSizeScreen(ModalScreen[int | None]):
         if fitting is not None:
             self._set_tokens(fitting)
         else:
-            self.notify("It isn't known how many tokens fit")
+            self.notify("How many tokens fit is unknown")
 
     def _fit(self, tokens: int) -> FitForecast:
         goes = [model.id for model in self._snapshot.resident]

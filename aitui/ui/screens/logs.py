@@ -275,7 +275,6 @@ class LogsScreen(Screen[None]):
             return [LOGS.hint("focused.submit", words), LOGS.hint("back")]
         found = bool(view.match_count)
         hints = [
-            (LOGS.hint("app.models"), True),
             (LOGS.hint("app.retry_log"), self._feed_state.phase is FeedPhase.LOST),
             (LOG_VIEW.hint("follow"), not view.following),
             (LOGS.hint("pause", "go on" if view.paused else ""), True),

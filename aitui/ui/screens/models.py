@@ -35,9 +35,11 @@ if TYPE_CHECKING:
     from textual.widget import AwaitMount
 
     from aitui.ui.widgets.chat_pane import ChatPane
-    from aitui.ui.widgets.hardware_view import MemoryStrip
+    from aitui.ui.widgets.gpu_memory import GpuMemoryPane
 
 WIDE_COLUMNS = 118
+RESTART_COLUMNS = 120
+"""Columns from which the footer names the key that restarts the service."""
 MEMORY_STRIP_MIN_SIZE = (160, 44)
 """Columns and lines from which memory and its history get a strip of their own."""
 
@@ -61,7 +63,7 @@ class ModelsScreen(Screen[None]):
         self._filter = Input(id="filter", placeholder="words that the id, name or state must have")
         self._requests = RequestList(clock, id="requests")
         self._detail = ModelDetail(id="detail")
-        self._memory: MemoryStrip | None = None
+        self._memory: GpuMemoryPane | None = None
         self._trouble = TroublePane(id="trouble")
         self._key_bar = KeyBar(id="keys")
         self._running_models = 0
@@ -171,7 +173,11 @@ class ModelsScreen(Screen[None]):
     def keys(self) -> list[Hint]:
         """Key, words and action of what works now, the most needed first."""
         if self._is_in_chat:
-            return _chat_keys(writing=self._is_writing, answering=self.chat.is_replying)
+            return _chat_keys(
+                writing=self._is_writing,
+                answering=self.chat.is_replying,
+                refused=bool(self.chat.needed_context),
+            )
         if isinstance(self.focused, Input):
             # On the filter line letters are letters.
             return [MODELS.hint("keep_filter"), MODELS.hint("back")]
@@ -181,6 +187,7 @@ class ModelsScreen(Screen[None]):
             read_only=self.server is None or self.server.read_only,
             running=self._running_models,
             host=self.server is not None and bool(self.server.ssh_host),
+            wide=self.app.size.width >= RESTART_COLUMNS,
         )
 
     @cached_property
@@ -200,7 +207,8 @@ class ModelsScreen(Screen[None]):
         if self._chat_mount is None:
             self._chat_mount = self._body.mount(self.chat)
             # Other keys work while an answer is under way.
-            self.watch(self.chat, "is_replying", self._show_selection, init=False)
+            for name in ("is_replying", "needed_context"):
+                self.watch(self.chat, name, self._show_selection, init=False)
         return self._chat_mount
 
     @property
@@ -282,14 +290,14 @@ class ModelsScreen(Screen[None]):
         large = size.width >= width and size.height >= height
         shown = large and hardware.usage.source is not None
         if strip is None and shown:
-            from aitui.ui.widgets.hardware_view import MemoryStrip
+            from aitui.ui.widgets.gpu_memory import GpuMemoryPane
 
-            strip = self._memory = MemoryStrip(self._clock, id="memory")
+            strip = self._memory = GpuMemoryPane(id="memory")
             self.mount(strip, before=self._trouble)
         if strip is not None:
             strip.display = shown
             if shown:
-                strip.hardware = hardware
+                strip.snapshot = self.snapshot
 
     def _report_certificate_expiry(self) -> None:
         """Once for each certificate: what the days in the header ask for."""
@@ -381,7 +389,13 @@ class ModelsScreen(Screen[None]):
 
 
 def _model_keys(
-    model: Model | None, snapshot: Snapshot, *, read_only: bool, running: int, host: bool
+    model: Model | None,
+    snapshot: Snapshot,
+    *,
+    read_only: bool,
+    running: int,
+    host: bool,
+    wide: bool,
 ) -> list[Hint]:
     """Those of the table. `running` is how many models are resident, `host` whether one is set."""
     live = snapshot.connection.phase is ConnectionPhase.LIVE
@@ -390,24 +404,22 @@ def _model_keys(
     idle = model is None or not (model.resident or model.requested is not None)
     waits = model is not None and model.is_awaited and not model.resident
     loading = waits or (model is not None and model.state is RunState.STARTING)
+    restarts = host and not read_only
     hints = [
-        (MODELS.hint("load"), writable and own and idle),
-        (
-            MODELS.hint("unload", "abort" if loading else ""),
-            writable and own and (waits or not idle),
-        ),
-        (MODELS.hint("chat"), live and model is not None),
-        (MODELS.hint("app.change_context"), writable and own and host),
+        (APP.hint("restart_service"), restarts and not live),
         (APP.hint("refresh_server"), not live),
         (APP.hint("doctor"), not live),
+        (MODELS.hint("load"), writable and own and idle),
+        (MODELS.hint("unload", "abort" if loading else ""), writable and own and not idle),
+        (MODELS.hint("chat"), live and model is not None),
+        (MODELS.hint("app.change_context"), writable and own and host),
         (MODELS.hint("log"), own),
-        (MODELS.hint("app.unload_all"), writable and running > 0),
         (MODELS.hint("filter"), bool(snapshot.models)),
-        (APP.hint("restart_service"), host and not read_only),
-        (APP.hint("hardware"), live),
-        (APP.hint("config"), host),
         (MODELS.hint("sort"), bool(snapshot.models)),
         (MODELS.hint("copy_id"), model is not None),
+        (APP.hint("restart_service"), restarts and live and wide),
+        (APP.hint("command_palette"), True),
+        (MODELS.hint("app.unload_all"), writable and running > 0),
         (APP.hint("switch_server"), True),
         (APP.hint("quit"), True),
         (APP.hint("help"), True),
@@ -415,9 +427,11 @@ def _model_keys(
     return [hint for hint, works in hints if works]
 
 
-def _chat_keys(*, writing: bool, answering: bool) -> list[Hint]:
-    """Those of the prompt, or of the transcript above it."""
+def _chat_keys(*, writing: bool, answering: bool, refused: bool) -> list[Hint]:
+    """Those of the prompt, or of the transcript above it; `refused` as larger than the context."""
     stop = [APP.hint("interrupt")] if answering else []
+    if refused:
+        stop.append(CHAT_PANE.hint("app.grow_context"))
     if writing:
         of_prompt = ("send", "newline", "app.edit_prompt", "complete", "screen.read_chat")
         return [*stop, *(PROMPT.hint(action) for action in of_prompt)]

@@ -11,9 +11,12 @@ from aitui.ui.text import LineItem, fit_items, total_width
 
 
 class KeyBar(Widget):
-    """Keys with their words; whole items go where there is no room; a click is a key press."""
+    """Keys with their words; whole items go where there is no room; a click is a key press.
 
-    COMPONENT_CLASSES = component_classes("key-bar", "key", "words")
+    Of several values that a key goes through, `[the present one]` is in brackets and drawn as a chip.
+    """
+
+    COMPONENT_CLASSES = component_classes("key-bar", "key", "words", "chosen")
 
     hints: reactive[tuple[tuple[str, str, str], ...]] = reactive(())
     """Key, words and action of each hint, the most needed first; the last stays at the right."""
@@ -25,13 +28,18 @@ class KeyBar(Widget):
             return Strip.blank(width, plain)
         key_style = self.get_component_rich_style("key-bar--key")
         words_style = self.get_component_rich_style("key-bar--words")
+        chip_style = self.get_component_rich_style("key-bar--chosen")
         segments: list[Segment] = []
         at = 0
         for start, item in self._position_items(width):
             key, words = item.text.split(" ", 1)
             segments.append(Segment(" " * (start - at), plain))
             segments.append(Segment(key, key_style))
-            segments.append(Segment(" " + words, words_style))
+            before, _, rest = words.partition("[")
+            chosen, _, after = rest.partition("]")
+            segments.append(Segment(f" {before}", words_style))
+            if chosen:
+                segments += Segment(f" {chosen} ", chip_style), Segment(after, words_style)
             at = start + total_width((item,))
         return Strip(segments).adjust_cell_length(width, plain)
 

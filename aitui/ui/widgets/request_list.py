@@ -9,7 +9,8 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from aitui.domain.eviction import ClientRequest, client_name
+from aitui.domain.clients import client_name
+from aitui.domain.eviction import ClientRequest
 from aitui.domain.snapshot import Clock
 from aitui.domain.units import format_seconds
 from aitui.ui.keymap import REQUESTS

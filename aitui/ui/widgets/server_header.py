@@ -1,48 +1,91 @@
-"""The first line: which server, is it alive, what runs there."""
+"""The first line, the same in every view: which server, is it alive, the views, how full, how fast."""
 
 from contextlib import suppress
 from datetime import datetime
 
+from msgspec import Struct
+from rich.segment import Segment
 from rich.style import Style
+from textual import events
 from textual.color import Color, ColorParseError
 from textual.strip import Strip
 from textual.widget import Widget
 
-from aitui.domain.eviction import list_uses
 from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
 from aitui.domain.units import count_of, format_seconds
-from aitui.ui.plain import component_classes
-from aitui.ui.text import LineItem, render_items, shorten_id, total_width
+from aitui.ui.keymap import VIEW_TABS
+from aitui.ui.text import LineItem, shorten_id
+from aitui.ui.theme import hue_of, theme_color, theme_style
 
 WARNING_DAYS = 30
 URGENT_DAYS = 7
+NEARLY_FULL, FULL = 0.85, 0.95
+LONG_VERSION_COLUMNS = 180
+"""Columns from which the version has the server's name before it."""
 
 _DAY = 24 * 3600.0
-_PRIORITY = 7
+_GIB = 1 << 30
+
+
+class _Room(Struct, frozen=True):
+    """What there is room for: cells of the memory's bar, and how the views are shown."""
+
+    bar: int = 6
+    views: str = ""
+    rate: bool = True
+    memory_name: bool = False
+    version: bool = False
+
+
+_ROOMS = (
+    _Room(12, "wide", memory_name=True, version=True),
+    _Room(12, "wide", memory_name=True),
+    _Room(views="wide"),
+    _Room(views="close"),
+    _Room(views="close", rate=False),
+    _Room(0, "close", rate=False),
+    _Room(views="numbers"),
+    _Room(views="numbers", rate=False),
+    _Room(),
+    _Room(rate=False),
+    _Room(0, rate=False),
+)
+"""From the widest to the narrowest; the first that fits is drawn."""
+
+Side = list[tuple[str, str]]
+"""Texts with their styles."""
 
 
 class ServerHeader(Widget):
-    """One line that drops whole items, the least needed first, when there is no room."""
-
-    COMPONENT_CLASSES = component_classes(
-        "server-header", "name", "live", "lost", "waiting", "quiet"
-    )
+    """One line that leaves out whole parts, the least needed first, where there is no room."""
 
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._clock = clock
         self._server: Server | None = None
         self._snapshot = Snapshot()
-        self._last_items: tuple[tuple[LineItem, ...], ...] = ()
-        self._running_models = 0
+        self._last_line: list[Segment] = []
+        self._tabs: list[tuple[int, int, str]] = []
+        self._view = ""
 
     def on_mount(self) -> None:
+        self._view = f"app.{self.screen.name or 'models'}"
         self.watch(self.app, "server", self._show_server)
         self.watch(self.app, "snapshot", self._show_snapshot)
 
     def render_line(self, y: int) -> Strip:  # noqa: ARG002 - there is one line
-        self._last_items = left, right = self._items()
-        return render_items(left, right, self.size.width, self._item_style, self.rich_style)
+        self._last_line = self._draw()
+        return Strip(self._last_line).adjust_cell_length(self.size.width, self.rich_style)
+
+    async def on_click(self, event: events.Click) -> None:
+        for start, end, action in self._tabs:
+            if start <= event.x < end and self.screen.is_current:
+                await self.screen.run_action(action)
+
+    def tick(self) -> None:
+        """Let the seconds of a lost server go on between two snapshots."""
+        if self._draw() != self._last_line:
+            self.refresh()
 
     def _show_server(self, server: Server | None) -> None:
         self._server = server
@@ -50,79 +93,176 @@ class ServerHeader(Widget):
 
     def _show_snapshot(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._running_models = len(snapshot.resident)
         self.tick()
 
-    def _item_style(self, name: str) -> Style:
-        style = self.get_component_rich_style(f"server-header--{name}")
-        if name == "name" and self._server is not None and self._server.color:
+    def _draw(self) -> list[Segment]:
+        """Draw the line for the widest room that it has, without notes only where nothing else helps."""
+        width = self.size.width
+        notes = self._notes()
+        for shown, room in ((shown, room) for shown in (notes, []) for room in _ROOMS):
+            left = self._segments(self._name_and_link() + shown)
+            tabs = self._draw_tabs(room.views, _width(left) + 2)
+            right = self._draw_facts(room, width)
+            taken = 1 + _width(left) + _width(tabs) + _width(right) + 2 * bool(right) + 1
+            if taken <= width:
+                break
+        blank = Segment(" " * (width - taken + 2 * bool(right)), self.rich_style)
+        margin = Segment(" ", self.rich_style)
+        return [margin, *left, *tabs, blank, *right, margin]
+
+    def _segments(self, side: Side) -> list[Segment]:
+        plain = self.rich_style
+        return [
+            Segment(text, plain + self._style(style) if style else plain) for text, style in side
+        ]
+
+    def _style(self, name: str) -> Style:
+        if name != "server":
+            return theme_style(self.app, name)
+        style = theme_style(self.app, "bold foreground")
+        if self._server is not None and self._server.color:
             with suppress(ColorParseError):
                 style += Style(color=Color.parse(self._server.color).rich_color)
         return style
 
-    def _items(self) -> tuple[tuple[LineItem, ...], tuple[LineItem, ...]]:
-        if self._server is None:
-            return (LineItem("aitui", 9, "name"),), (LineItem("no server", 8, "quiet"),)
-        left = (
-            LineItem(shorten_id(self._server.label, 28), 9, "name"),
-            self._link_item(),
-            self._memory_item(with_bar=False),
-            certificate_item(self._snapshot.certificate_expires_at, self._clock.wall()),
-            LineItem("read-only", 7, "waiting") if self._server.read_only else LineItem("", 0),
-        )
-        right = tuple(self._right_items())
-        barred = (*left[:2], self._memory_item(with_bar=True), *left[3:])
-        # The bar goes before anything else that tells more than the server's version.
-        needed = [item for item in (*barred, *right) if item.text and item.priority > 1]
-        fits = total_width(needed) <= self.size.width - 2
-        return barred if fits else left, right
-
-    def _memory_item(self, *, with_bar: bool) -> LineItem:
-        """How full the memory is, in sight as long as the link itself."""
-        picture = self._snapshot.hardware.usage
-        if picture.total_bytes is None:
-            return LineItem("", 8)
-        from aitui.format.hardware import is_nearly_full, total_memory_text
-
-        words = total_memory_text(picture, with_bar=with_bar)
-        lost = self._snapshot.connection.phase is ConnectionPhase.LOST
-        return LineItem(words, 8, "quiet" if lost else "waiting" if is_nearly_full(picture) else "")
-
-    def _link_item(self) -> LineItem:
-        link = self._snapshot.connection
-        now = self._clock.monotonic()
+    def _name_and_link(self) -> Side:
+        server, link, now = self._server, self._snapshot.connection, self._clock.monotonic()
+        if server is None:
+            return [("aitui", "server"), (" ○ no server yet", "muted")]
+        name = shorten_id(server.label, min(28, max(10, self.size.width // 4)))
         opened = now if link.opened_at is None else link.opened_at
+        if (restart_by := self._snapshot.restart_by) is not None:
+            left = restart_by - now
+            words = f"◌ restarts{f', ≤ {left:.0f} s' if left > 0 else ''}"
+            return [(f"{name} ", "server"), (words, "warning")]
         if link.phase is ConnectionPhase.LIVE:
-            latency = "" if link.latency is None else f" {_latency_text(link.latency)}"
-            return LineItem(f"● live{latency}", 8, "live")
+            latency = "live" if link.latency is None else _latency_text(link.latency)
+            return [(f"{name} ", "server"), ("●", "ready"), (f" {latency}", "muted")]
         if link.phase is ConnectionPhase.CONNECTING:
-            return LineItem(f"◌ connecting {now - opened:.0f} s", 8, "waiting")
-        if link.last_response_at is None:
-            return LineItem(f"✘ not reached for {format_seconds(now - opened)}", 8, "lost")
-        lost = now if link.lost_at is None else link.lost_at
-        return LineItem(f"✘ lost for {format_seconds(now - lost)}", 8, "lost")
+            return [(f"{name} ", "server"), (f"◌ connecting {now - opened:.0f} s", "warning")]
+        reached = link.last_response_at is not None
+        since = opened if link.lost_at is None else link.lost_at
+        verb = "lost for" if reached else "not reached for"
+        words = f"✘ {verb} {format_seconds(now - since)}"
+        return [(f"{name} ", "server"), (words, "bold error")]
 
-    def _right_items(self) -> list[LineItem]:
-        snapshot, link = self._snapshot, self._snapshot.connection
-        items: list[LineItem] = []
+    def _notes(self) -> Side:
+        if self._server is None:
+            return []
+        link = self._snapshot.connection
+        certificate = certificate_item(self._snapshot.certificate_expires_at, self._clock.wall())
+        items = [(certificate.text, certificate.style)]
+        items.append(("read-only" if self._server.read_only else "", "warning"))
         if link.phase is ConnectionPhase.LOST and link.retry_at is not None:
             left = max(0.0, link.retry_at - self._clock.monotonic())
-            items.append(LineItem(f"retry in {left:.0f} s", 5, "quiet"))
-        if link.last_response_at is not None:
-            items.append(LineItem(f"{self._running_models} of {len(snapshot.models)} running", 6))
-        waiting = sum(use.waits for use in list_uses(snapshot))
-        if waiting:
-            items.append(LineItem(f"{waiting} waiting", 5, "waiting"))
-        if snapshot.requests.total:
-            items.append(LineItem(count_of(snapshot.requests.total, "request"), 4))
-        if snapshot.version:
-            items.append(LineItem(f"llama-swap {snapshot.version}", 1, "quiet"))
-        return items
+            items.append((f"retry in {left:.0f} s", "muted"))
+        return [(f"  {words}", style) for words, style in items if words]
 
-    def tick(self) -> None:
-        """Let the seconds of a lost server go on between two snapshots."""
-        if self._items() != self._last_items:
-            self.refresh()
+    def _draw_tabs(self, views: str, start: int) -> list[Segment]:
+        """Draw the views from a column on, the one that is shown marked."""
+        self._tabs = []
+        if not views or self._server is None:
+            return []
+        plain = self.rich_style
+        number_style = plain + theme_style(self.app, "bold accent")
+        chip = theme_style(self.app, "bold background", "accent")
+        if self.app.no_color:
+            chip += Style(reverse=True)
+        segments = [Segment(" ", plain)]
+        for key, name, action in VIEW_TABS:
+            active = action == self._view
+            margin = " " if active or views == "wide" else ""
+            words = "" if views == "numbers" and not active else f" {name}"
+            drawn = [Segment(f"{margin}{key}{words}{margin}", plain + chip)]
+            if not active:
+                drawn = [Segment(margin + key, number_style)]
+                drawn.append(Segment(words + margin, plain + theme_style(self.app, "muted")))
+            width = _width(drawn)
+            self._tabs.append((start, start + width, action))
+            segments += drawn
+            start += width
+            if views != "wide":
+                segments.append(Segment(" ", plain))
+                start += 1
+        return segments
+
+    def _draw_facts(self, room: _Room, width: int) -> list[Segment]:
+        snapshot = self._snapshot
+        memory = self._draw_memory(room)
+        rate = snapshot.generation_rate
+        rate_side: Side = []
+        if room.rate and rate is not None:
+            figure = f"{rate:.0f}"
+            rate_side = [(figure, "bold foreground" if rate >= 0.5 else ""), (" tok/s", "muted")]
+        version_side: Side = []
+        if room.version and snapshot.version:
+            long = "llama-swap " if width >= LONG_VERSION_COLUMNS else ""
+            number = "v" if snapshot.version[0].isdigit() else ""
+            version_side = [(long + number + snapshot.version, "muted")]
+        parts = [memory, self._segments(rate_side), self._segments(version_side)]
+        if not room.memory_name:
+            parts[:2] = parts[1::-1]
+        segments: list[Segment] = []
+        for part in filter(None, parts):
+            if segments:
+                segments.append(Segment("   ", self.rich_style))
+            segments += part
+        return segments
+
+    def _draw_memory(self, room: _Room) -> list[Segment]:
+        """Draw how full the memory is, each model's part in its hue; near its end the number warns."""
+        usage = self._snapshot.hardware.usage
+        used, total = usage.used_bytes, usage.total_bytes
+        if total is None:
+            return []
+        side: Side = []
+        if room.memory_name:
+            side.append(("VRAM " if usage.on_cards else "RAM ", "muted"))
+        unit = " GB" if room.memory_name else "G"
+        if used is None:
+            return self._segments([*side, (f"{total / _GIB:.0f}{unit}", "muted")])
+        lost = self._snapshot.connection.phase is ConnectionPhase.LOST
+        share = used / total if total else 0.0
+        color = "error" if share >= FULL else "warning" if share >= NEARLY_FULL else "foreground"
+        figures = [
+            (f"{used / _GIB:.0f}", "muted" if lost else f"bold {color}"),
+            (f"/{total / _GIB:.0f}{unit}", "muted"),
+        ]
+        segments = self._segments(side)
+        if room.bar:
+            segments += self._draw_bar(room.bar, used, total)
+            segments.append(Segment(" ", self.rich_style))
+        return segments + self._segments(figures)
+
+    def _draw_bar(self, cells: int, used: int, total: int) -> list[Segment]:
+        # Only now, and not with the first frame: it knows nothing of the memory.
+        from aitui.ui.plots import Band, gauge
+
+        usage, hues = self._snapshot.hardware.usage, self._snapshot.hues.numbers
+        by_model: dict[str, int] = {}
+        if usage.on_cards:
+            for card in usage.cards:
+                for part in card.models:
+                    by_model[part.model] = by_model.get(part.model, 0) + part.used_bytes
+        else:
+            for model in self._snapshot.resident:
+                if (footprint := usage.footprints.get(model.id)) is not None:
+                    by_model[model.id] = footprint.host or 0
+        ordered = sorted(by_model, key=lambda model_id: hues.get(model_id, 0) or len(hues) + 1)
+        bands = [
+            Band(by_model[model_id], theme_color(self.app, hue_of(self._snapshot, model_id)))
+            for model_id in ordered
+        ]
+        others = max(0, used - sum(by_model.values()))
+        bands.append(Band(others, theme_color(self.app, "other")))
+        drawn = gauge(bands, total, cells, theme_color(self.app, "frame"))
+        return [
+            Segment(text, self.rich_style + (style or Style.null())) for text, style, _ in drawn
+        ]
+
+
+def _width(segments: list[Segment]) -> int:
+    return sum(segment.cell_length for segment in segments)
 
 
 def _latency_text(seconds: float) -> str:
@@ -140,12 +280,12 @@ def certificate_item(ends: float | None, wall: float) -> LineItem:
     if ends is None:
         return LineItem("", 0)
     if ends <= wall:
-        return LineItem("✘ certificate expired", _PRIORITY, "lost")
+        return LineItem("✘ certificate expired", 0, "bold error")
     days = int((ends - wall) / _DAY)
     if days > WARNING_DAYS:
         return LineItem("", 0)
     left = count_of(days, "day") if days else "expires today"
-    return LineItem(f"! cert {left}", _PRIORITY, "lost" if days < URGENT_DAYS else "waiting")
+    return LineItem(f"! cert {left}", 0, "bold error" if days < URGENT_DAYS else "warning")
 
 
 def renewal_notice(ends: float, wall: float) -> tuple[str, str]:

@@ -1,5 +1,7 @@
 """What a model will take, from the best that is known; and whether it will fit, with the reason."""
 
+import pytest
+
 from aitui.domain.hardware.sample import Gpu, HardwareSample, SampleSource
 from aitui.domain.memory.footprint import Footprint, FootprintOrigin
 from aitui.domain.memory.forecast import FitVerdict, forecast_fit, forecast_memory
@@ -35,6 +37,19 @@ def test_a_measurement_at_another_context_is_scaled() -> None:
     found = forecast_memory(measured(32_768, 5), SETUP, 65_536, HEADER)
     assert found is not None
     assert (found.gpu, found.origin) == (7 * GIB, FootprintOrigin.SCALED)
+
+
+@pytest.mark.parametrize(
+    ("flags", "origin"),
+    [("--mmproj eyes.gguf", FootprintOrigin.SCALED), ("-md draft.gguf", None)],
+)
+def test_a_projector_next_to_the_model_does_not_grow(
+    flags: str, origin: FootprintOrigin | None
+) -> None:
+    profile = launch_profile(f"llama-server -m model.gguf {flags}")
+    known = MemoryRecords((Measurement(32_768, 5 * GIB, setup=profile.fingerprint),))
+    found = forecast_memory(known, profile, 65_536, HEADER)
+    assert (found and found.origin) == origin
 
 
 def test_without_a_measurement_the_header_tells() -> None:
@@ -98,7 +113,7 @@ def test_an_unknown_model_says_why() -> None:
 def test_without_a_sample_it_is_not_known_what_is_free() -> None:
     found = forecast_fit(MemoryUsage(), measured(4096, 3), SETUP, 4096)
     assert found.verdict is FitVerdict.UNKNOWN
-    assert found.reason == "it isn't known what is free"
+    assert found.reason == "free memory is unknown"
 
 
 def test_without_a_card_the_machine_s_memory_has_to_do() -> None:

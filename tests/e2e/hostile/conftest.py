@@ -23,5 +23,5 @@ async def shown(hostile: StandIn, tmp_path: Path) -> AsyncIterator[Terminal]:
     """The program, its table listed."""
     arguments = ["--url", hostile.url]
     async with terminal(arguments, surroundings(tmp_path), size=(120, 36)) as running:
-        await running.see("● live", "fails")
+        await running.see(" ms ", "fails")
         yield running

@@ -29,7 +29,7 @@ async def go_to(shown: Terminal, words: str) -> None:
     await shown.unsee("○ 10")
     shown.press("\r")
     # The table's keys are offered again once it has the focus.
-    await shown.see("s sort", "? keys")
+    await shown.see("s sort", "? help")
 
 
 async def test_the_table_and_the_detail_of_every_model(shown: Terminal) -> None:

@@ -38,7 +38,7 @@ async def table(environment: dict[str, str], stand_in: StandIn) -> AsyncIterator
     async with stand_in.busy(QUICK):
         pass
     async with terminal((), environment, size=(120, 36)) as running:
-        await running.see("● live", "1 of")
+        await running.see(" ms ", "1 Models")
         yield running
 
 
@@ -46,7 +46,7 @@ async def table(environment: dict[str, str], stand_in: StandIn) -> AsyncIterator
 async def prompt(nobody: dict[str, str], stand_in: StandIn) -> AsyncIterator[Terminal]:
     """The demo with a chat open."""
     async with terminal(["--demo"], nobody, size=(120, 36)) as running:
-        await running.see("demo", "● live")
+        await running.see("demo", " ms ")
         running.press("\r")
         await running.see("Start typing", "⏎ sends")
         yield running
@@ -162,7 +162,7 @@ async def test_a_fault_in_reading_the_input_ends_with_a_sentence(
     environment: dict[str, str],
 ) -> None:
     async with terminal((), environment, program=("-c", BREAK_INPUT)) as opened:
-        await opened.see("● live", QUICK)
+        await opened.see(" ms ", QUICK)
         opened.press("j")
         assert await opened.ends() == 1
         said = " ".join(SEQUENCES.sub(b"", opened.last_words).decode().split())

@@ -15,7 +15,7 @@ async def test_a_chat_with_such_a_model_opens(nobody: dict[str, str], model_id: 
         StandIn(config) as server,
         terminal(["--url", server.url], nobody, size=(60, 20)) as opened,
     ):
-        await opened.see("● live", model_id)
+        await opened.see(" ms ", model_id)
         opened.press("\r")
         await opened.see(f"Ask {model_id} …")
         row = opened.line_of(f"Ask {model_id} …")

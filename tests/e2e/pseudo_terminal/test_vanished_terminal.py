@@ -32,7 +32,7 @@ async def test_a_terminal_that_closes_without_a_signal_ends_the_program(
     )
     try:
         os.close(slave)
-        await read_until(master, b"live")
+        await read_until(master, b" ms")
         os.close(master)
         async with asyncio.timeout(PATIENCE):
             assert await process.wait() == 128 + 1

@@ -72,7 +72,7 @@ async def test_a_key_that_others_can_read_is_a_warning_while_all_works(
     open_to_all = guide.client("open-to-all")
     open_to_all.key.chmod(0o644)
     async with driven(presenting(behind_caddy, open_to_all), tmp_path, size=WIDE) as app:
-        await app.see("● live", f"! Others can read the key {open_to_all.key} (mode 0644)")
+        await app.see(" ms ", f"! Others can read the key {open_to_all.key} (mode 0644)")
         await app.see(f"chmod 600 {open_to_all.key}")
 
 
@@ -96,7 +96,7 @@ async def test_the_last_thirty_days_are_counted_and_how_to_renew_is_told(
 ) -> None:
     ending = guide.client("ending", days=20)
     async with driven(presenting(behind_caddy, ending), tmp_path, size=WIDE) as app:
-        await app.see("● live", "! cert 19 days")
+        await app.see(" ms ", "! cert 19 days")
         await app.told("A renewed file is picked up without a restart")
         await app.press("D")
         await app.see("renew it: openssl x509 -req", f"-out {ending.certificate}")

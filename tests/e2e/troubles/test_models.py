@@ -17,7 +17,7 @@ async def test_a_model_that_has_gone_from_the_config(
 ) -> None:
     stand_in.fault("/api/events", FixedResponse(404))
     async with driven(server, tmp_path, size=(120, 30)) as app:
-        await app.see("● live", QUICK)
+        await app.see(" ms ", QUICK)
         await stand_in.reload(CATALOGUE.replace(QUICK, "quick-7b-Q8_0"))
         app.go_to(QUICK)
         await app.press("l")

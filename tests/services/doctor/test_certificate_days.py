@@ -24,12 +24,12 @@ NOW = 1_800_000_000.0
     ("left", "words", "style"),
     [
         (31.1 * DAY, "", ""),
-        (30.9 * DAY, "! cert 30 days", "waiting"),
-        (7.5 * DAY, "! cert 7 days", "waiting"),
-        (6.9 * DAY, "! cert 6 days", "lost"),
-        (1.5 * DAY, "! cert 1 day", "lost"),
-        (0.5 * DAY, "! cert expires today", "lost"),
-        (-1.0, "✘ certificate expired", "lost"),
+        (30.9 * DAY, "! cert 30 days", "warning"),
+        (7.5 * DAY, "! cert 7 days", "warning"),
+        (6.9 * DAY, "! cert 6 days", "bold error"),
+        (1.5 * DAY, "! cert 1 day", "bold error"),
+        (0.5 * DAY, "! cert expires today", "bold error"),
+        (-1.0, "✘ certificate expired", "bold error"),
     ],
 )
 def test_the_last_thirty_days_are_said(left: float, words: str, style: str) -> None:
@@ -121,7 +121,7 @@ async def test_the_header_counts_the_days_until_the_file_is_renewed(
         StandIn(CATALOGUE, certificates=certificates) as there,
         driven(settings(own_files, authority, there.url), tmp_path / "home") as app,
     ):
-        await app.see("● live", "! cert 11 days")
+        await app.see(" ms ", "! cert 11 days")
         await app.told("How to renew it: D, “client certificate dates”. A renewed file is picked")
         await app.press("D")
         await app.see("client certificate dates")
@@ -129,7 +129,7 @@ async def test_the_header_counts_the_days_until_the_file_is_renewed(
         await app.press("escape")
         put(authority.issue("renewed", days=300), own_files)
         await app.unsee("! cert")
-        assert "● live" in app.text
+        assert " ms " in app.text
 
 
 async def test_the_header_says_that_it_has_expired(

@@ -62,6 +62,6 @@ async def test_the_machine_comes_after_the_server_and_before_the_terminal(
 async def test_the_screen_shows_it_too(server: Server, preset: Path, tmp_path: Path) -> None:
     missing = replace(server, ssh_host="local", preset_path=str(preset.with_name("none.yaml")))
     async with driven(missing, tmp_path / "aitui", size=(120, 40)) as app:
-        await app.see("● live")
+        await app.see(" ms ")
         await app.press("D")
         await app.see("Checked · ", "✘ config file", "check preset_path in config.toml")

@@ -59,7 +59,7 @@ async def of_many_lines() -> AsyncGenerator[CheckResult | CheckStage, None]:
 async def opened(server: Server, tmp_path: Path) -> AsyncIterator[Driven]:
     """The app on a server that works, with the check-up opened by its key."""
     async with driven(server, tmp_path) as app:
-        await app.see("● live")
+        await app.see(" ms ")
         await app.press("D")
         yield app
 

@@ -96,7 +96,7 @@ async def test_a_load_without_progress_is_given_up(reached: Server, tmp_path: Pa
         await watch.until_events_flow()
         with pytest.raises(ModelNotReady) as given_up:
             await load_model(watch.session, "plain", nobody)
-    assert "without progress; llama-swap goes on loading it" in given_up.value.why
+    assert "without progress; llama-swap keeps loading it" in given_up.value.why
 
 
 @each_dialect

@@ -107,7 +107,7 @@ async def test_what_comes_is_in_sight_before_the_end(
 ) -> None:
     async with chatting(stand_in, server, tmp_path, ENDLESS) as pane:
         await pane.send("go on")
-        await pane.app.see("thinking", "thinks,")
+        await pane.app.see("thinking", "reasoning,")
         assert pane.chat.busy
 
 

@@ -218,7 +218,9 @@ async def test_continue_of_a_whole_answer_says_so(pane: Pane) -> None:
 @pytest.mark.parametrize("command", ["/retry", "/edit", "/delete", "/continue"])
 async def test_nothing_to_do_it_with_says_so(pane: Pane, command: str) -> None:
     await pane.send(command)
-    await pane.app.told("nothing was" if command != "/continue" else "the last answer is complete")
+    await pane.app.told(
+        "no prompt was" if command != "/continue" else "the last answer is complete"
+    )
 
 
 async def test_rename_gives_a_title(stand_in: StandIn, server: Server, tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ async def shown(tmp_path: Path) -> AsyncIterator[tuple[StandIn, Terminal]]:
         StandIn(CONFIG) as stand_in,
         terminal(["--url", stand_in.url], surroundings(tmp_path)) as running,
     ):
-        await running.see("● live", FAST)
+        await running.see(" ms ", FAST)
         yield stand_in, running
 
 

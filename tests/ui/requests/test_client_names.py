@@ -2,7 +2,8 @@
 
 import pytest
 
-from aitui.domain.eviction import client_name, list_uses
+from aitui.domain.clients import ClientNames, client_name, parse_hosts
+from aitui.domain.eviction import list_uses
 from aitui.domain.models import ActiveRequest, ActiveRequests, Model, ModelKind, RunState
 from aitui.domain.snapshot import Snapshot
 
@@ -20,6 +21,35 @@ from aitui.domain.snapshot import Snapshot
 )
 def test_a_client_is_named_by_address_and_program(address: str, agent: str, name: str) -> None:
     assert client_name(ActiveRequest("1", "m", client=address, user_agent=agent)) == name
+
+
+HOSTS = """
+127.0.0.1   localhost
+10.0.0.12   laptop.home.example laptop  # upstairs
+::ffff:10.0.0.20  tablet
+nonsense    evil
+10.0.0.12   later
+"""
+
+
+@pytest.mark.parametrize(
+    ("address", "agent", "name"),
+    [
+        ("10.0.0.12", "pi/0.31", "laptop · pi"),
+        ("10.0.0.20", "Open WebUI/0.6 (x)", "phone · Open WebUI"),
+        ("::ffff:10.0.0.20", "", "phone"),
+        ("127.0.0.1", "curl/8", "localhost · curl"),
+        ("10.0.0.99", "Zed/1", "10.0.0.99 · Zed"),
+        ("", "Zed/1", "Zed"),
+        ("10.0.0.12", "aitui/0.1 (me@laptop; 41)", "this chat"),
+        ("10.0.0.12", "aitui/0.1 (me@laptop; 42)", "me@laptop · aitui"),
+    ],
+)
+def test_an_address_goes_by_its_name(address: str, agent: str, name: str) -> None:
+    names = ClientNames(
+        {"10.0.0.20": "phone"}, parse_hosts(HOSTS.splitlines()), "aitui/0.1 (me@laptop; 41)"
+    )
+    assert names.label(address, agent) == name
 
 
 def snapshot(*models: Model, requests: tuple[ActiveRequest, ...]) -> Snapshot:

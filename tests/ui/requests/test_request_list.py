@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from aitui.demo.certificates import Certificates
 from aitui.demo.dialect import Dialect
 from aitui.domain.snapshot import Server
@@ -21,6 +23,18 @@ async def test_who_uses_a_model_is_in_sight(
         stand_in.busy(QUICK, remote_ip="10.0.0.9", user_agent="OpenWebUI/0.6"),
     ):
         await app.see(f"using    10.0.0.9 · OpenWebUI  at {QUICK}")
+
+
+@dialects(Dialect.HEAD)
+async def test_an_address_with_a_name_goes_by_it(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    named = replace(server, clients={"10.0.0.9": "phone"})
+    async with (
+        driven(named, tmp_path) as app,
+        stand_in.busy(QUICK, remote_ip="10.0.0.9", user_agent="OpenWebUI/0.6"),
+    ):
+        await app.see(f"using    phone · OpenWebUI  at {QUICK}")
 
 
 @dialects(Dialect.HEAD)
@@ -46,7 +60,7 @@ async def test_the_question_before_an_eviction_says_what_runs_there(
         app.go_to(STEADY)
         await app.press("l")
         await app.armed()
-        await app.see("1 request runs there")
+        await app.see("1 request is running")
         await app.press("n")
 
 

@@ -21,5 +21,5 @@ async def plain() -> AsyncIterator[StandIn]:
 async def shown(plain: StandIn, tmp_path: Path) -> AsyncIterator[Terminal]:
     """The program, its table listed."""
     async with terminal(["--url", plain.url], surroundings(tmp_path)) as running:
-        await running.see("● live", QUICK)
+        await running.see(" ms ", QUICK)
         yield running

@@ -96,7 +96,7 @@ async def test_it_can_be_turned_off(plain: StandIn, tmp_path: Path) -> None:
     config.write_text("notifications = false\n")
     arguments = ["--url", plain.url, "--config", str(config)]
     async with terminal(arguments, surroundings(tmp_path)) as shown:
-        await shown.see("● live", QUICK)
+        await shown.see(" ms ", QUICK)
         await choose(shown, UNHURRIED)
         shown.press("l")
         await shown.see("loading")

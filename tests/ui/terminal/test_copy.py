@@ -95,7 +95,7 @@ async def test_where_the_terminal_takes_none_a_file_is_written(
 ) -> None:
     environment = surroundings(tmp_path, TERM="linux")
     async with terminal(["--url", plain.url], environment) as shown:
-        await shown.see("● live", QUICK)
+        await shown.see(" ms ", QUICK)
         shown.press("y")
         await shown.told(f"Copied {ODD} to /")
         assert b"\x1b]52" not in shown.sent

@@ -61,7 +61,7 @@ async def written(plain: StandIn, folder: Path, **variables: str) -> AsyncIterat
     (folder / "tmp").mkdir()
     environment = surroundings(folder, TMPDIR=str(folder / "tmp"), **variables)
     async with terminal(["--url", plain.url], environment, size=(120, 30)) as shown:
-        await shown.see("● live", QUICK)
+        await shown.see(" ms ", QUICK)
         shown.press("/")
         await shown.see("words that the id")
         shown.press(f"{QUICK}\r\r")

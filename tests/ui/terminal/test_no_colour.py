@@ -27,7 +27,7 @@ async def test_states_and_the_cursor_are_told_without_colours(
 ) -> None:
     environment = surroundings(tmp_path, NO_COLOR="1")
     async with plain.busy(QUICK), terminal(["--url", plain.url], environment) as shown:
-        await shown.see("● live", f"● {QUICK}", "ready")
+        await shown.see(" ms ", f"● {QUICK}", "ready")
         row = shown.line_of(ODD)
         assert shown.screen.display[row].startswith("▌")
         assert shown.screen.buffer[row][4].bold
@@ -44,7 +44,7 @@ async def test_dialogs_lists_and_finds_show_their_place_without_colours(
 ) -> None:
     environment = surroundings(tmp_path, NO_COLOR="1")
     async with plain.busy(QUICK), terminal(["--url", plain.url], environment) as shown:
-        await shown.see("● live", f"● {QUICK}")
+        await shown.see(" ms ", f"● {QUICK}")
         shown.press("l")
         await shown.see("▸ n Cancel")
         shown.press("\x1b[C")
