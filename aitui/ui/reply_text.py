@@ -1,13 +1,16 @@
 """What is said of an answer: while it comes, and below it when it has ended."""
 
 from aitui.domain.chat.conversation import Turn, TurnState
-from aitui.domain.chat.reply import Reply, ReplyPhase
+from aitui.domain.chat.reply import RATE_WINDOW, Reply, ReplyPhase
 from aitui.domain.config.sizes import next_size
 from aitui.domain.models import Model
-from aitui.domain.units import format_rate, format_seconds
+from aitui.domain.snapshot import ConnectionPhase, Snapshot
+from aitui.domain.units import format_rate, format_seconds, format_tokens
 from aitui.errors import AituiError, ContextExceeded
+from aitui.ui.keymap import CHAT_PANE, PROMPT
 from aitui.ui.text import seconds_text
 
+_STREAMING_PHASES = {ReplyPhase.THINKING, ReplyPhase.STREAMING}
 INCOMPLETE_HINT = "/continue goes on, /retry asks again"
 
 
@@ -43,6 +46,21 @@ def phase_text(answer: Reply, model: Model | None, now: float) -> str:
         case _:
             pass
     return END_LABELS.get(answer.phase, "")
+
+
+def silence_text(answer: Reply, snapshot: Snapshot, now: float) -> str:
+    """What a reply waits for while nothing comes; empty while it goes on."""
+    last = answer.rates.last_token if answer.phase in _STREAMING_PHASES else None
+    silent = now - (answer.phase_since if last is None else last)
+    if answer.phase.is_final or silent <= RATE_WINDOW:
+        return ""
+    if snapshot.restart_by is not None:
+        left = snapshot.restart_by - now
+        return "waits, the server restarts" + (f" within {left:.0f} s" if left > 0 else "")
+    if last is None:
+        return ""
+    lost = snapshot.connection.phase is ConnectionPhase.LOST
+    return f"waits{', the server is lost' if lost else ''}, {silent:.0f} s without a token"
 
 
 def footer_items(turn: Turn, place: str = "") -> tuple[str, ...]:
@@ -96,12 +114,22 @@ def completion_notice(answer: Reply) -> str:
             return ""
 
 
-def failure_text(error: AituiError, model_id: str, *, can_change: bool) -> str:
-    """Why nothing came, and what helps; `can_change` where the server's config can be."""
-    if isinstance(error, ContextExceeded):
-        ways = ["/delete drops turns", "/clear starts a new conversation"]
-        if can_change and error.prompt_tokens and error.context_size:
-            size = next_size(error.context_size, error.prompt_tokens)
-            ways.insert(0, f"/ctx {model_id} {size} makes room")
-        return f"{error.why or error.what}: {', '.join(ways)}"
-    return error.why
+def needed_context(error: AituiError) -> int:
+    """The context size that a prompt needs that was refused, 0 if that isn't known."""
+    if isinstance(error, ContextExceeded) and error.prompt_tokens and error.context_size:
+        return next_size(error.context_size, error.prompt_tokens)
+    return 0
+
+
+def failure_text(error: AituiError, size: int) -> str:
+    """Why nothing came, and what helps; `size` is the context that is offered, 0 for none."""
+    if not isinstance(error, ContextExceeded):
+        return error.why
+    ways = ["/delete drops turns", "/clear starts a new conversation"]
+    if size:
+        ways.insert(0, f"{CHAT_PANE.sign('app.grow_context')} makes it {format_tokens(size)}")
+    clear = PROMPT.sign("clear")
+    return (
+        f"{error.why or error.what}: {', '.join(ways)}. "
+        f"{clear} clears the prompt for a command, and brings it back."
+    )

@@ -222,6 +222,21 @@ async def test_what_a_sleep_of_the_machine_cut_is_gone_on_with(
         assert pane.said[-1].startswith("half of")
 
 
+async def test_an_answer_that_falls_silent_is_shown_as_waiting(pane: Pane) -> None:
+    pane.stand_in.fault(CHAT, FallsSilent((says("half"), says(" of"), says(" it"))), 1)
+    await pane.send("hi")
+    await pane.app.see("waits, 3 s without a token")
+    assert "tok/s" not in pane.app.text
+    monitor = pane.app.controllers.context.session.monitor
+    await monitor.expect_restart(time.monotonic() + 20)
+    await pane.app.see("waits, the server restarts within 1")
+    await monitor.expect_restart(None)
+    await pane.app.press("ctrl+c")
+    await pane.ended()
+    await pane.app.see("stopped")
+    assert "0.00" not in pane.app.text
+
+
 # --- nothing came: the prompt comes back
 
 
@@ -265,7 +280,10 @@ async def test_where_the_config_can_be_changed_a_size_that_fits_is_named(
     async with chatting(stand_in, administered, tmp_path) as pane:
         stand_in.fault(CHAT, Refuses(400, CONTEXT), 1)
         await pane.send("hi")
-        await pane.app.told(f"/ctx {FAST} 65536 makes room")
+        await pane.app.told("^g makes it 64k")
+        await pane.app.see("^g more context")
+        await pane.app.press("ctrl+g")
+        await pane.app.until(lambda: pane.widget.needed_context == 65536, "kept until it is sent")
 
 
 async def test_what_is_written_meanwhile_is_not_written_over(pane: Pane) -> None:
@@ -342,7 +360,7 @@ async def test_a_server_that_is_gone_says_so(pane: Pane) -> None:
     await pane.send("hi")
     await pane.app.until(lambda: pane.written == "hi", "back")
     assert pane.said == []
-    assert pane.app.toasts
+    await pane.app.until(lambda: pane.app.toasts, "said")
 
 
 async def test_a_load_that_fails_says_why(
