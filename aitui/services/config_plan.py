@@ -159,7 +159,7 @@ def consequences(snapshot: Snapshot, then_loads: str = "", flag: str = "") -> li
         for request in snapshot.requests.running or ()
     ]
     if snapshot.requests.running is None and snapshot.requests.total:
-        facts.append(f"cuts {snapshot.requests.total} running requests")
+        facts.append(f"cuts {count_of(snapshot.requests.total, 'running request')}")
     if not resident:
         facts.append("No model is loaded: no request is cut.")
     elif snapshot.requests.total == 0:

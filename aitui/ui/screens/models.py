@@ -410,7 +410,10 @@ def _model_keys(
         (APP.hint("refresh_server"), not live),
         (APP.hint("doctor"), not live),
         (MODELS.hint("load"), writable and own and idle),
-        (MODELS.hint("unload", "abort" if loading else ""), writable and own and not idle),
+        (
+            MODELS.hint("unload", "abort" if loading else ""),
+            writable and own and (waits or not idle),
+        ),
         (MODELS.hint("chat"), live and model is not None),
         (MODELS.hint("app.change_context"), writable and own and host),
         (MODELS.hint("log"), own),
