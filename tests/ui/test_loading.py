@@ -285,6 +285,7 @@ async def test_a_load_given_up_in_the_queue_stays_on_screen_until_its_turn(
         await give_up_in_the_queue(app)
         await app.see("still queued at the server, which will load it later and evict ≈", QUICK)
         assert "queued" in app.line_of(STEADY)
+        assert "u abort" in app.strips[-1].text
     await app.unsee("still queued")
     await app.until_ready(STEADY)
 

@@ -280,7 +280,10 @@ async def test_where_the_config_can_be_changed_a_size_that_fits_is_named(
     async with chatting(stand_in, administered, tmp_path) as pane:
         stand_in.fault(CHAT, Refuses(400, CONTEXT), 1)
         await pane.send("hi")
-        await pane.app.told(f"/ctx {FAST} 65536 makes room")
+        await pane.app.told("^g makes it 64k")
+        await pane.app.see("^g more context")
+        await pane.app.press("ctrl+g")
+        await pane.app.until(lambda: pane.widget.needed_context == 65536, "kept until it is sent")
 
 
 async def test_what_is_written_meanwhile_is_not_written_over(pane: Pane) -> None:
@@ -357,7 +360,7 @@ async def test_a_server_that_is_gone_says_so(pane: Pane) -> None:
     await pane.send("hi")
     await pane.app.until(lambda: pane.written == "hi", "back")
     assert pane.said == []
-    assert pane.app.toasts
+    await pane.app.until(lambda: pane.app.toasts, "said")
 
 
 async def test_a_load_that_fails_says_why(
