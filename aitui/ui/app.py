@@ -218,7 +218,14 @@ class AituiApp(App[None]):
         from aitui.ui.controllers.palette import open_palette
 
         if self.screen.name != PALETTE_SCREEN:
-            open_palette(self, self._models_screen, self._servers, self._tasks, query)
+            open_palette(
+                self,
+                self._models_screen,
+                self._servers,
+                self._tasks,
+                choose_theme=self.choose_theme,
+                query=query,
+            )
 
     def on_mount(self) -> None:
         """Paint first; then connect, or say why not."""

@@ -6,6 +6,7 @@ from functools import partial
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
+from textual.app import App
 from textual.message import Message
 from textual.screen import Screen
 
@@ -23,7 +24,6 @@ from aitui.ui.screens.palette import Command, PaletteScreen, StyledText
 
 if TYPE_CHECKING:
     from aitui.services.history import ListedConversation
-    from aitui.ui.app import AituiApp
     from aitui.ui.controllers.server import ServerSwitcher
     from aitui.ui.screens.models import ModelsScreen
 
@@ -35,22 +35,24 @@ _SIGNS = {
 
 
 def open_palette(
-    app: "AituiApp",
+    app: App[None],
     models: "ModelsScreen",
     servers: "ServerSwitcher",
     tasks: TaskRunner,
+    *,
+    choose_theme: Callable[[str], None],
     query: str = "",
 ) -> None:
     """Show the palette at once, so that what is typed ahead is its own, and run what is chosen."""
     screen, current = app.screen, servers.controllers
 
     async def chat(model: Model) -> None:
-        app.action_models()
+        await app.run_action("app.models")
         await models.chat_with(model)
 
     async def resume(conversation: "ListedConversation") -> None:
         if current is not None:
-            app.action_models()
+            await app.run_action("app.models")
             await models.mount_chat()
             models.show_chat(shown=True)
             await current.chat.resume(conversation.id)
@@ -58,11 +60,11 @@ def open_palette(
     palette = PaletteScreen(
         [
             *screen_commands(screen),
-            *model_commands(app.post_message, app.snapshot, chat),
-            *server_commands(servers.known_servers, app.server, servers.go_to),
-            *theme_commands(app),
+            *model_commands(app.post_message, models.snapshot, chat),
+            *server_commands(servers.known_servers, models.server, servers.go_to),
+            *theme_commands(app, choose_theme),
         ],
-        lambda: app.snapshot,
+        lambda: models.snapshot,
         query,
     )
 
@@ -178,7 +180,7 @@ def server_commands(
         yield Command(f"server {server.label}", partial(connect, server), cost=_fixed(words))
 
 
-def theme_commands(app: "AituiApp") -> Iterator[Command]:
+def theme_commands(app: App[None], choose: Callable[[str], None]) -> Iterator[Command]:
     """Yield the themes; the selected one is shown at once."""
     before = app.theme
     for name in sorted(app.available_themes):
@@ -189,7 +191,7 @@ def theme_commands(app: "AituiApp") -> Iterator[Command]:
         words = "current" if name == before else "shown while selected"
         yield Command(
             f"theme {name}",
-            partial(app.choose_theme, name),
+            partial(choose, name),
             cost=_fixed(words),
             preview=show,
         )
