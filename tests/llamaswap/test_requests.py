@@ -92,7 +92,7 @@ async def test_headers_say_who_asks_and_for_what() -> None:
         async with LlamaSwapClient(server_at(there.url, api_key="secret")) as client:
             await client.running()
         (request,) = there.requests
-    assert re.fullmatch(r"aitui/[\w.]+ \([\w.-]+@[\w.-]+\)", request.headers["user-agent"])
+    assert re.fullmatch(r"aitui/[\w.]+ \([\w.-]+@[\w.-]+; \d+\)", request.headers["user-agent"])
     assert request.headers["authorization"] == "Bearer secret"
     assert request.headers["accept"] == "application/json"
     assert request.headers["accept-encoding"] == "identity"
