@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from textual.command import CommandPalette
 
 from aitui.demo.dialect import Dialect
 from aitui.domain.models import RunState
 from aitui.domain.snapshot import Server
 from aitui.ui.screens.models import ModelsScreen
+from aitui.ui.screens.palette import PaletteScreen
 from aitui.ui.screens.setup import SetupScreen
 from catalogue import (
     CATALOGUE,
@@ -340,10 +340,8 @@ async def interrupt_twice(app: Driven) -> None:
 
 async def choose_quit(app: Driven) -> None:
     await app.press("colon")
-    await app.until(lambda: isinstance(app.app.screen, CommandPalette), "open")
-    await app.press(*"quit")
-    await app.see("Quit")
-    await app.press("down", "enter")
+    await app.until(lambda: isinstance(app.app.screen, PaletteScreen), "open")
+    await app.press(*"quit", "enter")
 
 
 WAYS_OUT = pytest.mark.parametrize(

@@ -102,6 +102,14 @@ class ModelsScreen(Screen[None]):
         else:
             self._show_detail()
 
+    async def chat_with(self, model: Model) -> None:
+        """Open the chat of a model, whichever is under the cursor."""
+        self._table.select(model.id)
+        await self.mount_chat()
+        self.show_chat(shown=True)
+        self.set_focus(self.chat.prompt)
+        self.post_message(ChatRequested(model))
+
     async def action_chat(self) -> None:
         if self._table.selected_model is not None:
             await self.mount_chat()

@@ -71,8 +71,8 @@ async def test_questions_toasts_the_palette_and_help(shown: Terminal) -> None:
     shown.press("n")
     await shown.unsee("Cancel")
     for key, words in (
-        (":", "Search for commands"),
-        ("?", "Keys that work here"),
+        (":", "type to find"),
+        ("?", "you are here"),
         ("S", "Servers"),
     ):
         shown.press(key)
