@@ -40,6 +40,7 @@ from aitui.services.config_plan import (
     plan_new_model,
     plan_removal,
 )
+from aitui.services.config_watch import recover_changes
 from aitui.services.host_admin import HostAdmin
 from aitui.services.load import LoadResult
 from aitui.services.session import Session
@@ -133,6 +134,7 @@ class FakeService:
     unit: str = "llama-swap.service"
     is_deaf: bool = False
     refuses: str = ""
+    watches: bool = False
 
     async def find_config_error(self, _facts: UnitInfo, _path: str) -> str:
         """What its llama-swap says of a new file."""
@@ -140,7 +142,8 @@ class FakeService:
 
     async def facts(self) -> UnitInfo:
         """A server that doesn't watch its file."""
-        return UnitInfo(self.unit, exec_start=("llama-swap", "-config", str(self.config)))
+        words = ("llama-swap", "-config", str(self.config), *(["-watch-config"] * self.watches))
+        return UnitInfo(self.unit, exec_start=words)
 
     async def reload(self) -> None:
         """Send SIGHUP."""
@@ -186,6 +189,9 @@ class FakeMonitor:
 
     async def expect_unload(self, *_: str) -> None:
         """Nothing vanishes."""
+
+    async def expect_restart(self, _by: float | None) -> None:
+        """A restart takes no time."""
 
 
 @dataclass
@@ -394,6 +400,28 @@ async def test_what_the_llama_swap_of_the_host_refuses_is_not_written(setting: S
     assert (result.written, setting.frontend.confirmations) == (None, [])
 
 
+async def test_a_change_that_is_cancelled_is_settled_at_once(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checking = asyncio.Event()
+
+    async def hang(_service: FakeService, _facts: UnitInfo, _path: str) -> str:
+        checking.set()
+        await asyncio.Event().wait()
+        return ""
+
+    monkeypatch.setattr(FakeService, "find_config_error", hang)
+    runner = setting.start(PlanAnswer.YES)
+    change = asyncio.create_task(runner.change_flag("small", "ctx-size", "8192"))
+    await checking.wait()
+    assert await recover_changes(runner.admin) == ()
+    change.cancel()
+    await asyncio.wait({change})
+    (sentence,) = await recover_changes(runner.admin)
+    assert "was cut off: the old file is in its place" in sentence
+    assert await recover_changes(runner.admin) == ()
+
+
 async def test_no_to_the_plan_begins_nothing(setting: Setting) -> None:
     assert await setting.start(PlanAnswer.NO).change_flag("small", "ctx-size", "8192") is None
     assert setting.config.read_text() == CONFIG
@@ -549,6 +577,21 @@ async def test_a_refusal_in_the_proxy_log_is_reported_without_a_wait_or_a_restar
     assert isinstance(result.error, ConfigRefused)
     assert "a.yaml: yaml: line 103: did not find" in result.error.why
     assert setting.server.restarts == 0
+
+
+async def test_a_watched_file_that_is_refused_is_reported_without_a_wait_or_a_signal(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reload, "FILE_WATCH_SECONDS", 3600.0)
+    service = cast("FakeService", setting.runner.admin.service)
+    service.watches, setting.server.fails_to_reload = True, True
+    setting.server.refuses = "yaml: line 103: did not find ','"
+    async with asyncio.timeout(20):
+        runner = setting.start(PlanAnswer.YES, answers=(False,))
+        result = await runner.change_flag("small", "ctx-size", "8192")
+    assert result is not None
+    assert isinstance(result.error, ConfigRefused)
+    assert "line 103" in result.error.why
 
 
 async def test_a_reload_into_a_broken_file_is_refused_before_it_is_confirmed(
