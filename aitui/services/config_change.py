@@ -16,6 +16,7 @@ from typing import Protocol, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from aitui.aio import shield
 from aitui.domain.config.locate import ValueSource
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.llama_server import effective_flag_value, find_flag
@@ -458,6 +459,8 @@ async def write_with_journal(
         raise
     except BaseException:
         progress.fail("broken off")
+        with suppress(JournalError):  # it is settled a minute later then
+            await shield(admin.journal.end(entry.id, ChangeOutcome.CUT_OFF))
         raise
     progress.finish("read back" if written.verified else "not read back")
     await admin.journal.end(entry.id, ChangeOutcome.DONE, backup=written.backup)

@@ -219,9 +219,12 @@ async def recover_changes(admin: HostAdmin) -> tuple[str, ...]:
     sentences: list[str] = []
     here = LockOwner.here()
     for change in changes:
-        is_ours = change.outcome is ChangeOutcome.OPEN and change.host == admin.host.label
+        is_open = change.outcome in {ChangeOutcome.OPEN, ChangeOutcome.CUT_OFF}
+        is_ours = is_open and change.host == admin.host.label
         # If the aitui that made a change has ended, the change is cut off, however young it is.
-        is_over = here.has_ended(LockOwner(*change.writer))
+        is_over = change.outcome is ChangeOutcome.CUT_OFF or here.has_ended(
+            LockOwner(*change.writer)
+        )
         is_old = abs(admin.clock.wall() - change.at) >= MAYBE_RUNNING_SECONDS
         if is_ours and (is_over or is_old):
             sentences += await _settle_change(admin, change, changes)

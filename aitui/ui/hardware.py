@@ -259,6 +259,14 @@ def items_strip(colors: HardwareColors, items: Sequence[LineItem], width: int) -
     return Strip(segments).adjust_cell_length(width)
 
 
+_PATTERNS = {"m1": "█", "m2": "▓", "m3": "▒", "m4": "░", "m5": "▚", "error": "✘", "other": "·"}
+
+
+def hue_pattern(hue: str) -> str:
+    """Return the sign of a hue where there are no colors."""
+    return _PATTERNS.get(hue, " ")
+
+
 def legend_line(
     colors: HardwareColors, hue: str, name: tuple[str, str], value: tuple[str, str], width: int
 ) -> Strip:
@@ -268,4 +276,7 @@ def legend_line(
     text = title_strip(colors.style, (shown,), (value,), room)
     if not hue:
         return text
-    return Strip.join([Strip([Segment(" ", Style(bgcolor=colors[hue])), Segment(" ")]), text])
+    swatch = Segment(" ", Style(bgcolor=colors[hue]))
+    if colors.app.no_color:
+        swatch = Segment(hue_pattern(hue))
+    return Strip.join([Strip([swatch, Segment(" ")]), text])

@@ -24,7 +24,8 @@ _MAKERS = re.compile(r"^(?:NVIDIA|AMD|Intel(?:\(R\))?) (?:GeForce )?(?=\S)| Gene
 
 def format_gb(amount: float) -> str:
     """Format bytes as the number alone, in units of 2^30."""
-    return f"{amount / GIB:.1f}"
+    size = amount / GIB
+    return f"{size:.1f}" if size < 99.95 else f"{size:.0f}"
 
 
 def whole_gb(amount: float) -> str:
