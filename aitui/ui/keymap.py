@@ -225,7 +225,6 @@ MODELS = KeyGroup(
     # With priority: what is typed ahead after it belongs to the filter, and is no key.
     Key("slash", "filter", "filter", priority=True, manual="filter by words"),
     Key("s", "sort", "sort", manual="sort by the next column"),
-    Key("r", "reverse", "reverse the order", "reverse", manual="reverse the order"),
     Key("y", "copy_id", "copy id", manual="copy the id"),
     Key("escape", "back", "back", "show all", listed=False, manual="back; clear the filter"),
     Key("enter", "keep_filter", "keep the filter", bound=False),

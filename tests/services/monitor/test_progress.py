@@ -7,19 +7,18 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from rich.color import Color
 
 from aitui.demo.dialect import Dialect
 from aitui.domain.events import ModelStatusChanged
-from aitui.domain.models import Model, ModelStatus, RunningModel, RunState
+from aitui.domain.models import ModelStatus, RunningModel, RunState
 from aitui.domain.snapshot import Clock, Server
 from aitui.format.status import status_as_lines, status_line, status_report
 from aitui.format.styled import plain_text
 from aitui.llamaswap.client import LlamaSwapClient
 from aitui.services.load import ModelNotReady, load_model
 from aitui.services.state import ServerState
-from aitui.ui.widgets.model_detail import DetailFacts, detail_rows
-from aitui.ui.widgets.model_table import RowFacts, state_text
+from aitui.ui.widgets.model_detail import model_facts
+from aitui.ui.widgets.model_table import ClockReading, state_text
 from catalogue import QUICK, each_dialect
 from other_client import OtherClient
 from stand_in import StandIn
@@ -44,14 +43,8 @@ def reached(newest: StandIn) -> Server:
     return Server(newest.url, identity="newest", timeout=0.6)
 
 
-def moment() -> RowFacts:
-    return RowFacts(time.monotonic(), time.time())
-
-
-def first_row(model: Model) -> str:
-    """What the detail pane says of a state."""
-    rows = detail_rows(model, DetailFacts(moment(), Color.parse), 100, 20)
-    return "".join(text for text, _ in rows[0])
+def moment() -> ClockReading:
+    return ClockReading(time.monotonic(), time.time())
 
 
 async def test_a_reported_load_shows_its_share_and_the_servers_words(
@@ -66,7 +59,7 @@ async def test_a_reported_load_shows_its_share_and_the_servers_words(
             model = snapshot.model("reports")
             assert model is not None
             assert state_text(model, moment()) == "loading 50 %"
-            assert "loading 50 % · 0 s so far · shard 6 of 10" in first_row(model)
+            assert "loading 50 % after 0 s · shard 6 of 10" in model_facts(model, moment())[0].text
             lines = status_as_lines("x", snapshot, time.monotonic(), None)
             assert "reports  loading 50 %" in plain_text(lines)
             assert "◐ reports loading 50 %" in status_line("x", snapshot)
@@ -115,15 +108,15 @@ async def test_a_model_that_was_ready_before_is_dated_by_the_server_alone(
     async with watched(server, tmp_path) as watch:
         await watch.until_events_flow()
         model = await watch.until_state(QUICK, RunState.READY)
-        text = first_row(model)
+        text = model_facts(model, moment())[0].text
         uptime = model.uptime(time.monotonic())
     if stand_in.dialect is Dialect.V263:
         assert uptime is not None
         assert uptime >= 0.6
-        assert text.startswith("● ready 0 s")
+        assert text.startswith("ready for ")
     else:
         assert uptime is None
-        assert text.startswith("● ready · ")
+        assert text.partition(",")[0] == "ready"
 
 
 async def test_a_model_that_becomes_ready_is_dated(watch: Watched, other: OtherClient) -> None:
