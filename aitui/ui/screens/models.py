@@ -164,7 +164,9 @@ class ModelsScreen(Screen[None]):
         """Leave the filter; say of a load how it is aborted."""
         line = self._filter
         model = self._table.selected_model
-        if line.display:
+        if self.maximized is not None:
+            self.minimize()
+        elif line.display:
             line.value = ""
             self.action_keep_filter()
         elif model is not None and model.requested is not None:
@@ -224,6 +226,7 @@ class ModelsScreen(Screen[None]):
             # Now, and not with the next style sheet: only what is displayed takes the focus.
             self.chat.display = shown
             if not shown:
+                self.minimize()
                 self.set_focus(self._table)
 
     def action_write_prompt(self) -> None:
@@ -411,6 +414,7 @@ def _model_keys(
         (MODELS.hint("log"), own),
         (MODELS.hint("filter"), bool(snapshot.models)),
         (MODELS.hint("sort"), bool(snapshot.models)),
+        (APP.hint("zoom"), True),
         (MODELS.hint("copy_id"), model is not None),
         (APP.hint("restart_service"), restarts and live and wide),
         (APP.hint("command_palette"), True),
@@ -427,12 +431,17 @@ def _chat_keys(*, writing: bool, answering: bool) -> list[Hint]:
     stop = [APP.hint("interrupt")] if answering else []
     if writing:
         of_prompt = ("send", "newline", "app.edit_prompt", "complete", "screen.read_chat")
-        return [*stop, *(PROMPT.hint(action) for action in of_prompt)]
+        return [
+            *stop,
+            *(PROMPT.hint(action) for action in of_prompt),
+            *(APP.hint(action, typing=True) for action in ("zoom", "help")),
+        ]
     of_transcript = ("block(1)", "copy('block')", "reasoning", "follow")
     return [
         *stop,
         CHAT_PANE.hint("screen.write_prompt"),
         *(TRANSCRIPT.hint(action) for action in of_transcript),
         CHAT_PANE.hint("screen.close_chat"),
+        APP.hint("zoom"),
         APP.hint("help"),
     ]

@@ -300,7 +300,7 @@ async def test_a_refused_image_is_named_and_detached(
         await pane.send("What is this?")
         await pane.app.told(f"{OTHER} refused an image: cat.png is detached")
         await pane.app.told("image input is not supported")
-        assert any("again: /file " in toast for toast in pane.app.toasts)
+        assert any("again: /file " in one for one in pane.app.said)
         assert pane.written == "What is this?"
         await pane.app.unsee("attached:")
         await pane.app.press("enter")
@@ -342,7 +342,7 @@ async def test_a_server_that_is_gone_says_so(pane: Pane) -> None:
     await pane.send("hi")
     await pane.app.until(lambda: pane.written == "hi", "back")
     assert pane.said == []
-    assert pane.app.toasts
+    assert pane.app.said
 
 
 async def test_a_load_that_fails_says_why(
@@ -389,8 +389,7 @@ async def test_why_it_failed_stays_in_sight_until_it_is_asked_anew(
         stand_in.fault(CHAT, Refuses(400, CONTEXT), 1)
         await pane.send("hi")
         await pane.app.told("The prompt has 41,210 tokens")
-        pane.app.app.clear_notifications()
-        await pane.app.until(lambda: not pane.app.toasts, "gone by")
+        pane.app.forget()
         assert "41,210" in pane.app.line_of("failed: ")
         await pane.send(" again")
         await pane.app.see("done")
