@@ -21,7 +21,6 @@ from aitui.demo.configuration import BadConfiguration, parse_configuration
 from aitui.demo.dialect import Dialect
 from aitui.demo.stand_in import StandIn
 
-_DRAIN_SECONDS = 30.0
 _POLL_INTERVAL = 0.2
 _SWITCHES = frozenset({"validate", "watch-config", "version"})
 _FLAGS = ("config", "dialect", "listen", "tls-cert-file", "tls-key-file", "version", "watch-config")
@@ -107,8 +106,7 @@ async def _handle_signals(
     while True:
         number = await asked.get()
         if number not in {None, signal.SIGHUP}:
-            # The oldest build cuts its chats at once.
-            await server.drain(0 if given.dialect is Dialect.V217 else _DRAIN_SECONDS)
+            await server.drain()
             return
         try:
             text = await asyncio.to_thread(_read_config, given.config)

@@ -61,6 +61,10 @@ class TerminalFrontend:
 
         def show(steps: Steps) -> None:
             for step in steps.steps:
+                waits = f"  {step.name}: {step.words}, at most {step.limit:.0f} s"
+                if step.limit and waits not in printed:
+                    printed.add(waits)
+                    print(waits, file=sys.stderr, flush=True)
                 if step.state in _MARKS and step.name not in printed:
                     printed.add(step.name)
                     print(_step_line(step), file=sys.stderr, flush=True)

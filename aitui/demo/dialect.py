@@ -56,6 +56,8 @@ class BuildTraits(Struct, frozen=True):
     preload_line: str
     dequeues_on_hangup: bool = True
     """A request whose client left no longer waits for its turn (v226, llama-swap#847)."""
+    drain_seconds: float = 30.0
+    """How long a server that is to stop waits for running requests; v217 cuts them first."""
     separate_logs: bool = False
     """Logs have an endpoint of their own, and lines about requests a log of their own (v259)."""
     reports_loads: bool = False
@@ -115,6 +117,7 @@ _V217 = BuildTraits(
     load_counts_as_use=True,
     preload_line="Preloading model",
     dequeues_on_hangup=False,
+    drain_seconds=0.0,
 )
 
 _V218 = BuildTraits(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from random import Random
 
 from msgspec import Struct
 
 from aitui.demo.activity import CLIENT_LEFT, NO_TOKENS, TokenCounts
 from aitui.demo.catalogue import CODER, DEEPSEEK, DEVSTRAL, EMBEDDING, GLM, GPT_OSS, QWEN, SMOL
-from aitui.demo.graphics_cards import GraphicsCard, GraphicsCards, Warmth
+from aitui.demo.graphics_cards import GraphicsCards, Warmth
 from aitui.demo.llama_swap import LlamaSwap
 from aitui.demo.performance import PastSample, card_load, gpu_row, system_row
 from aitui.demo.upstream_log import UpstreamLog
@@ -231,33 +232,41 @@ def _filled(stay: Residency, ago: float) -> float:
 
 def _write_logs(swap: LlamaSwap, requests: Iterable[PastRequest]) -> None:
     """Write what llama-swap and its models would have logged, the oldest first."""
-    lines: list[tuple[float, str, str]] = []
+    lines: list[tuple[float, Callable[[], None]]] = []
+
+    def log(ago: float, text: str) -> None:
+        lines.append((ago, partial(swap.proxy_log.write, f"{text}\n")))
+
     for stay in RESIDENCIES:
-        proxy = swap.processes[stay.model].configuration.proxy
-        lines.append((stay.load_began, "", f"[INFO] starting {stay.model}"))
+        model, proxy = stay.model, swap.processes[stay.model].configuration.proxy
         if stay.failed:
-            text = f"group: starting {stay.model} failed: upstream command exited prematurely"
-            lines.append((stay.ended, "", f"[WARN] {text}"))
+            reason = "upstream command exited prematurely"
+            log(stay.ended, f"[WARN] group: starting {model} failed: {reason}")
+            lines.append((stay.ended, partial(_write_failure, swap, stay)))
         elif stay.ready:
-            text = f"<{stay.model}> Health check passed on {proxy}/health"
-            lines.append((stay.ready, "", f"[INFO] {text}"))
-        if stay.model == SMOL:
-            text = f"<{stay.model}> Unloading model, TTL of 1800s reached"
-            lines.append((stay.ended, "", f"[INFO] {text}"))
-    for one in requests:
-        swap.request_log.write(
-            request_line(one.client, one.path, one.status, one.reply, one.seconds)
-        )
-    for _, _, text in sorted(lines, key=lambda line: -line[0]):
-        swap.proxy_log.write(f"{text}\n")
-    failed = swap.processes[GPT_OSS]
-    failed.log.restart(126)
-    failed.log.log_start(failed.flags)
-    card: GraphicsCard = swap.cards.cards[-1]
-    failed.log.log_out_of_memory(failed.flags, swap.cards.device_name(card), 30194.45)
-    qwen = swap.processes[QWEN].log
-    for number, one in enumerate(one for one in requests if one.model == QWEN and one.ended < 720):
-        write_slot_lines(qwen, 5400 + 7 * number, one.prompt, one.reply, one.rate)
+            log(stay.ready, f"[INFO] <{model}> Health check passed on {proxy}/health")
+        if model == SMOL:
+            log(stay.ended, f"[INFO] <{model}> Unloading model, TTL of 1800s reached")
+    for number, one in enumerate(requests):
+        line = request_line(one.client, one.path, one.status, one.reply, one.seconds)
+        lines.append((one.ended, partial(swap.request_log.write, line)))
+        process = swap.processes[one.model]
+        if one.reply and one.ended < process.uptime:
+            figures = one.prompt, one.reply, one.rate
+            task = 4000 + 7 * number
+            lines.append(
+                (one.ended, partial(write_slot_lines, process.log, task, *figures, ago=one.ended))
+            )
+    for _, write in sorted(lines, key=lambda line: -line[0]):
+        write()
+
+
+def _write_failure(swap: LlamaSwap, stay: Residency) -> None:
+    process = swap.processes[stay.model]
+    process.log.restart(stay.load_began)
+    process.log.log_start(process.flags)
+    device = swap.cards.device_name(swap.cards.cards[-1])
+    process.log.log_out_of_memory(process.flags, device, 30194.45)
 
 
 def request_line(client: Client, path: str, status: int, reply: int, seconds: float) -> str:
@@ -267,11 +276,14 @@ def request_line(client: Client, path: str, status: int, reply: int, seconds: fl
     return f"[INFO] Request {client.address} {words}\n"
 
 
-def write_slot_lines(log: UpstreamLog, task: int, prompt: int, reply: int, rate: float) -> None:
+def write_slot_lines(
+    log: UpstreamLog, task: int, prompt: int, reply: int, rate: float, *, ago: float = 0.0
+) -> None:
     """Write what llama-server logs of a request."""
     slot = f"id  0 | task {task} |"
-    log.write_line("I", f"slot launch_slot_: {slot} processing task, n_prompt = {prompt:,}")
-    log.write_line(
-        "I", f"slot print_timing: {slot} n_decoded = {reply}, {rate:.2f} tokens per second"
-    )
-    log.write_line("I", f"slot      release: {slot} stop processing, n_past = {prompt + reply:,}")
+    took = reply / rate
+    begin, end = f"processing task, n_prompt = {prompt:,}", f"n_past = {prompt + reply:,}"
+    log.write_line("I", f"slot launch_slot_: {slot} {begin}", ago + took)
+    speed = f"n_decoded = {reply}, {rate:.2f} tokens per second"
+    log.write_line("I", f"slot print_timing: {slot} {speed}", ago)
+    log.write_line("I", f"slot      release: {slot} stop processing, {end}", ago)

@@ -24,7 +24,7 @@ from aitui.demo.unit import HOME
 if TYPE_CHECKING:
     from asyncssh import SFTPServer, SSHServerChannel, SSHServerConnection, SSHServerProcess
 
-NAME = "ai-server"
+NAME = "ai-box"
 """The machine's name in the client's SSH configuration."""
 
 CommandHandler = Callable[[str], Awaitable[ShellResult]]

@@ -92,6 +92,8 @@ class StandIn:
         self._logs = ServerLogs()
         self._runtime: _Runtime | None = None
         self._listener: _Listener | None = None
+        self._busy: set[asyncio.Transport | None] = set()
+        self._draining = False
         self._host, self._port = listen
 
     async def __aenter__(self) -> Self:
@@ -153,6 +155,7 @@ class StandIn:
         listener = await loop.create_server(server, self._host, self._port, ssl=context)
         self._port = listener.sockets[0].getsockname()[1]
         self._listener = _Listener(listener, server)
+        self._draining = False
         self._logs = ServerLogs(main=ServerLog(also=self._on_output))
         self._start_swap()
         self._write_log(f"[INFO] llama-swap listening on {self.url}")
@@ -175,15 +178,20 @@ class StandIn:
             await listener.tcp.wait_closed()
             await asyncio.sleep(0)
 
-    async def drain(self, seconds: float) -> None:
+    async def drain(self) -> None:
         """Act on SIGTERM: refuse new connections, end streams, let running chats finish."""
         listener, runtime = self._listener, self._runtime
         if listener is not None and runtime is not None:
             self._write_log("[INFO] received signal terminated, shutting down")
             await close_listener(listener.tcp)
+            # As Go's http.Server.Shutdown does with idle connections, and with others as they end.
+            self._draining = True
+            for connection in listener.http.connections:
+                if connection.transport not in self._busy and connection.transport is not None:
+                    connection.transport.close()
             runtime.swap.end_streams()
             with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
+                async with asyncio.timeout(self.dialect.traits.drain_seconds):
                     await runtime.swap.wait_until_idle()
         await self.stop()
 
@@ -268,11 +276,16 @@ class StandIn:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         began = time.monotonic()
         call = await IncomingRequest.receive(request)
+        transport = request.transport
+        self._busy.add(transport)
         response: Response | None = None
         try:
             response = await self.respond(call)
+            if self._draining:
+                response.force_close()
             return response
         finally:
+            self._busy.discard(transport)
             self._log_request(call, response, time.monotonic() - began)
 
     def _log_request(self, call: IncomingRequest, response: Response | None, took: float) -> None:

@@ -34,7 +34,6 @@ RestartSec=5
 WantedBy=default.target
 """
 _FIRST_PID = 1187
-_DRAIN_SECONDS = 5.0
 _MAX_LINES = 500
 
 
@@ -111,7 +110,7 @@ class DemoUnit:
             if self._server is None:
                 return
             self.write("Stopping llama-swap.service - llama-swap...")
-            await self._server.drain(_DRAIN_SECONDS)
+            await self._server.drain()
             try:
                 await self._server.start(await asyncio.to_thread(self._read_config))
             except (OSError, UnicodeDecodeError, BadConfiguration) as error:

@@ -23,9 +23,9 @@ class UpstreamLog:
         """Restart the clock for a new process, started so many seconds ago."""
         self._started = time.monotonic() - ago
 
-    def write_line(self, level: str, text: str) -> None:
-        """Write one line at level I, W or E."""
-        micros = round((time.monotonic() - self._started) * 1e6)
+    def write_line(self, level: str, text: str, ago: float = 0.0) -> None:
+        """Write one line at level I, W or E, as of so many seconds ago."""
+        micros = round((time.monotonic() - ago - self._started) * 1e6)
         minutes, rest = divmod(micros, 60_000_000)
         seconds, rest = divmod(rest, 1_000_000)
         millis, micros = divmod(rest, 1000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Coroutine
 from random import Random
@@ -98,22 +99,23 @@ async def _generate(
     assert running.claim is not None
     flags, claim = process.flags, running.claim
     process.reply_count += 1
+    wave = 1 + 0.03 * math.sin(process.reply_count * 2.4)
+    rate = round(flags.tokens_per_second * wave, 2)
+    prompt_rate = round(flags.prompt_tokens_per_second * wave, 1)
     read, written = request.prompt - request.cached, request.written
-    if not written and await claim.wait_unless_cut(read / flags.prompt_tokens_per_second):
+    if not written and await claim.wait_unless_cut(read / prompt_rate):
         return NO_TOKENS
     running.record_headers(_HEADERS)
     running.add_sent_bytes(written * CHUNK_BYTES)
     while written < request.reply:
         if await claim.wait_unless_cut(1.0):
             return NO_TOKENS
-        grown = min(round(flags.tokens_per_second), request.reply - written)
+        grown = min(round(rate), request.reply - written)
         written += grown
         running.add_sent_bytes(grown * CHUNK_BYTES)
-    rate = flags.tokens_per_second
     task = 5512 + 7 * process.reply_count
     if request.reply:
         write_slot_lines(process.log, task, request.prompt, written, rate)
-    prompt_rate = flags.prompt_tokens_per_second
     return TokenCounts(request.cached, read, written, prompt_rate, rate if written else 0.0)
 
 

@@ -17,6 +17,7 @@ from aitui.demo.background import BackgroundTasks
 from aitui.demo.catalogue import CATALOGUE, CODER, GEMMA, GPT_OSS
 from aitui.demo.certificates import Certificates, issue_certificates
 from aitui.demo.configuration import ModelConfiguration, parse_configuration
+from aitui.demo.conversations import write_conversations
 from aitui.demo.dialect import Dialect
 from aitui.demo.fake_flags import read_flags
 from aitui.demo.graphics_cards import DEMO_CARDS, GraphicsCard
@@ -28,6 +29,7 @@ from aitui.demo.ssh_host import DemoSshServer, SshSetup
 from aitui.demo.stand_in import StandIn
 from aitui.demo.unit import CONFIG_PATH, UNIT_PATH, UNIT_TEXT, DemoUnit
 from aitui.demo.visitors import Visitors
+from aitui.store.history import FILE_NAME
 
 IDENTITY = "demo"
 """What the server is called, and what is remembered of it is stored under."""
@@ -92,6 +94,8 @@ async def demo_world(
                 restore(server.swap, Random(seed))
                 for model, seconds in _HEAD_STARTS.items():
                     server.swap.processes[model].head_start = seconds
+                file = folder / "data" / FILE_NAME
+                visits.start(write_conversations(file, IDENTITY, wall()), name="conversations")
                 for script in Visitors(server, Random(seed)).scripts():
                     visits.start(script, name="visitor")
             try:

@@ -21,13 +21,18 @@ class StepState(Enum):
 
 
 class Step(Struct, frozen=True):
-    """One step. `began` and `ended` are monotonic seconds, `words` is its result."""
+    """One step. `began` and `ended` are monotonic seconds, `words` is its result.
+
+    While it runs, `words` are what it waits for, and `limit` the seconds that this may take, 0 if that
+    is unknown.
+    """
 
     name: str
     state: StepState = StepState.WAITING
     began: float = 0.0
     ended: float = 0.0
     words: str = ""
+    limit: float = 0.0
 
     def seconds(self, now: float) -> float:
         """Return how long it has taken."""
@@ -46,11 +51,13 @@ class Steps(Struct, frozen=True):
         """Create steps that wait."""
         return cls(tuple(Step(name) for name in names))
 
-    def with_state(self, name: str, state: StepState, now: float = 0.0, words: str = "") -> "Steps":
+    def with_state(
+        self, name: str, state: StepState, now: float = 0.0, words: str = "", limit: float = 0.0
+    ) -> "Steps":
         """Put a step into a state, in which it is from `now` on; a new one comes last."""
         before = next((step for step in self.steps if step.name == name), None)
         began = now if before is None or state is StepState.RUNNING else before.began
-        changed = Step(name, state, began, now, words)
+        changed = Step(name, state, began, now, words, limit)
         if before is None:
             return Steps((*self.steps, changed))
         return Steps(tuple(changed if step is before else step for step in self.steps))
@@ -71,10 +78,13 @@ class ProgressTracker:
         on_change(self.steps)
 
     @contextmanager
-    def step(self, name: str) -> Iterator[list[str]]:
-        """Run a step while the block runs; what the block appends to the list is its result."""
+    def step(self, name: str, waits: str = "", limit: float = 0.0) -> Iterator[list[str]]:
+        """Run a step while the block runs; what the block appends to the list is its result.
+
+        `waits` says what it waits for, up to `limit` seconds.
+        """
         words: list[str] = []
-        self._enter(name, StepState.RUNNING)
+        self._enter(name, StepState.RUNNING, waits, limit)
         try:
             yield words
         except AituiError as error:
@@ -107,8 +117,8 @@ class ProgressTracker:
             steps = steps.with_state(name, StepState.SKIPPED, words=words)
         self._publish(steps)
 
-    def _enter(self, name: str, state: StepState, words: str = "") -> None:
-        self._publish(self.steps.with_state(name, state, self._clock.monotonic(), words))
+    def _enter(self, name: str, state: StepState, words: str = "", limit: float = 0.0) -> None:
+        self._publish(self.steps.with_state(name, state, self._clock.monotonic(), words, limit))
 
     def _publish(self, steps: Steps) -> None:
         self.steps = steps

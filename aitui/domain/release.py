@@ -9,6 +9,11 @@ REMOVES_QUEUED_SINCE = 226
 """A request whose client hung up leaves the queue; older servers load its model all the same
 (mostlygeek/llama-swap#847), unless that is unloaded before its turn."""
 
+WAITS_TO_STOP_SINCE = 218
+"""A server that is to stop waits DRAIN_SECONDS for running requests; older ones cut them first."""
+
+DRAIN_SECONDS = 30.0
+
 
 class ServerRelease(Struct, frozen=True):
     """The releases of llama-swap that a server can be: from `first` on, below `end` if known."""

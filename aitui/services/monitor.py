@@ -277,6 +277,11 @@ class Monitor:
         self.snapshot = replace(self.snapshot, hardware=hardware)
         await self._publish(changed=True)
 
+    async def expect_restart(self, by: float | None) -> None:
+        """Note that aitui restarts the server, which may wait for requests until then; None at the end."""
+        self.snapshot = replace(self.snapshot, restart_by=by)
+        await self._publish(changed=True)
+
     async def expect_unload(self, *model_ids: str) -> None:
         """Expect these models to stop because aitui unloads them: that is no failure."""
         self._unload_requests.update(model_ids)

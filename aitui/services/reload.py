@@ -1,7 +1,8 @@
 """Reloads and restarts of the server, each watched until it took effect."""
 
 import asyncio
-from contextlib import aclosing, suppress
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from aitui.aio import background_task, cancel_and_wait
@@ -10,8 +11,10 @@ from aitui.domain.config.lint import find_diagnostics
 from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.logs import last_reload
 from aitui.domain.progress import ProgressTracker
+from aitui.domain.release import DRAIN_SECONDS, WAITS_TO_STOP_SINCE
 from aitui.domain.sanitize import sanitize_line
-from aitui.domain.snapshot import ConnectionPhase
+from aitui.domain.snapshot import ConnectionPhase, Snapshot
+from aitui.domain.units import count_of
 from aitui.errors import (
     Action,
     AituiError,
@@ -160,7 +163,8 @@ async def _signal_or_restart(watch: ReloadWatch, ask: Ask, *, lost: bool) -> str
     if not await ask(lambda _: restart_instead_confirmation(trouble, unit)):
         raise trouble
     await refuse_invalid_config(admin, "Not restarted")
-    await admin.service.restart()
+    async with _announce_restart(watch.session):
+        await admin.service.restart()
     return "by a restart"
 
 
@@ -295,7 +299,43 @@ async def confirm_restart(admin: HostAdmin, ask: Ask) -> bool:
     admin.server.refuse_if_read_only("restarting the server")
     await refuse_invalid_config(admin, "Not restarted")
     title = f"Restart {admin.service.unit}?"
-    return await ask(lambda now: Confirmation(title, tuple(consequences(now)), yes="Restart"))
+
+    def build(now: Snapshot) -> Confirmation:
+        return Confirmation(title, (*consequences(now), *drain_facts(now)), yes="Restart")
+
+    return await ask(build)
+
+
+def drain_facts(snapshot: Snapshot) -> tuple[str, ...]:
+    """Say for which requests a restart waits before it cuts them; empty for none."""
+    waits_for = _drained_requests(snapshot)
+    if not waits_for:
+        return ()
+    waits = f"first llama-swap waits up to {DRAIN_SECONDS:.0f} s for {waits_for} to end"
+    return (f"{waits}, and answers nothing else meanwhile",)
+
+
+def _drained_requests(snapshot: Snapshot) -> str:
+    total = snapshot.requests.total
+    if snapshot.release.has(WAITS_TO_STOP_SINCE) is False:
+        return ""
+    if total:
+        return count_of(total, "running request")
+    # Events count no requests for `/upstream/`, which every load is.
+    if any(model.requested is not None for model in snapshot.models):
+        return "the load"
+    return "running requests" if total is None and snapshot.resident else ""
+
+
+@asynccontextmanager
+async def _announce_restart(session: Session) -> AsyncIterator[None]:
+    """Show everywhere that the server is being restarted, and how long it may wait for requests."""
+    seconds = DRAIN_SECONDS if _drained_requests(session.snapshot) else 0.0
+    await session.monitor.expect_restart(session.clock.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        await session.monitor.expect_restart(None)
 
 
 async def reload_server(
@@ -325,7 +365,15 @@ async def restart_server(admin: HostAdmin, session: Session, progress: ProgressT
     await _check(admin, progress, "Not restarted")
     gone = tuple(model.id for model in session.snapshot.resident)
     await session.monitor.expect_unload(*gone)
-    with progress.step("restart") as words:
+    async with _announce_restart(session):
+        await _restart_and_wait(admin, session, progress)
+    admin.last_reload_at = admin.clock.wall()
+
+
+async def _restart_and_wait(admin: HostAdmin, session: Session, progress: ProgressTracker) -> None:
+    waits_for = _drained_requests(session.snapshot)
+    waits = f"waits for {waits_for}" if waits_for else ""
+    with progress.step("restart", waits, DRAIN_SECONDS if waits_for else 0.0) as words:
         facts = await admin.service.restart()
         words.append(f"process {facts.main_pid}" if facts.main_pid else facts.active_state)
     with progress.step("answer"):
@@ -338,7 +386,6 @@ async def restart_server(admin: HostAdmin, session: Session, progress: ProgressT
                 journal=await admin.service.journal(),
                 remedy="look at the address it listens on (-listen), and at the proxy before it",
             ) from error
-    admin.last_reload_at = admin.clock.wall()
 
 
 async def _check(admin: HostAdmin, progress: ProgressTracker, outcome: str) -> None:

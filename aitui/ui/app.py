@@ -279,10 +279,10 @@ class AituiApp(App[None]):
         self._servers.refresh()
 
     def action_help(self) -> None:
-        from aitui.ui.screens.help import HelpScreen, active_keys
+        from aitui.ui.screens.help import HelpScreen, help_groups
 
         if not isinstance(self.screen, HelpScreen):
-            self.push_screen(HelpScreen(active_keys(self.screen)))
+            self.push_screen(HelpScreen(help_groups(self.screen)))
 
     def action_zoom(self) -> None:
         """Give the pane with the focus all of the screen between header and footer, and back."""

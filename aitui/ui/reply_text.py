@@ -1,13 +1,15 @@
 """What is said of an answer: while it comes, and below it when it has ended."""
 
 from aitui.domain.chat.conversation import Turn, TurnState
-from aitui.domain.chat.reply import Reply, ReplyPhase
+from aitui.domain.chat.reply import RATE_WINDOW, Reply, ReplyPhase
 from aitui.domain.config.sizes import next_size
 from aitui.domain.models import Model
+from aitui.domain.snapshot import ConnectionPhase, Snapshot
 from aitui.domain.units import format_rate, format_seconds
 from aitui.errors import AituiError, ContextExceeded
 from aitui.ui.text import seconds_text
 
+_STREAMING_PHASES = {ReplyPhase.THINKING, ReplyPhase.STREAMING}
 INCOMPLETE_HINT = "/continue goes on, /retry asks again"
 
 
@@ -43,6 +45,21 @@ def phase_text(answer: Reply, model: Model | None, now: float) -> str:
         case _:
             pass
     return END_LABELS.get(answer.phase, "")
+
+
+def silence_text(answer: Reply, snapshot: Snapshot, now: float) -> str:
+    """What a reply waits for while nothing comes; empty while it goes on."""
+    last = answer.rates.last_token if answer.phase in _STREAMING_PHASES else None
+    silent = now - (answer.phase_since if last is None else last)
+    if answer.phase.is_final or silent <= RATE_WINDOW:
+        return ""
+    if snapshot.restart_by is not None:
+        left = snapshot.restart_by - now
+        return "waits, the server restarts" + (f" within {left:.0f} s" if left > 0 else "")
+    if last is None:
+        return ""
+    lost = snapshot.connection.phase is ConnectionPhase.LOST
+    return f"waits{', the server is lost' if lost else ''}, {silent:.0f} s without a token"
 
 
 def footer_items(turn: Turn, place: str = "") -> tuple[str, ...]:

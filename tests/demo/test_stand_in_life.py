@@ -16,8 +16,10 @@ import pytest
 
 from aitui.demo.catalogue import CODER, EMBEDDING, QWEN
 from aitui.demo.certificates import Certificates
+from aitui.demo.conversations import PAST
 from aitui.demo.dialect import Dialect
 from aitui.demo.world import DemoEnvironment, demo_world
+from aitui.store.history import FILE_NAME, ConversationHistory
 from certificates import (
     encrypt_client_key,
     make_certificates,
@@ -262,3 +264,15 @@ async def connected(world: DemoEnvironment) -> AsyncIterator[aiohttp.ClientSessi
 async def fetch(session: aiohttp.ClientSession, path: str) -> Any:
     async with session.get(path) as response:
         return await response.json()
+
+
+async def test_the_demo_has_conversations_of_other_days() -> None:
+    async with demo_world() as world:
+        history = await ConversationHistory.open(world.folder / "data" / FILE_NAME)
+        try:
+            async with asyncio.timeout(5):
+                while len(found := await history.conversations()) < len(PAST):
+                    await asyncio.sleep(0.02)
+            assert (await history.resume(found[0].id, str)).conversation.heading == PAST[0].title
+        finally:
+            await history.close()

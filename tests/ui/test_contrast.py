@@ -12,7 +12,7 @@ from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus
 from aitui.errors import Unreachable
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.dialogs import ServersScreen
-from aitui.ui.screens.help import HelpScreen, active_keys
+from aitui.ui.screens.help import HelpScreen, help_groups
 from aitui.ui.screens.setup import SetupScreen
 from aitui.ui.theme import DARK, LIGHT
 from ui.contrast import unreadable
@@ -44,8 +44,8 @@ async def other_choice(app: Driven) -> None:
 
 
 async def help_(app: Driven) -> None:
-    app.app.push_screen(HelpScreen(active_keys(app.models)))
-    await app.see("Keys that work here")
+    app.app.push_screen(HelpScreen(help_groups(app.models)))
+    await app.see("you are here")
 
 
 async def setup(app: Driven) -> None:

@@ -29,7 +29,7 @@ from aitui.ui.plain import plain
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.context_size import ContextSizeScreen
 from aitui.ui.screens.dialogs import ChooseScreen, KeyPasswordScreen, ServersScreen
-from aitui.ui.screens.help import HelpScreen
+from aitui.ui.screens.help import HelpGroup, HelpScreen
 from aitui.ui.screens.history import HistoryScreen
 from aitui.ui.screens.setup import SetupScreen
 from aitui.ui.screens.steps import StepsScreen
@@ -199,7 +199,7 @@ def screens() -> list[Screen[Any]]:
         ConfirmScreen(lambda _: question, Snapshot()),
         ConfirmScreen(lambda _: deletion_confirmation(conversation), Snapshot()),
         ContextSizeScreen(model),
-        HelpScreen([(ENDS, ACTS, "")], UNFINISHED),
+        HelpScreen([HelpGroup(UNFINISHED, ((ENDS, ACTS, ""),))], ACTS, ENDS),
         HistoryScreen(ENDS, lambda _: None, lambda *_: None),
         KeyPasswordScreen(error),
         ServersScreen((server, replace(server, name=ACTS)), server),

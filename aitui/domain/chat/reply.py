@@ -179,12 +179,16 @@ _SAMPLE = 0.05
 
 
 class TokenRates(Struct, frozen=True):
-    """One reading: seconds, and tokens per second; None if nothing can be said yet."""
+    """One reading: seconds, and tokens per second; None if nothing can be said yet.
+
+    `last_token` is when one came last, in monotonic seconds.
+    """
 
     tokens: int = 0
     first_token: float | None = None
     per_second: float | None = None
     series: tuple[float, ...] = ()
+    last_token: float | None = None
 
 
 class RateMeter:
@@ -238,6 +242,7 @@ class RateMeter:
             first_token=None if self._first is None else self._first - self._asked,
             per_second=self._per_second(now),
             series=tuple(self._series),
+            last_token=None if self._first is None else self._arrived,
         )
 
     def _sample(self, at: float, tokens: int) -> None:

@@ -687,7 +687,7 @@ class ChatController:
             model = snapshot.model(self.chat.conversation.model)
             status = self.pane.status
             status.context_size = None if model is None else self._sessions.slots.size_for(model)
-            status.model = model
+            status.model, status.snapshot = model, snapshot
 
     def _warn(self, words: str) -> None:
         self._app.notify(words, severity="warning")

@@ -18,7 +18,7 @@ from aitui.ui.context import ServerContext
 from aitui.ui.controllers.chat import ChatController
 from aitui.ui.controllers.config import ConfigController
 from aitui.ui.controllers.models import ModelsController
-from aitui.ui.screens.help import HelpScreen
+from aitui.ui.screens.help import HelpGroup, HelpScreen
 from aitui.ui.screens.history import HistoryScreen
 
 Handler = Callable[["SlashCommandRunner", SlashCommand], Awaitable[None]]
@@ -219,8 +219,8 @@ class SlashCommandRunner:
             raise ValueError(f"no image {command.rest}".rstrip() + " is attached")
 
     async def _run_help(self, _: SlashCommand) -> None:
-        rows = [(spec.usage, spec.help, "") for spec in SLASH_COMMANDS]
-        self._app.push_screen(HelpScreen(rows, "Commands of the prompt", signs=False))
+        rows = tuple((spec.usage, spec.help, "") for spec in SLASH_COMMANDS)
+        self._app.push_screen(HelpScreen([HelpGroup("Commands of the prompt", rows)]))
 
     _run_save = _run_export
 

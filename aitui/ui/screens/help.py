@@ -1,34 +1,114 @@
-"""The keys that work where one is, and what the signs in the table mean."""
+"""The keys that work here first, then those of every other place, and what the signs mean."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace  # noqa: TID251 - Textual's bindings are dataclasses
+from textwrap import wrap
 from typing import Any
 
+from msgspec import Struct
+from rich.cells import cell_len
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import VerticalScroll
+from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Input, TextArea
 
-from aitui.ui.keymap import HELP, HELP_TEXT
+from aitui.ui.frame import set_frame_title
+from aitui.ui.keymap import (
+    APP,
+    CHAT_PANE,
+    CONFIG,
+    HARDWARE,
+    HELP,
+    HELP_TEXT,
+    LOGS,
+    MODEL_TABLE,
+    MODELS,
+    PROMPT,
+    TRANSCRIPT,
+    KeyGroup,
+    key_sign,
+)
 from aitui.ui.motions import motion_rows
-from aitui.ui.plain import PlainText, plain
+from aitui.ui.plain import PlainText
 
-KEY_WIDTH = 16
+KEY_CELLS = 10
+LEAST_COLUMN, LARGEST_COLUMN = 34, 38
+"""Cells of a column with the gap to the next one."""
 
-_SIGNS = (
-    ("○", "not loaded"),
-    ("◔", "asked for, waits for running requests"),
-    ("◐", "loading: seconds so far, and expected ones where it was loaded before"),
-    ("●", "ready"),
-    ("◑", "stopping"),
-    ("✘", "the last load failed; the pane says why"),
-    ("◇", "runs elsewhere: a peer's model, or a selector"),
-    ("≈", "inferred or guessed, since the server doesn't tell"),
-    ("?", "after a context size: assumed, not reported by the server"),
+_FRAME_CELLS = 6
+"""Those of the dialog's border, padding and scroll bar."""
+
+Row = tuple[str, str, str]
+"""What stands at the left, its words, and the style of what stands at the left."""
+
+
+class HelpGroup(Struct, frozen=True):
+    """Rows below a title; `here` marks the place in which help was opened."""
+
+    title: str
+    rows: tuple[Row, ...]
+    here: bool = False
+
+
+_VIEWS = ("models", "logs", "activity", "hardware", "config")
+_SERVER = ("reload_config", "restart_service", "switch_server", "doctor", "refresh_server")
+_MOVES = (
+    (("move(-1)", "move(1)"), "one row"),
+    (("move(-1, 'pages')", "move(1, 'pages')"), "one page"),
+    (("move(-0.5, 'pages')", "move(0.5, 'pages')"), "half a page"),
+    (("move(-1, 'all')", "move(1, 'all')"), "first, last"),
 )
 
+
+class _Place(Struct, frozen=True):
+    """Keys of one place; it is the present one if an action of `marks` is bound."""
+
+    title: str
+    groups: tuple[KeyGroup, ...]
+    marks: frozenset[str]
+
+
+_PLACES = (
+    _Place("Chat", (PROMPT, TRANSCRIPT, CHAT_PANE), frozenset({"send", "block(1)"})),
+    _Place("Models", (MODELS,), frozenset({"load"})),
+    _Place("Logs", (LOGS,), frozenset({"other_log(1)"})),
+    _Place("Hardware", (HARDWARE,), frozenset({"next_span"})),
+    _Place("Config", (CONFIG,), frozenset({"remove"})),
+)
+
+_SIGNS = HelpGroup(
+    "Signs of models",
+    (
+        ("●", "ready", "$ready"),
+        ("◔ ◑ ◕", "loading, by quarter", "$transit"),
+        ("✘", "failed or crashed", "$error"),
+        ("○", "not loaded", ""),
+        ("◇", "served by a peer, or a selector", ""),
+    ),
+)
+_SIGNS_OF_REQUESTS = HelpGroup(
+    "Signs of requests",
+    (
+        ("►", "running", "$transit"),
+        ("◌", "waiting for a load", "$warning"),
+        ("✓", "finished", "$ready"),
+        ("✘", "failed or cut off", "$error"),
+    ),
+)
+_VALUES = HelpGroup(
+    "Values",
+    (
+        ("≈", "estimated", ""),
+        ("?", "not reported by the server", ""),
+        ("–", "none", ""),
+        ("k", "1k = 1,024 tokens", ""),
+        ("82 %", "close to a limit", "$warning"),
+        ("96 %", "at the limit", "$error"),
+    ),
+)
 
 _TEXTUAL_BINDINGS = {"app.focus_next": "next pane", "app.focus_previous": "previous pane"}
 """Its words for what it brings along, in ours; they come last."""
@@ -49,27 +129,72 @@ class HelpScreen(ModalScreen[None]):
     CSS_PATH = "help.tcss"
     BINDINGS = HELP.bindings()
 
-    def __init__(
-        self, keys: Iterable[tuple[str, str, str]], title: str = "", *, signs: bool = True
-    ) -> None:
+    def __init__(self, groups: Iterable[HelpGroup], title: str = "", note: str = "") -> None:
         super().__init__()
-        self._keys = tuple((key, words) for key, words, _ in keys)
-        self._title = title or "Keys that work here"
-        self._signs = signs
+        self._groups = tuple(group for group in groups if group.rows)
+        self._title = title or "Help"
+        self._note = note
 
     def compose(self) -> ComposeResult:
-        lines = [_help_line(key, words) for key, words in self._keys]
-        if self._signs:
-            lines += [Content(""), Content.styled("Signs in the table", "bold"), Content("")]
-            lines += [_help_line(sign, words) for sign, words in _SIGNS]
-        with HelpText(id="dialog"):
-            yield PlainText(Content("\n").join(lines))
+        with HelpText(id="dialog"), Horizontal():
+            yield from (PlainText() for _ in range(3))
 
     def on_mount(self) -> None:
         dialog = self.query_one("#dialog")
-        dialog.border_title = plain(self._title)
-        dialog.border_subtitle = plain(f"{HELP.sign('dismiss')} closes")
+        set_frame_title(dialog, self._title, self._note)
+        set_frame_title(dialog, "", "", f"{HELP.sign('dismiss')} close", bottom=True)
         dialog.focus()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Use as many columns as there is room for, each about as long as the others."""
+        room = event.size.width - _FRAME_CELLS
+        count = max(1, min(3, room // LEAST_COLUMN, len(self._groups)))
+        cells = max(LEAST_COLUMN, min(LARGEST_COLUMN, room // count))
+        columns = _balance(self._groups, count)
+        for number, column in enumerate(self.query(PlainText)):
+            column.display = number < count
+            if column.display:
+                column.update(Content("\n").join(_render_groups(columns[number], cells - 3)))
+        self.query_one("#dialog").styles.width = count * cells + _FRAME_CELLS
+
+
+def _balance(groups: Sequence[HelpGroup], count: int) -> list[list[HelpGroup]]:
+    """Distribute groups over columns in their order, so that the longest column is as short as it can be."""
+    heights = [len(group.rows) + 2 for group in groups]
+    limit = max(*heights, -(-sum(heights) // count))
+    while True:
+        columns: list[list[HelpGroup]] = [[]]
+        room = limit
+        for group, height in zip(groups, heights, strict=True):
+            if height > room:
+                columns.append([])
+                room = limit
+            columns[-1].append(group)
+            room -= height
+        if len(columns) <= count:
+            return columns + [[] for _ in range(count - len(columns))]
+        limit += 1
+
+
+def _render_groups(groups: Sequence[HelpGroup], width: int) -> Iterator[Content]:
+    for number, group in enumerate(groups):
+        if number:
+            yield Content("")
+        if group.here:
+            chip = Content.styled(f" {group.title} ", "bold $background on $accent")
+            yield Content.assemble(chip, ("  you are here", "$muted"))
+        else:
+            rule = "─" * max(0, width - cell_len(group.title) - 1)
+            yield Content.assemble((group.title, "bold"), " ", (rule, "$frame"))
+        for sign, words, style in group.rows:
+            yield from _render_row(sign, words, style or "bold $accent", width)
+
+
+def _render_row(sign: str, words: str, style: str, width: int) -> Iterator[Content]:
+    at = max(KEY_CELLS, cell_len(sign))
+    first, *others = wrap(words, max(8, width - at - 2)) or [""]
+    yield Content.assemble(" " * (at - cell_len(sign)), (sign, style), "  ", first)
+    yield from (Content(" " * (at + 2) + line) for line in others)
 
 
 _PUNCTUATION_KEYS = frozenset({"slash", "colon", "question_mark"})
@@ -80,6 +205,85 @@ _TEXT_FIELD_BINDINGS = frozenset(
     if isinstance(binding, Binding)
 )
 """The many keys of every text field to move, select and delete, which help leaves out."""
+
+
+def help_groups(screen: Screen[Any]) -> list[HelpGroup]:
+    """Return the keys that work on a screen, then the others by their place, then the signs."""
+    keys = active_keys(screen)
+    bound = {active.binding.action for active in screen.active_bindings.values()}
+    place = next((one for one in _PLACES if one.marks & bound), None)
+    # Its own, and those of the app that are listed with it.
+    of_app = {action for key in place.groups for action in _actions(key)} if place else set()
+    here = [
+        key
+        for key in keys
+        if (not key[2].startswith("app.") or key[2] in of_app) and "move(" not in key[2]
+    ]
+    return [
+        HelpGroup(
+            place.title if place else "Keys",
+            tuple((sign, words, "") for sign, words, _ in here),
+            here=True,
+        ),
+        HelpGroup("Move", _move_rows()),
+        *(HelpGroup(one.title, _rows(*one.groups)) for one in _PLACES if one is not place),
+        HelpGroup("Views", _rows_of(APP, _VIEWS)),
+        HelpGroup("Server", _rows_of(APP, _SERVER)),
+        HelpGroup("aitui", _other_rows(APP, {*_VIEWS, *_SERVER})),
+        _SIGNS,
+        _SIGNS_OF_REQUESTS,
+        _VALUES,
+    ]
+
+
+def _actions(group: KeyGroup) -> set[str]:
+    return {key.action for key in group.keys}
+
+
+def _rows(*groups: KeyGroup) -> tuple[Row, ...]:
+    return tuple(
+        (" ".join(key.signs[:2]), key.words, "")
+        for group in groups
+        for key in group.keys
+        if key.listed and key.bound
+    )
+
+
+def _rows_of(group: KeyGroup, actions: Sequence[str]) -> tuple[Row, ...]:
+    by_action = {key.action: key for key in group.keys if key.listed}
+    return tuple(
+        (" ".join(by_action[action].signs[:2]), by_action[action].words, "")
+        for action in actions
+        if action in by_action
+    )
+
+
+def _other_rows(group: KeyGroup, without: set[str]) -> tuple[Row, ...]:
+    return tuple(
+        (" ".join(key.signs[:2]), key.words, "")
+        for key in group.keys
+        if key.action not in without and key.manual
+    )
+
+
+def _move_rows() -> tuple[Row, ...]:
+    by_action = {key.action: key for key in MODEL_TABLE.keys}
+    rows = []
+    for actions, words in _MOVES:
+        signs = zip(*(by_action[action].signs for action in actions), strict=True)
+        signs_text = "  ".join(" ".join(pair) for pair in signs)
+        rows.append(
+            (
+                signs_text if len(signs_text) <= KEY_CELLS else signs_text.partition("  ")[0],
+                words,
+                "",
+            )
+        )
+    return (
+        *rows,
+        ("Tab", _TEXTUAL_BINDINGS["app.focus_next"], ""),
+        ("click", "works everywhere", ""),
+    )
 
 
 def active_keys(screen: Screen[Any]) -> list[tuple[str, str, str]]:
@@ -108,11 +312,7 @@ def active_keys(screen: Screen[Any]) -> list[tuple[str, str, str]]:
         owner = "app." if of_app and "." not in binding.action else ""
         words = _TEXTUAL_BINDINGS.get(binding.action, binding.description)
         keys, _ = found.setdefault(owner + binding.action, ([], words[:1].lower() + words[1:]))
-        key = screen.app.get_key_display(binding)
+        key = binding.key_display or key_sign(binding.key)
         if key not in keys:
             keys.append(key)
     return [(" ".join(keys), words, action) for action, (keys, words) in found.items()]
-
-
-def _help_line(key: str, words: str) -> Content:
-    return Content.assemble((key.ljust(KEY_WIDTH), "bold $accent"), " ", words)

@@ -105,6 +105,9 @@ def _step_line(step: Step, now: float, expected: float | None) -> Content:
         time = seconds_text(step.seconds(now))
         if step.state is StepState.RUNNING and step.name == "load" and expected:
             time += f" of ≈ {format_seconds(expected)}"
+    words = step.words
+    if step.state is StepState.RUNNING and (left := step.limit - step.seconds(now)) > 0:
+        words = f"{words}, at most {left:.0f} s more"
     quiet = step.state in {StepState.WAITING, StepState.SKIPPED}
     return Content.assemble(
         (mark, style),
@@ -112,7 +115,7 @@ def _step_line(step: Step, now: float, expected: float | None) -> Content:
         (step.name.ljust(9), "$foreground 65%" if quiet else ""),
         (time.rjust(8), "$foreground 65%"),
         # Why a step failed stands below, whole.
-        f"  {shorten_id(step.words, MAX_LINE_CELLS)}"
-        if step.words and step.state is not StepState.FAILED
+        f"  {shorten_id(words, MAX_LINE_CELLS)}"
+        if words and step.state is not StepState.FAILED
         else "",
     )

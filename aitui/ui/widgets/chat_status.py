@@ -7,10 +7,10 @@ from textual.widget import Widget
 
 from aitui.domain.chat.reply import Reply, ReplyPhase
 from aitui.domain.models import Model
-from aitui.domain.snapshot import Clock
+from aitui.domain.snapshot import Clock, Snapshot
 from aitui.domain.units import format_rate, format_tokens
 from aitui.ui.plain import component_classes
-from aitui.ui.reply_text import phase_text
+from aitui.ui.reply_text import phase_text, silence_text
 from aitui.ui.text import LineItem, fit_items, render_items, truncate
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -35,6 +35,7 @@ class ChatStatus(Widget):
     context_size: reactive[int | None] = reactive(None)
     model: var[Model | None] = var(None)
     """The one that loads; the clock draws its load once a second."""
+    snapshot: var[Snapshot] = var(Snapshot())
     trouble: reactive[str] = reactive("")
     """Why the answer that is shown has failed."""
 
@@ -58,14 +59,16 @@ class ChatStatus(Widget):
         answer = self.reply
         if answer is None:
             return ()
-        words = phase_text(answer, self.model, self._clock.monotonic())
+        now = self._clock.monotonic()
+        silence = silence_text(answer, self.snapshot, now)
+        words = silence or phase_text(answer, self.model, now)
         if answer.phase is ReplyPhase.FAILED and self.trouble:
             return (
                 LineItem(truncate(f"{words}: {self.trouble}", self.size.width - 2), 9, "failed"),
             )
         rates = answer.rates
         items = [LineItem(words, 9, "phase")]
-        if rates.per_second is not None:
+        if rates.per_second and not silence:
             items.append(LineItem(f"{format_rate(rates.per_second)} tok/s", 8, "phase"))
             items.append(LineItem(sparkline(rates.series), 3, "phase"))
         if rates.tokens:

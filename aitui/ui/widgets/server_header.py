@@ -131,6 +131,10 @@ class ServerHeader(Widget):
             return [("aitui", "server"), (" ○ no server yet", "muted")]
         name = shorten_id(server.label, min(28, max(10, self.size.width // 4)))
         opened = now if link.opened_at is None else link.opened_at
+        if (restart_by := self._snapshot.restart_by) is not None:
+            left = restart_by - now
+            words = f"◌ restarts{f', ≤ {left:.0f} s' if left > 0 else ''}"
+            return [(f"{name} ", "server"), (words, "warning")]
         if link.phase is ConnectionPhase.LIVE:
             latency = "live" if link.latency is None else _latency_text(link.latency)
             return [(f"{name} ", "server"), ("●", "ready"), (f" {latency}", "muted")]

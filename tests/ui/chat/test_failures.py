@@ -222,6 +222,21 @@ async def test_what_a_sleep_of_the_machine_cut_is_gone_on_with(
         assert pane.said[-1].startswith("half of")
 
 
+async def test_an_answer_that_falls_silent_is_shown_as_waiting(pane: Pane) -> None:
+    pane.stand_in.fault(CHAT, FallsSilent((says("half"), says(" of"), says(" it"))), 1)
+    await pane.send("hi")
+    await pane.app.see("waits, 3 s without a token")
+    assert "tok/s" not in pane.app.text
+    monitor = pane.app.controllers.context.session.monitor
+    await monitor.expect_restart(time.monotonic() + 20)
+    await pane.app.see("waits, the server restarts within 1")
+    await monitor.expect_restart(None)
+    await pane.app.press("ctrl+c")
+    await pane.ended()
+    await pane.app.see("stopped")
+    assert "0.00" not in pane.app.text
+
+
 # --- nothing came: the prompt comes back
 
 
