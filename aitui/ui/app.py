@@ -522,8 +522,17 @@ class AituiApp(App[None]):
         assert self._next_snapshot is not None
         (server, snapshot), self._next_snapshot = self._next_snapshot, None
         if server is self.server:
-            self.snapshot = snapshot
+            before, self.snapshot = self.snapshot, snapshot
             self._servers.update_snapshot(server, snapshot)
+            if before.models is not snapshot.models:
+                self.call_after_refresh(self._report_changes, before, snapshot)
+
+    def _report_changes(self, before: Snapshot, after: Snapshot) -> None:
+        from aitui.ui.changes import describe_changes
+
+        now = self._app_context.clock.monotonic()
+        for words, severity in describe_changes(before, after, now):
+            self.notify(words, severity=severity)
 
     async def _copy(self, text: str) -> None:
         from aitui.services.clipboard import copy_text
