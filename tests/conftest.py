@@ -1,7 +1,7 @@
 """A stand-in server on a real socket, over TLS with client certificates, and its settings."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from aitui.demo.dialect import Dialect
 from aitui.domain.snapshot import Server
 from catalogue import CATALOGUE
 from certificates import make_certificates
+from idle_time import IDLE_TIME
 from other_client import OtherClient
 from stand_in import StandIn
 from watched import Watched, watched
@@ -24,6 +25,16 @@ os.environ["COLORTERM"] = "truecolor"
 # An example's time says how busy the machine is; what has to be fast has a test of its own.
 settings.register_profile("aitui", deadline=None)
 settings.load_profile("aitui")
+
+
+@pytest.fixture(autouse=True)
+def _idle_time(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Time in which nothing happens passes at once, except beside servers of the distribution."""
+    if request.node.get_closest_marker("real_server"):
+        yield
+    else:
+        with IDLE_TIME.for_a_test():
+            yield
 
 
 @pytest.fixture(scope="session")

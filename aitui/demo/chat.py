@@ -21,7 +21,7 @@ from aitui.demo.answers import (
 )
 from aitui.demo.call import IncomingRequest
 from aitui.demo.generation import Generation, GenerationRequest, has_image
-from aitui.demo.llama_server import error_answer
+from aitui.demo.llama_server import context_error, error_answer
 from aitui.demo.running_requests import InflightRequest
 from aitui.demo.upstream_process import ModelClaim, UpstreamProcess
 
@@ -61,8 +61,11 @@ class ChatExchange(Struct, frozen=True):
             return RequestOutcome(CompleteResponse(error_answer(400, f"parse error: {error}")))
         if not self.process.flags.takes_images and has_image(body):
             return RequestOutcome(CompleteResponse(error_answer(500, _NO_IMAGES, "server_error")))
-        self.process.reply_count += 1
         request = GenerationRequest.read(body, self.model)
+        size = self.process.flags.context_size
+        if size and request.prompt_tokens > size:
+            return RequestOutcome(CompleteResponse(context_error(request.prompt_tokens, size)))
+        self.process.reply_count += 1
         generation = Generation(request, self.process.flags, self.process.reply_count)
         async with _hold_slot(self.process, self.claim):
             if request.stream:

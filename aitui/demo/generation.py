@@ -31,6 +31,9 @@ def loaded(model: str) -> bool:
 Load another model and watch this one go. """
 
 
+_IMAGE_DATA = re.compile(r"data:image/[^\"]*")
+
+
 def has_image(body: dict[str, Any]) -> bool:
     """Return whether any message of a chat request holds an image."""
     messages = body.get("messages")
@@ -57,7 +60,7 @@ class GenerationRequest(Struct, frozen=True):
         limit = body.get("max_tokens", body.get("max_completion_tokens"))
         messages = body.get("messages", [])
         messages = messages if isinstance(messages, list) else []
-        text = json.dumps(messages)
+        text = _IMAGE_DATA.sub("", json.dumps(messages))
         return cls(
             model=model,
             stream=bool(body.get("stream", False)),

@@ -99,6 +99,13 @@ class GraphicsCards:
     _allocations: dict[object, dict[int, float]] = field(default_factory=dict)
     _filled: dict[object, float] = field(default_factory=dict)
     warmth: dict[int, Warmth] = field(default_factory=dict)
+    _released_mib: float = 0.0
+
+    @property
+    def loaded_mib(self) -> float:
+        """The MiB that were ever loaded, and so read from disk."""
+        held = (sum(self.allocation(owner).values()) for owner in self._allocations)
+        return self._released_mib + sum(held)
 
     def used_mib(self, card: GraphicsCard) -> float:
         """Return the MiB in use, those of other programs included."""
@@ -149,6 +156,7 @@ class GraphicsCards:
 
     def release(self, owner: object) -> None:
         """Free the memory of a process that has ended."""
+        self._released_mib += sum(self.allocation(owner).values())
         self._allocations.pop(owner, None)
         self._filled.pop(owner, None)
 

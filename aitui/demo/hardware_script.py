@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from aitui.demo.graphics_cards import GraphicsCard, GraphicsCards, GraphicsDriver
-from aitui.demo.machine_facts import DRIVER
+from aitui.demo.machine_facts import DRIVER, uptime
 from aitui.demo.performance import gpu_samples, system_sample
 from aitui.demo.stand_in import StandIn
 from aitui.demo.upstream_process import ProcessState, UpstreamProcess
@@ -20,6 +20,8 @@ _CARD_FIELDS = re.compile(r"--query-gpu=(?P<fields>\S+)")
 _FIRST_PID = 20000
 _PAGE = 4096
 _IDLE_PERCENT = 5
+_CACHED_MIB = 128 * 1024
+_TICKS = 100
 _MIB = 1 << 20
 
 Sections = dict[str, list[str]]
@@ -37,6 +39,10 @@ def hardware_output(script: str, arguments: Iterable[str], server: StandIn) -> s
     rows = {row["uuid"]: row for row in gpu_samples(server.cards, resident, server.wall())}
     sections = {
         **_machine_sections(set(arguments), resident, server.wall()),
+        "disks": [
+            f"259 0 nvme0n1 1 0 {round(server.cards.loaded_mib * 2048)} 1 1 0 0 1",
+            "259 1 nvme0n1p1 1 0 8 1 1 0 0 1",
+        ],
         **_kernel_sections(server.cards, resident, rows),
         **(
             _nvidia_sections(fields["fields"].split(","), server.cards, resident, rows)
@@ -58,14 +64,18 @@ def _machine_sections(ports: set[str], resident: list[UpstreamProcess], at: floa
         "meminfo": [
             f"MemTotal: {machine['mem_total_mb'] * 1024} kB",
             f"MemAvailable: {machine['mem_free_mb'] * 1024} kB",
+            f"Cached: {_CACHED_MIB * 1024} kB",
             f"SwapTotal: {machine['swap_total_mb'] * 1024} kB",
             f"SwapFree: {(machine['swap_total_mb'] - machine['swap_used_mb']) * 1024} kB",
         ],
         "loadavg": [
             " ".join(str(machine[f"load_avg_{minutes}"]) for minutes in (1, 5, 15)) + " 1/200 1"
         ],
+        "sensors": [str(round(1000 * (46 + min(30, 2.4 * machine["load_avg_1"]))))],
+        f"ticks {_TICKS} {uptime():.2f} 0": [],
         "processes": [
-            f"{_pid(process)} 1 {process.flags.resident_mib * _MIB // _PAGE}"
+            f"{_pid(process)} 1 {process.flags.resident_mib * _MIB // _PAGE} "
+            f"{round(_TICKS * (uptime() - process.uptime))} llama-server"
             for process in resident
         ],
         "named": [

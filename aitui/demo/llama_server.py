@@ -33,6 +33,18 @@ def error_answer(status: int, message: str, kind: str = "invalid_request_error")
     return llama_server_json({"error": {"code": status, "message": message, "type": kind}}, status)
 
 
+def context_error(tokens: int, size: int) -> ResponseContent:
+    """The error for a prompt that the context can't hold."""
+    message = (
+        f"request ({tokens} tokens) exceeds the available context size ({size} tokens), "
+        "try increasing it"
+    )
+    kind = "exceed_context_size_error"
+    counts = {"n_prompt_tokens": tokens, "n_ctx": size}
+    error = {"code": 400, "message": message, "type": kind, **counts}
+    return llama_server_json({"error": error}, 400)
+
+
 def _parse_object(body: bytes) -> dict[str, Any]:
     try:
         value = json.loads(body)

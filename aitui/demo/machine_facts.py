@@ -12,6 +12,7 @@ from aitui.demo.graphics_cards import GraphicsCard, GraphicsDriver
 from aitui.demo.performance import CORES, MEMORY_MIB
 
 _MARK = re.compile(r'echo "(?P<mark>[^"$]*)\$\*"')
+_NAME = "ai-box"
 _KERNEL = "6.12.48+deb13-amd64"
 _PROCESSOR = "AMD EPYC 9354P 32-Core Processor"
 _MEMORY = MEMORY_MIB << 20
@@ -56,14 +57,20 @@ def hardware_body(version: str, cards: Iterable[GraphicsCard], at: float) -> dic
     }
 
 
+def uptime() -> float:
+    """Return for how many seconds the machine has been running."""
+    return _UPTIME + time.monotonic() - _STARTED_AT
+
+
 def host_facts_output(script: str, cards: Iterable[GraphicsCard]) -> str:
     """Return the sections of the script that asks a host what it is."""
     found = _MARK.search(script)
     mark = found["mark"] if found else ""
-    up = _UPTIME + time.monotonic() - _STARTED_AT
+    up = uptime()
     lines = [
         f"{mark}system",
         *_SYSTEM.splitlines(),
+        f"{mark}name {_NAME}",
         f"{mark}kernel Linux {_KERNEL}",
         f"{mark}architecture x86_64",
         f"{mark}uptime {up:.2f} {up * CORES:.2f}",

@@ -56,7 +56,7 @@ def host_info_rows(
     memory = "" if size is None else f"{format_bytes_gib(size)} RAM"
     driver = f"NVIDIA driver {facts.nvidia_driver}" if facts.nvidia_driver else ""
     hardware = (
-        RankedText(" ".join(_TRIMMINGS.sub("", facts.processor).split()), 9),
+        RankedText(processor_name(facts), 9),
         RankedText(_format_count(facts.sockets, "socket"), 2 if facts.sockets == 1 else 5),
         RankedText(_format_count(facts.cores, "core"), 8),
         RankedText(_format_count(facts.threads, "thread"), 7),
@@ -69,6 +69,11 @@ def host_info_rows(
     )
     rows = (tuple(one for one in row if one.words) for row in (system, hardware))
     return tuple(row for row in rows if row)
+
+
+def processor_name(facts: HostInfo) -> str:
+    """Return the processor's name without what its maker adds."""
+    return " ".join(_TRIMMINGS.sub("", facts.processor).split())
 
 
 def host_info_source(facts: HostInfo) -> str:
@@ -86,6 +91,22 @@ def _format_count(number: int | None, name: str) -> str:
 def _group_names(names: tuple[str, ...]) -> list[str]:
     counts = Counter(names)
     return [name if count == 1 else f"{count} × {name}" for name, count in counts.items()]
+
+
+def missing_card_warnings(hardware: HardwareState) -> list[str]:
+    """Name the cards that were measured within the last hour and no longer are."""
+    samples = hardware.history.samples
+    there = {card.gpu.key for card in hardware.usage.cards}
+    last = {gpu.key: (gpu, sample.at) for sample in samples for gpu in sample.gpus}
+    # Two sources may call the same cards differently.
+    if there and not there & last.keys():
+        return []
+    return [
+        f"GPU {gpu.index} {gpu.name} has vanished: it was measured last "
+        f"{format_seconds(samples[-1].at - at)} ago"
+        for key, (gpu, at) in last.items()
+        if key not in there
+    ]
 
 
 _GPU_FACTS = (

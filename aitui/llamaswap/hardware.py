@@ -149,6 +149,7 @@ class _GpuRow(msgspec.Struct):
     temp_c: Any = None
     vram_temp_c: Any = None
     gpu_util_pct: Any = None
+    mem_util_pct: Any = None
     mem_used_mb: Any = None
     mem_total_mb: Any = None
     fan_speed_pct: Any = None
@@ -237,6 +238,7 @@ def _gpu(row: _GpuRow) -> Gpu | None:
         power=bounds.number_in_range(row.power_draw_w, 0, _STRONGEST) or None,
         fan_percent=bounds.percentage(row.fan_speed_pct) or None,
         sampled_at=at,
+        bus_percent=bounds.percentage(row.mem_util_pct),
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from aitui.aio import shield, sleep_until
 from aitui.domain.hardware.info import merge_host_info
-from aitui.domain.memory.hardware_state import HardwareState
+from aitui.domain.memory.hardware_state import HardwareState, record_usage
 from aitui.domain.memory.measurement import MemoryRecords
 from aitui.domain.memory.usage import MemoryUsage, memory_usage, port_of
 from aitui.domain.models import ContextSource, Model, RunState
@@ -225,6 +225,7 @@ class HardwareMonitor:
         self._live = asyncio.Event()
         self._busy = asyncio.Event()
         self._is_watched = False
+        self._is_host_watched = False
         self._changed_at = clock.monotonic()
         self._host_wake = asyncio.Event()
         self._changed = asyncio.Event()
@@ -267,11 +268,15 @@ class HardwareMonitor:
         await self._publish()
         return self.hardware
 
-    def set_watched(self, *, watched: bool) -> None:
-        """Sample the server as often as it samples itself while a view shows that."""
+    def set_watched(self, *, watched: bool, with_host: bool = False) -> None:
+        """Sample the server as often as it samples itself while a view shows that, and the host."""
         if watched is not self._is_watched:
             self._is_watched = watched
             self._update_busy()
+        if with_host is not self._is_host_watched:
+            self._is_host_watched = with_host
+            if with_host:
+                self._host_wake.set()
 
     def set_host(self, host: "Host | None") -> None:
         """Sample this host from now on, None to sample none."""
@@ -352,7 +357,8 @@ class HardwareMonitor:
             if self._host is not None:
                 await self._live.wait()
                 pause = await self._host.sample(self._ports)
-                if self._server.latest is not None and self._server.latest.gpus:
+                server = self._server.latest
+                if server is not None and server.gpus and not self._is_host_watched:
                     pause = max(pause, SLOW_INTERVAL)
                 self._headers_due.set()
                 await self._publish(heard=not self._host.error)
@@ -413,6 +419,7 @@ class HardwareMonitor:
             await self._record(lessons)
             known = self._model_memory()
             picture = self._memory_usage(known)
+        loading = frozenset(one.id for one in models if one.state is RunState.STARTING)
         self.hardware = HardwareState(
             usage=picture,
             history=self._choose_history(picture),
@@ -421,6 +428,8 @@ class HardwareMonitor:
             last_sample_at=self._last_sample_at,
             error=self._error_text(),
             facts=merge_host_info(self._host.facts if self._host else None, self._facts.facts),
+            records=record_usage(self.hardware.records, picture, loading),
+            processes=() if host is None else host.gpu_processes(self._model_ports),
         )
         await self._monitor.update_hardware(self.hardware)
 
@@ -433,7 +442,7 @@ class HardwareMonitor:
         sample = server.latest
         reported = {gpu.key for gpu in sample.gpus} if sample is not None else set()
         same = bool(shown & reported) or (not shown and sample is not None)
-        return server.history if same else host.history
+        return server.history.completed_by(host.extras) if same else host.history
 
     def _memory_usage(self, known: Mapping[str, "ModelMemory"]) -> MemoryUsage:
         sample, host = self._server.latest, self._host
@@ -487,8 +496,12 @@ class HardwareMonitor:
 
     @property
     def _ports(self) -> list[int]:
-        found = (port_of(model.proxy) for model in self._snapshot.resident)
-        return [port for port in found if port is not None]
+        return list(self._model_ports)
+
+    @property
+    def _model_ports(self) -> dict[int, str]:
+        found = {port_of(model.proxy): model.id for model in self._snapshot.resident}
+        return {port: model for port, model in found.items() if port is not None}
 
     def _error_text(self) -> str:
         host = self._host

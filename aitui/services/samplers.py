@@ -11,6 +11,7 @@ from aitui.domain.hardware.sample import (
     SampleHistory,
     latest_sample,
     sampling_interval,
+    server_gaps,
 )
 from aitui.errors import AituiError, HostError, NotSupported
 
@@ -71,7 +72,8 @@ HOST_INFO_MAX_AGE = 600.0
 class HostSampleSource:
     """Samples taken on the host. `latest` is None while that is impossible; `error` says why.
 
-    `facts` is what the host is, asked once, and again after it was out of reach.
+    `facts` is what the host is, asked once, and again after it was out of reach. `extras` has of its
+    samples what a server doesn't report.
     """
 
     def __init__(self, host: "Host", clock: "Clock") -> None:
@@ -82,6 +84,7 @@ class HostSampleSource:
         self._sampler = HostSampler(host, clock.wall, clock.monotonic)
         self._facts_due = 0.0
         self.history = SampleHistory()
+        self.extras = SampleHistory()
         self.latest: HostSample | None = None
         self.facts: HostInfo | None = None
         self.error = ""
@@ -100,6 +103,7 @@ class HostSampleSource:
             return LONGEST_PAUSE
         self.latest, self.error = found, ""
         self.history = self.history.with_samples([found.sample])
+        self.extras = self.extras.with_samples([server_gaps(found.sample)])
         if self._clock.monotonic() >= self._facts_due:
             await self._read_info(without_tools=bool(found.errors))
         return self._sampler.pause

@@ -358,6 +358,15 @@ class AituiApp(App[None]):
         elif current := self._current():
             current.config.ask_for_context_size(model_id)
 
+    def action_grow_context(self) -> None:
+        """Change the context size of the chat's model, to what its prompt needs if one was refused."""
+        pane = self._models_screen.chat
+        current = self._current()
+        if current and pane.needed_context:
+            current.config.change_context_size(pane.model_id, pane.needed_context)
+        elif current:
+            current.config.ask_for_context_size(pane.model_id)
+
     def action_reload_config(self) -> None:
         if current := self._current():
             current.config.reload()
@@ -567,8 +576,9 @@ class AituiApp(App[None]):
                 break
         if current := self._servers.controllers:
             strip = self.screen is self._models_screen and self._models_screen.shows_memory
-            watched = strip or self.screen.name == "hardware"
-            current.context.session.hardware.set_watched(watched=watched)
+            whole = self.screen.name == "hardware"
+            hardware = current.context.session.hardware
+            hardware.set_watched(watched=strip or whole, with_host=whole)
 
     def _exit_on_signal(self, number: signal.Signals) -> None:
         self.exit(return_code=128 + number)

@@ -243,6 +243,7 @@ REQUESTS = KeyGroup("requests", *_motions("first", "last")[:2])
 CHAT_PANE = KeyGroup(
     "chat",
     Key("i,enter", "screen.write_prompt", "write", listed=False),
+    Key("ctrl+g", "app.grow_context", "context that the prompt needs", "more context", sign="^g"),
     Key("ctrl+t", "detach", "detach the last image", sign="^t", listed=False),
     Key("escape", "screen.close_chat", "back to the models", "models"),
 )
@@ -255,6 +256,7 @@ PROMPT = KeyGroup(
     ),
     Key("ctrl+j,shift+enter", "newline", "new line", sign="^j"),
     Key("ctrl+e", "app.edit_prompt", "write in $EDITOR", "editor", "^e"),
+    Key("ctrl+u", "clear", "clear the prompt; once more: bring it back", sign="^u", listed=False),
     Key("tab", "complete", "complete a command", "complete", listed=False),
     Key("up", "earlier", "earlier prompt", listed=False),
     Key("down", "later", "later prompt", listed=False),
@@ -340,7 +342,11 @@ _SCROLL = (
 )
 HARDWARE = KeyGroup(
     "hardware",
-    Key("t", "next_span", "5, 15 or 60 minutes", "5/15/60 min"),
+    Key("t", "next_span", "5, 15 or 60 minutes"),
+    Key("z", "zoom", "zoom a card"),
+    Key("p", "processes", "processes on the cards", "processes"),
+    Key("tab", "next_card(1)", "next card", sign="Tab"),
+    Key("shift+tab", "next_card(-1)", "previous card", sign="⇧Tab", listed=False),
     *_SCROLL,
     Key("escape", "dismiss", "back", listed=False),
 )

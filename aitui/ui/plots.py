@@ -1,7 +1,7 @@
 """Plots, bars and gauges as strips of exact cells; every color comes in as an argument.
 
-Colors are what Rich parses: `#5f95f0`, `color(68)`. Samples run from the oldest to the newest, None
-is one that wasn't taken; what isn't a finite number counts as that.
+Samples run from the oldest to the newest. None is one that wasn't taken, and so is what isn't a finite
+number.
 """
 
 import math
@@ -12,10 +12,12 @@ from operator import itemgetter
 
 from msgspec import Struct, field
 from rich.cells import cell_len
-from rich.color import Color
+from rich.color import Color, blend_rgb
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
+
+from aitui.ui.theme import label_color
 
 Values = Sequence[float | None]
 Cell = tuple[str, Style]
@@ -34,12 +36,13 @@ _BLANK = " ", Style.null()
 class Axis(Struct, frozen=True):
     """The scale of a plot: its upper end, its rows, and the labels of ticks by row from the top.
 
-    A tick lies on the upper edge of its row.
+    A tick lies on the upper edge of its row; labels count `unit`s.
     """
 
     top: float
     rows: int
     ticks: Mapping[int, str] = field(default_factory=dict)
+    unit: float = 1.0
 
     @property
     def label_width(self) -> int:
@@ -50,9 +53,9 @@ class Axis(Struct, frozen=True):
 class PlotInk(Struct, frozen=True):
     """The colors of labels, of gridlines, and of the base line while a figure is zero."""
 
-    label: str = ""
-    grid: str = ""
-    quiet: str = ""
+    label: Color
+    grid: Color
+    quiet: Color
 
 
 class Band(Struct, frozen=True):
@@ -62,9 +65,9 @@ class Band(Struct, frozen=True):
     """
 
     size: float
-    color: str
+    color: Color
     labels: tuple[str, ...] = ()
-    ink: str = ""
+    ink: Color | None = None
 
 
 def limit_axis(limit: float, rows: int, unit: float = 1.0) -> Axis:
@@ -73,7 +76,7 @@ def limit_axis(limit: float, rows: int, unit: float = 1.0) -> Axis:
     `unit` is what a label counts, such as 1000 for gigahertz of a limit in megahertz.
     """
     top = limit if math.isfinite(limit) and limit > 0 else unit
-    return Axis(top, max(rows, 0), _ticks(top / unit, rows))
+    return Axis(top, max(rows, 0), _ticks(top / unit, rows), unit)
 
 
 def round_axis(peak: float, rows: int, unit: float = 1.0) -> Axis:
@@ -84,7 +87,7 @@ def round_axis(peak: float, rows: int, unit: float = 1.0) -> Axis:
     power = 10.0 ** math.floor(math.log10(wanted))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= wanted * (1 - 1e-9))
     top = step * height
-    return Axis(top * unit, max(rows, 0), _ticks(top, rows))
+    return Axis(top * unit, max(rows, 0), _ticks(top, rows), unit)
 
 
 _LARGEST = 1e15
@@ -128,52 +131,46 @@ class PeakScale:
         return self._axis
 
 
-def row_colors(stops: Sequence[tuple[float, str]], rows: int) -> tuple[str, ...]:
-    """Return a color for each row from the bottom up: what `stops` have at its middle.
+Stops = Sequence[tuple[float, Color]]
+"""Shares of a plot's height and the colors there, from the bottom up."""
 
-    Stops are shares of the height and their colors, from the bottom up. Where they aren't true
-    colors nothing is mixed.
+
+def row_colors(stops: Stops, rows: int, *, mixed: bool = True) -> tuple[Color, ...]:
+    """Return a color for each row from the bottom up: what is at its middle.
+
+    Unless they may be `mixed` it is the color of the nearest stop.
     """
-    return tuple(_color_at(stops, (row + 0.5) / rows) for row in range(rows))
+    return tuple(_color_at(stops, (row + 0.5) / rows, mixed=mixed) for row in range(rows))
 
 
-def _color_at(stops: Sequence[tuple[float, str]], share: float) -> str:
-    below = [stop for stop in stops if stop[0] <= share] or [stops[0]]
-    above = [stop for stop in stops if stop[0] > share] or [stops[-1]]
-    (low, first), (high, second) = below[-1], above[0]
-    if high <= low:
-        return first
-    return mix(second, first, (share - low) / (high - low))
+def _color_at(stops: Stops, share: float, *, mixed: bool) -> Color:
+    low, first = max((stop for stop in stops if stop[0] <= share), key=_height, default=stops[0])
+    high, second = min((stop for stop in stops if stop[0] > share), key=_height, default=stops[-1])
+    part = (share - low) / (high - low) if high > low else 0.0
+    if not mixed:
+        return second if part > 0.5 else first
+    return mix(second, first, min(max(part, 0.0), 1.0))
+
+
+_height = itemgetter(0)
 
 
 @lru_cache(1024)
-def mix(color: str, ground: str, share: float) -> str:
-    """Return so much of a color before another one; the nearer one if they aren't true colors."""
-    if not (color.startswith("#") and ground.startswith("#")):
-        return color if share >= 0.5 else ground
-    pairs = zip(
-        Color.parse(color).get_truecolor(), Color.parse(ground).get_truecolor(), strict=True
-    )
-    mixed = (round(one * share + other * (1 - share)) for one, other in pairs)
-    return "#" + "".join(f"{part:02x}" for part in mixed)
-
-
-@lru_cache(256)
-def label_color(ground: str) -> str:
-    """Return black or white, whichever reads better on a color."""
-    if not ground:
-        return ""
-    parts = (part / 255 for part in Color.parse(ground).get_truecolor())
-    linear = [
-        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
-    ]
-    # Both have the same contrast on this luminance.
-    bright = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] > 0.179
-    return "#000000" if bright else "#ffffff"
+def mix(color: Color, ground: Color, share: float) -> Color:
+    """Return so much of a color before another one."""
+    if share <= 0 or color == ground:
+        return ground
+    return Color.from_triplet(blend_rgb(ground.get_truecolor(), color.get_truecolor(), share))
 
 
 def area_plot(
-    values: Values, axis: Axis, width: int, colors: Sequence[str], ink: PlotInk, *, gutter: int = 0
+    values: Values,
+    axis: Axis,
+    width: int,
+    colors: Sequence[Color],
+    ink: PlotInk,
+    *,
+    gutter: int = 0,
 ) -> list[Strip]:
     """Draw a figure as a filled area of braille, two samples a cell, the newest at the right.
 
@@ -199,28 +196,28 @@ def area_plot(
 
 
 def mirror_plot(
-    above: Values,
-    below: Values,
+    pair: tuple[Values, Values],
     axis: Axis,
     width: int,
     *,
-    colors: tuple[str, str],
+    colors: tuple[Color, Color],
     ink: PlotInk,
     gutter: int = 0,
 ) -> list[Strip]:
-    """Draw two figures from the middle line up and down; `axis` is the scale of each half."""
+    """Draw a pair of figures from the middle line up and down; `axis` is the scale of each half."""
     columns = max(width - gutter, 0)
     up, down = (
-        _dot_heights(_last_values(values, columns * 2), axis.top, axis.rows)
-        for values in (above, below)
+        _dot_heights(_last_values(values, columns * 2), axis.top, axis.rows) for values in pair
     )
-    top = axis.ticks.get(0, "")
+    top = _tick_text(axis.top / axis.unit)
     strips = []
     for row in range(axis.rows * 2):
         upper = row < axis.rows
         level = axis.rows - 1 - row if upper else row - axis.rows
         heights, dots, color = (up, _UP, colors[0]) if upper else (down, _DOWN, colors[1])
-        cells = _braille_row(heights, level, dots, color, _empty_cell(axis, row or -1, ink))
+        cells = _braille_row(
+            heights, level, dots, color, _BLANK if row else (_GRID, cell_style(ink.grid))
+        )
         label = top if row in {0, axis.rows * 2 - 1} else ""
         strips.append(_strip([*_gutter(label, gutter, ink), *cells], width))
     return strips
@@ -251,7 +248,7 @@ def _braille_row(
     heights: Sequence[int],
     level: int,
     dots: tuple[Sequence[int], Sequence[int]],
-    color: str,
+    color: Color,
     empty: Cell,
 ) -> list[Cell]:
     base, style = level * _STEPS, cell_style(color)
@@ -317,7 +314,7 @@ def _stack(bands: Sequence[Band], total: float, full: int) -> list[Band | None]:
     return (found + [None] * (full - len(found)))[:full]
 
 
-def _split_cell(part: Eighths, signs: str, empty: Cell, patterns: Mapping[str, str]) -> Cell:
+def _split_cell(part: Eighths, signs: str, empty: Cell, patterns: Mapping[Color, str]) -> Cell:
     """Draw a cell that belongs to two bands at most: its first eighths, and most of the others."""
     first = part[0]
     if first is None:
@@ -327,9 +324,9 @@ def _split_cell(part: Eighths, signs: str, empty: Cell, patterns: Mapping[str, s
     length = part.count(first)
     rest = part[length:]
     if not rest:
-        return " ", cell_style("", first.color)
+        return " ", cell_style(None, first.color)
     other = max(rest, key=rest.count)
-    return signs[length], cell_style(first.color, other.color if other is not None else "")
+    return signs[length], cell_style(first.color, other.color if other is not None else None)
 
 
 def _owner(part: Eighths) -> Band | None:
@@ -347,7 +344,7 @@ def _write_labels(
     for places in found.values():
         longest = max(length for length, *_ in places)
         equal = [place for place in places if place[0] == longest]
-        _, row, start, band = equal[len(equal) // 2]
+        _, row, start, band = equal[(len(equal) - 1) // 2]
         _write_label(rows[row], start, longest, band, colorless=colorless)
 
 
@@ -368,8 +365,8 @@ def _write_label(
     fitting = (one for one in band.labels if cell_len(one) == len(one) <= length - 2)
     label = next(fitting, "")
     at = start + (1 if left else (length - len(label)) // 2)
-    color = "" if colorless else band.ink or label_color(band.color)
-    style = cell_style(color, "" if colorless else band.color, bold=not band.ink)
+    color, ground = band.ink or label_color(band.color), band.color
+    style = cell_style(*(None, None) if colorless else (color, ground), bold=band.ink is None)
     cells[at : at + len(label)] = [(sign, style) for sign in label]
 
 
@@ -395,7 +392,7 @@ def bar(
     return _strip(cells, width)
 
 
-def gauge(bands: Sequence[Band], total: float, width: int, rest: str) -> Strip:
+def gauge(bands: Sequence[Band], total: float, width: int, rest: Color) -> Strip:
     """Draw parts of a whole as a thin line, its end exact to half a cell."""
     halves = _stack(bands, total, max(width, 0) * 2)
     cells: list[Cell] = []
@@ -407,7 +404,7 @@ def gauge(bands: Sequence[Band], total: float, width: int, rest: str) -> Strip:
     return _strip(cells, width)
 
 
-def core_columns(values: Values, rows: int, width: int, colors: Sequence[str]) -> list[Strip]:
+def core_columns(values: Values, rows: int, width: int, colors: Sequence[Color]) -> list[Strip]:
     """Draw shares in percent as columns in eighths of a cell, as wide as there is room for.
 
     Of more shares than cells, neighbors are drawn as their mean.
@@ -438,6 +435,6 @@ def _strip(cells: Iterable[Cell], width: int) -> Strip:
 
 
 @lru_cache(2048)
-def cell_style(color: str, ground: str = "", *, bold: bool = False) -> Style:
-    """Return the style of a cell; an empty color is that of what the cell lies on."""
-    return Style(color=color or None, bgcolor=ground or None, bold=bold or None)
+def cell_style(color: Color | None, ground: Color | None = None, *, bold: bool = False) -> Style:
+    """Return the style of a cell; what is None is as the cell lies on it."""
+    return Style(color=color, bgcolor=ground, bold=bold or None)

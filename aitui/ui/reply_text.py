@@ -5,8 +5,9 @@ from aitui.domain.chat.reply import RATE_WINDOW, Reply, ReplyPhase
 from aitui.domain.config.sizes import next_size
 from aitui.domain.models import Model
 from aitui.domain.snapshot import ConnectionPhase, Snapshot
-from aitui.domain.units import format_rate, format_seconds
+from aitui.domain.units import format_rate, format_seconds, format_tokens
 from aitui.errors import AituiError, ContextExceeded
+from aitui.ui.keymap import CHAT_PANE, PROMPT
 from aitui.ui.text import seconds_text
 
 _STREAMING_PHASES = {ReplyPhase.THINKING, ReplyPhase.STREAMING}
@@ -113,12 +114,22 @@ def completion_notice(answer: Reply) -> str:
             return ""
 
 
-def failure_text(error: AituiError, model_id: str, *, can_change: bool) -> str:
-    """Why nothing came, and what helps; `can_change` where the server's config can be."""
-    if isinstance(error, ContextExceeded):
-        ways = ["/delete drops turns", "/clear starts a new conversation"]
-        if can_change and error.prompt_tokens and error.context_size:
-            size = next_size(error.context_size, error.prompt_tokens)
-            ways.insert(0, f"/ctx {model_id} {size} makes room")
-        return f"{error.why or error.what}: {', '.join(ways)}"
-    return error.why
+def needed_context(error: AituiError) -> int:
+    """The context size that a prompt needs that was refused, 0 if that isn't known."""
+    if isinstance(error, ContextExceeded) and error.prompt_tokens and error.context_size:
+        return next_size(error.context_size, error.prompt_tokens)
+    return 0
+
+
+def failure_text(error: AituiError, size: int) -> str:
+    """Why nothing came, and what helps; `size` is the context that is offered, 0 for none."""
+    if not isinstance(error, ContextExceeded):
+        return error.why
+    ways = ["/delete drops turns", "/clear starts a new conversation"]
+    if size:
+        ways.insert(0, f"{CHAT_PANE.sign('app.grow_context')} makes it {format_tokens(size)}")
+    clear = PROMPT.sign("clear")
+    return (
+        f"{error.why or error.what}: {', '.join(ways)}. "
+        f"{clear} clears the prompt for a command, and brings it back."
+    )

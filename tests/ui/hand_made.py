@@ -38,7 +38,7 @@ class StillMonitor:
 class StillHardware:
     """Samples nothing."""
 
-    def set_watched(self, *, watched: bool) -> None:
+    def set_watched(self, *, watched: bool, with_host: bool) -> None:
         """There is nothing to sample more often."""
 
 

@@ -171,7 +171,7 @@ async def test_logs_hardware_doctor_help_servers_and_the_palette(hostile: Driven
     hostile.go_to(ENDS)
     for key, words in (
         ("L", ENDS),
-        ("4", "measured by the server"),
+        ("4", "memory "),
         ("D", "Checked"),
         ("?", "Keys that work"),
     ):

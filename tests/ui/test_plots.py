@@ -5,6 +5,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.color import Color
 from textual.strip import Strip
 
 from aitui.ui.plots import (
@@ -16,7 +17,6 @@ from aitui.ui.plots import (
     bar,
     core_columns,
     gauge,
-    label_color,
     limit_axis,
     mirror_plot,
     mix,
@@ -25,24 +25,23 @@ from aitui.ui.plots import (
     stacked_plot,
 )
 
-INK = PlotInk("#111111", "#222222", "#333333")
-GREEN, RED, BLUE = "#00ff00", "#ff0000", "#0000ff"
+GRAY, DIM, QUIET, GREEN, RED, BLUE = map(
+    Color.parse, ("#444444", "#222222", "#333333", "#00ff00", "#ff0000", "#0000ff")
+)
+BLACK, WHITE = Color.from_rgb(0, 0, 0), Color.from_rgb(255, 255, 255)
+INK = PlotInk(GRAY, DIM, QUIET)
 COLORS = (GREEN, RED)
-FREE = Band(0, "#444444", ("free 3",), "#555555")
+FREE = Band(0, GRAY, ("free 3",), DIM)
 
 
 def text(strips: list[Strip]) -> list[str]:
     return [strip.text for strip in strips]
 
 
-def cells(strip: Strip) -> list[tuple[str, str, str]]:
+def cells(strip: Strip) -> list[tuple[str, Color | None, Color | None]]:
     """Each character with its color and the one behind it."""
     return [
-        (
-            sign,
-            style.color.name if style and style.color else "",
-            style.bgcolor.name if style and style.bgcolor else "",
-        )
+        (sign, style.color if style else None, style.bgcolor if style else None)
         for sign_run, style, _ in strip
         for sign in sign_run
     ]
@@ -55,24 +54,27 @@ def test_two_samples_share_a_cell_of_four_steps() -> None:
 
 def test_rows_have_their_colors_from_the_bottom_up() -> None:
     upper, lower = area_plot((8, 8), Axis(8, 2), 1, COLORS, INK)
-    assert (cells(upper), cells(lower)) == ([("⣿", RED, "")], [("⣿", GREEN, "")])
+    assert (cells(upper), cells(lower)) == ([("⣿", RED, None)], [("⣿", GREEN, None)])
 
 
 def test_what_was_not_sampled_has_no_dot_and_zero_a_quiet_base_line() -> None:
     (row,) = area_plot((None, None, 0, 0, None, 4), Axis(4, 1), 4, COLORS, INK)
-    assert cells(row) == [(" ", "", ""), (" ", "", ""), ("⣀", INK.quiet, ""), ("⢸", GREEN, "")]
+    assert cells(row) == [
+        (" ", None, None),
+        (" ", None, None),
+        ("⣀", INK.quiet, None),
+        ("⢸", GREEN, None),
+    ]
 
 
 def test_gridlines_and_labels_lie_on_the_rows_of_ticks() -> None:
     plot = area_plot((None, 50), limit_axis(100, 4), 6, COLORS, INK, gutter=4)
     assert text(plot) == ["100 ⠁⠁", "      ", " 50 ⠁⢸", "     ⢸"]
-    assert cells(plot[0])[-1] == ("⠁", INK.grid, "")
+    assert cells(plot[0])[-1] == ("⠁", INK.grid, None)
 
 
 def test_two_figures_leave_the_middle_line_up_and_down() -> None:
-    plot = mirror_plot(
-        (4, 2), (1, 4), Axis(4, 1, {0: "4"}), 3, colors=(BLUE, RED), ink=INK, gutter=2
-    )
+    plot = mirror_plot(((4, 2), (1, 4)), Axis(4, 1), 3, colors=(BLUE, RED), ink=INK, gutter=2)
     assert text(plot) == ["4 ⣧", "4 ⢹"]
     assert cells(plot[1])[-1][1] == RED
 
@@ -81,7 +83,7 @@ def test_bands_lie_on_one_another_in_eighths() -> None:
     bands = (Band(4, BLUE), Band(6, RED))
     plot = stacked_plot((None, bands), Axis(16, 2, {0: "16"}), 5, INK, gutter=3)
     assert text(plot) == ["16 ⠁▂", "    ▄"]
-    assert cells(plot[0])[-1] == ("▂", RED, "")
+    assert cells(plot[0])[-1] == ("▂", RED, None)
     assert cells(plot[1])[-1] == ("▄", BLUE, RED)
 
 
@@ -95,17 +97,17 @@ def test_without_colors_bands_differ_by_pattern() -> None:
     bands = (Band(8, BLUE), Band(8, RED))
     plot = stacked_plot((bands, bands), Axis(16, 2), 2, INK, colorless=True)
     assert text(plot) == ["▓▓", "██"]
-    assert all(cell[1:] == ("", "") for strip in plot for cell in cells(strip))
+    assert all(cell[1:] == (None, None) for strip in plot for cell in cells(strip))
 
 
 def test_edges_of_a_bar_are_exact_to_an_eighth() -> None:
-    drawn = bar((Band(12, BLUE), Band(7, RED)), 40, 5, free=Band(0, "#444444"))
+    drawn = bar((Band(12, BLUE), Band(7, RED)), 40, 5, free=Band(0, GRAY))
     assert cells(drawn) == [
-        (" ", "", BLUE),
+        (" ", None, BLUE),
         ("▌", BLUE, RED),
-        ("▍", RED, "#444444"),
-        (" ", "", "#444444"),
-        (" ", "", "#444444"),
+        ("▍", RED, GRAY),
+        (" ", None, GRAY),
+        (" ", None, GRAY),
     ]
 
 
@@ -115,10 +117,10 @@ def test_a_part_that_is_there_at_all_is_seen() -> None:
 
 
 def test_labels_in_a_bar_are_black_or_white_and_the_rest_has_its_own() -> None:
-    drawn = bar((Band(8, "#5f95f0", ("model 8.0", "model")),), 24, 24, free=FREE)
+    drawn = bar((Band(8, GREEN, ("model 8.0", "model")),), 24, 24, free=FREE)
     assert drawn.text == " model       free 3     "
-    assert cells(drawn)[1] == ("m", "#000000", "#5f95f0")
-    assert cells(drawn)[13] == ("f", "#555555", "#444444")
+    assert cells(drawn)[1] == ("m", BLACK, GREEN)
+    assert cells(drawn)[13] == ("f", DIM, GRAY)
 
 
 def test_without_colors_a_bar_has_edges_of_its_own() -> None:
@@ -131,9 +133,9 @@ def test_without_colors_a_bar_has_edges_of_its_own() -> None:
 
 
 def test_a_gauge_ends_at_half_a_cell() -> None:
-    drawn = gauge((Band(2, BLUE), Band(1.5, RED)), 6, 6, "#444444")
+    drawn = gauge((Band(2, BLUE), Band(1.5, RED)), 6, 6, GRAY)
     assert drawn.text == "━━━╸──"
-    assert [color for _, color, _ in cells(drawn)] == [BLUE] * 2 + [RED] * 2 + ["#444444"] * 2
+    assert [color for _, color, _ in cells(drawn)] == [BLUE] * 2 + [RED] * 2 + [GRAY] * 2
 
 
 def test_each_core_has_a_column() -> None:
@@ -167,17 +169,17 @@ def test_a_scale_grows_at_once_and_shrinks_after_a_minute() -> None:
     assert tops == pytest.approx([70, 70, 14, 140])
 
 
-def test_colors_are_mixed_along_the_rows_unless_they_come_from_a_palette() -> None:
-    assert row_colors(((0, "#000000"), (1, "#ffffff")), 2) == ("#404040", "#bfbfbf")
-    assert row_colors(((0.25, "color(79)"), (0.75, "color(210)")), 2) == ("color(79)", "color(210)")
-    assert mix("#ff0000", "#000000", 0.5) == "#800000"
-    assert (label_color("#ffb584"), label_color("#0a669b")) == ("#000000", "#ffffff")
+def test_colors_are_mixed_along_the_rows_unless_they_may_not() -> None:
+    low, high = row_colors(((0, BLACK), (1, WHITE)), 2)
+    assert (low, high) == (Color.from_rgb(63, 63, 63), Color.from_rgb(191, 191, 191))
+    assert row_colors(((0.25, RED), (0.75, BLUE)), 4, mixed=False) == (RED, RED, BLUE, BLUE)
+    assert mix(RED, BLACK, 0.5) == Color.from_rgb(127, 0, 0)
 
 
 ANY = st.one_of(st.none(), st.floats(), st.integers(-(10**40), 10**40))
 SIZE = st.integers(-2, 40)
 BANDS = st.lists(
-    st.builds(Band, st.floats(), st.sampled_from(COLORS), st.just(("a name", "字")), st.just("")),
+    st.builds(Band, st.floats(), st.sampled_from(COLORS), st.just(("a name", "字")), st.just(None)),
     max_size=12,
 )
 
@@ -190,7 +192,7 @@ def test_no_figure_makes_a_plot_wider_or_higher(
     assert all(0 <= row < rows for row in axis.ticks)
     plots = (
         area_plot(values, axis, width, COLORS, INK, gutter=gutter),
-        mirror_plot(values, values, axis, width, colors=COLORS, ink=INK, gutter=gutter)[::2],
+        mirror_plot((values, values), axis, width, colors=COLORS, ink=INK, gutter=gutter)[::2],
         core_columns(values, rows, width, COLORS),
     )
     for plot in plots:

@@ -28,10 +28,24 @@ class ProcessMemory(Struct, frozen=True):
         return sum(self.gpus.values())
 
 
+class GpuProcess(Struct, frozen=True):
+    """A process that works on cards: its bytes by card, and for how many seconds it has been running.
+
+    `model` is empty if it isn't a model's.
+    """
+
+    pid: int
+    cards: Mapping[str, int]
+    name: str = ""
+    seconds: float | None = None
+    model: str = ""
+
+
 class HostSample(Struct, frozen=True):
     """A sample and its processes. `errors` says which tools didn't work.
 
-    `whole` is unset if the output was cut off.
+    `whole` is unset if the output was cut off. `uptime_ticks` is for how long the machine has been
+    running, None if that isn't known.
     """
 
     sample: HardwareSample
@@ -41,6 +55,28 @@ class HostSample(Struct, frozen=True):
     counters: CpuCounters = field(default_factory=CpuCounters)
     errors: tuple[str, ...] = ()
     whole: bool = True
+    uptime_ticks: float | None = None
+    ticks_per_second: float = 100.0
+
+    def gpu_processes(self, ports: Mapping[int, str]) -> tuple[GpuProcess, ...]:
+        """Return the processes on cards, the largest first; `ports` are those of the models."""
+        models: dict[int, str] = {}
+        for port, model in ports.items():
+            usage = self.usage_at_port(port)
+            models |= dict.fromkeys(usage.pids if usage is not None else (), model)
+        cards: dict[int, dict[str, int]] = {}
+        for use in self.uses:
+            held = cards.setdefault(use.pid, {})
+            held[use.gpu] = held.get(use.gpu, 0) + use.used_bytes
+        found = []
+        for pid, held in cards.items():
+            process = self.processes.get(pid)
+            seconds = None
+            if process is not None and process.started and self.uptime_ticks is not None:
+                seconds = max(0.0, self.uptime_ticks - process.started) / self.ticks_per_second
+            name = process.name if process is not None else ""
+            found.append(GpuProcess(pid, held, name, seconds, models.get(pid, "")))
+        return tuple(sorted(found, key=lambda one: (-sum(one.cards.values()), one.pid)))
 
     def usage_at_port(self, port: int) -> ProcessMemory | None:
         """Return what the processes behind a port hold, None if none was found."""
@@ -75,9 +111,16 @@ def parse_host_sample(
         found.lines("network"),
         machine_files.core_usage(before, counters) if before else (),
         at,
+        disks=found.lines("disks"),
+        sensors=found.lines("sensors"),
     )
     gpus, uses, errors = read_gpus(found, at, machine.memory_total)
+    rate, _, uptime = found.value("ticks")[:80].partition(" ")
+    per_second = bounds.number_in_range(bounds.parse_number(rate), 1, 1e6) or 100.0
+    up = bounds.number_in_range(bounds.parse_number(uptime.partition(" ")[0]), 0, 1e12)
     return HostSample(
+        uptime_ticks=None if up is None else up * per_second,
+        ticks_per_second=per_second,
         sample=HardwareSample(
             at, SampleSource.HOST, gpus, machine if machine.memory_total else None
         ),

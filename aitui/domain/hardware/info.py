@@ -22,6 +22,7 @@ class HostInfo(Struct, frozen=True):
     `booted_at` is Unix time. `origins` names the source of each field that is known.
     """
 
+    name: str = ""
     system: str = ""
     kernel: str = ""
     architecture: str = ""
@@ -100,6 +101,7 @@ def parse_host_info(output: bytes, at: float, *, mark: str = "") -> HostInfo:
     )
     memory = parse_machine(found.lines("meminfo"), "", (), (), at).memory_total
     return HostInfo(
+        name=_name(found.value("name")),
         system=_system(found.lines("system")),
         kernel=_name(found.value("kernel")),
         architecture=_name(found.value("architecture")),

@@ -55,6 +55,9 @@ def parse_machine(
     interfaces: Iterable[str],
     cores: tuple[float, ...],
     at: float,
+    *,
+    disks: Iterable[str] = (),
+    sensors: Iterable[str] = (),
 ) -> Machine:
     """Parse the machine's state. Memory that a new process could have doesn't count as used."""
     memory = {
@@ -72,7 +75,41 @@ def parse_machine(
         load=_parse_load(loadavg),
         network=_parse_network(interfaces),
         sampled_at=at,
+        file_cache=sum(cached) if (cached := _known(memory, _CACHES)) else None,
+        disk_bytes=_parse_disks(disks),
+        temperature=_parse_temperature(sensors),
     )
+
+
+_CACHES = ("Buffers", "Cached", "SReclaimable")
+
+
+def _known(memory: Mapping[str, int | None], names: Iterable[str]) -> list[int]:
+    return [size for name in names if (size := memory.get(name)) is not None]
+
+
+_DISK = re.compile(r"sd[a-z]{1,3}|vd[a-z]{1,3}|xvd[a-z]{1,3}|nvme\d{1,3}n\d{1,3}|mmcblk\d{1,3}")
+_SECTOR = 512
+
+
+def _parse_disks(lines: Iterable[str]) -> int | None:
+    """Return the bytes that all disks read and wrote, of lines as in `/proc/diskstats`."""
+    found = (line[:300].split() for line in lines)
+    sectors = [
+        int(fields[5]) + int(fields[9])
+        for fields in found
+        if len(fields) > 9
+        and _DISK.fullmatch(fields[2])
+        and all(re.fullmatch("[0-9]{1,18}", fields[at]) for at in (5, 9))
+    ]
+    return sum(sectors) * _SECTOR if sectors else None
+
+
+def _parse_temperature(lines: Iterable[str]) -> float | None:
+    """Return the highest of the processor's sensors, each in thousandths of a degree."""
+    values = (bounds.parse_number(line[:40]) for line in lines)
+    known = (bounds.number_in_range(value, 1000, 150_000) for value in values)
+    return max((value / 1000 for value in known if value is not None), default=None)
 
 
 def _used_bytes(total: int | None, free: int | None) -> int | None:
@@ -104,24 +141,30 @@ _PORT_ARGUMENT = re.compile(r"(?P<port>[0-9]{1,5}) /proc/(?P<pid>[0-9]{1,10})/cm
 
 
 class Process(Struct, frozen=True):
-    """A process: `resident_bytes` are those in memory, shared pages and files included."""
+    """A process: `resident_bytes` are those in memory, shared pages and files included.
+
+    `started` counts clock ticks since the machine was started.
+    """
 
     pid: int
     parent: int
     resident_bytes: int
+    started: int = 0
+    name: str = ""
 
 
 def parse_processes(lines: Iterable[str], page: int) -> Mapping[int, Process]:
-    """Parse lines of `pid parent pages`; others are skipped."""
+    """Parse lines of `pid parent pages ticks name`; others are skipped."""
     found: dict[int, Process] = {}
     for line in lines:
-        fields = line[:100].split()
-        if len(fields) != 3 or not all(re.fullmatch("[0-9]{1,15}", field) for field in fields):
+        words = line[:100].split(None, 4)
+        fields, name = (*words, "0")[:4], "".join(words[4:])
+        if len(words) < 3 or not all(re.fullmatch("[0-9]{1,15}", field) for field in fields):
             continue
         if len(found) >= _MOST_PROCESSES:
             break
-        pid, parent, pages = map(int, fields)
-        found[pid] = Process(pid, parent, pages * page)
+        pid, parent, pages, started = map(int, fields)
+        found[pid] = Process(pid, parent, pages * page, started, sanitize_line(name, 40))
     return found
 
 

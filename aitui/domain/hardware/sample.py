@@ -1,11 +1,14 @@
 """What was measured at one moment; None is whatever the source doesn't report."""
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from itertools import pairwise
+from operator import attrgetter
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 
 class SampleSource(Enum):
@@ -20,7 +23,9 @@ class Gpu(Struct, frozen=True):
 
     Shares are in percent, temperatures in °C, `power` in watts. `unified` is set if the card works
     in the machine's own memory: what it uses is then missing there as well. `bus` is its PCI
-    address in the kernel's form, empty if that isn't known.
+    address in the kernel's form, empty if that isn't known. Clocks are in MHz; `bus_percent` is how
+    busy the card's memory is. `link` is the PCI Express link as in "4.0 ×16"; `throttled_by` are
+    reasons in words, empty if there are none.
     """
 
     index: int
@@ -36,6 +41,15 @@ class Gpu(Struct, frozen=True):
     sampled_at: float = 0.0
     unified: bool = False
     bus: str = ""
+    bus_percent: float | None = None
+    power_limit: float | None = None
+    clock: float | None = None
+    clock_limit: float | None = None
+    memory_clock: float | None = None
+    link: str = ""
+    persistent: bool | None = None
+    throttled_by: tuple[str, ...] | None = None
+    memory_errors: int | None = None
 
     @property
     def key(self) -> str:
@@ -69,7 +83,8 @@ class NetworkInterface(Struct, frozen=True):
 class Machine(Struct, frozen=True):
     """The machine without its graphics cards. `cores` are shares in percent, one per core.
 
-    `load` is the average number of runnable processes over 1, 5 and 15 minutes.
+    `load` is the average number of runnable processes over 1, 5 and 15 minutes. `disk_bytes` were read
+    and written since the machine was started, `temperature` is the processor's in °C.
     """
 
     cores: tuple[float, ...] = ()
@@ -80,6 +95,9 @@ class Machine(Struct, frozen=True):
     load: tuple[float, float, float] | None = None
     network: tuple[NetworkInterface, ...] = ()
     sampled_at: float = 0.0
+    file_cache: int | None = None
+    disk_bytes: int | None = None
+    temperature: float | None = None
 
     @property
     def use_percent(self) -> float | None:
@@ -147,7 +165,7 @@ Figure = Callable[[HardwareSample], float | None]
 
 
 class SampleHistory(Struct, frozen=True):
-    """Samples of one source, the oldest first, no older than an hour before the last."""
+    """Samples, the oldest first, no older than an hour before the last."""
 
     samples: tuple[HardwareSample, ...] = ()
 
@@ -161,13 +179,21 @@ class SampleHistory(Struct, frozen=True):
         kept = [one for one in (*self.samples, *added) if one.at >= start]
         return SampleHistory(tuple(kept[-MOST_SAMPLES:]))
 
+    def completed_by(self, extras: "SampleHistory") -> "SampleHistory":
+        """Return the same with samples of another source that have what these lack."""
+        if not extras.samples or not self.samples:
+            return self
+        start = self.samples[-1].at - HISTORY_SECONDS
+        joined = (*self.samples, *(one for one in extras.samples if one.at >= start))
+        return SampleHistory(tuple(sorted(joined, key=attrgetter("at"))))
+
     def series(
         self, figure: Figure, seconds: float, columns: int, now: float
     ) -> tuple[float | None, ...]:
         """Return a figure over the last so many seconds: the mean of each column, None for gaps.
 
-        A sample holds until the next one comes, but no longer than a minute: what is sampled rarely
-        has no gaps, and what wasn't sampled is not made up.
+        A sample holds until the next one of its source comes, but no longer than a minute: what is
+        sampled rarely has no gaps, and what wasn't sampled is not made up.
         """
         if columns < 1 or seconds <= 0:
             return ()
@@ -175,25 +201,80 @@ class SampleHistory(Struct, frozen=True):
         start = now - seconds
         sums, counts = [0.0] * columns, [0] * columns
         held: list[float | None] = [None] * columns
-        for index, one in enumerate(self.samples):
+        shown = self._between(start - HOLD_SECONDS, now)
+        next_at: dict[SampleSource, float] = {}
+        for one in reversed(shown):
+            until = min(one.at + HOLD_SECONDS, next_at.get(one.source, now))
+            next_at[one.source] = one.at
             value = figure(one)
-            if value is None or one.at < start - _HOLD_SECONDS or one.at > now:
+            if value is None:
                 continue
             column = min(columns - 1, int((one.at - start) // width))
             if column >= 0:
                 sums[column] += value
                 counts[column] += 1
-            following = self.samples[index + 1].at if index + 1 < len(self.samples) else now
-            until = min(following, one.at + _HOLD_SECONDS, now)
             for later in range(max(0, column + 1), min(columns, int((until - start) // width) + 1)):
-                held[later] = value
+                if held[later] is None:
+                    held[later] = value
         return tuple(
             total / count if count else before
             for total, count, before in zip(sums, counts, held, strict=True)
         )
 
+    def rate(self, counter: Figure) -> Figure:
+        """Return how much a counter grows in a second, since the sample before that has it."""
+        rates: dict[float, float] = {}
+        before: tuple[float, float] | None = None
+        for one in self.samples:
+            count = counter(one)
+            if count is None:
+                continue
+            at = one.at if one.machine is None else one.machine.sampled_at or one.at
+            if before is not None and at > before[0] and count >= before[1]:
+                rates[one.at] = (count - before[1]) / (at - before[0])
+            before = at, count
+        return lambda sample: rates.get(sample.at)
 
-_HOLD_SECONDS = 60.0
+    def latest(self, figure: Figure) -> float | None:
+        """Return a figure of the last minute, the newest, None if there is none."""
+        recent = self._between(self.samples[-1].at - HOLD_SECONDS, math.inf) if self.samples else ()
+        found = (value for one in reversed(recent) if (value := figure(one)) is not None)
+        return next(found, None)
+
+    def _between(self, first: float, last: float) -> tuple[HardwareSample, ...]:
+        at = attrgetter("at")
+        start = bisect_left(self.samples, first, key=at)
+        return self.samples[start : bisect_right(self.samples, last, key=at)]
+
+
+def server_gaps(sample: HardwareSample) -> HardwareSample:
+    """Return of a host's sample what a server doesn't report: clocks, and what disks did."""
+    machine = sample.machine
+    gpus = (gpu for gpu in sample.gpus if gpu.clock is not None)
+    return HardwareSample(
+        sample.at,
+        sample.source,
+        tuple(Gpu(gpu.index, gpu.name, gpu.uuid, clock=gpu.clock) for gpu in gpus),
+        None
+        if machine is None or machine.disk_bytes is None
+        else Machine(disk_bytes=machine.disk_bytes, sampled_at=machine.sampled_at),
+    )
+
+
+def merge_machines(machines: Iterable[Machine | None]) -> Machine | None:
+    """Return the newest state of a machine, completed by what only another source reports."""
+    known = sorted((one for one in machines if one is not None), key=attrgetter("sampled_at"))
+    if not known:
+        return None
+    newest = asdict(known[-1])
+    for other in known[:-1]:
+        missing = {name for name, value in newest.items() if value is None or value == ()}
+        newest |= {name: getattr(other, name) for name in missing}
+    return Machine(**newest)
+
+
+HOLD_SECONDS = 60.0
+"""So long a sample counts while no other comes."""
 
 
 def gpu_metric(key: str, figure: Callable[[Gpu], float | None]) -> Figure:

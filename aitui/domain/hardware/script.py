@@ -37,19 +37,32 @@ SAMPLE_SCRIPT = rf"""{_HEAD}
 shift 2
 section "page $(getconf PAGESIZE 2>/dev/null || echo 4096)"
 section meminfo
-grep -E '^(Mem(Total|Free|Available)|Swap(Total|Free)):' /proc/meminfo 2>/dev/null
+grep -E '^(Mem(Total|Free|Available)|Swap(Total|Free)|Buffers|Cached|SReclaimable):' /proc/meminfo 2>/dev/null
 section stat
 grep '^cpu[0-9]' /proc/stat 2>/dev/null
 section loadavg
 cat /proc/loadavg 2>/dev/null
 section network
 cat /proc/net/dev 2>/dev/null
+section disks
+cat /proc/diskstats 2>/dev/null
+section sensors
+for place in /sys/class/hwmon/hwmon*; do
+  name=
+  [ -r "$place/name" ] && read -r name <"$place/name"
+  case $name in
+  k10temp | coretemp | zenpower | cpu_thermal) cat "$place/temp1_input" 2>/dev/null ;;
+  esac
+done
+section "ticks $(getconf CLK_TCK 2>/dev/null) $(cat /proc/uptime 2>/dev/null)"
 section processes
 cat /proc/[0-9]*/stat 2>/dev/null | awk '{{
-  rest = $0
+  name = rest = $0
   sub(/^.*\) /, "", rest)
+  sub(/^[^(]*\(/, "", name)
+  sub(/\) [^)]*$/, "", name)
   split(rest, field, " ")
-  if (field[22] > 0) print $1, field[2], field[22]
+  if (field[22] > 0) print $1, field[2], field[22], field[20], name
 }}'
 section listening
 for port in "$@"; do ss -ltnp "sport = :$port" 2>/dev/null; done
@@ -111,6 +124,7 @@ for file in /etc/os-release /usr/lib/os-release; do
     break
   fi
 done
+section "name $(uname -n 2>/dev/null)"
 section "kernel $(uname -sr 2>/dev/null)"
 section "architecture $(uname -m 2>/dev/null)"
 section "uptime $(cat /proc/uptime 2>/dev/null)"

@@ -7,13 +7,55 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from aitui.domain.hardware.info import HostInfo
-from aitui.domain.hardware.sample import SampleHistory
+from aitui.domain.hardware.sample import (
+    HISTORY_SECONDS,
+    HOLD_SECONDS,
+    MOST_SAMPLES,
+    SampleHistory,
+)
 from aitui.domain.memory.usage import MemoryUsage
 
 if TYPE_CHECKING:
+    from aitui.domain.hardware.host_sample import GpuProcess
     from aitui.domain.memory.forecast import FitForecast, ModelMemory, OffloadSlowdown
+
+
+class MemoryRecord(Struct, frozen=True):
+    """What each model had of each card from `began` to `ended` (Unix time), unchanged.
+
+    `cards` has bytes by card and model. `loading` are the models that weren't ready yet.
+    """
+
+    began: float
+    ended: float
+    cards: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    loading: frozenset[str] = frozenset()
+
+
+def record_usage(
+    records: tuple[MemoryRecord, ...], usage: MemoryUsage, loading: frozenset[str]
+) -> tuple[MemoryRecord, ...]:
+    """Return the records of the last hour with what is used now; what didn't change is extended."""
+    last = records[-1] if records else None
+    if usage.source is None or (last is not None and usage.at <= last.ended):
+        return records
+    cards = {
+        card.gpu.key: {share.model: share.used_bytes for share in card.models}
+        for card in usage.cards
+    }
+    known = {model for shares in cards.values() for model in shares}
+    new = MemoryRecord(usage.at, usage.at, cards, loading & known)
+    same = last is not None and (last.cards, last.loading) == (new.cards, new.loading)
+    if last is not None and usage.at - last.ended <= HOLD_SECONDS:
+        # It holds until the next one, as a sample does.
+        records = (*records[:-1], replace(last, ended=usage.at))
+    if not same or usage.at > records[-1].ended:
+        records = (*records, new)
+    start = usage.at - HISTORY_SECONDS
+    return tuple(record for record in records if record.ended >= start)[-MOST_SAMPLES:]
 
 
 class HardwareState(Struct, frozen=True, eq=False):
@@ -21,7 +63,7 @@ class HardwareState(Struct, frozen=True, eq=False):
 
     `last_sample_at` is when the last sample came (monotonic seconds), None before the first.
     `error` says in words why nothing is known. `models` has what is remembered or read of each
-    model, `facts` what the machine is.
+    model, `facts` what the machine is, `records` what was seen of the models' memory so far.
     """
 
     usage: MemoryUsage = field(default_factory=MemoryUsage)
@@ -31,6 +73,8 @@ class HardwareState(Struct, frozen=True, eq=False):
     last_sample_at: float | None = None
     error: str = ""
     facts: HostInfo = field(default_factory=HostInfo)
+    records: tuple[MemoryRecord, ...] = ()
+    processes: tuple["GpuProcess", ...] = ()
 
     @property
     def last_contexts(self) -> dict[str, int]:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from aitui.domain.hardware.sample import Gpu, HardwareSample, Machine, SampleSource, eligible_gpus
+from aitui.domain.hardware.sample import (
+    Gpu,
+    HardwareSample,
+    Machine,
+    SampleSource,
+    eligible_gpus,
+    merge_machines,
+)
 from aitui.domain.memory.footprint import Footprint, FootprintOrigin
 from aitui.domain.models import Model, RunState
 
@@ -223,10 +230,9 @@ def memory_usage(
         origin = found.origin if certain else FootprintOrigin.ESTIMATED
         held_parts = ((key, size) for key, size in parts.items() if size)
         shares[model.id] = {key: GpuShare(model.id, size, origin) for key, size in held_parts}
-    machines = [one.machine for one in (sample, own) if one is not None and one.machine is not None]
     return MemoryUsage(
         cards=tuple(_build_card(gpu, shares) for gpu in gpus),
-        machine=max(machines, key=lambda machine: machine.sampled_at, default=None),
+        machine=merge_machines(one.machine for one in (sample, own) if one is not None),
         footprints=footprints,
         source=None if chosen is None else chosen.source,
         at=0.0 if chosen is None else chosen.at,

@@ -35,7 +35,7 @@ from aitui.store.history import FILE_NAME, ConversationHistory
 from aitui.ui.controllers.models import offer_evicted_models
 from aitui.ui.controllers.transcript_sync import TranscriptPresenter
 from aitui.ui.keymap import APP, MODELS
-from aitui.ui.reply_text import completion_notice, failure_text
+from aitui.ui.reply_text import completion_notice, failure_text, needed_context
 from aitui.ui.terminal.external_editor import edit_text
 
 if TYPE_CHECKING:
@@ -313,6 +313,8 @@ class ChatController:
         self._drafts: dict[str, PromptDraft] = {}
         self._failures: dict[str, str] = {}
         self._slots_asked: dict[str, float] = {}
+        self._needed_contexts: dict[str, int] = {}
+        self._dropped_edit = PromptDraft()
         self._image_paths: dict[str, str] = {}
         self.chat: ChatSession | None = None
         self.editing = ""
@@ -416,6 +418,7 @@ class ChatController:
         pane.transcript.empty_text = "Start typing. / lists commands."
         pane.status.reply = chat.reply if _is_reply_visible(chat) else None
         pane.status.trouble = self._failures.get(chat.conversation.id, "")
+        pane.needed_context = self._needed_contexts.get(chat.conversation.id, 0)
         pane.is_replying = chat.busy
         self.update_snapshot(self.session.snapshot)
 
@@ -460,7 +463,14 @@ class ChatController:
         prompt = self.pane.prompt
         # One that was just sent is empty, too, and what it was to replace is still needed.
         if self.editing and not prompt.text and not prompt.pending_sends:
+            cleared = prompt.cleared if prompt.was_cleared else ""
+            self._dropped_edit = PromptDraft(cleared, self.pane.attachments, self.editing)
             self.editing, self.pane.attachments = "", ()
+        elif prompt.text:
+            prompt.was_cleared = False
+            if prompt.text == self._dropped_edit.text:
+                edit = self._dropped_edit
+                self.editing, self.pane.attachments = edit.editing, edit.attachments
         if self.chat is None:
             return
         if self._prompts.set_draft(self.chat, PromptDraft(prompt.text, editing=self.editing)):
@@ -517,6 +527,7 @@ class ChatController:
         if not await self._confirm_request(chat, prompt):
             return
         self._set_failure(chat, "")
+        self._offer_context(chat, 0)
         ready_before = {model.id for model in session.snapshot.ready}
         try:
             answer = await ask()
@@ -559,7 +570,9 @@ class ChatController:
                 await offer_evicted_models(diagnosis, self._ask, self._load)
                 return
         can_change = bool(session.server.ssh_host) and not session.server.read_only
-        words = failure_text(diagnosis, model_id, can_change=can_change)
+        size = needed_context(diagnosis) if can_change else 0
+        self._offer_context(chat, size)
+        words = failure_text(diagnosis, size)
         raise AituiError(
             diagnosis.what, why=words, remedy=diagnosis.remedy, action=diagnosis.action
         )
@@ -635,6 +648,12 @@ class ChatController:
         self._failures[chat.conversation.id] = why.partition("\n")[0]
         if chat is self.chat:
             self.pane.status.trouble = self._failures[chat.conversation.id]
+
+    def _offer_context(self, chat: ChatSession, size: int) -> None:
+        """Offer a context size that holds the prompt that was refused, 0 for none."""
+        self._needed_contexts[chat.conversation.id] = size
+        if chat is self.chat:
+            self.pane.needed_context = size
 
     def _notify_completion(self, chat: ChatSession, answer: Reply) -> None:
         words = completion_notice(answer)

@@ -47,11 +47,10 @@ class MessagesScreen(ModalScreen[None]):
 
 def _format_notice(notice: Notice) -> Content:
     sign, color = SIGNS[notice.severity]
-    title = f"{notice.title}: " if notice.title else ""
     text = " ".join(notice.text.split())
     return Content.assemble(
         (sign, f"${color}"),
         (f" {notice.clock_time}  ", "$muted"),
-        (title, "bold"),
+        (notice.heading, "bold"),
         Content(text),
     )

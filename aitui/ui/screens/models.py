@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from textual.widget import AwaitMount
 
     from aitui.ui.widgets.chat_pane import ChatPane
-    from aitui.ui.widgets.hardware_view import MemoryStrip
+    from aitui.ui.widgets.gpu_memory import GpuMemoryPane
 
 WIDE_COLUMNS = 118
 RESTART_COLUMNS = 120
@@ -63,7 +63,7 @@ class ModelsScreen(Screen[None]):
         self._filter = Input(id="filter", placeholder="words that the id, name or state must have")
         self._requests = RequestList(clock, id="requests")
         self._detail = ModelDetail(id="detail")
-        self._memory: MemoryStrip | None = None
+        self._memory: GpuMemoryPane | None = None
         self._trouble = TroublePane(id="trouble")
         self._key_bar = KeyBar(id="keys")
         self._running_models = 0
@@ -175,7 +175,11 @@ class ModelsScreen(Screen[None]):
     def keys(self) -> list[Hint]:
         """Key, words and action of what works now, the most needed first."""
         if self._is_in_chat:
-            return _chat_keys(writing=self._is_writing, answering=self.chat.is_replying)
+            return _chat_keys(
+                writing=self._is_writing,
+                answering=self.chat.is_replying,
+                refused=bool(self.chat.needed_context),
+            )
         if isinstance(self.focused, Input):
             # On the filter line letters are letters.
             return [MODELS.hint("keep_filter"), MODELS.hint("back")]
@@ -205,7 +209,8 @@ class ModelsScreen(Screen[None]):
         if self._chat_mount is None:
             self._chat_mount = self._body.mount(self.chat)
             # Other keys work while an answer is under way.
-            self.watch(self.chat, "is_replying", self._show_selection, init=False)
+            for name in ("is_replying", "needed_context"):
+                self.watch(self.chat, name, self._show_selection, init=False)
         return self._chat_mount
 
     @property
@@ -288,14 +293,14 @@ class ModelsScreen(Screen[None]):
         large = size.width >= width and size.height >= height
         shown = large and hardware.usage.source is not None
         if strip is None and shown:
-            from aitui.ui.widgets.hardware_view import MemoryStrip
+            from aitui.ui.widgets.gpu_memory import GpuMemoryPane
 
-            strip = self._memory = MemoryStrip(self._clock, id="memory")
+            strip = self._memory = GpuMemoryPane(id="memory")
             self.mount(strip, before=self._trouble)
         if strip is not None:
             strip.display = shown
             if shown:
-                strip.hardware = hardware
+                strip.snapshot = self.snapshot
 
     def _report_certificate_expiry(self) -> None:
         """Once for each certificate: what the days in the header ask for."""
@@ -426,9 +431,11 @@ def _model_keys(
     return [hint for hint, works in hints if works]
 
 
-def _chat_keys(*, writing: bool, answering: bool) -> list[Hint]:
-    """Those of the prompt, or of the transcript above it."""
+def _chat_keys(*, writing: bool, answering: bool, refused: bool) -> list[Hint]:
+    """Those of the prompt, or of the transcript above it; `refused` as larger than the context."""
     stop = [APP.hint("interrupt")] if answering else []
+    if refused:
+        stop.append(CHAT_PANE.hint("app.grow_context"))
     if writing:
         of_prompt = ("send", "newline", "app.edit_prompt", "complete", "screen.read_chat")
         return [

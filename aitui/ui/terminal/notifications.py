@@ -41,10 +41,15 @@ class Notice(Struct, frozen=True):
         return time.strftime("%H:%M:%S", time.localtime(self.at))
 
     @property
+    def heading(self) -> str:
+        """Return the title as it stands before the text."""
+        return f"{self.title.rstrip('.')}: " if self.title else ""
+
+    @property
     def line(self) -> tuple[tuple[str, str], ...]:
         """Return it as pieces of one line, with their colors."""
         sign, color = SIGNS[self.severity]
-        words = " ".join(f"{self.title}: {self.text}".split() if self.title else self.text.split())
+        words = " ".join(f"{self.heading}{self.text}".split())
         ink = "error" if self.severity == "error" else "muted"
         return (sign, color), (f" {self.clock_time} ", "muted"), (words, ink)
 

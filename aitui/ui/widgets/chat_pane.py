@@ -76,6 +76,8 @@ class ChatPane(Vertical):
     model_id: reactive[str] = reactive("")
     heading: reactive[str] = reactive("")
     is_replying: reactive[bool] = reactive(False)
+    needed_context: reactive[int] = reactive(0)
+    """The context size, in tokens, that a prompt needs that was refused; 0 if none is offered."""
     attachments: reactive[tuple[ImageAttachment, ...]] = reactive(())
     """What goes along with the next prompt."""
 

@@ -32,6 +32,10 @@ class Composer(TextArea):
         self._earlier_prompts: list[str] = []
         self._history_index = 0
         self._draft = ""
+        self.cleared = ""
+        """The prompt that was cleared last."""
+        self.was_cleared = False
+        """Whether it is empty because of that."""
         self.pending_sends = 0
         """Texts that were submitted and not taken yet."""
 
@@ -68,6 +72,15 @@ class Composer(TextArea):
             self.pending_sends += 1
             self.post_message(self.Submitted(text))
             self.set_text("")
+
+    def action_clear(self) -> None:
+        """Clear the whole prompt, or bring back the one that was cleared last."""
+        if self.text:
+            self.cleared, self.was_cleared = self.text, True
+            self.add_to_history(self.text)
+            self.set_text("")
+        elif self.cleared:
+            self.set_text(self.cleared)
 
     def action_newline(self) -> None:
         self.insert("\n")

@@ -194,6 +194,9 @@ class ServerHeader(Widget):
         if room.rate and rate is not None:
             figure = f"{rate:.0f}"
             rate_side = [(figure, "bold foreground" if rate >= 0.5 else ""), (" tok/s", "muted")]
+        elif room.rate and snapshot.requests.running is None and snapshot.requests.total:
+            # All that a server says of its requests before v235.
+            rate_side = [(count_of(snapshot.requests.total, "request"), "muted")]
         version_side: Side = []
         if room.version and snapshot.version:
             long = "llama-swap " if width >= LONG_VERSION_COLUMNS else ""
@@ -250,12 +253,12 @@ class ServerHeader(Widget):
                     by_model[model.id] = footprint.host or 0
         ordered = sorted(by_model, key=lambda model_id: hues.get(model_id, 0) or len(hues) + 1)
         bands = [
-            Band(by_model[model_id], theme_color(self.app, hue_of(self._snapshot, model_id)).name)
+            Band(by_model[model_id], theme_color(self.app, hue_of(self._snapshot, model_id)))
             for model_id in ordered
         ]
         others = max(0, used - sum(by_model.values()))
-        bands.append(Band(others, theme_color(self.app, "other").name))
-        drawn = gauge(bands, total, cells, theme_color(self.app, "frame").name)
+        bands.append(Band(others, theme_color(self.app, "other")))
+        drawn = gauge(bands, total, cells, theme_color(self.app, "frame"))
         return [
             Segment(text, self.rich_style + (style or Style.null())) for text, style, _ in drawn
         ]

@@ -9,9 +9,13 @@ from aitui.domain.hardware.sample import (
     MOST_SAMPLES,
     Gpu,
     HardwareSample,
+    Machine,
+    NetworkInterface,
     SampleHistory,
     SampleSource,
     gpu_metric,
+    merge_machines,
+    server_gaps,
 )
 
 USE = gpu_metric("GPU-1", lambda gpu: gpu.use_percent)
@@ -61,6 +65,56 @@ def test_an_hour_is_kept_and_no_more() -> None:
 def test_a_flood_of_samples_is_bounded() -> None:
     history = SampleHistory().with_samples(at(number / 100, 1) for number in range(10_000))
     assert len(history.samples) == MOST_SAMPLES
+
+
+def received(moment: float, count: int | None) -> HardwareSample:
+    interfaces = () if count is None else (NetworkInterface("eth0", count, 0),)
+    machine = Machine(network=interfaces, sampled_at=moment)
+    return HardwareSample(moment, SampleSource.SERVER, machine=machine)
+
+
+def _received_bytes(sample: HardwareSample) -> float | None:
+    network = sample.machine.network if sample.machine is not None else ()
+    return network[0].received_bytes if network else None
+
+
+def test_the_growth_of_a_counter_skips_gaps_and_a_restart() -> None:
+    counts = ((0, 100), (5, None), (10, 300), (15, 20), (20, 70))
+    history = SampleHistory().with_samples(received(moment, count) for moment, count in counts)
+    rate = history.rate(_received_bytes)
+    assert [rate(one) for one in history.samples] == [None, None, 20, None, 10]
+    assert history.latest(rate) == 10
+
+
+def test_the_latest_figure_is_of_the_last_minute() -> None:
+    history = SampleHistory().with_samples([at(0, 10), at(50, None)])
+    assert history.latest(USE) == 10
+    assert history.with_samples([at(70, None)]).latest(USE) is None
+    assert SampleHistory().latest(USE) is None
+
+
+def test_what_only_the_host_samples_joins_the_history_of_the_server() -> None:
+    card = Gpu(0, uuid="GPU-1", use_percent=50, clock=2505)
+    whole = HardwareSample(
+        12, SampleSource.HOST, (card,), Machine(cores=(1.0,), disk_bytes=7, sampled_at=12)
+    )
+    history = SampleHistory().with_samples([at(10, 10), at(15, 20)])
+    joined = history.completed_by(SampleHistory((server_gaps(whole),)))
+    clock = gpu_metric("GPU-1", lambda gpu: gpu.clock)
+    assert [one.at for one in joined.samples] == [10, 12, 15]
+    assert joined.series(USE, 10, 2, now=20) == (10, 20)
+    assert joined.series(clock, 10, 2, now=20) == (2505, 2505)
+    assert [one.machine.cores for one in joined.samples if one.machine] == [()]
+
+
+def test_the_newest_state_of_a_machine_is_completed_by_the_other_source() -> None:
+    server = Machine(cores=(5.0,), memory_used=3, sampled_at=20)
+    host = Machine(memory_used=2, file_cache=9, temperature=50.0, sampled_at=10)
+    merged = merge_machines((host, None, server))
+    assert merged == Machine(
+        cores=(5.0,), memory_used=3, sampled_at=20, file_cache=9, temperature=50.0
+    )
+    assert merge_machines((None,)) is None
 
 
 @pytest.mark.parametrize(("seconds", "columns"), [(0, 10), (10, 0), (-5, 3), (10, -1)])

@@ -74,6 +74,37 @@ def test_a_kernel_without_an_available_figure_counts_what_is_free() -> None:
     assert (found.swap_total, found.load, found.use_percent) == (None, None, None)
 
 
+def test_caches_disks_and_sensors_are_read_where_there_are_any() -> None:
+    disks = [
+        "   8 0 sda 10 0 2000 5 10 0 48 5 0 10 10",
+        "   8 1 sda1 10 0 2000 5 10 0 48 5 0 10 10",
+        " 259 0 nvme0n1 10 0 1000 5 10 0 0 5 0 10 10",
+        " 253 0 dm-0 10 0 9000 5 10 0 0 5 0 10 10",
+        "nonsense",
+    ]
+    memory = ["MemTotal: 1000 kB", "Buffers: 10 kB", "Cached: 200 kB", "SReclaimable: 30 kB"]
+    found = parse_machine(memory, "", [], (), 0.0, disks=disks, sensors=["58125", "0", "x"])
+    assert found.file_cache == 240 * KIB
+    assert found.disk_bytes == 512 * 3048
+    assert found.temperature == 58.125
+    bare = parse_machine(["MemTotal: 1000 kB"], "", [], (), 0.0)
+    assert (bare.file_cache, bare.disk_bytes, bare.temperature) == (None, None, None)
+
+
+def test_processes_on_cards_have_their_model_name_and_age() -> None:
+    output = (
+        "@aitui ticks 100 5000.5 1\n@aitui processes\n1 0 5 100 init\n"
+        "41 1 10 426650 llama (deleted) server\n50 1 10 0 Xorg\n"
+        "@aitui named\n9001 /proc/41/cmdline\n@aitui nvidia\n@aitui nvidia-status 0\n"
+        "@aitui nvidia-processes\nGPU-1, 50, 300\nGPU-1, 41, 900\nGPU-2, 41, 100\n@aitui end\n"
+    )
+    first, second = parse_host_sample(output.encode(), 0.0).gpu_processes({9001: "a model"})
+    assert (first.pid, first.model, first.name) == (41, "a model", "llama (deleted) server")
+    assert first.cards == {"GPU-1": 900 * MIB, "GPU-2": 100 * MIB}
+    assert first.seconds == 734
+    assert (second.pid, second.model, second.name, second.seconds) == (50, "", "Xorg", None)
+
+
 SS = """\
 State  Recv-Q Send-Q Local Address:Port Peer Address:Port Process
 LISTEN 0      512        127.0.0.1:9001      0.0.0.0:*    users:(("llama-server",pid=4100,fd=7))

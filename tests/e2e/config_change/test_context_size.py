@@ -51,6 +51,31 @@ async def keys_change_the_size(administered: Administered, tmp_path: Path) -> No
         await app.see("128k")
 
 
+async def test_a_prompt_that_is_too_long_is_sent_after_one_key_has_made_room(
+    on_this_machine: Administered, tmp_path: Path
+) -> None:
+    prompt = "a line of what was pasted\n" * 11_000
+    async with driven(on_this_machine.server, tmp_path / "aitui", size=(120, 36)) as app:
+        await app.see("small")
+        app.go_to("small")
+        await app.press("enter")
+        await app.until(lambda: app.controllers.chat.chat is not None, "chatting")
+        app.models.chat.prompt.set_text(prompt)
+        await app.press("enter")
+        await app.told("^g makes it 128k")
+        assert app.models.chat.prompt.text == prompt
+        await app.press("ctrl+g")
+        await app.see("131072")
+        await app.answer("y")
+        await app.see("✔ verify", "runs with a context of 131,072")
+        await app.press("escape", "enter")
+        await app.until(lambda: app.models.chat.is_replying, "sent")
+        chat = app.controllers.chat.chat
+        assert chat is not None
+        await app.until(lambda: bool(chat.reply and len(chat.reply.reasoning)), "answered")
+        assert "more context" not in app.text
+
+
 async def test_undo_restores_the_file_byte_for_byte_and_the_model_runs_as_before(
     administered: Administered, tmp_path: Path
 ) -> None:

@@ -280,7 +280,10 @@ async def test_where_the_config_can_be_changed_a_size_that_fits_is_named(
     async with chatting(stand_in, administered, tmp_path) as pane:
         stand_in.fault(CHAT, Refuses(400, CONTEXT), 1)
         await pane.send("hi")
-        await pane.app.told(f"/ctx {FAST} 65536 makes room")
+        await pane.app.told("^g makes it 64k")
+        await pane.app.see("^g more context")
+        await pane.app.press("ctrl+g")
+        await pane.app.until(lambda: pane.widget.needed_context == 65536, "kept until it is sent")
 
 
 async def test_what_is_written_meanwhile_is_not_written_over(pane: Pane) -> None:
@@ -418,7 +421,11 @@ async def test_a_reason_that_would_steer_the_terminal_is_shown_as_text(
     async with chatting(stand_in, server, tmp_path) as pane:
         stand_in.fault(CHAT, Refuses(400, error(message=hostile)), 1)
         await pane.send("hi")
-        await pane.app.see("failed: ", "[bold]loud[/]")
-        for strip in pane.app.strips:
-            assert strip.cell_length == 80
-            assert strip.text.isprintable(), repr(strip.text)
+        await pane.app.told("[bold]loud[/]")
+        await pane.app.see("failed: ")
+        for keys, words in (((), "failed: "), (("escape", "m"), "[bold]loud[/]")):
+            await pane.app.press(*keys)
+            await pane.app.see(words)
+            for strip in pane.app.strips:
+                assert strip.cell_length == 80
+                assert strip.text.isprintable(), repr(strip.text)

@@ -55,6 +55,29 @@ async def test_up_and_down_walk_earlier_prompts_and_keep_the_draft(pane: Pane) -
     assert pane.written == "dra"
 
 
+async def test_control_u_clears_the_whole_prompt_and_brings_it_back(pane: Pane) -> None:
+    pane.widget.prompt.set_text("one\ntwo")
+    await pane.app.press("ctrl+u")
+    assert pane.written == ""
+    await pane.send("/set seed 7")
+    await pane.app.told("seed 7")
+    await pane.app.press("ctrl+u")
+    assert pane.written == "one\ntwo"
+
+
+async def test_a_question_that_is_cleared_and_brought_back_is_still_edited(pane: Pane) -> None:
+    await pane.ask("one")
+    await pane.send("/edit")
+    await pane.app.until(lambda: pane.written == "one", "to be edited")
+    await pane.app.press("ctrl+u")
+    await pane.app.until(lambda: not pane.app.controllers.chat.editing, "dropped")
+    await pane.app.press("ctrl+u")
+    await pane.app.until(lambda: pane.app.controllers.chat.editing, "edited again")
+    await pane.app.press("!", "enter")
+    await pane.app.until(lambda: len(pane.asked) == 2, "asked")
+    assert [message["content"] for message in pane.asked[1]] == ["one!"]
+
+
 async def test_up_moves_within_a_prompt_first(pane: Pane) -> None:
     await pane.ask("one")
     await pane.app.press(*"ab", "ctrl+j", *"cd", "up", *"x")

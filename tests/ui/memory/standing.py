@@ -16,7 +16,7 @@ from aitui.domain.hardware.sample import (
     SampleSource,
 )
 from aitui.domain.memory.footprint import Footprint, FootprintOrigin
-from aitui.domain.memory.hardware_state import HardwareState
+from aitui.domain.memory.hardware_state import HardwareState, MemoryRecord
 from aitui.domain.memory.usage import GpuMemoryUsage, GpuShare, MemoryUsage
 from ui.hand_made import NOW, WALL
 
@@ -69,6 +69,7 @@ FACTS = merge_host_info(
     None,
 )
 BIG, SMALL = "Qwen_Qwen3.6-35B-A3B-Q8_0", "SmolLM3-3B-Q8_0"
+DEEPSEEK, FAILED = "DeepSeek-R1-Distill-Llama-70B-Q4_K_M", "gpt-oss-120b-mxfp4"
 
 
 def hour(*gpus: Gpu, machine: Machine | None = MACHINE, step: float = 15.0) -> SampleHistory:
@@ -124,3 +125,19 @@ def hardware(
 
 
 TWO_CARDS = hardware(shares(FIRST, (BIG, 16), (SMALL, 2)), shares(SECOND, (SMALL, 1)))
+
+RECORDED = replace(
+    TWO_CARDS,
+    records=(
+        MemoryRecord(WALL - 500, WALL - 400, {FIRST.key: {DEEPSEEK: 12 * GIB}}),
+        MemoryRecord(WALL - 400, WALL - 330, {FIRST.key: {BIG: 16 * GIB}}),
+        MemoryRecord(
+            WALL - 330,
+            WALL - 300,
+            {FIRST.key: {BIG: 16 * GIB, FAILED: 6 * GIB}},
+            frozenset({FAILED}),
+        ),
+        MemoryRecord(WALL - 300, WALL, {FIRST.key: {BIG: 16 * GIB, SMALL: 2 * GIB}}),
+    ),
+)
+"""Seen in the last minutes: a swap, a load that failed, and what is there now."""

@@ -6,7 +6,7 @@ place of the rows.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec.structs import replace
 
@@ -18,6 +18,12 @@ from aitui.domain.sanitize import sanitize_line
 GPU_FIELDS = (
     "index,uuid,pci.bus_id,memory.used,memory.total,utilization.gpu,"
     "temperature.gpu,temperature.memory,power.draw,fan.speed,name"
+)
+MORE_GPU_FIELDS = GPU_FIELDS.replace(
+    ",name",
+    ",utilization.memory,power.limit,clocks.sm,clocks.max.sm,clocks.mem,pcie.link.gen.current,"
+    "pcie.link.width.current,persistence_mode,clocks_throttle_reasons.active,"
+    "ecc.errors.uncorrected.volatile.total,name",
 )
 PROCESS_FIELDS = "gpu_uuid,pid,used_memory"
 
@@ -46,17 +52,23 @@ VENDOR = GpuVendor(
 )
 DRIVERS: tuple[str, ...] = ()
 FILES: tuple[str, ...] = ()
-# With 10, 14 and 15 one card is at fault and the values of the others hold (nvidia-smi(1)).
+# With 2 the driver doesn't know one of the fields. With 10, 14 and 15 one card is at fault and the values of the others hold (nvidia-smi(1)).
+_FORMAT = "--format=csv,noheader,nounits 2>&1 </dev/null"
 SCRIPT = f"""\
 if command -v nvidia-smi >/dev/null 2>&1; then
   section nvidia
-  $limit nvidia-smi --query-gpu={GPU_FIELDS} --format=csv,noheader,nounits 2>&1 </dev/null
+  rows=$($limit nvidia-smi --query-gpu={MORE_GPU_FIELDS} {_FORMAT})
   status=$?
+  if [ $status -eq 2 ]; then
+    rows=$($limit nvidia-smi --query-gpu={GPU_FIELDS} {_FORMAT})
+    status=$?
+  fi
+  printf '%s\\n' "$rows"
   section nvidia-status $status
   case $status in
   0 | 10 | 14 | 15)
     section nvidia-processes
-    $limit nvidia-smi --query-compute-apps={PROCESS_FIELDS} --format=csv,noheader,nounits 2>&1 </dev/null
+    $limit nvidia-smi --query-compute-apps={PROCESS_FIELDS} {_FORMAT}
     ;;
   esac
 fi
@@ -94,9 +106,16 @@ def read(output: GpuOutput) -> GpuReading:
 
 
 def parse_gpus(text: str, at: float) -> tuple[Gpu, ...]:
-    """Read the rows of `--query-gpu` with GPU_FIELDS; other lines are skipped."""
-    found = (_build_gpu(fields, at) for fields in _split_rows(text, 11))
-    return tuple(gpu for gpu in found if gpu is not None)
+    """Read the rows of `--query-gpu` with either list of fields; other lines are skipped."""
+    found: list[Gpu] = []
+    for line in text.splitlines():
+        for names in (MORE_GPU_FIELDS.split(","), GPU_FIELDS.split(",")):
+            rows = _split_rows(line, len(names))
+            gpus = [_build_gpu(dict(zip(names, row, strict=True)), at) for row in rows]
+            if gpus and gpus[0] is not None:
+                found.append(gpus[0])
+                break
+    return tuple(found)
 
 
 def parse_uses(text: str) -> tuple[GpuProcessMemory, ...]:
@@ -142,29 +161,65 @@ def _split_rows(text: str, count: int) -> Iterator[list[str]]:
             yield fields
 
 
-def _build_gpu(fields: list[str], at: float) -> Gpu | None:
-    index, uuid, bus, *figures, name = fields
-    number = bounds.parse_number(index)
+def _build_gpu(row: Mapping[str, str], at: float) -> Gpu | None:
+    figures = {name: bounds.parse_number(value) for name, value in row.items()}
+    number, uuid, name = figures["index"], row["uuid"], row["name"]
     if number is None or not 0 <= number < 1024 or not _UUID.fullmatch(uuid):
         return None
-    used, total, use, temperature, hottest, power, fan = map(bounds.parse_number, figures)
-    place = _BUS.fullmatch(bus)
-    total_bytes = bounds.memory_bytes(total, _MIB) or None
+
+    def within(field: str, largest: float) -> float | None:
+        return bounds.number_in_range(figures.get(field), 0, largest)
+
+    place = _BUS.fullmatch(row["pci.bus_id"])
+    total_bytes = bounds.memory_bytes(figures["memory.total"], _MIB) or None
+    errors = within("ecc.errors.uncorrected.volatile.total", 1e15)
     return Gpu(
         index=int(number),
         name=sanitize_line(name, 100),
         uuid=uuid,
-        used_bytes=None if total_bytes is None else bounds.memory_bytes(used, _MIB),
+        used_bytes=None
+        if total_bytes is None
+        else bounds.memory_bytes(figures["memory.used"], _MIB),
         total_bytes=total_bytes,
-        use_percent=bounds.percentage(use),
-        temperature=bounds.number_in_range(temperature, 0, 200),
-        memory_temperature=bounds.number_in_range(hottest, 0, 200) or None,
-        power=bounds.number_in_range(power, 0, 100_000),
-        fan_percent=bounds.percentage(fan),
+        use_percent=bounds.percentage(figures["utilization.gpu"]),
+        temperature=within("temperature.gpu", 200),
+        memory_temperature=within("temperature.memory", 200) or None,
+        power=within("power.draw", 100_000),
+        fan_percent=bounds.percentage(figures["fan.speed"]),
         sampled_at=at,
         unified=total_bytes is None and _UNIFIED.search(name) is not None,
         bus=place[1].lower() if place else "",
+        bus_percent=bounds.percentage(figures.get("utilization.memory")),
+        power_limit=within("power.limit", 100_000) or None,
+        clock=within("clocks.sm", 100_000),
+        clock_limit=within("clocks.max.sm", 100_000) or None,
+        memory_clock=within("clocks.mem", 100_000),
+        link=_link(within("pcie.link.gen.current", 99), within("pcie.link.width.current", 99)),
+        persistent={"Enabled": True, "Disabled": False}.get(row.get("persistence_mode", "")),
+        throttled_by=_throttle_reasons(row.get("clocks_throttle_reasons.active", "")),
+        memory_errors=None if errors is None else int(errors),
     )
+
+
+def _link(generation: float | None, width: float | None) -> str:
+    return f"{generation:.0f}.0 ×{width:.0f}" if generation and width else ""
+
+
+_REASONS = {
+    0x04: "power",
+    0x08: "hardware",
+    0x20: "temperature",
+    0x40: "temperature",
+    0x80: "power supply",
+}
+"""Bits of NVML's `nvmlClocksEventReasons`; the others say that the card idles or was set so."""
+
+
+def _throttle_reasons(text: str) -> tuple[str, ...] | None:
+    if not re.fullmatch("0x[0-9a-fA-F]{1,16}", text):
+        return None
+    bits = int(text, 16)
+    return tuple(dict.fromkeys(words for bit, words in _REASONS.items() if bits & bit))
 
 
 def _with_machine_memory(

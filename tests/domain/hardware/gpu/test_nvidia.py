@@ -1,10 +1,13 @@
 """nvidia-smi of several driver versions, its troubles, and garbage."""
 
+import subprocess
+from pathlib import Path
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aitui.domain.hardware.gpu.nvidia import parse_gpus, parse_uses, tool_error
+from aitui.domain.hardware.gpu.nvidia import SCRIPT, parse_gpus, parse_uses, tool_error
 from aitui.domain.hardware.sample import GpuProcessMemory
 from domain.hardware.recorded_outputs import output
 
@@ -20,6 +23,57 @@ def test_a_card_with_everything() -> None:
     assert gpu.bus == "0000:07:00.0"
     assert gpu.sampled_at == 5.0
     assert not gpu.unified
+
+
+MORE = (
+    "0, GPU-5f0c2a9e-0000-4000-8000-000000000001, 00000000:01:00.0, 33100, 49140, 97, 71, N/A, "
+    "262.1, 54, 61, 300.00, 2505, 3105, 10001, 4, 16, Enabled, 0x0000000000000044, 0, "
+    "NVIDIA RTX 6000 Ada Generation"
+)
+
+
+def test_limits_and_health_are_read_of_drivers_that_know_them() -> None:
+    (gpu,) = parse_gpus(MORE, 0.0)
+    assert gpu.name == "NVIDIA RTX 6000 Ada Generation"
+    assert (gpu.power, gpu.power_limit, gpu.fan_percent, gpu.bus_percent) == (262.1, 300, 54, 61)
+    assert (gpu.clock, gpu.clock_limit, gpu.memory_clock) == (2505, 3105, 10001)
+    assert (gpu.link, gpu.persistent, gpu.memory_errors) == ("4.0 ×16", True, 0)
+    assert gpu.throttled_by == ("power", "temperature")
+
+
+def test_what_a_card_without_limits_says_of_them_is_unknown() -> None:
+    row = MORE.replace(
+        "61, 300.00, 2505, 3105, 10001, 4, 16, Enabled, 0x0000000000000044, 0",
+        ", ".join(["[N/A]"] * 10),
+    )
+    (gpu,) = parse_gpus(row, 0.0)
+    assert (gpu.power_limit, gpu.clock, gpu.link, gpu.persistent) == (None, None, "", None)
+    assert (gpu.throttled_by, gpu.memory_errors) == (None, None)
+
+
+@pytest.mark.parametrize(("status", "rows"), [(0, "all"), (2, "base")])
+def test_a_driver_that_does_not_know_a_field_is_asked_for_fewer(
+    tmp_path: Path, status: int, rows: str
+) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(
+        "#!/bin/sh\n"
+        'case "$1" in\n'
+        f"*power.limit*) echo all; exit {status} ;;\n"
+        "--query-gpu=*) echo base ;;\n"
+        "*) echo used ;;\n"
+        "esac\n"
+    )
+    tool.chmod(0o755)
+    head = 'section() { echo "@ $*"; }\nlimit=\n'
+    done = subprocess.run(
+        ["/bin/sh", "-c", head + SCRIPT],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split("\n")[:3] == ["@ nvidia", rows, "@ nvidia-status 0"]
 
 
 def test_two_cards_are_told_apart() -> None:

@@ -1,0 +1,60 @@
+"""Lines that a widget has drawn: only those that differ are painted again."""
+
+from collections.abc import Callable, Sequence
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+from aitui.ui.frame import Pieces
+from aitui.ui.text import truncate
+
+
+class DrawnLines:
+    """The lines of one widget, which asks for them in its `render_line`."""
+
+    def __init__(self, widget: Widget) -> None:
+        self._widget = widget
+        self._strips: Sequence[Strip] = ()
+
+    def __len__(self) -> int:
+        return len(self._strips)
+
+    def show(self, strips: Sequence[Strip], *, scrolled: int = 0) -> None:
+        """Replace the lines; `scrolled` is how many are above the widget."""
+        before, self._strips = self._strips, strips
+        widget = self._widget
+        if len(before) != len(strips):
+            widget.refresh()
+            return
+        width = widget.size.width
+        changed = (row for row, strip in enumerate(strips) if strip != before[row])
+        regions = [Region(0, row - scrolled, width, 1) for row in changed]
+        if regions:
+            widget.refresh(*regions)
+
+    def strip(self, row: int, width: int) -> Strip:
+        """Return a line on the widget's background, blank below the last one."""
+        style = self._widget.rich_style
+        if row < len(self._strips):
+            return self._strips[row].adjust_cell_length(width).apply_style(style)
+        return Strip.blank(width, style)
+
+
+def title_strip(style: Callable[[str], Style], left: Pieces, right: Pieces, width: int) -> Strip:
+    """Draw words at both ends of a line; those at the left are cut."""
+    ends = [[(side, "")] if isinstance(side, str) else list(side) for side in (left, right)]
+    room = width - sum(cell_len(text) for text, _ in ends[1])
+    if room < 0:
+        ends[1], room = [], width
+    segments: list[Segment] = []
+    for text, name in ends[0]:
+        shown = truncate(text, room - bool(ends[1]))
+        segments.append(Segment(shown, style(name)))
+        room -= cell_len(shown)
+    segments.append(Segment(" " * max(room, 0)))
+    segments += [Segment(text, style(name)) for text, name in ends[1]]
+    return Strip(segments).adjust_cell_length(max(width, 0))
