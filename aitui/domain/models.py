@@ -136,12 +136,27 @@ class IdleUnload(Struct, frozen=True):
 
 
 class FinishedRequest(Struct, frozen=True):
-    """A request that ended: Unix time, tokens of the reply and tokens per second, if known."""
+    """A request that ended at `at` (Unix time); what is None or empty isn't known.
+
+    `tokens` are those of the reply, `prompt` those of the prompt with the `cached` ones, `rate` and
+    `prompt_rate` tokens per second. `client` is an address, `who` the client as shown. `status` is
+    that of the response.
+    """
 
     model: str
     at: float | None = None
     tokens: int | None = None
     rate: float | None = None
+    id: int | None = None
+    client: str = ""
+    who: str = ""
+    path: str = ""
+    status: int | None = None
+    error: str = ""
+    prompt: int | None = None
+    cached: int | None = None
+    prompt_rate: float | None = None
+    seconds: float | None = None
 
 
 class Model(Struct, frozen=True):

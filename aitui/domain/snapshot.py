@@ -7,7 +7,7 @@ from msgspec import Struct, field
 
 from aitui.domain.hues import Hues
 from aitui.domain.memory.hardware_state import HardwareState
-from aitui.domain.models import MAX_MODELS, ActiveRequests, Model, RunState
+from aitui.domain.models import MAX_MODELS, ActiveRequests, FinishedRequest, Model, RunState
 from aitui.domain.release import UNKNOWN, ServerRelease
 from aitui.domain.server import Clock, Endpoints, Server
 
@@ -54,7 +54,7 @@ class Snapshot(Struct, frozen=True):
 
     `models` keeps the server's order; of a very long list it holds the first, and `total_models`
     counts all of them. `companions` are pairs of ids that were seen ready at the same time: neither
-    evicts the other. `certificate_expires_at` is when our client certificate expires (Unix time),
+    evicts the other. `finished` are requests that have ended, the newest first. `certificate_expires_at` is when our client certificate expires (Unix time),
     None if that isn't known. `hardware` is the memory of its machine. `swap_rules` are None if the
     config file wasn't read, or isn't the one that the server runs with. `version` is what the server
     says, `release` what it can be by its routes. `config_note` says that the
@@ -68,6 +68,7 @@ class Snapshot(Struct, frozen=True):
     models: tuple[Model, ...] = ()
     total_models: int = 0
     requests: ActiveRequests = field(default_factory=ActiveRequests)
+    finished: tuple[FinishedRequest, ...] = ()
     version: str = ""
     release: ServerRelease = UNKNOWN
     events_flow: bool = False

@@ -52,7 +52,7 @@ _PROBE_SECONDS = 3.0
 _HEADERS_SECONDS = 30.0
 _DECODE_IN_THREAD = 64 * 1024
 _SMALL = 64 * 1024
-_ACTIVITY_ROWS = 100
+_ACTIVITY_ROWS = 250
 _ROUTES = (
     (259, "/api/events/logs", 400),
     (253, "/api/tailcat", 200),

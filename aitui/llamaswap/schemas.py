@@ -72,7 +72,10 @@ class _Version(msgspec.Struct):
 
 
 class _Tokens(msgspec.Struct):
+    cache_tokens: Any = None
+    input_tokens: Any = None
     output_tokens: Any = None
+    prompt_per_second: Any = None
     tokens_per_second: Any = None
 
 
@@ -80,6 +83,12 @@ class _Row(msgspec.Struct):
     model: str | None = None
     timestamp: Any = None
     tokens: _Tokens | None = None
+    id: Any = None
+    src: Any = None
+    req_path: Any = None
+    resp_status_code: Any = None
+    duration_ms: Any = None
+    error_msg: Any = None
 
 
 class _Page(msgspec.Struct):
@@ -267,13 +276,33 @@ def _build_requests(rows: list[_Row] | None) -> tuple[FinishedRequest, ...]:
 
 def _build_request(row: _Row, tokens: _Tokens) -> FinishedRequest:
     """Build a request from a row. A figure is −1 if unknown, 0 if there was none."""
-    count = _positive(tokens.output_tokens)
+    read, cached = _count(tokens.input_tokens), _count(tokens.cache_tokens)
+    took = parse_number(row.duration_ms)
     return FinishedRequest(
         model=sanitize_line(row.model or ""),
         at=parse_unix_time(row.timestamp),
-        tokens=None if count is None else int(count),
+        tokens=_count(tokens.output_tokens) or None,
         rate=_positive(tokens.tokens_per_second),
+        id=_count(row.id),
+        client=_text(row.src).removeprefix("ip:"),
+        path=_text(row.req_path),
+        status=_count(row.resp_status_code) or None,
+        error=_text(row.error_msg),
+        # llama-server counts those that it reads, without the cached ones.
+        prompt=None if not read else read + (cached or 0),
+        cached=cached,
+        prompt_rate=_positive(tokens.prompt_per_second),
+        seconds=None if took is None else took / 1000,
     )
+
+
+def _text(value: object) -> str:
+    return sanitize_name(value) if isinstance(value, str) else ""
+
+
+def _count(value: object) -> int | None:
+    found = parse_number(value)
+    return None if found is None else int(found)
 
 
 def _positive(value: object) -> float | None:

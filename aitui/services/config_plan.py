@@ -21,6 +21,7 @@ from aitui.domain.config.flag_edit import change_flag
 from aitui.domain.config.key_edit import change_key
 from aitui.domain.config.lint import Diagnostic, new_diagnostics
 from aitui.domain.config.locate import ValueSource
+from aitui.domain.config.text_merge import MergedText, find_conflict_mark
 from aitui.domain.config.verify import ConfigChange
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.eviction import describe_unload
@@ -158,7 +159,7 @@ def consequences(snapshot: Snapshot, then_loads: str = "", flag: str = "") -> li
         for request in snapshot.requests.running or ()
     ]
     if snapshot.requests.running is None and snapshot.requests.total:
-        facts.append(f"cuts {snapshot.requests.total} running requests")
+        facts.append(f"cuts {count_of(snapshot.requests.total, 'running request')}")
     if not resident:
         facts.append("No model is loaded: no request is cut.")
     elif snapshot.requests.total == 0:
@@ -219,11 +220,33 @@ async def plan_content(
     """
     if content == reading.content:
         return None
+    if (mark := find_conflict_mark(content)) is not None:
+        raise ConfigRefused(
+            "A conflict is not resolved yet.", line=mark, remedy="Keep what is right, and no mark."
+        )
     before, after = decode_config(reading.content), decode_config(content)
     change = ConfigChange(
         before, after, model="", flag="", old=None, new=None, where=ValueSource.KEY
     )
     return await asyncio.to_thread(_plan_of, reading, change, content, admin.release())
+
+
+MERGED_NOTE = "! another program changed the file meanwhile: your edit is merged into its text"
+
+
+def resolve_confirmation(merged: MergedText) -> Confirmation:
+    """Offer the conflicts of an edit with what another program wrote, in the editor."""
+    lines = ", ".join(map(str, merged.conflicts[:MOST_DIAGNOSTICS_SHOWN]))
+    return Confirmation(
+        "Resolve the conflicts in the editor?",
+        (
+            "Another program changed the same lines of the file meanwhile.",
+            f"{count_of(len(merged.conflicts), 'conflict')}, with both texts: line {lines}.",
+        ),
+        yes="Resolve",
+        no="Keep the edit in a file",
+        unprompted=True,
+    )
 
 
 async def find_unused_files(admin: HostAdmin) -> tuple[str, ...]:

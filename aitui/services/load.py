@@ -30,6 +30,7 @@ from aitui.errors import (
     ConnectionLost,
     LoadFailed,
     NoSuchModel,
+    ProxyError,
     ServerError,
     TimedOut,
     TlsRefused,
@@ -373,7 +374,8 @@ async def _load_and_report(
         try:
             if await wait_until_ready(session, model.id, at_limit):
                 return LoadResult(model.id, session.clock.monotonic() - began)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, Unreachable, ProxyError):
+            # Also if a proxy or an outage closed the request, the server may go on.
             queued = stays_queued(monitor.snapshot.model(model.id) or model, monitor.snapshot)
             raise
         finally:

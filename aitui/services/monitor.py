@@ -158,6 +158,7 @@ class Monitor:
         self._swap_rules: SwapRules | None = None
         self._config_note = self._config_doubt = ""
         self._list_everything = True
+        self._activity_due = False
         self._listed_at = float("-inf")
         self._unload_requests: set[str] = set()
         self._events = EventStream(
@@ -334,6 +335,10 @@ class Monitor:
         now = self._clock.monotonic()
         await self._publish(ConnectionStatus(ConnectionPhase.LIVE, now, self._client.latency))
         self._events.mark_server_reachable()
+        if self._activity_due:
+            # What ended before aitui was there: after the table, which has to wait for nothing.
+            self._activity_due = False
+            self._activity.enqueue(0)
         if has_changed:
             self._events.expect_status()
         return True
@@ -374,6 +379,7 @@ class Monitor:
         release = await self._client.release(version)
         self.snapshot = replace(self.snapshot, version=version, release=release)
         self._known.lists_only_ready = release.has(LISTS_ALL_SINCE) is False
+        self._activity_due = release.has(ACTIVITY_PAGES_SINCE) is True
 
     async def _fetch_running(self) -> bool:
         """Return whether the states have changed."""
@@ -493,6 +499,7 @@ class Monitor:
             hues=self._known.hues,
             total_models=self._known.total_models,
             requests=self._known.requests,
+            finished=self._known.finished_requests,
             events_flow=self._events.flows,
             companions=self._known.companions,
             warnings=(*self._warnings, *self._certificate.warnings),

@@ -52,7 +52,7 @@ class ReloadWatch:
     """Watches one server for a reload from before it is requested, since its sign may be brief.
 
     It begins before the user has agreed, so that neither systemd nor a new connection is waited for
-    afterwards. `unit` is what systemd reports, and `watches_file` says whether the server watches
+    afterwards. Besides the sign it reads the proxy log, where a refusal is. `unit` is what systemd reports, and `watches_file` says whether the server watches
     its file; None if that is unknown.
     """
 
@@ -63,10 +63,13 @@ class ReloadWatch:
         self.watches_file: bool | None = None
         self._unit_task = asyncio.create_task(self._read_unit(), name="read the unit")
         self._listen()
+        self._read_log()
 
     async def aclose(self) -> None:
         """End the watch."""
-        await cancel_and_wait(self._unit_task, self._listening, self._ended)
+        await cancel_and_wait(
+            self._unit_task, self._listening, self._ended, self._log_opening, self._refusal
+        )
 
     async def arm(self) -> None:
         """Count from now on: a reload before doesn't. Raises the error that prevents the watch."""
@@ -74,16 +77,37 @@ class ReloadWatch:
         if self._ended.done():
             await cancel_and_wait(self._listening, self._ended)
             self._listen()
+        if self._refusal.done():
+            await cancel_and_wait(self._log_opening)
+            self._read_log()
         await asyncio.wait({self._ended, self._listening}, timeout=CONNECT_SECONDS,
                            return_when=asyncio.FIRST_COMPLETED)  # fmt: skip
         if self._ended.done() and not _is_lost(self.session):
             self._ended.result()
 
+    async def open_log(self) -> None:
+        """Wait until the proxy log is read; before v218 nothing comes before its first line."""
+        await asyncio.wait({self._refusal, self._log_opening}, timeout=LOG_SECONDS,
+                           return_when=asyncio.FIRST_COMPLETED)  # fmt: skip
+
     async def wait(self, seconds: float) -> bool:
-        """Return whether the server has reloaded since `arm`, waiting up to `seconds`."""
+        """Return whether the server has reloaded since `arm`, waiting up to `seconds`.
+
+        Raises ConfigRefused as soon as its log says that it refused the file.
+        """
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await asyncio.shield(self._ended)
+                await asyncio.wait(
+                    {self._ended, self._refusal}, return_when=asyncio.FIRST_COMPLETED
+                )
+                if not self._ended.done() and (why := self._refusal.result()):
+                    raise ConfigRefused(
+                        f"{self.session.server.label} refused its config file, and goes on as before",
+                        why=sanitize_line(why, 2 * _LONGEST_PATH),
+                        remedy="correct that first",
+                        action=Action.SHOW_CONFIG,
+                    )
+                await asyncio.wait({self._ended})
         return self._ended.done()
 
     async def _read_unit(self) -> None:
@@ -95,6 +119,13 @@ class ReloadWatch:
         self._listening = asyncio.create_task(listening.wait(), name="open the watch")
         self._ended = asyncio.create_task(
             _wait_for_stream_end(self.session.client, listening), name="watch for a reload"
+        )
+
+    def _read_log(self) -> None:
+        opened = asyncio.Event()
+        self._log_opening = asyncio.create_task(opened.wait(), name="open the proxy log")
+        self._refusal = asyncio.create_task(
+            _read_refusal(self.session.client, opened), name="read the proxy log"
         )
 
 
@@ -170,32 +201,9 @@ async def _signal_or_restart(watch: ReloadWatch, ask: Ask, *, lost: bool) -> str
 
 async def _send_sighup(watch: ReloadWatch) -> bool:
     """Return whether the server reloads; raises ConfigRefused if its log says that it refuses."""
-    client, listening = watch.session.client, asyncio.Event()
-    refused = _read_refusal(client, listening)
-    async with (
-        background_task(refused, "read the proxy log") as refusal,
-        background_task(listening.wait(), "open the proxy log") as opening,
-    ):
-        # Before v218 nothing comes before the first line.
-        await asyncio.wait(
-            {refusal, opening}, timeout=LOG_SECONDS, return_when=asyncio.FIRST_COMPLETED
-        )
-        await watch.admin.service.reload()
-        if _is_lost(watch.session):
-            return False
-        waiting = asyncio.create_task(watch.wait(RELOAD_SECONDS), name="wait for the reload")
-        try:
-            await asyncio.wait({refusal, waiting}, return_when=asyncio.FIRST_COMPLETED)
-            if not waiting.done() and (why := refusal.result()):
-                raise ConfigRefused(
-                    f"{watch.session.server.label} refused its config file, and goes on as before",
-                    why=sanitize_line(why, 2 * _LONGEST_PATH),
-                    remedy="correct that first",
-                    action=Action.SHOW_CONFIG,
-                )
-            return await waiting
-        finally:
-            await cancel_and_wait(waiting)
+    await watch.open_log()
+    await watch.admin.service.reload()
+    return not _is_lost(watch.session) and await watch.wait(RELOAD_SECONDS)
 
 
 async def _read_refusal(client: "LlamaSwapClient", listening: asyncio.Event) -> str:

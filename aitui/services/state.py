@@ -35,6 +35,7 @@ from aitui.domain.models import (
     RunningModel,
     RunState,
 )
+from aitui.services.activity import RequestLog
 
 if TYPE_CHECKING:
     from aitui.domain.memory.footprint import Footprint
@@ -220,7 +221,7 @@ class ServerState:
 
     def __init__(self, clock: "Clock", names: ClientNames | None = None) -> None:
         self._clock = clock
-        self.client_names = names or ClientNames()
+        self._log = RequestLog(names or ClientNames())
         self._facts = ModelFacts()
         self._requests: dict[str, ActiveRequest] = {}
         self._further_requests: set[str] = set()
@@ -240,6 +241,11 @@ class ServerState:
     def requests(self) -> ActiveRequests:
         """Return the active requests."""
         return self._active_requests
+
+    @property
+    def finished_requests(self) -> tuple[FinishedRequest, ...]:
+        """Return the requests that have ended, the newest first."""
+        return self._log.finished
 
     @property
     def in_transit(self) -> bool:
@@ -373,6 +379,7 @@ class ServerState:
 
     def record_finished_requests(self, requests: tuple[FinishedRequest, ...]) -> None:
         """Record finished requests: their models were in use until then, at this rate."""
+        self._log.record(requests)
         now, wall = self._clock.monotonic(), self._clock.wall()
         for request in sorted(requests, key=lambda request: request.at or wall):
             age = 0.0 if request.at is None else max(0.0, wall - request.at)
@@ -474,8 +481,7 @@ class ServerState:
 
     def _put_request(self, request: ActiveRequest) -> None:
         if request.id in self._requests or len(self._requests) < MOST_REQUESTS:
-            who = self.client_names.label(request.client, request.user_agent)
-            self._requests[request.id] = replace(request, who=who)
+            self._requests[request.id] = self._log.observe(request)
             self._further_requests.discard(request.id)
         elif len(self._further_requests) < MOST_REQUESTS_COUNTED:
             self._further_requests.add(request.id)
@@ -489,6 +495,7 @@ class ServerState:
         self._further_requests.discard(request_id)
         self._show_requests()
         if ended is not None:
+            self._log.observe_end(ended)
             _remember(self._facts.last_used, ended.model, self._clock.monotonic())
 
     def _remember_companions(self) -> None:

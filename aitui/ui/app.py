@@ -3,13 +3,13 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from rich.text import Text
 from textual import events, on
-from textual.app import App, SystemCommand
+from textual.app import App
 from textual.binding import Binding
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
@@ -28,7 +28,7 @@ from aitui.ui import messages
 from aitui.ui.background import TaskRunner, write_crash_report
 from aitui.ui.context import AppContext
 from aitui.ui.controllers.server import ServerControllers, ServerSwitcher
-from aitui.ui.keymap import APP, PALETTE, key_sign
+from aitui.ui.keymap import APP, key_sign
 from aitui.ui.screens.models import ModelsScreen
 from aitui.ui.terminal.driver import GuardedDriver, PasteCut, is_terminal_closed
 from aitui.ui.terminal.filters import ContrastFilter, ControlCharFilter, PaletteFilter
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 
 VIEWS = frozenset({"logs", "config", "hardware"})
 """The names of the screens that can be opened from one another."""
+PALETTE_SCREEN = "palette"
 DOUBLE_INTERRUPT_SECONDS = 2.0
 """Seconds in which a second ^c quits."""
 
@@ -241,15 +242,26 @@ class AituiApp(App[None]):
     def get_default_screen(self) -> Screen[None]:
         return self._models_screen
 
-    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """What the palette offers: every key's action, and the themes."""
-        from aitui.ui.screens.help import active_keys
+    def action_command_palette(self) -> None:
+        """Offer every action, model, conversation, server and theme."""
+        self._open_palette("")
 
-        for _, words, action in active_keys(screen):
-            if action != "app.command_palette":
-                yield SystemCommand(words.capitalize(), "", partial(screen.run_action, action))
-        for title, words, action in PALETTE:
-            yield SystemCommand(title, words, partial(screen.run_action, action))
+    def action_change_theme(self) -> None:
+        """Offer the themes; the selected one is shown at once."""
+        self._open_palette("theme ")
+
+    def _open_palette(self, query: str) -> None:
+        from aitui.ui.controllers.palette import open_palette
+
+        if self.screen.name != PALETTE_SCREEN:
+            open_palette(
+                self,
+                self._models_screen,
+                self._servers,
+                self._tasks,
+                choose_theme=self.choose_theme,
+                query=query,
+            )
 
     def on_mount(self) -> None:
         """Paint first; then connect, or say why not."""
@@ -287,15 +299,16 @@ class AituiApp(App[None]):
     def action_zoom(self) -> None:
         """Give the pane with the focus all of the screen between header and footer, and back."""
         screen = self.screen
-        focused = screen.focused
-        pane = None
+        if isinstance(screen, ModelsScreen):
+            screen.toggle_zoom()
+            return
+        focused, pane = screen.focused, None
         if screen.maximized is None and focused is not None:
             pane = next(
                 (
                     widget
                     for widget in focused.ancestors_with_self
-                    if isinstance(widget, Widget)
-                    and (widget.has_class("frame") or getattr(widget.parent, "id", "") == "body")
+                    if isinstance(widget, Widget) and widget.has_class("frame")
                 ),
                 None,
             )
@@ -550,7 +563,14 @@ class AituiApp(App[None]):
         where = await copy_text(text, environment, self._notifier.write, state)
         self.notify(f"Copied {text_summary(text)} {where}")
 
+    def choose_theme(self, name: str) -> None:
+        """Change the theme, and keep it for the next start."""
+        self.theme = name
+        self._handle_theme_change(self.current_theme)
+
     def _handle_theme_change(self, _: Theme) -> None:
+        if self.screen.name == PALETTE_SCREEN:
+            return  # shown while it is selected
         self._tasks.run_in_background(self._save_theme(), "theme", exclusive=False)
 
     async def _save_theme(self) -> None:

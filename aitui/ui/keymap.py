@@ -231,6 +231,7 @@ MODELS = KeyGroup(
     # With priority: what is typed ahead after it belongs to the filter, and is no key.
     Key("slash", "filter", "filter", priority=True, manual="filter by words"),
     Key("s", "sort", "sort", manual="sort by the next column"),
+    Key("r", "reverse", "reverse the order", "reverse", manual="reverse the order"),
     Key("y", "copy_id", "copy id", manual="copy the id"),
     Key("escape", "back", "back", "show all", listed=False, manual="back; clear the filter"),
     Key("enter", "keep_filter", "keep the filter", bound=False),
@@ -423,6 +424,18 @@ MESSAGES = KeyGroup(
     "messages", Key("escape,q,m", "dismiss", "close"), *_motions("first line", "last line")
 )
 HELP_TEXT = KeyGroup("help text", *_motions("first line", "last line"))
+
+COMMANDS = KeyGroup(
+    "palette",
+    Key("escape", "dismiss", "close", "close"),
+    Key("enter", "run", "run", bound=False),
+    # With priority: the field would take them.
+    Key("down", "move(1)", "next", listed=False, priority=True),
+    Key("up", "move(-1)", "previous", listed=False, priority=True),
+    Key("pagedown", "move(1, 'pages')", "page down", listed=False, priority=True),
+    Key("pageup", "move(-1, 'pages')", "page up", listed=False, priority=True),
+    Key("tab", "complete", "complete", priority=True),
+)
 
 PALETTE = (("Undo", "Take the last change of the config back", "app.undo_change"),)
 """What the palette offers without a key: title, words and action."""

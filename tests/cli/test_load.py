@@ -281,6 +281,20 @@ async def test_the_time_limit_counts_from_when_the_server_begins(
         assert model.failed is None
 
 
+@dialects(Dialect.V218)
+async def test_a_load_that_a_proxy_cuts_in_the_queue_is_shown_as_queued(
+    watch: Watched, stand_in: StandIn
+) -> None:
+    async with stand_in.busy(QUICK):
+        await watch.until_state(QUICK, RunState.READY)
+        stand_in.fault("/upstream/", HtmlPage(504))
+        with pytest.raises(ProxyError):
+            await load_model(watch.session, STEADY, yes(watch))
+        model = watch.snapshot.model(STEADY)
+        assert model is not None
+        assert model.queued is not None
+
+
 @pytest.mark.parametrize("fault", [HtmlPage(504), Hang(0.3)], ids=["a page", "no word"])
 async def test_a_load_whose_wait_a_proxy_cuts_is_watched_on(
     watch: Watched, other: OtherClient, stand_in: StandIn, fault: HtmlPage | Hang

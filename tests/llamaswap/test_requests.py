@@ -1,6 +1,7 @@
 """What goes out: paths, headers, time limits; and what the plain requests make of the answers."""
 
 import asyncio
+import os
 import re
 
 import pytest
@@ -92,7 +93,7 @@ async def test_headers_say_who_asks_and_for_what() -> None:
         async with LlamaSwapClient(server_at(there.url, api_key="secret")) as client:
             await client.running()
         (request,) = there.requests
-    assert re.fullmatch(r"aitui/[\w.]+ \([\w.-]+@[\w.-]+\)", request.headers["user-agent"])
+    assert re.fullmatch(r"aitui/[\w.]+ \([\w.-]+@[\w.-]+; \d+\)", request.headers["user-agent"])
     assert request.headers["authorization"] == "Bearer secret"
     assert request.headers["accept"] == "application/json"
     assert request.headers["accept-encoding"] == "identity"
@@ -131,7 +132,8 @@ async def test_user_and_host_of_any_name_fit_into_the_header(
     async with RawServer(OK) as there:
         async with LlamaSwapClient(server_at(there.url)) as client:
             await client.health()
-        assert there.requests[0].headers["user-agent"].endswith("(j-rgen-x@unknown)")
+        agent = there.requests[0].headers["user-agent"]
+    assert agent.endswith(f"(j-rgen-x@unknown; {os.getpid()})")
 
 
 async def test_latency_is_that_of_the_last_running() -> None:

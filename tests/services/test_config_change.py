@@ -133,6 +133,7 @@ class FakeService:
     unit: str = "llama-swap.service"
     is_deaf: bool = False
     refuses: str = ""
+    watches: bool = False
 
     async def find_config_error(self, _facts: UnitInfo, _path: str) -> str:
         """What its llama-swap says of a new file."""
@@ -140,7 +141,8 @@ class FakeService:
 
     async def facts(self) -> UnitInfo:
         """A server that doesn't watch its file."""
-        return UnitInfo(self.unit, exec_start=("llama-swap", "-config", str(self.config)))
+        words = ("llama-swap", "-config", str(self.config), *(["-watch-config"] * self.watches))
+        return UnitInfo(self.unit, exec_start=words)
 
     async def reload(self) -> None:
         """Send SIGHUP."""
@@ -186,6 +188,9 @@ class FakeMonitor:
 
     async def expect_unload(self, *_: str) -> None:
         """Nothing vanishes."""
+
+    async def expect_restart(self, _by: float | None) -> None:
+        """A restart takes no time."""
 
 
 @dataclass
@@ -549,6 +554,21 @@ async def test_a_refusal_in_the_proxy_log_is_reported_without_a_wait_or_a_restar
     assert isinstance(result.error, ConfigRefused)
     assert "a.yaml: yaml: line 103: did not find" in result.error.why
     assert setting.server.restarts == 0
+
+
+async def test_a_watched_file_that_is_refused_is_reported_without_a_wait_or_a_signal(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reload, "FILE_WATCH_SECONDS", 3600.0)
+    service = cast("FakeService", setting.runner.admin.service)
+    service.watches, setting.server.fails_to_reload = True, True
+    setting.server.refuses = "yaml: line 103: did not find ','"
+    async with asyncio.timeout(20):
+        runner = setting.start(PlanAnswer.YES, answers=(False,))
+        result = await runner.change_flag("small", "ctx-size", "8192")
+    assert result is not None
+    assert isinstance(result.error, ConfigRefused)
+    assert "line 103" in result.error.why
 
 
 async def test_a_reload_into_a_broken_file_is_refused_before_it_is_confirmed(

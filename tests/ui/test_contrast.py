@@ -68,7 +68,7 @@ async def toasts(app: Driven) -> None:
 
 async def palette(app: Driven) -> None:
     app.app.action_command_palette()
-    await app.see("Search for commands")
+    await app.see("Commands ─")
 
 
 async def palette_searching(app: Driven) -> None:

@@ -133,7 +133,7 @@ async def test_a_chat_with_a_hostile_id(hostile: Driven, model_id: str) -> None:
     await hostile.press(*"/rename", "space", *model_id, "enter")
     await hostile.until(lambda: hostile.models.chat.heading == model_id, "renamed")
     await hostile.pilot.resize_terminal(120, 40)
-    await assert_is_text(hostile, f"Chat · {model_id} · {model_id}")
+    await assert_is_text(hostile, f"Chat  {model_id} ─", f"─ {model_id} ─")
     await hostile.press("escape", "escape")
     assert hostile.app.is_running
 
@@ -149,7 +149,7 @@ async def test_the_table_its_filter_and_what_is_said(hostile: Driven) -> None:
             await hostile.press("escape")
         hostile.app.clear_notifications()
     await hostile.press("slash", *ENDS, "x")
-    await assert_is_text(hostile, f"No model matches “{ENDS}x”")
+    await assert_is_text(hostile, f"Nothing matches “{ENDS}x”")
 
 
 async def test_what_is_said_by_any_widget_is_text_unless_it_says_otherwise(

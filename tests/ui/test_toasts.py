@@ -48,6 +48,15 @@ async def test_a_message_has_its_line_above_the_keys_until_the_next_one(still: D
 
 
 @pytest.mark.parametrize("still", [(80, 24)], indirect=True)
+async def test_in_a_low_terminal_it_is_in_the_lower_edge_of_the_frame(still: Driven) -> None:
+    rows = still.text.split("\n")
+    still.app.notify("saved")
+    await still.until(lambda: still.strips[-2].text.startswith("╰─ ✓"), "said")
+    assert " saved ─" in still.strips[-2].text
+    assert still.text.split("\n")[:-2] + [still.strips[-1].text] == rows[:-2] + rows[-1:]
+
+
+@pytest.mark.parametrize("still", [(40, 10)], indirect=True)
 async def test_where_no_line_is_left_the_keys_give_way_for_some_seconds(still: Driven) -> None:
     rows = still.text.split("\n")[:-1]
     still.app.notify("saved", timeout=0.3)

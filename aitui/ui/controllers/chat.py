@@ -30,6 +30,7 @@ from aitui.services.chat_setup import (
     is_crash,
     new_id,
 )
+from aitui.services.history import ListedConversation, find_conversations
 from aitui.services.monitor import detect_suspends
 from aitui.store.history import FILE_NAME, ConversationHistory
 from aitui.ui.controllers.models import offer_evicted_models
@@ -185,13 +186,13 @@ class ChatSessions:
     async def begin(self, model_id: str) -> ChatSession:
         """Begin a new conversation with that model; the one before is closed."""
         self._require_idle(model_id)
-        history = await self._open_history()
+        history = await self.open_history()
         return await self._open_chat(await begin_conversation(self.session, model_id, history))
 
     async def resume(self, conversation_id: str) -> ChatSession:
         """Go on with a conversation of the history, or with a copy where another aitui has it."""
         here = self.find_open(conversation_id)
-        history = await self._open_history()
+        history = await self.open_history()
         if here is not None:
             return here
         if history is None:
@@ -225,7 +226,7 @@ class ChatSessions:
             raise AituiError(
                 "That conversation is being answered", remedy=f"{_STOP} stops it there"
             )
-        history = await self._open_history()
+        history = await self.open_history()
         if history is not None:
             await history.delete(conversation_id)
         return None if here is None else await self.begin(here.conversation.model)
@@ -264,7 +265,8 @@ class ChatSessions:
         if chat is not None and chat.busy:
             raise ValueError(f"{model_id} is answering: {_STOP} in its chat stops it")
 
-    async def _open_history(self) -> ConversationHistory | None:
+    async def open_history(self) -> ConversationHistory | None:
+        """Open the history with its first use; None, with a warning, if it can't be kept."""
         if self.history is None:
             try:
                 self.history = await ConversationHistory.open(self._paths.data / FILE_NAME)
@@ -378,6 +380,11 @@ class ChatController:
     async def begin_chat(self, model_id: str) -> None:
         """Begin a new conversation with that model. Raises ValueError where that cuts an answer."""
         await self._switch_to(await self._sessions.begin(model_id))
+
+    async def list_conversations(self) -> tuple[ListedConversation, ...]:
+        """List the conversations of the history, the latest first."""
+        history = await self._sessions.open_history()
+        return () if history is None else await find_conversations(history, "")
 
     async def resume(self, conversation_id: str) -> None:
         """Go on with an earlier conversation. Raises ValueError where that cuts an answer."""

@@ -4,9 +4,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+from msgspec.structs import replace
 from textual.app import App
 from textual.widgets import Input, TextArea
 
+from aitui.aio import shield
+from aitui.domain.config.text_merge import merge_texts
 from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.memory.forecast import OffloadSlowdown
 from aitui.domain.models import Model
@@ -20,15 +23,18 @@ from aitui.errors import (
     ServiceFailed,
     SshKeyPassphraseNeeded,
 )
+from aitui.host.config_file import FileSnapshot
 from aitui.services.config_change import ConfigRunner, Job, JobResult, PlanAnswer
 from aitui.services.config_plan import (
     CONTEXT_SIZE,
+    MERGED_NOTE,
     ChangePlan,
     change_confirmation,
     find_unused_files,
     plan_content,
     plan_new_model,
     plan_removal,
+    resolve_confirmation,
     revert_context_confirmation,
     slowdown_text,
 )
@@ -292,11 +298,9 @@ class ConfigController:
 
     async def _edit(self, runner: ConfigRunner, line: int) -> JobResult | None:
         reading = await runner.admin.config.read()
-        content = reading.content
+        content = await self._open_editor(reading, reading.content, line)
+        notes: tuple[str, ...] = ()
         while True:
-            content = await edit_bytes(
-                self._app, content, suffix=".yaml", line=line, elsewhere=reading.content
-            )
             try:
                 plan = await plan_content(runner.admin, reading, content)
             except ConfigRefused as error:
@@ -307,17 +311,47 @@ class ConfigController:
                     no="Throw the edit away",
                 )
                 line = error.line or line
-                if await self._ask(lambda _: confirmation):  # noqa: B023
-                    continue
-                return None
+                if not await self._ask(lambda _: confirmation):  # noqa: B023
+                    return None
+                content = await self._open_editor(reading, content, line)
+                continue
             if plan is None:
                 self._app.notify("No changes made")
                 return None
-            result = await runner.change(plan)
+            try:
+                result = await runner.change(replace(plan, notes=notes))
+                merged = await self._merge(runner, reading, content, result)
+            except BaseException as error:
+                kept = await shield(keep_edit(content, ".yaml"))
+                if isinstance(error, AituiError):
+                    error.remedy = f"The edit is kept in {kept}."
+                raise
+            if merged is not None:
+                (reading, content), notes = merged, (MERGED_NOTE,)
+                continue
             if result is None or result.error is not None:
                 words = f"The edit is kept in {await keep_edit(content, '.yaml')}"
                 self._app.notify(words, timeout=20)
             return result
+
+    async def _open_editor(self, reading: FileSnapshot, content: bytes, line: int) -> bytes:
+        return await edit_bytes(
+            self._app, content, suffix=".yaml", line=line, elsewhere=reading.content
+        )
+
+    async def _merge(
+        self, runner: ConfigRunner, reading: FileSnapshot, content: bytes, result: JobResult | None
+    ) -> tuple[FileSnapshot, bytes] | None:
+        """Merge an edit with what was written meanwhile; None if nothing was, or by the answer."""
+        if result is None or not isinstance(result.error, ConfigChangedMeanwhile):
+            return None
+        now = await runner.admin.config.read()
+        merged = await asyncio.to_thread(merge_texts, reading.content, content, now.content)
+        if not merged.conflicts:
+            return now, merged.content
+        if not await self._ask(lambda _: resolve_confirmation(merged)):
+            return None
+        return now, await self._open_editor(now, merged.content, merged.conflicts[0])
 
     async def _add_model(self, runner: ConfigRunner) -> JobResult | None:
         files = await find_unused_files(runner.admin)

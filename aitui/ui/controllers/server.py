@@ -194,6 +194,11 @@ class ServerSwitcher:
         """Leave the server that is open, and open this one."""
         self._start_session(self._run_session(server, self._app_context.paths))
 
+    @property
+    def known_servers(self) -> tuple[Server, ...]:
+        """The servers of the settings."""
+        return self._app_context.settings.servers
+
     def open_demo(self) -> None:
         """Leave the server that is open, and open the stand-in."""
         self._start_session(self._run_demo())
@@ -217,9 +222,8 @@ class ServerSwitcher:
             self._tasks.run_in_background(self._ask_for_password(server, error), "password")
 
     async def choose(self, current: Server | None) -> None:
-        from aitui.settings import missing_certificates, server_at
+        from aitui.settings import server_at
         from aitui.ui.screens.dialogs import ServersScreen
-        from aitui.ui.screens.setup import SetupScreen
 
         servers = self._app_context.settings.servers
         server = await self._app.push_screen_wait(ServersScreen(servers, current))
@@ -229,8 +233,14 @@ class ServerSwitcher:
             server = server_at(
                 server, self._app_context.home, read_only=read_only, clients=servers[0].clients
             )
-        if server is None:
-            return
+        if server is not None:
+            await self.go_to(server)
+
+    async def go_to(self, server: Server) -> None:
+        """Leave the server that is open for another one, or show which of its files are missing."""
+        from aitui.settings import missing_certificates
+        from aitui.ui.screens.setup import SetupScreen
+
         missing = await asyncio.to_thread(missing_certificates, server)
         if missing:
             self._app.push_screen(SetupScreen(server, tuple(missing)))

@@ -43,7 +43,7 @@ class Notice(Struct, frozen=True):
     @property
     def heading(self) -> str:
         """Return the title as it stands before the text."""
-        return f"{self.title.rstrip('.')}: " if self.title else ""
+        return self.title and f"{self.title}{'' if self.title.endswith('.') else ':'} "
 
     @property
     def line(self) -> tuple[tuple[str, str], ...]:

@@ -1,7 +1,7 @@
 """The last two lines: what was said last, and the keys that work now."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from rich.segment import Segment
 from rich.style import Style
@@ -13,7 +13,7 @@ from textual.strip import Strip
 from textual.timer import Timer
 from textual.widget import Widget
 
-from aitui.ui.frame import render_title, set_frame_title
+from aitui.ui.frame import Pieces, render_title, set_frame_title
 from aitui.ui.keymap import APP
 from aitui.ui.plain import component_classes
 from aitui.ui.terminal.notifications import Notice
@@ -24,13 +24,26 @@ MESSAGE_LINES = 25
 """Lines of a terminal from which the last message has one of them for itself."""
 
 
+def footer_rows(height: int) -> int:
+    """Return the rows that keys and message take of a terminal of that height."""
+    return 1 + (height >= MESSAGE_LINES)
+
+
+@runtime_checkable
+class HasMessageFrame(Protocol):
+    """A screen with a frame whose lower edge can hold the last message."""
+
+    def show_message(self, line: Pieces) -> bool:
+        """Write it there, or nothing if it is empty; return whether there is such a frame now."""
+        ...
+
+
 class KeyBar(Widget):
     """Keys with their words; whole items go where there is no room; a click is a key press.
 
     Of several values that a key goes through, `[the present one]` is in brackets and drawn as a chip.
-    The line above them is that of the last message. In a terminal that is too low for it the message
-    is in the lower border of what the screen calls its `message_frame`, a dialog's frame or, where
-    there is none, for some seconds in the place of the keys.
+    The line above them is that of the last message. In a terminal that is too low for it the screen
+    may have another place (`HasMessageFrame`); else it is for some seconds in the place of the keys.
     """
 
     COMPONENT_CLASSES = component_classes("key-bar", "key", "words", "chosen")
@@ -47,7 +60,7 @@ class KeyBar(Widget):
         self.watch(self.app, "notices", self._show_notices)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
-        return 1 + (viewport.height >= MESSAGE_LINES)
+        return footer_rows(viewport.height)
 
     def on_resize(self) -> None:
         """The frames around may have another size, too, and the line may have come or gone."""
@@ -56,13 +69,12 @@ class KeyBar(Widget):
     def _show_notices(self, old: Sequence[Notice], new: Sequence[Notice]) -> None:
         self._notices = new
         in_line = self.size.height > 1
-        frame = getattr(self.screen, "message_frame", None)
-        if frame is not None:
-            shown = new[-1].line if new and not in_line else ()
-            set_frame_title(frame, "", shown, bottom=True)
+        screen, framed = self.screen, False
+        if isinstance(screen, HasMessageFrame):
+            framed = screen.show_message(new[-1].line if new and not in_line else ())
         if in_line:
             self.refresh(Region(0, 0, self.size.width, 1))
-        elif frame is None and new and new != old:
+        elif not framed and new and new != old:
             if self._flash is not None:
                 self._flash.stop()
             self._flash = self.set_timer(new[-1].seconds, self._end_flash)

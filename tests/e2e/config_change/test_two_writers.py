@@ -140,7 +140,43 @@ async def test_an_edit_that_is_declined_is_kept(
     assert on_this_machine.config.read_text() == CONFIG
 
 
-async def test_an_edit_that_fails_to_be_written_is_kept(
+RESOLVE = """
+if "<<<<<<<" in text:
+    before, _, rest = text.partition("<<<<<<< your edit\\n")
+    text = before + "globalTTL: 300\\n" + rest.partition(">>>>>>> the file now\\n")[2]
+path.write_text(text.replace("1800", "900"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("theirs", "question", "written"),
+    [
+        (THEIRS, "Resolve the conflicts in the editor?", CONFIG.replace("1800", "300")),
+        (
+            CONFIG + "# theirs\n",
+            "your edit is merged into its text",
+            CONFIG.replace("1800", "900") + "# theirs\n",
+        ),
+    ],
+)
+async def test_an_edit_is_merged_with_what_was_written_meanwhile(
+    on_this_machine: Administered, editor: Path, theirs: str, question: str, written: str
+) -> None:
+    environment = edits_of(on_this_machine, editor, RESOLVE)
+    async with terminal([], environment, size=(120, 40)) as opened:
+        await begin_edit(opened)
+        await opened.see("+globalTTL: 900")
+        on_this_machine.config.write_text(theirs)
+        await say_yes(opened, until=question)
+        if theirs == THEIRS:
+            await asyncio.sleep(1.2)
+            opened.press("y")
+            await opened.see("+globalTTL: 300")
+        await say_yes(opened, until="✔ reload")
+    assert on_this_machine.config.read_text() == written
+
+
+async def test_an_edit_with_conflicts_is_kept_if_they_are_not_resolved(
     on_this_machine: Administered, editor: Path
 ) -> None:
     code = "path.write_text(text.replace('1800', '900'))"
@@ -149,7 +185,9 @@ async def test_an_edit_that_fails_to_be_written_is_kept(
         await begin_edit(opened)
         await opened.see("+globalTTL: 900")
         on_this_machine.config.write_text(THEIRS)
-        await say_yes(opened, until="The edit is kept")
+        await say_yes(opened, until="Resolve the conflicts")
+        await asyncio.sleep(1.2)
+        opened.press("n")
         kept = await kept_by(opened, editor.with_name("drafts"))
     assert kept.decode() == CONFIG.replace("1800", "900")
     assert on_this_machine.config.read_text() == THEIRS

@@ -38,7 +38,7 @@ async def test_the_table_and_the_detail_of_every_model(shown: Terminal) -> None:
         await harmless(shown)
     assert len(rows(shown)) == len(SEQUENCES) + 5
     # Only now: the columns moved when the list became longer than the screen.
-    column = next(line for line in shown.screen.display if "State" in line).index("State")
+    column = next(line for line in shown.screen.display if "STATE" in line).index("STATE")
     for line in rows(shown):
         assert line[column - 1] in "–p", line
 
@@ -71,8 +71,8 @@ async def test_questions_toasts_the_palette_and_help(shown: Terminal) -> None:
     shown.press("n")
     await shown.unsee("Cancel")
     for key, words in (
-        (":", "Search for commands"),
-        ("?", "Keys that work here"),
+        (":", "type to find"),
+        ("?", "you are here"),
         ("S", "Servers"),
     ):
         shown.press(key)

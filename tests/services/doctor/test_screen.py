@@ -15,6 +15,7 @@ from aitui.domain.checks import (
     passing_check,
 )
 from aitui.domain.snapshot import Clock, Server
+from aitui.ui.controllers.palette import screen_commands
 from aitui.ui.screens import models
 from aitui.ui.screens.doctor import DoctorScreen, RunChecks
 from ui.driven import Driven, driven
@@ -95,8 +96,8 @@ async def test_esc_goes_back_to_the_models(opened: Driven) -> None:
 
 
 async def test_the_palette_offers_it(opened: Driven) -> None:
-    commands = opened.app.get_system_commands(opened.models)
-    assert "Doctor: check everything" in {command.title for command in commands}
+    titles = {command.title for command in screen_commands(opened.models)}
+    assert "doctor: check everything" in titles
 
 
 async def test_r_looks_again() -> None:

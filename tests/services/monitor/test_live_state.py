@@ -2,9 +2,11 @@
 
 import asyncio
 import re
+from pathlib import Path
 
 from aitui.demo.dialect import Dialect
 from aitui.domain.models import ContextSource, ModelKind, RunState
+from aitui.domain.snapshot import Server
 from catalogue import (
     ALIAS,
     CATALOGUE,
@@ -26,7 +28,7 @@ from catalogue import (
 )
 from other_client import OtherClient
 from stand_in import StandIn
-from watched import Watched, asked_for, beside, eventually
+from watched import Watched, asked_for, beside, eventually, watched
 
 
 def states_of(watch: Watched, model_id: str) -> list[RunState]:
@@ -207,6 +209,23 @@ async def test_newer_servers_tell_who_asks_which_model(watch: Watched, stand_in:
             "OpenWebUI/0.6",
         )
     await watch.until(lambda now: now.requests.total == 0)
+
+
+@dialects(Dialect.V263)
+async def test_requests_that_ended_are_kept_with_their_clients(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with stand_in.busy(QUICK, remote_ip="10.0.0.5", user_agent="Zed/1"):
+        await asyncio.sleep(0.01)
+    async with watched(server, tmp_path) as watch:
+        before = await watch.until(lambda now: len(now.finished) == 1)
+        assert (before.finished[0].who, before.finished[0].prompt) == ("10.0.0.5", 100)
+        async with stand_in.busy(QUICK, remote_ip="10.0.0.5", user_agent="Zed/1"):
+            await watch.until(lambda now: now.requests.total == 1)
+        after = await watch.until(lambda now: len(now.finished) == 2)
+    assert [row.who for row in after.finished] == ["10.0.0.5 · Zed"] * 2
+    assert after.finished[0].status == 200
+    assert after.finished[0].path == "/v1/chat/completions"
 
 
 @dialects(Dialect.V217, Dialect.V218)

@@ -360,7 +360,7 @@ async def test_a_server_that_is_gone_says_so(pane: Pane) -> None:
     await pane.send("hi")
     await pane.app.until(lambda: pane.written == "hi", "back")
     assert pane.said == []
-    assert pane.app.said
+    await pane.app.until(lambda: pane.app.said, "said")
 
 
 async def test_a_load_that_fails_says_why(

@@ -252,4 +252,4 @@ async def test_f2_zooms_the_chat_while_typing_and_esc_leaves_the_prompt_first(
         assert pane.written == "z"
         await app.press("escape", "escape")
         await app.until(lambda: app.table.has_focus, "left")
-        assert app.models.maximized is None
+        assert pane.widget.display is False

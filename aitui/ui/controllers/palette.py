@@ -1,0 +1,197 @@
+"""What the palette offers: the keys of a screen, models, conversations, servers and themes."""
+
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any
+
+from textual.app import App
+from textual.message import Message
+from textual.screen import Screen
+
+from aitui.domain.eviction import predict_victims
+from aitui.domain.memory.forecast import FitVerdict
+from aitui.domain.models import Model, RunState
+from aitui.domain.snapshot import Server, Snapshot
+from aitui.domain.units import count_of, format_seconds
+from aitui.services.load import load_confirmation
+from aitui.ui import messages
+from aitui.ui.background import TaskRunner
+from aitui.ui.keymap import MODELS, PALETTE
+from aitui.ui.screens.help import active_keys
+from aitui.ui.screens.palette import Command, PaletteScreen, StyledText
+
+if TYPE_CHECKING:
+    from aitui.services.history import ListedConversation
+    from aitui.ui.controllers.server import ServerSwitcher
+    from aitui.ui.screens.models import ModelsScreen
+
+_SIGNS = {
+    RunState.READY: ("●", "$ready"),
+    RunState.STARTING: ("◑", "$transit"),
+    RunState.STOPPING: ("◌", "$transit"),
+}
+
+
+def open_palette(
+    app: App[None],
+    models: "ModelsScreen",
+    servers: "ServerSwitcher",
+    tasks: TaskRunner,
+    *,
+    choose_theme: Callable[[str], None],
+    query: str = "",
+) -> None:
+    """Show the palette at once, so that what is typed ahead is its own, and run what is chosen."""
+    screen, current = app.screen, servers.controllers
+
+    async def chat(model: Model) -> None:
+        await app.run_action("app.models")
+        await models.chat_with(model)
+
+    async def resume(conversation: "ListedConversation") -> None:
+        if current is not None:
+            await app.run_action("app.models")
+            await models.mount_chat()
+            models.show_chat(shown=True)
+            await current.chat.resume(conversation.id)
+
+    palette = PaletteScreen(
+        [
+            *screen_commands(screen),
+            *model_commands(app.post_message, models.snapshot, chat),
+            *server_commands(servers.known_servers, models.server, servers.go_to),
+            *theme_commands(app, choose_theme),
+        ],
+        lambda: models.snapshot,
+        query,
+    )
+
+    async def add_conversations() -> None:
+        if current is not None:
+            found = await current.chat.list_conversations()
+            if palette.is_mounted:
+                palette.add_commands(list(conversation_commands(found, resume)))
+
+    def run(chosen: Command | None) -> None:
+        if chosen is not None and isawaitable(result := chosen.run()):
+            tasks.run_in_background(_wait_for(result), "palette command")
+
+    app.push_screen(palette, run)
+    tasks.run_in_background(add_conversations(), "palette")
+
+
+async def _wait_for(result: Awaitable[object]) -> None:
+    await result
+
+
+def screen_commands(screen: Screen[Any]) -> Iterator[Command]:
+    """Yield what the keys of a screen do; moving the cursor is left to the keys."""
+    costs = {
+        "app.reload_config": cost_of_all,
+        "app.restart_service": cost_of_all,
+        "app.unload_all": cost_of_all,
+    }
+    for keys, words, action in active_keys(screen):
+        if "move(" in action or action in {"app.command_palette", "dismiss", "back"}:
+            continue
+        run = partial(screen.run_action, action)
+        yield Command(words, run, keys.split()[0], cost=costs.get(action), hidden=False)
+    for title, words, action in PALETTE:
+        run = partial(screen.run_action, action)
+        yield Command(f"{title.lower()}: {words[0].lower()}{words[1:]}", run, hidden=False)
+
+
+def _fixed(words: str) -> Callable[[Snapshot], StyledText]:
+    return lambda _: (words, "$muted")
+
+
+def cost_of_all(snapshot: Snapshot) -> StyledText:
+    """Count the models and requests that end when everything is unloaded."""
+    models, requests = len(snapshot.resident), snapshot.requests.total or 0
+    parts = [f"unloads {count_of(models, 'model')}"] if models else []
+    parts += [f"cuts {count_of(requests, 'request')}"] if requests else []
+    return ", ".join(parts) or "nothing is loaded", "$warning" if parts else "$muted"
+
+
+def model_commands(
+    post: Callable[[Message], object], snapshot: Snapshot, chat: Callable[[Model], object]
+) -> Iterator[Command]:
+    """Yield load, chat and log of each model."""
+    load, talk, log = (MODELS.sign(action) for action in ("load", "chat", "log"))
+    for model in snapshot.models:
+        if not model.loadable:
+            continue
+        sign = ("✘", "$error") if model.failed else _SIGNS.get(model.state, ("○", "$muted"))
+        cost, effects = partial(_load_cost, model.id), partial(_load_effects, model.id)
+        ready = model.state is RunState.READY
+        if not ready:
+            run = partial(post, messages.LoadRequested(model))
+            yield Command(f"load {model.id}", run, load, sign, cost, effects)
+        first = None if ready else cost
+        yield Command(f"chat with {model.id}", partial(chat, model), talk, sign, first, effects)
+        run = partial(post, messages.LogRequested(model))
+        yield Command(f"log of {model.id}", run, log)
+
+
+def _load_cost(model_id: str, snapshot: Snapshot) -> StyledText:
+    model = snapshot.model(model_id)
+    if model is None:
+        return "", ""
+    victims = predict_victims(model, snapshot)
+    goes = [victim.model.id for victim in victims]
+    fit = snapshot.hardware.fit(model_id, model.context.tokens, goes)
+    takes = "" if model.expected_load is None else format_seconds(model.expected_load)
+    if fit.verdict is FitVerdict.NO:
+        words, style = "does not fit", "$error"
+    elif victims:
+        words, style = f"unloads {len(victims)}", "$warning"
+    elif fit.needed is None:
+        words, style = "memory unknown", "$muted"
+    else:
+        words, style = fit.needed.label, "$muted"
+    return " · ".join(part for part in (words, takes) if part), style
+
+
+def _load_effects(model_id: str, snapshot: Snapshot) -> Sequence[StyledText]:
+    confirmation = load_confirmation(model_id, snapshot)
+    asks = confirmation.needed
+    last = [("aitui asks before it does this.", "$muted")] if asks else []
+    return [(fact, "$warning" if "evicts" in fact else "") for fact in confirmation.facts] + last
+
+
+def conversation_commands(
+    found: Sequence["ListedConversation"], resume: Callable[["ListedConversation"], object]
+) -> Iterator[Command]:
+    """Yield the conversations of the history, the latest first."""
+    for one in found:
+        age = f"{format_seconds(max(0.0, time.time() - one.changed))} ago"
+        yield Command(f"conversation {one.heading}", partial(resume, one), cost=_fixed(age))
+
+
+def server_commands(
+    servers: Sequence[Server], current: Server | None, connect: Callable[[Server], object]
+) -> Iterator[Command]:
+    """Yield the servers of the settings."""
+    for server in servers:
+        here = server == current
+        words = "connected" if here else server.url
+        yield Command(f"server {server.label}", partial(connect, server), cost=_fixed(words))
+
+
+def theme_commands(app: App[None], choose: Callable[[str], None]) -> Iterator[Command]:
+    """Yield the themes; the selected one is shown at once."""
+    before = app.theme
+    for name in sorted(app.available_themes):
+
+        def show(on: bool, name: str = name) -> None:  # noqa: FBT001
+            app.theme = name if on else before
+
+        words = "current" if name == before else "shown while selected"
+        yield Command(
+            f"theme {name}",
+            partial(choose, name),
+            cost=_fixed(words),
+            preview=show,
+        )

@@ -1,0 +1,55 @@
+"""Finished requests and the names of their clients."""
+
+from aitui.domain.clients import ClientNames
+from aitui.domain.models import ActiveRequest, FinishedRequest
+from aitui.services.activity import MOST_FINISHED, RequestLog
+
+NAMES = ClientNames({"10.0.0.9": "phone"}, own_agent="aitui/1 (me@here; 7)")
+
+
+def row(number: int, client: str = "10.0.0.9", model: str = "m") -> FinishedRequest:
+    return FinishedRequest(model, at=float(number), id=number, client=client)
+
+
+def request(agent: str, client: str = "10.0.0.9", model: str = "m") -> ActiveRequest:
+    return ActiveRequest("1", model, client=client, user_agent=agent)
+
+
+def test_rows_are_kept_once_the_newest_first() -> None:
+    log = RequestLog(NAMES)
+    log.record((row(1), row(3)))
+    log.record((row(2), row(3)))
+    assert [one.id for one in log.finished] == [3, 2, 1]
+    log.record(tuple(row(number) for number in range(4, 2 * MOST_FINISHED)))
+    assert len(log.finished) == MOST_FINISHED
+    assert log.finished[0].id == 2 * MOST_FINISHED - 1
+
+
+def test_a_row_has_the_program_that_was_seen_at_its_address() -> None:
+    log = RequestLog(NAMES)
+    log.record((row(1), row(2, "10.0.0.5")))
+    assert [one.who for one in log.finished] == ["10.0.0.5", "phone"]
+    log.observe(request("Open WebUI/0.6"))
+    log.record((row(3),))
+    assert [one.who for one in log.finished] == [
+        "phone · Open WebUI",
+        "10.0.0.5",
+        "phone · Open WebUI",
+    ]
+
+
+def test_of_two_programs_at_an_address_the_one_that_just_ended_counts() -> None:
+    log = RequestLog(NAMES)
+    log.observe(request("pi/1"))
+    other = log.observe(request("Zed/1"))
+    log.record((row(1),))
+    log.observe_end(other)
+    log.record((row(2),))
+    assert [one.who for one in log.finished] == ["phone · Zed", "phone"]
+
+
+def test_a_row_without_an_address_has_the_client_of_the_request_that_just_ended() -> None:
+    log = RequestLog(NAMES)
+    log.observe_end(log.observe(request("aitui/1 (me@here; 7)", "127.0.0.1")))
+    log.record((row(1, ""), row(2, "")))
+    assert [one.who for one in log.finished] == ["", "this chat"]

@@ -1,0 +1,69 @@
+"""The palette: actions, models, conversations, servers and themes, found by typing."""
+
+from pathlib import Path
+
+import pytest
+
+from aitui.domain.models import ActiveRequests, Model, RunState
+from aitui.domain.snapshot import Server, Snapshot
+from aitui.ui.controllers.palette import cost_of_all, model_commands
+from aitui.ui.screens.palette import Command, PaletteScreen, match_commands
+from catalogue import QUICK, STEADY
+from other_client import OtherClient
+from ui.driven import Driven, driven
+
+
+def titles(query: str, *names: str) -> list[str]:
+    return [one.title for one in match_commands([Command(n, print) for n in names], query)]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("load g", ["load gpt-oss", "reload the config"]),
+        ("hist", ["conversations: history"]),
+        ("GPT", ["load gpt-oss"]),
+        ("nothing like it", []),
+        ("[red]", []),
+    ],
+)
+def test_every_word_must_occur_and_beginnings_come_first(query: str, found: list[str]) -> None:
+    assert titles(query, "reload the config", "conversations: history", "load gpt-oss") == found
+
+
+def test_what_ends_everything_says_how_much() -> None:
+    loaded = Snapshot(
+        models=(Model(QUICK, state=RunState.READY), Model(STEADY, state=RunState.STARTING)),
+        requests=ActiveRequests(total=1),
+    )
+    assert cost_of_all(loaded)[0] == "unloads 2 models, cuts 1 request"
+    assert cost_of_all(Snapshot())[0] == "nothing is loaded"
+
+
+async def test_a_load_says_its_cost_and_runs(
+    server: Server, tmp_path: Path, other: OtherClient
+) -> None:
+    await other.load(STEADY)
+    async with driven(server, tmp_path, size=(120, 36)) as app:
+        await app.see(STEADY)
+        await app.press("colon", *f"load {QUICK}")
+        await app.see("unloads 1", f"evicts {STEADY}", "aitui asks before it does this")
+        await app.press("enter")
+        await app.see(f"Load {QUICK}?")
+
+
+async def test_a_theme_is_shown_while_it_is_selected(app: Driven) -> None:
+    before = app.app.theme
+    await app.press("colon", *"theme nord")
+    await app.until(lambda: app.app.theme == "nord", "shown")
+    await app.press("escape")
+    assert app.app.theme == before
+    await app.press("colon", *"theme nord", "enter")
+    await app.until(lambda: not isinstance(app.app.screen, PaletteScreen), "chosen")
+    assert app.app.theme == "nord"
+
+
+def test_of_a_ready_model_there_is_no_load() -> None:
+    snapshot = Snapshot(models=(Model(QUICK, state=RunState.READY),))
+    found = [one.title for one in model_commands(lambda _: True, snapshot, print)]
+    assert found == [f"chat with {QUICK}", f"log of {QUICK}"]
