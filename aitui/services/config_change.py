@@ -16,6 +16,7 @@ from typing import Protocol, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from aitui.aio import shield
 from aitui.domain.config.locate import ValueSource
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.llama_server import effective_flag_value, find_flag
@@ -190,7 +191,9 @@ class ConfigRunner(Struct, frozen=True):
         if self.session is not None and change.flag not in KEYS:
             model = (await self.session.monitor.poll_now()).model(change.model)
             if model is not None and model.resident:
-                runs_with = effective_flag_value(model.command, find_flag(change.flag))
+                runs_with = effective_flag_value(
+                    model.command, find_flag(change.flag), model.llama_servers
+                )
         if runs_with is not None and runs_with != change.new:
             return await self.reload()
         raise ValueUnchanged(
@@ -458,6 +461,8 @@ async def write_with_journal(
         raise
     except BaseException:
         progress.fail("broken off")
+        with suppress(JournalError):  # it is settled a minute later then
+            await shield(admin.journal.end(entry.id, ChangeOutcome.CUT_OFF))
         raise
     progress.finish("read back" if written.verified else "not read back")
     await admin.journal.end(entry.id, ChangeOutcome.DONE, backup=written.backup)
@@ -568,7 +573,7 @@ async def _verify(session: Session, expected: ExpectedSetting) -> str:
     if not expected.flag:
         return "the model answers"
     flag, value = expected.flag, expected.value
-    runs_with = effective_flag_value(model.command, find_flag(flag))
+    runs_with = effective_flag_value(model.command, find_flag(flag), model.llama_servers)
     is_in_environment = runs_with is None and value is not None and expected.in_command is not True
     if runs_with != value and not is_in_environment:
         raise ConfigNotApplied(

@@ -29,9 +29,13 @@ _T = TypeVar("_T")
 
 
 class ChangeOutcome(Enum):
-    """The outcome of a change. OPEN: it was tried, and its end is unknown."""
+    """The outcome of a change.
+
+    OPEN: it was tried, and its end is unknown; CUT_OFF: so it is, and nothing of it runs any more.
+    """
 
     OPEN = "open"
+    CUT_OFF = "cut off"
     DONE = "done"
     FAILED = "failed"
     UNDONE = "undone"

@@ -23,6 +23,7 @@ from aitui.ui.hardware import (
     beside,
     draw_reading,
     framed,
+    hue_pattern,
     items_strip,
     legend_line,
     time_marks,
@@ -205,7 +206,8 @@ def memory_columns(card: GpuMemoryUsage, scene: HardwareScene, columns: int) -> 
         ]
         rest = amount - sum(shares.values())
         labels = _UNRECORDED if record is None else ()
-        bands.append(Band(rest, scene.colors.area("other"), labels))
+        hue = scene.colors.area("other")
+        bands.append(Band(rest, hue, labels, pattern=hue_pattern("other")))
         found.append(bands)
     return found
 
@@ -222,7 +224,7 @@ def _stacking_order(card: GpuMemoryUsage, scene: HardwareScene) -> dict[str, int
 
 def _area(model: str, size: float, scene: HardwareScene, *, failed: bool) -> Band:
     hue = "error" if failed else hue_of(scene.snapshot, model)
-    return Band(size, scene.colors.area(hue), model_names(model))
+    return Band(size, scene.colors.area(hue), model_names(model), pattern=hue_pattern(hue))
 
 
 def _ready_since(card: GpuMemoryUsage, scene: HardwareScene) -> dict[str, tuple[float, int]]:

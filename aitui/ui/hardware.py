@@ -148,10 +148,11 @@ class Reading(Struct, frozen=True):
         """Return the value, with its limit where there is room."""
         value, sign = f"{self.value:,.0f}", f" {self.sign}"
         plain = ((value, percent_style(self.value, self.high, self.full)), (sign, "foreground"))
-        limits = [] if self.limit is None else [f" of {self.limit:,.0f}", f" / {self.limit:,.0f}"]
-        for limit in limits:
-            if len(value + limit + sign) <= room:
-                return plain[0], (limit, ""), plain[1]
+        limit = "" if self.limit is None else f"{self.limit:,.0f}"
+        for between in (" of ", " / ") if limit else ():
+            # A value may become as long as its limit: the words stay the same then.
+            if 2 * max(len(limit), len(value)) + len(between + sign) <= room:
+                return plain[0], (between + limit, ""), plain[1]
         return plain
 
 
@@ -259,6 +260,14 @@ def items_strip(colors: HardwareColors, items: Sequence[LineItem], width: int) -
     return Strip(segments).adjust_cell_length(width)
 
 
+_PATTERNS = {"m1": "█", "m2": "▓", "m3": "▒", "m4": "░", "m5": "▚", "error": "✘", "other": "·"}
+
+
+def hue_pattern(hue: str) -> str:
+    """Return the sign of a hue where there are no colors."""
+    return _PATTERNS.get(hue, " ")
+
+
 def legend_line(
     colors: HardwareColors, hue: str, name: tuple[str, str], value: tuple[str, str], width: int
 ) -> Strip:
@@ -268,4 +277,7 @@ def legend_line(
     text = title_strip(colors.style, (shown,), (value,), room)
     if not hue:
         return text
-    return Strip.join([Strip([Segment(" ", Style(bgcolor=colors[hue])), Segment(" ")]), text])
+    swatch = Segment(" ", Style(bgcolor=colors[hue]))
+    if colors.app.no_color:
+        swatch = Segment(hue_pattern(hue))
+    return Strip.join([Strip([swatch, Segment(" ")]), text])

@@ -264,4 +264,4 @@ def _amount(value: float) -> str:
 def _unit(values: Sequence[Values]) -> tuple[float, str]:
     """Return the unit in which the highest value is written."""
     amount = max((value for each in values for value in each if value is not None), default=0.0)
-    return next((one for one in _SIZES if amount >= one[0]), _SIZES[-1])
+    return next((one for one in _SIZES if amount >= one[0] / 2), _SIZES[-1])

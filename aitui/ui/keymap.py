@@ -245,7 +245,7 @@ CHAT_PANE = KeyGroup(
     "chat",
     Key("i,enter", "screen.write_prompt", "write", listed=False),
     Key("ctrl+g", "app.grow_context", "context that the prompt needs", "more context", sign="^g"),
-    Key("ctrl+t", "detach", "detach the last image", sign="^t", listed=False),
+    Key("ctrl+t", "detach", "detach the last image", sign="^t"),
     Key("escape", "screen.close_chat", "back to the models", "models"),
 )
 PROMPT = KeyGroup(
@@ -257,7 +257,7 @@ PROMPT = KeyGroup(
     ),
     Key("ctrl+j,shift+enter", "newline", "new line", sign="^j"),
     Key("ctrl+e", "app.edit_prompt", "write in $EDITOR", "editor", "^e"),
-    Key("ctrl+u", "clear", "clear the prompt; once more: bring it back", sign="^u", listed=False),
+    Key("ctrl+u", "clear", "clear, and bring back", sign="^u"),
     Key("tab", "complete", "complete a command", "complete", listed=False),
     Key("up", "earlier", "earlier prompt", listed=False),
     Key("down", "later", "later prompt", listed=False),

@@ -6,7 +6,7 @@ number.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import accumulate, groupby, pairwise
 from operator import itemgetter
 
@@ -24,8 +24,6 @@ Cell = tuple[str, Style]
 
 LEVELS = " ▁▂▃▄▅▆▇█"
 EDGES = " ▏▎▍▌▋▊▉█"
-PATTERNS = "█▓▒░"
-"""What tells stacked areas apart without colors."""
 _UP = (0, 0x40, 0x44, 0x46, 0x47), (0, 0x80, 0xA0, 0xB0, 0xB8)
 _DOWN = (0, 0x01, 0x03, 0x07, 0x47), (0, 0x08, 0x18, 0x38, 0xB8)
 _GRID = "⠁"
@@ -61,22 +59,30 @@ class PlotInk(Struct, frozen=True):
 class Band(Struct, frozen=True):
     """A part of a bar or of a stack, with its color, and what can be written in it, the longest first.
 
-    A label has the color `ink`, or else is bold and black or white.
+    A label has the color `ink`, or else is bold and black or white. Without colors a stack has the
+    `pattern`.
     """
 
     size: float
     color: Color
     labels: tuple[str, ...] = ()
     ink: Color | None = None
+    pattern: str = "█"
 
 
 def limit_axis(limit: float, rows: int, unit: float = 1.0) -> Axis:
     """Return the scale up to a known limit, with up to four ticks at round values.
 
-    `unit` is what a label counts, such as 1000 for gigahertz of a limit in megahertz.
+    If that takes one row less there is one above the limit. `unit` is what a label counts, such as
+    1000 for gigahertz of a limit in megahertz.
     """
     top = limit if math.isfinite(limit) and limit > 0 else unit
-    return Axis(top, max(rows, 0), _ticks(top / unit, rows), unit)
+    ticks = _ticks(top / unit, rows)
+    fewer = _ticks(top / unit, rows - 1) if len(ticks) == 1 and rows > 4 else {}
+    if len(fewer) > 1:
+        top *= rows / (rows - 1)
+        ticks = {row + 1: label for row, label in fewer.items()}
+    return Axis(top, max(rows, 0), ticks, unit)
 
 
 def round_axis(peak: float, rows: int, unit: float = 1.0) -> Axis:
@@ -282,15 +288,14 @@ def stacked_plot(
     shown = [bands or () for bands in columns[-count:]] if count else []
     shown = [()] * (count - len(shown)) + shown
     stacks = [_stack(bands, axis.top, axis.rows * _EIGHTHS) for bands in shown]
-    colors = dict.fromkeys(band.color for bands in shown for band in bands)
-    patterns = dict(zip(colors, PATTERNS * len(colors), strict=False)) if colorless else {}
     rows: list[list[Cell]] = []
     owners: list[list[Band | None]] = []
     for row in range(axis.rows):
         low = (axis.rows - 1 - row) * _EIGHTHS
         parts = [stack[low : low + _EIGHTHS] for stack in stacks]
         empty = _empty_cell(axis, row, ink)
-        rows.append([_split_cell(part, LEVELS, empty, patterns) for part in parts])
+        draw = _pattern_cell if colorless else partial(_split_cell, signs=LEVELS)
+        rows.append([draw(part, empty=empty) for part in parts])
         owners.append([_owner(part) for part in parts])
     _write_labels(rows, owners, colorless=colorless)
     return [
@@ -314,13 +319,17 @@ def _stack(bands: Sequence[Band], total: float, full: int) -> list[Band | None]:
     return (found + [None] * (full - len(found)))[:full]
 
 
-def _split_cell(part: Eighths, signs: str, empty: Cell, patterns: Mapping[Color, str]) -> Cell:
+def _pattern_cell(part: Eighths, empty: Cell) -> Cell:
+    """Draw the band that has most of a cell."""
+    most = max(part, key=part.count)
+    return empty if most is None else (most.pattern, Style.null())
+
+
+def _split_cell(part: Eighths, signs: str, empty: Cell) -> Cell:
     """Draw a cell that belongs to two bands at most: its first eighths, and most of the others."""
     first = part[0]
     if first is None:
         return empty
-    if patterns:
-        return patterns[first.color], Style.null()
     length = part.count(first)
     rest = part[length:]
     if not rest:
@@ -382,11 +391,16 @@ def bar(
     parts: list[Sequence[Band]] = [full[at : at + _EIGHTHS] for at in range(0, len(full), _EIGHTHS)]
     owners = [_owner(part) for part in parts]
     if colorless:
+        edges = [
+            one is None or (one is not before and before is not None)
+            for before, one in pairwise([*owners[:1], *owners])
+        ]
         cells = [
-            ("│" if one is None else "·" if one is free else " ", Style.null()) for one in owners
+            ("│" if edge else "·" if one is free else " ", Style.null())
+            for edge, one in zip(edges, owners, strict=True)
         ]
     else:
-        cells = [_split_cell(part, EDGES, _BLANK, {}) for part in parts]
+        cells = [_split_cell(part, EDGES, _BLANK) for part in parts]
     for start, length, band in _stretches(owners):
         _write_label(cells, start, length, band, colorless=colorless, left=band is not free)
     return _strip(cells, width)

@@ -126,7 +126,8 @@ def start(_bench: Bench) -> list[Line]:
 
 def _lines(url: str, certificates: Path, environment: dict[str, str]) -> list[Line]:
     hello, first, live = _first_frames(environment)
-    resident, idle = _at_rest(environment)
+    resident, idle, sent = _at_rest(environment)
+    hardware = _hardware_bytes(environment)
     waits = _first_uses(environment)
     status, reference = _status(url, certificates, environment)
     mebibytes = resident / 2**20
@@ -143,6 +144,8 @@ def _lines(url: str, certificates: Path, environment: dict[str, str]) -> list[Li
             mebibytes <= 50,
         ),
         Line("idle CPU over 30 s", f"{idle:.2%} of a core", "≤ 0.5 %", idle <= 0.005),
+        _bytes("… bytes to the terminal", sent, 200),
+        _bytes("hardware of the busy demo, bytes to the terminal", hardware, 2000),
         Line("curl, and python -c 'import httpx'", f"{reference * 1000:.0f} ms"),
         Line("aitui status", f"{status * 1000:.0f} ms"),
         _ratio("… to these", status / reference, 1.5),
@@ -155,6 +158,10 @@ def _lines(url: str, certificates: Path, environment: dict[str, str]) -> list[Li
 
 def _ratio(words: str, ratio: float, most: float) -> Line:
     return Line(words, f"{ratio:.2f} ×", f"≤ {most:g} ×", ratio <= most)
+
+
+def _bytes(words: str, rate: float, most: int) -> Line:
+    return Line(words, f"{rate:.0f} a second", f"≤ {most:,}", rate <= most)
 
 
 def _text(output: bytes) -> str:
@@ -191,16 +198,31 @@ def _first_frames(environment: dict[str, str]) -> tuple[float, float, float]:
     return median(hello), median(first), median(live)
 
 
-def _at_rest(environment: dict[str, str]) -> tuple[int, float]:
-    """Resident bytes and CPU share of a connected dashboard that nobody touches."""
+def _at_rest(environment: dict[str, str]) -> tuple[int, float, float]:
+    """Resident bytes, CPU share and bytes a second of a connected dashboard that nobody touches."""
     run = Run([sys.executable, "-m", "aitui"], environment)
     run.until(_has_models)
     run.rest(SETTLE_SECONDS)
     resident, before, began = run.resident, run.cpu, time.monotonic()
+    sent = len(run.output)
     run.rest(IDLE_SECONDS)
-    idle = (run.cpu - before) / (time.monotonic() - began)
+    seconds = time.monotonic() - began
+    idle, sent = (run.cpu - before) / seconds, len(run.output) - sent
     run.close()
-    return resident, idle
+    return resident, idle, sent / seconds
+
+
+def _hardware_bytes(environment: dict[str, str]) -> float:
+    """Bytes a second of the view of the hardware, for so long that its plots move."""
+    run = Run([sys.executable, "-m", "aitui", "--demo"], environment)
+    run.until(partial(_shows, "Qwen"))
+    run.press("4")
+    run.until(partial(_shows, "utilization"))
+    run.rest(SETTLE_SECONDS)
+    before = len(run.output)
+    run.rest(2 * IDLE_SECONDS)
+    run.close()
+    return (len(run.output) - before) / (2 * IDLE_SECONDS)
 
 
 def _first_uses(environment: dict[str, str]) -> dict[str, float]:

@@ -40,6 +40,7 @@ from aitui.services.config_plan import (
     plan_new_model,
     plan_removal,
 )
+from aitui.services.config_watch import recover_changes
 from aitui.services.host_admin import HostAdmin
 from aitui.services.load import LoadResult
 from aitui.services.session import Session
@@ -397,6 +398,28 @@ async def test_what_the_llama_swap_of_the_host_refuses_is_not_written(setting: S
     assert "8192 is too much" in result.error.why
     assert setting.config.read_text() == CONFIG
     assert (result.written, setting.frontend.confirmations) == (None, [])
+
+
+async def test_a_change_that_is_cancelled_is_settled_at_once(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checking = asyncio.Event()
+
+    async def hang(_service: FakeService, _facts: UnitInfo, _path: str) -> str:
+        checking.set()
+        await asyncio.Event().wait()
+        return ""
+
+    monkeypatch.setattr(FakeService, "find_config_error", hang)
+    runner = setting.start(PlanAnswer.YES)
+    change = asyncio.create_task(runner.change_flag("small", "ctx-size", "8192"))
+    await checking.wait()
+    assert await recover_changes(runner.admin) == ()
+    change.cancel()
+    await asyncio.wait({change})
+    (sentence,) = await recover_changes(runner.admin)
+    assert "was cut off: the old file is in its place" in sentence
+    assert await recover_changes(runner.admin) == ()
 
 
 async def test_no_to_the_plan_begins_nothing(setting: Setting) -> None:

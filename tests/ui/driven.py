@@ -153,7 +153,12 @@ class Driven:
 
     async def see(self, *texts: str) -> None:
         """Wait until all of these texts are on screen."""
-        await self.until(lambda: all(text in self.text for text in texts), f"seen: {texts}")
+
+        def seen() -> bool:
+            shown = self.text
+            return all(text in shown for text in texts)
+
+        await self.until(seen, f"seen: {texts}")
 
     async def unsee(self, text: str) -> None:
         """Wait until a text has left the screen."""

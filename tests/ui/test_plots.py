@@ -94,7 +94,7 @@ def test_the_longest_label_that_fits_is_written_into_the_widest_place() -> None:
 
 
 def test_without_colors_bands_differ_by_pattern() -> None:
-    bands = (Band(8, BLUE), Band(8, RED))
+    bands = (Band(7, BLUE), Band(9, RED, pattern="▓"))
     plot = stacked_plot((bands, bands), Axis(16, 2), 2, INK, colorless=True)
     assert text(plot) == ["▓▓", "██"]
     assert all(cell[1:] == (None, None) for strip in plot for cell in cells(strip))
@@ -127,9 +127,11 @@ def test_without_colors_a_bar_has_edges_of_its_own() -> None:
     drawn = bar(
         (Band(9, BLUE, ("one",)), Band(8, RED, ("two",))), 24, 24, free=FREE, colorless=True
     )
-    assert drawn.text == " one      two    ·······"
+    assert drawn.text == " one     │two    │······"
     halves = bar((Band(9, BLUE), Band(8, RED)), 24, 12, free=FREE, colorless=True)
     assert halves.text.count("│") == 2
+    whole = bar((Band(8, BLUE), Band(8, RED)), 24, 12, free=FREE, colorless=True)
+    assert whole.text == "    │   │···"
 
 
 def test_a_gauge_ends_at_half_a_cell() -> None:
@@ -151,7 +153,8 @@ def test_each_core_has_a_column() -> None:
         (round_axis(2.3, 8), 4, {0: "4", 2: "3", 4: "2", 6: "1"}),
         (limit_axis(48, 6), 48, {0: "48", 2: "32", 4: "16"}),
         (limit_axis(100, 6), 100, {0: "100", 3: "50"}),
-        (limit_axis(100, 7), 100, {0: "100"}),
+        (limit_axis(100, 7), 100 * 7 / 6, {1: "100", 4: "50"}),
+        (limit_axis(100, 3), 100, {0: "100"}),
         (limit_axis(3000, 6, 1000), 3000, {0: "3", 2: "2", 4: "1"}),
         (limit_axis(math.nan, 1), 1, {0: "1"}),
     ],

@@ -276,6 +276,19 @@ async def test_every_size_keeps_the_screen_in_shape(app: Driven) -> None:
     assert "? help" in app.text
 
 
+async def test_in_the_smallest_terminal_the_chosen_row_is_in_sight_after_a_resize(
+    app: Driven,
+) -> None:
+    await app.press("G")
+    await app.pilot.resize_terminal(39, 10)
+    await app.see("terminal too small (40×10 needed)")
+    assert "MODEL" not in app.text
+    for width, height in ((40, 10), (200, 50), (60, 15), (40, 10)):
+        await app.pilot.resize_terminal(width, height)
+        await app.until(lambda: app.under_cursor[:6] in app.line_of("▌"), "in sight")
+    assert "? help" in app.text
+
+
 async def test_a_wide_screen_has_notes_and_puts_the_details_beside_the_table(app: Driven) -> None:
     await app.pilot.resize_terminal(200, 50)
     await app.see("ABOUT", "takes a third of a second")

@@ -248,6 +248,9 @@ class ConfigController:
             frontend = DialogFrontend(self._app, self._clock, self._session, self._ask)
             if await change(ConfigRunner(admin, self._session, frontend)):
                 self.read_config()
+        except asyncio.CancelledError:
+            self._check_config()  # settles what was cut off
+            raise
         finally:
             self._is_changing = False
 

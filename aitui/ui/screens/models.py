@@ -33,6 +33,7 @@ from aitui.ui.text import NOT_REACHED, shorten_id
 from aitui.ui.theme import hue_of, shade, theme_color
 from aitui.ui.widgets.key_bar import KeyBar, footer_rows
 from aitui.ui.widgets.model_detail import (
+    LABEL_WIDTH,
     DetailFacts,
     ModelDetail,
     detail_rows,
@@ -421,7 +422,8 @@ class ModelsScreen(Screen[None]):
     def _show_detail(self) -> None:
         """Show what is known of the model under the cursor."""
         model, detail = self._table.selected_model, self._detail
-        if not detail.display:
+        width, height = detail.room
+        if not (detail.display and width > LABEL_WIDTH):
             return
         if model is None:
             detail.rows = ()
@@ -435,7 +437,6 @@ class ModelsScreen(Screen[None]):
             colorless=self.app.no_color,
             queue_text=self._queue_text(model),
         )
-        width, height = detail.room
         shared = self.has_class(Frame.SHARED.value)
         detail.stale = self._table.stale
         if shared and height <= 1:
@@ -532,6 +533,10 @@ class ModelsScreen(Screen[None]):
         self._table.view = replace(self._table.view, words=message.value)
         self._table.empty_text = self._empty_text()
         self._show_filter()
+
+    @on(ModelDetail.Resized)
+    def _show_detail_again(self) -> None:
+        self._show_detail()
 
     @on(ModelTable.Highlighted)
     def on_descendant_focus(self) -> None:

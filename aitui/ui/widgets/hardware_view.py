@@ -119,7 +119,12 @@ class HardwareView(ScrollView, can_focus=True):
         self.virtual_size = Size(self.size.width, len(lines))
         self._lines.show(lines, scrolled=self.scroll_offset.y)
 
-    on_resize = watch_snapshot = watch_seconds = watch_zoomed = watch_shows_processes = redraw
+    def watch_snapshot(self, before: Snapshot, after: Snapshot) -> None:
+        """Requests and tokens change many snapshots, and nothing here."""
+        if before.hardware is not after.hardware or before.hues != after.hues:
+            self.redraw()
+
+    on_resize = watch_seconds = watch_zoomed = watch_shows_processes = redraw
 
     @property
     def _cards(self) -> tuple[GpuMemoryUsage, ...]:

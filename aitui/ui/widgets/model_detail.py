@@ -10,6 +10,7 @@ from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
 from textual.geometry import Size
+from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -213,7 +214,7 @@ def _unload_pieces(model: Model, facts: RowFacts) -> DetailRow:
         return (("no idle timeout", "muted"),)
     left = seconds_until_unload(model, facts.monotonic)
     if left is None:
-        return ((f"unloads {format_duration(model.ttl)} after the last request", "muted"),)
+        return ((f"unloads {format_duration(model.ttl)} after use", "muted"),)
     return ((f"unloads in {format_duration(left)}", "muted"),)
 
 
@@ -406,7 +407,12 @@ def _command_rows(command: str, width: int, height: int) -> list[DetailRow]:
     if not words:
         return []
     program = next((word for word in words if "llama" in word.rsplit("/", 1)[-1]), words[0])
-    flags = list(_flags(words[words.index(program) + 1 :]))
+    # llama-swap chooses the port.
+    flags = [
+        flag
+        for flag in _flags(words[words.index(program) + 1 :])
+        if not flag.startswith(("--port ", "--port="))
+    ]
     rows = _labelled("command", ((program.rsplit("/", 1)[-1], "muted"),), width)
     lines: list[list[str]] = []
     for flag in flags:
@@ -468,6 +474,12 @@ class ModelDetail(ScrollView, can_focus=True):
 
     rows: reactive[tuple[DetailRow, ...]] = reactive((), init=False, repaint=False)
     stale: reactive[bool] = reactive(False, init=False)
+
+    class Resized(Message):
+        """It has room for other rows."""
+
+    def on_resize(self) -> None:
+        self.post_message(self.Resized())
 
     def watch_rows(self, before: tuple[DetailRow, ...], after: tuple[DetailRow, ...]) -> None:
         """Repaint what differs."""

@@ -586,8 +586,8 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
                     Segment(align_text(text, column, cells - 1), plain if sure else muted)
                 )
             else:
-                live = known if column.key in {"context", "rate", "ttl"} else column.key == "id"
-                style = name if column.key == "id" else plain if live else muted
+                style = plain if known or column.key == "users" else muted
+                style = name if column.key == "id" else style
                 style = muted if text == EMPTY_CELL or self.stale else style
                 segments.append(Segment(align_text(text, column, cells), style))
         return Strip(segments).adjust_cell_length(width, plain)

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import llama_swap_program
 from aitui.demo.dialect import Dialect
 from aitui.domain.snapshot import Server
 from e2e.config_change.answering import until_it_answers
-from e2e.service.user_manager import ACCOUNT, CONFIG, UserManager, free_port, user_manager
+from e2e.service.user_manager import ACCOUNT, CONFIG, UserManager, free_port
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,6 @@ class Administered:
     server: Server
     config: Path
     home: Path
-
-
-@pytest.fixture(scope="session")
-def systemd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UserManager]:
-    """A machine with a real systemd and a real sshd, for all tests of a worker."""
-    with user_manager(tmp_path_factory.mktemp("administered") / "machine") as machine:
-        yield machine
 
 
 @pytest.fixture

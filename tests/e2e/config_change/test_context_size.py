@@ -1,8 +1,13 @@
 """A context size changed from the table and from the shell: written, in force, and taken back."""
 
+import asyncio
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from aitui.demo.dialect import Dialect
 from aitui.ui.screens.steps import StepsScreen
@@ -178,6 +183,48 @@ async def test_the_command_line_puts_back_what_kills_the_model_and_fails_with_th
     assert "out of memory" in outcome.err
     assert administered.config.read_text() == CONFIG
     assert "--ctx-size 65536" in (await running_commands(administered.server.url))["small"]
+
+
+@asynccontextmanager
+async def proxy_with_an_outage(url: str) -> AsyncIterator[str]:
+    """A proxy that answers the first load, and everything for a second after it, with 502."""
+    loop = asyncio.get_running_loop()
+    port, refused_until = int(url.rpartition(":")[2]), [float("inf")]
+
+    async def relay(reader: StreamReader, writer: StreamWriter) -> None:
+        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", port)
+
+        async def answer() -> None:
+            while data := await server_reader.read(65536):
+                writer.write(data)
+
+        answering = asyncio.create_task(answer())
+        while request := await reader.read(65536):
+            if refused_until[0] == float("inf") and b"/upstream/small/health" in request:
+                refused_until[0] = loop.time() + 1.0
+            if refused_until[0] < float("inf") and loop.time() < refused_until[0]:
+                writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
+                break
+            server_writer.write(request)
+        answering.cancel()
+        server_writer.close()
+        writer.close()
+
+    async with await asyncio.start_server(relay, "127.0.0.1", 0) as listening:
+        yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        assert refused_until[0] < float("inf")
+
+
+async def test_a_short_outage_of_the_proxy_does_not_take_a_good_change_back(
+    on_this_machine: Administered,
+) -> None:
+    async with proxy_with_an_outage(on_this_machine.server.url) as url:
+        line = CommandLine.towards(replace(on_this_machine.server, url=url), on_this_machine.home)
+        line.environment["AI_SERVER_SSH_HOST"] = "local"
+        outcome = await line.run("ctx", "small", "128k", "--yes")
+    assert outcome.status == 0, outcome.err
+    assert "✔ verify" in outcome.err
+    assert on_this_machine.config.read_text() == CHANGED
 
 
 async def test_without_yes_and_terminal_nothing_is_written(

@@ -1,19 +1,10 @@
 """A machine with a real systemd, and aitui's way to the service there."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from aitui.host.service import SystemdService
 from e2e.service.inside import Inside
-from e2e.service.user_manager import UNIT, UserManager, user_manager
-
-
-@pytest.fixture(scope="session")
-def systemd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UserManager]:
-    """A machine for all tests of a worker; units other than llama-swap's are each test's own."""
-    with user_manager(tmp_path_factory.mktemp("systemd") / "machine") as machine:
-        yield machine
+from e2e.service.user_manager import UNIT, UserManager
 
 
 @pytest.fixture

@@ -124,8 +124,8 @@ class UserManager:
             for line in (self.folder / "groups").read_text().splitlines():
                 _remove_groups(Path(line))
 
-    def reset(self) -> None:
-        """Put the unit and the config back as they were, and let the service run afresh."""
+    def reset(self, unit: str = UNIT_TEXT, config: str = CONFIG) -> None:
+        """Let the service run afresh with this unit and config, and nothing else be installed."""
         for path in self.unit_file.parent.iterdir():
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
@@ -133,7 +133,7 @@ class UserManager:
                 path.unlink()
         shutil.rmtree(self.config.parent)
         (self.there / "var/lib/systemd/linger" / ACCOUNT).unlink(missing_ok=True)
-        self._write_files()
+        self._write_files(unit, config)
         self.systemctl("daemon-reload")
         self.systemctl("reset-failed")
         self.systemctl("enable", UNIT)
@@ -223,9 +223,9 @@ class UserManager:
         self.copy_program(python, EXECUTABLE)
         self.write_program("bin/llama-swap", PROGRAM)
 
-    def _write_files(self) -> None:
-        self._write(self.config, CONFIG)
-        self._write(self.unit_file, UNIT_TEXT.format(port=self.port))
+    def _write_files(self, unit: str = UNIT_TEXT, config: str = CONFIG) -> None:
+        self._write(self.config, config)
+        self._write(self.unit_file, unit.format(port=self.port))
 
     def _write(self, path: Path, text: str, mode: int = 0o644) -> None:
         missing = [folder for folder in path.parents if not folder.exists()]

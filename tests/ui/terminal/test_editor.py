@@ -62,7 +62,7 @@ async def written(plain: StandIn, folder: Path, **variables: str) -> AsyncIterat
     async with terminal(["--url", plain.url], environment, size=(420, 30)) as shown:
         await shown.see(" ms ", QUICK)
         shown.press("/")
-        await shown.see("words that the id")
+        await shown.see("words of the id")
         shown.press(f"{QUICK}\r\r")
         await shown.see("new line")
         shown.press(TEXT)

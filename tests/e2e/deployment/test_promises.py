@@ -1,0 +1,270 @@
+"""What only real deployments showed to be broken, gone through with keys, on each build."""
+
+import asyncio
+import base64
+import os
+import signal
+
+import pytest
+
+from aitui.demo.dialect import Dialect
+from e2e.deployment.deployment import READING, Deployment, answer, find_detail
+from e2e.pseudo_terminal.terminal import Terminal
+
+pytestmark = [
+    pytest.mark.real_server("systemd"),
+    pytest.mark.real_server("openssh-server"),
+]
+
+ESCAPE = "\x1b"
+CLEAR = "\x15"
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+
+async def reload(shown: Terminal) -> None:
+    """Have the server read its config file again."""
+    shown.press("H")
+    await answer(shown, "Have the server read its config file again?")
+    await shown.see("✔ reload", "✔ answer", "Reloaded")
+    shown.press(ESCAPE)
+    await shown.unsee("✔ answer")
+
+
+async def ask_for_context(shown: Terminal, size: int) -> None:
+    """Type another context size for the model under the cursor."""
+    shown.press("c")
+    await shown.see("context now", "⏎ preview")
+    shown.press(f"{CLEAR}{size}\r")
+
+
+async def undo(shown: Terminal) -> None:
+    """Choose Undo in the palette."""
+    shown.press(":")
+    await shown.see("Search for commands")
+    shown.press("Undo")
+    await shown.see("Take the last change of the config back")
+    shown.press("\r")
+
+
+@pytest.mark.deployment
+async def test_a_file_that_llama_swap_refuses_is_neither_reloaded_nor_started(
+    deployment: Deployment,
+) -> None:
+    good = deployment.config
+    async with deployment.table("small") as shown:
+        deployment.machine.write_config("models: [nonsense\n")
+        shown.press("H")
+        await shown.told("Not reloaded: llama-swap would refuse its config file")
+        await shown.told("config.yaml:2:1: while parsing a flow sequence")
+        shown.press("R")
+        await shown.told("Not restarted: llama-swap would refuse its config file")
+        for command in ("reload", "restart"):
+            status, words = await deployment.shell(command, "--yes")
+            assert status == 1
+            assert "config.yaml:2:1: while parsing a flow sequence" in words
+            assert "correct that line first (aitui preset)" in words
+        assert deployment.machine.answers()
+        deployment.machine.write_config(good)
+        await reload(shown)
+
+
+@pytest.mark.deployment
+async def test_a_load_goes_on_without_being_watched(deployment: Deployment) -> None:
+    async with deployment.table("napping") as shown:
+        shown.press("l")
+        await shown.see("◐ napping", "loading")
+        shown.press(ESCAPE * 2)
+        await shown.told("napping is still loading. Press u to abort.")
+        shown.press("q")
+        await shown.see("Quit aitui?", "napping is still loading.", "▸ n Stay")
+        shown.press("n")
+        await shown.told("napping is ready after")
+        await find_detail(shown, "ready for", "unloads in ≈ 5", "after 1m 00s without a request")
+
+
+@pytest.mark.deployment
+async def test_an_unload_that_nobody_asked_for_is_explained(deployment: Deployment) -> None:
+    goes_at_once = not deployment.dialect.traits.load_counts_as_use
+    async with deployment.table("napping") as other:
+        async with deployment.table("napping") as shown:
+            shown.press("l")
+            await shown.see("◐ napping")
+            shown.press("q")
+            fate = "may unload it as soon as it is ready" if goes_at_once else "keeps loading it"
+            await answer(shown, f"llama-swap {fate} if aitui quits now.")
+            assert await shown.ends() == 0
+        await other.see("● napping")
+        if goes_at_once:
+            await other.see("○ napping", "unloaded")
+            await find_detail(other, "as soon as it was ready: the client that had asked for it")
+        else:
+            await find_detail(other, "unloads in ≈ 5")
+
+
+@pytest.mark.deployment
+async def test_the_memory_of_a_model_stays_what_it_is(deployment: Deployment) -> None:
+    async with deployment.table("small") as shown:
+        for _ in range(3):
+            shown.press("l")
+            await shown.see("● small", "7.8G (weights 5.9G", "measured")
+            shown.press("u")
+            await shown.see("▌○ small", "7.8G")
+        shown.press("q")
+        assert await shown.ends() == 0
+    async with deployment.table("small") as shown:
+        await shown.see("7.8G")
+
+
+@pytest.mark.deployment
+async def test_the_reason_of_a_failure_is_that_of_the_last_run(deployment: Deployment) -> None:
+    async with deployment.table("broken") as shown:
+        shown.press("l")
+        await find_detail(shown, "— out of memory: 4096.00 MiB did not fit")
+        deployment.write_config("--fail-oom 0.1", "--fail-missing-file")
+        await reload(shown)
+        shown.press("l")
+        detail = await find_detail(shown, "— the file /models/broken.gguf does not exist")
+        assert "out of memory" not in detail
+        deployment.write_config("--fail-missing-file", "--fail-oom 0.1")
+        await reload(shown)
+        shown.press("l")
+        await find_detail(shown, "— out of memory: 4096.00 MiB did not fit")
+
+
+async def test_a_load_that_is_given_up_in_the_queue_is_removed_from_it(
+    deployment: Deployment,
+) -> None:
+    async with deployment.chatting("talking"), deployment.table("small") as shown:
+        shown.press("l")
+        await shown.see("the load waits for it")
+        await answer(shown, "Load small?")
+        await shown.see("waits ")
+        await find_detail(shown, "the server hasn't begun yet · u aborts")
+        shown.press("u")
+        await shown.told("Gave up waiting for small")
+        if deployment.dialect is Dialect.V218:
+            await shown.see("queued ")
+            await find_detail(shown, "still queued", "will load it later and evict talking")
+            shown.press("u")
+            await shown.told("small is no longer queued at the server")
+        await shown.see("▌○ small")
+    assert await deployment.running() == {"talking": "ready"}
+
+
+async def test_an_image_that_is_refused_is_named_and_detached(deployment: Deployment) -> None:
+    image = deployment.home / "cat.png"
+    image.write_bytes(PNG)
+    async with deployment.table("talking") as shown:
+        shown.press("\r")
+        await shown.see("⏎ sends")
+        shown.press(f"/file {image}\r")
+        await shown.see("1 attached:", "cat.png ✕")
+        shown.press("what is that?\r")
+        await shown.told("talking refused an image: cat.png is detached")
+        await shown.unsee("1 attached:")
+        shown.press("\r")
+        await shown.see("tok/s")
+
+
+@pytest.mark.deployment
+async def test_a_change_that_was_cut_off_is_told_at_once_and_undone(
+    deployment: Deployment,
+) -> None:
+    before = deployment.config
+    async with deployment.table("small") as shown:
+        await ask_for_context(shown, 32768)
+        await shown.see("Change --ctx-size of small to 32768?")
+        await shown.quiet(READING)
+        shown.press("y")
+        folder = deployment.machine.config.parent
+        while len(list(folder.iterdir())) == 1:
+            await asyncio.sleep(0.001)
+        # Each answer of the machine takes its time now: the file is renamed, and nobody knows yet.
+        deployment.ssh.delay = 0.05
+        while deployment.config == before:
+            await asyncio.sleep(0.001)
+        os.kill(shown.pid, signal.SIGKILL)
+        await shown.ends()
+        deployment.ssh.delay = 0.0
+    async with deployment.table("small") as shown:
+        await shown.told("was cut off: the new file is in its place")
+        await undo(shown)
+        await shown.see("Undo the last change of the config file?", "--ctx-size 65536 → 32768")
+        await answer(shown, "Undo the last change of the config file?")
+        await shown.see("✔ verify", "Undone")
+    assert deployment.config == before
+
+
+@pytest.mark.deployment
+async def test_only_a_file_that_was_not_read_is_called_newer(deployment: Deployment) -> None:
+    newer = "and the server runs an older one"
+    async with deployment.table("small") as shown:
+        await asyncio.sleep(2.1)  # later than the start by what systemd and file systems round away
+        deployment.write_config("65536", "32768")
+        shown.press("5")
+        await shown.see(newer, "H reload")
+        deployment.machine.systemctl("kill", "--kill-whom=main", "--signal=HUP", "llama-swap")
+        await asyncio.sleep(0.3)
+        shown.press("\x1b[15~")
+        await shown.unsee(newer)
+        assert "is not known" not in shown.text
+        await asyncio.sleep(2.1)
+        deployment.write_config("32768", "16384")
+        shown.press("\x1b[15~")
+        await shown.see(newer)
+        assert (await deployment.shell("reload", "--yes"))[0] == 0
+        shown.press("\x1b[15~")
+        await shown.unsee(newer)
+        assert "is not known" not in shown.text
+
+
+async def test_a_ready_model_that_dies_has_crashed(deployment: Deployment) -> None:
+    async with deployment.table("frail") as shown:
+        shown.press("\r")
+        await shown.see("⏎ sends")
+        shown.press("hello\r")
+        await shown.told("frail crashed: upstream exited unexpectedly")
+        await shown.see("✘ frail", "crashed")
+        shown.press(ESCAPE)
+        await shown.see("i write")
+        shown.press(ESCAPE)
+        await find_detail(shown, "— upstream exited unexpectedly", "CUDA error: an illegal memory")
+
+
+async def test_a_value_that_stands_already_unloads_nobody(deployment: Deployment) -> None:
+    async with deployment.table("small") as shown:
+        shown.press("l")
+        await shown.see("● small")
+        await ask_for_context(shown, 65536)
+        await shown.told("It is 65536 already")
+        assert await deployment.running() == {"small": "ready"}
+        deployment.write_config("65536", "32768")
+        await ask_for_context(shown, 32768)
+        await shown.see("Have the server read its config file again?", "unloads small")
+
+
+@pytest.mark.deployment
+async def test_a_short_outage_takes_nothing_back(deployment: Deployment) -> None:
+    async with deployment.table("napping") as shown:
+        await ask_for_context(shown, 8192)
+        await answer(shown, "Change --ctx-size of napping to 8192?")
+        await shown.see("✔ reload", "◐ load")
+        await deployment.http.cut()
+        await shown.see("✘ lost")
+        await asyncio.sleep(2.5)
+        await deployment.http.open()
+        await shown.see("✔ load", "✔ verify", "ctx-size is 8192 now")
+    assert "--ctx-size 8192" in deployment.config
+
+
+@pytest.mark.deployment
+async def test_only_a_failed_load_offers_the_old_value(deployment: Deployment) -> None:
+    before = deployment.config
+    async with deployment.table("small") as shown:
+        await ask_for_context(shown, 262144)
+        await answer(shown, "Change --ctx-size of small to 262144?")
+        await answer(shown, "Put the old value back?")
+        await shown.see("The old value is back, and works.", "out of memory")
+    assert deployment.config == before
