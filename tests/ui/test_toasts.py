@@ -53,7 +53,7 @@ async def test_in_a_low_terminal_it_is_in_the_lower_edge_of_the_frame(still: Dri
     still.app.notify("saved")
     await still.until(lambda: still.strips[-2].text.startswith("╰─ ✓"), "said")
     assert " saved ─" in still.strips[-2].text
-    assert still.text.split("\n")[:-2] + [still.strips[-1].text] == rows[:-2] + rows[-1:]
+    assert [*still.text.split("\n")[:-2], still.strips[-1].text] == rows[:-2] + rows[-1:]
 
 
 @pytest.mark.parametrize("still", [(40, 10)], indirect=True)
