@@ -14,7 +14,7 @@ from random import Random
 from textual.pilot import Pilot
 
 from aitui.__main__ import demo_server
-from aitui.demo.catalogue import GPT_OSS, MINIMAX, QWEN
+from aitui.demo.catalogue import GEMMA, GPT_OSS, MINIMAX, QWEN
 from aitui.domain.snapshot import Clock, Snapshot
 from aitui.paths import Paths
 from aitui.settings import SettingsFlags, read_settings
@@ -89,9 +89,9 @@ async def draw_all(app: AituiApp, pilot: Pilot[None]) -> None:
 
 def is_complete(snapshot: Snapshot) -> bool:
     """Whether everything is there that the demo has from the first second."""
-    failed, estimated = snapshot.model(GPT_OSS), snapshot.model(MINIMAX)
-    known = estimated is not None and estimated.memory is not None
-    return known and failed is not None and failed.failed is not None
+    failed = snapshot.model(GPT_OSS)
+    sized = all(m.memory is not None for m in snapshot.models if m.loadable and m.id != GEMMA)
+    return sized and bool(snapshot.finished) and failed is not None and failed.failed is not None
 
 
 async def question_open(app: AituiApp) -> None:

@@ -14,7 +14,7 @@ class Confirmation(Struct, frozen=True):
     holds the lines of a diff that yes would apply; `other` offers a third choice. `unprompted` is
     set if the question appears by itself, while the user may be typing for something else.
     `separate` is set if `--yes` doesn't answer it: that answers for the model that was named, never
-    for others.
+    for others. `loads` is the model that yes loads, `evicts` are those that are unloaded for it.
     """
 
     title: str
@@ -26,6 +26,8 @@ class Confirmation(Struct, frozen=True):
     other: str = ""
     unprompted: bool = False
     separate: bool = False
+    loads: str = ""
+    evicts: tuple[str, ...] = ()
 
 
 Ask = Callable[[Callable[[Snapshot], Confirmation]], Awaitable[bool]]

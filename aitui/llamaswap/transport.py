@@ -9,12 +9,17 @@ closing a socket here never awaits: an awaiting close can itself be cancelled.
 import asyncio
 import socket
 import ssl
+import sys
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import httpcore
 import httpx
+
+# anyio has imported it by now if it is installed; httpcore looks for it at each request and lock,
+# some forty times before the first table, and searches the whole path in vain: 0.1 ms each.
+sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
 
 _IDLE_SECONDS = 30
 _INTERVAL_SECONDS = 10

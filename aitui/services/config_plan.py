@@ -78,7 +78,9 @@ async def plan_change(admin: HostAdmin, edit: Edit) -> ChangePlan:
     reading = await admin.config.read()
 
     def plan() -> ChangePlan:
-        change = edit(ConfigDocument.read(decode_config(reading.content)))
+        change = edit(
+            ConfigDocument.read(decode_config(reading.content), admin.server.llama_servers)
+        )
         return _plan_of(reading, change, encode_config(change.after), admin.release())
 
     return await asyncio.to_thread(plan)

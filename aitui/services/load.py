@@ -342,12 +342,19 @@ def load_confirmation(model_id: str, snapshot: Snapshot) -> Confirmation:
         # Its groups may make a request for it evict others, though nothing is loaded.
         return Confirmation(f"Load {model_id}?", tuple(facts), yes="Load", needed=bool(evicted))
     if model.expected_load is not None:
-        facts.append(f"Loading took {format_seconds(model.expected_load)} the last times.")
+        facts.append(f"Loading took {format_seconds(model.expected_load)} before.")
     goes = [victim.model.id for victim in evicted]
     fit = snapshot.hardware.fit(model_id, model.context.tokens, goes)
     needed = bool(evicted) or fit.verdict is FitVerdict.NO
     facts += describe_fit(fit)
-    return Confirmation(f"Load {model_id}?", tuple(facts), yes="Load", needed=needed)
+    return Confirmation(
+        f"Load {model_id}?",
+        tuple(facts),
+        yes="Load",
+        needed=needed,
+        loads=model_id,
+        evicts=tuple(goes),
+    )
 
 
 def _describe_victim(victim: EvictionVictim) -> str:

@@ -193,7 +193,7 @@ async def _signal_or_restart(watch: ReloadWatch, ask: Ask, *, lost: bool) -> str
     # The server may have refused the file: it goes on for now, and a restart would end it.
     await refuse_invalid_config(admin, "Not restarted")
     unit = admin.service.unit
-    if not await ask(lambda _: restart_instead_confirmation(trouble, unit)):
+    if not await ask(lambda now: restart_instead_confirmation(trouble, unit, now)):
         raise trouble
     await refuse_invalid_config(admin, "Not restarted")
     async with _announce_restart(watch.session):
@@ -270,9 +270,9 @@ async def _server_file(admin: HostAdmin, outcome: str) -> FileSnapshot | None:
         return None
 
 
-def restart_instead_confirmation(trouble: AituiError, unit: str) -> Confirmation:
+def restart_instead_confirmation(trouble: AituiError, unit: str, now: Snapshot) -> Confirmation:
     """Offer a restart as the last resort; what it cuts was confirmed before the change."""
-    facts = tuple(words for words in (trouble.what, trouble.why) if words)
+    facts = tuple(words for words in (trouble.what, trouble.why, *drain_facts(now)) if words)
     return Confirmation(
         f"It can't be reloaded. Restart {unit} instead?",
         facts,

@@ -8,6 +8,7 @@ from textual.app import App
 from textual.strip import Strip
 
 from aitui.domain.hardware.sample import Gpu
+from aitui.domain.hues import MOST_HUES
 from aitui.domain.memory.usage import GpuMemoryUsage, MemoryUsage
 from aitui.domain.snapshot import Snapshot
 from aitui.ui.plots import Band, bar
@@ -114,3 +115,38 @@ def memory_bar(
     parts = (*bands, other)
     total = sum(band.size for band in parts) + free
     return bar(parts, total, width, free=rest, colorless=app.no_color)
+
+
+def load_bars(
+    app: App[Any], snapshot: Snapshot, model_id: str, evicted: Iterable[str], width: int
+) -> tuple[Strip, Strip] | None:
+    """Draw the memory now, and after a load that evicts those models, over the same scale.
+
+    None if the memory, or what the model takes, isn't known.
+    """
+    usage, goes = snapshot.hardware.usage, frozenset(evicted)
+    total, used = usage.total_bytes, usage.used_bytes
+    model = snapshot.model(model_id)
+    footprint = None if model is None else model.memory
+    if not total or used is None or footprint is None:
+        return None
+    now: dict[str, int] = {}
+    for card in usage.cards:
+        for share in card.models:
+            now[share.model] = now.get(share.model, 0) + share.used_bytes
+    others = max(0, used - sum(now.values()))
+    after = {name: size for name, size in now.items() if name not in goes and name != model_id}
+    hue = hue_of(snapshot, model_id)
+    if model_id not in snapshot.hues.numbers:
+        taken = {number for name, number in snapshot.hues.numbers.items() if name not in goes}
+        number = next((one for one in range(1, MOST_HUES + 1) if one not in taken), 0)
+        hue = f"m{number}" if number else "other"
+    names = bar_labels(model_names(model_id), footprint.needed)
+    new = Band(footprint.needed, theme_color(app, hue), names)
+
+    def draw(parts: dict[str, int], *bands: Band) -> Strip:
+        shown = (*bands, *(model_band(app, snapshot, name, size) for name, size in parts.items()))
+        free = total - others - sum(band.size for band in shown)
+        return memory_bar(app, shown, others, max(0, free), width, with_free=True)
+
+    return draw(now), draw(after, new)

@@ -48,7 +48,7 @@ async def test_the_question_tells_what_is_needed_and_what_will_be_free(
     outcome = await aitui.run("load", QUICK)
     assert outcome.status == 6
     assert "fits" in outcome.err
-    assert "needs 4.0G, measured" in outcome.err
+    assert "needs 4.0 GB, measured" in outcome.err
     assert "free" in outcome.err
 
 

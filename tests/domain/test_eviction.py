@@ -155,7 +155,7 @@ def test_only_the_memory_of_whoever_goes_becomes_free() -> None:
     facts = load_confirmation(
         "a", replace(snapshot, hardware=HardwareState(picture, models=memories))
     )
-    assert "14G free now, 34G after unloading" in " ".join(facts.facts)
+    assert "14 GB free now, 34 GB after unloading" in " ".join(facts.facts)
 
 
 def test_a_chat_with_a_ready_model_asks_where_its_group_excludes_another() -> None:

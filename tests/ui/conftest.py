@@ -1,12 +1,32 @@
 """The app in front of the stand-in."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from textual.css.model import RuleSet
+from textual.css.stylesheet import Stylesheet
 
 from aitui.domain.snapshot import Server
 from ui.driven import Driven, driven
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _style_sheets() -> Iterator[None]:
+    """Every test starts the app, and a sixth of the start is the parsing of the same style sheets."""
+    known: dict[object, list[RuleSet]] = {}
+    parse = Stylesheet._parse_rules
+
+    def parse_once(sheet: Stylesheet, css: str, *place: Any, **more: Any) -> list[RuleSet]:
+        key = (css, place, tuple(more.items()), tuple(sheet._variables.items()))
+        if key not in known:
+            known[key] = parse(sheet, css, *place, **more)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Stylesheet, "_parse_rules", parse_once)
+        yield
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ async def asked(app: Driven) -> Driven:
     await app.press("l")
     await app.until_ready(QUICK)
     await app.until(lambda: settled(app), "measured")
+    app.app.clear_notifications()
     app.go_to(STEADY)
     await app.press("l")
     await app.armed()

@@ -221,7 +221,7 @@ def describe_fit(fit: FitForecast) -> tuple[str, ...]:
         verdict = f"{verdict.partition(': ')[0]}: {fit.reason}"
     facts = [verdict]
     if fit.needed is not None:
-        facts.append(f"needs {fit.needed.label}, {fit.needed.origin.value}")
+        facts.append(f"needs {fit.needed.label.removesuffix('G')} GB, {fit.needed.origin.value}")
     if fit.free is not None:
         grows = fit.free_after is not None and fit.free_after > fit.free
         after = f", {_format_rough(fit.free_after or 0)} after unloading" if grows else ""
@@ -236,7 +236,8 @@ def describe_fit(fit: FitForecast) -> tuple[str, ...]:
 
 def _format_rough(amount: int) -> str:
     """Format in whole GiB from 10 on: a question must not change with every sample."""
-    return f"{amount / _GIB:.0f}G" if amount >= _ROUGH_FROM else format_bytes_gib(amount)
+    rough = f"{amount / _GIB:.0f}G" if amount >= _ROUGH_FROM else format_bytes_gib(amount)
+    return f"{rough.removesuffix('G')} GB"
 
 
 class ModelMemory(Struct, frozen=True):

@@ -1,17 +1,27 @@
 """Asks before something that others would notice; opens on its safe choice."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
+from rich.cells import cell_len
+from rich.segment import Segment
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
+from textual.geometry import Size
 from textual.screen import ModalScreen
+from textual.strip import Strip
+from textual.widget import Widget
 
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.snapshot import Snapshot
+from aitui.domain.units import count_of
+from aitui.ui.diff import render_diff
+from aitui.ui.frame import set_frame_title
 from aitui.ui.keymap import CHOICE, CONFIRM
+from aitui.ui.memory_bar import load_bars
 from aitui.ui.plain import PlainText
 from aitui.ui.text import shorten_id
+from aitui.ui.theme import theme_style
 
 
 class Choice(PlainText, can_focus=True):
@@ -24,9 +34,9 @@ class Choice(PlainText, can_focus=True):
         height: 1;
         margin-right: 2;
         padding: 0 1;
-        background: $panel;
+        background: $select;
         color: $foreground;
-        &:focus { background: $primary; color: $text; text-style: bold; }
+        &:focus { background: $accent; color: $background; text-style: bold; }
         &:hover { text-style: underline; }
     }
     """
@@ -60,11 +70,13 @@ UNREQUESTED_ARM_DELAY = 1.0
 """Seconds without a key until a question that came by itself takes one: what is typed meanwhile was
 meant for what it covers."""
 
+BAR_LABEL = 8
 MAX_FACT_CELLS = 240
 MAX_CHOICE_CELLS = 40
 """Cells of a fact and of a choice: a hostile id must not push the choices out of sight."""
-FACT_STYLES = {"✘": "$error", "!": "$warning"}
-DIFF_STYLES = {"-": "$error", "+": "$success", "@": "$foreground 65%"}
+FACT_STYLES = {"✘": "$error", "!": "$warning", "✔": "$ready"}
+COSTS = ("evicts ", "≈ evicts ", "unloads ", "cuts ", "in use by ")
+"""How a fact begins that says what the answer costs others."""
 
 
 class ConfirmScreen(ModalScreen[bool]):
@@ -75,15 +87,16 @@ class ConfirmScreen(ModalScreen[bool]):
     came unprompted takes no key, not even a no, while typing goes on.
     """
 
-    CSS_PATH = "confirm.tcss"
+    CSS_PATH = ["dialog.tcss", "confirm.tcss"]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (21, "-high")]  # noqa: RUF012
     BINDINGS = CONFIRM.bindings()
 
     def __init__(self, build: Callable[[Snapshot], Confirmation], snapshot: Snapshot) -> None:
         super().__init__()
         self._build = build
         self._confirmation = build(snapshot)
-        title = shorten_id(self._confirmation.title, MAX_FACT_CELLS)
-        self._title = PlainText(title, id="title")
+        self._title = PlainText(id="title")
+        self._bars = LoadBars(id="bars")
         self._difference = PlainText(id="difference")
         self._facts = PlainText(id="facts")
         self._ignored = PlainText(
@@ -98,13 +111,15 @@ class ConfirmScreen(ModalScreen[bool]):
         """Whether it ended with what the question offered beside yes and no."""
 
     def compose(self) -> ComposeResult:
-        with Vertical(id="dialog"):
-            yield self._title
-            with VerticalScroll(id="seen", can_focus=False):
+        self.set_class(bool(self._confirmation.loads), "-wide-dialog")
+        with Vertical(id="dialog", classes="dialog"):
+            with VerticalScroll(id="seen", classes="text", can_focus=False):
+                yield self._title
+                yield self._bars
                 yield self._difference
                 yield self._facts
             yield self._ignored
-            with Horizontal(id="choices"):
+            with Horizontal(id="choices", classes="choices"):
                 yield self._no
                 yield self._yes
                 if self._confirmation.other:
@@ -114,7 +129,11 @@ class ConfirmScreen(ModalScreen[bool]):
         self._show()
         self.watch(self.app, "snapshot", self._compare_facts)
 
+    def on_resize(self) -> None:
+        self._show_title()
+
     def _compare_facts(self, snapshot: Snapshot) -> None:
+        self._bars.show(snapshot, self._confirmation)
         question = self._build(snapshot)
         if question != self._confirmation:
             self._confirmation = question
@@ -144,12 +163,25 @@ class ConfirmScreen(ModalScreen[bool]):
     def _show(self) -> None:
         self._armed = self._ignored.display = False
         facts = self._confirmation.facts or ("No other client is affected.",)
-        self._title.update(shorten_id(self._confirmation.title, MAX_FACT_CELLS))
-        self._facts.update(_style_lines(facts, FACT_STYLES))
+        self._show_title()
+        self._facts.update(Content("\n").join(map(_style_fact, facts)))
         self._difference.display = bool(self._confirmation.diff)
-        self._difference.update(_style_lines(self._confirmation.diff, DIFF_STYLES))
+        self._difference.update(render_diff(self._confirmation.diff))
         self._no.focus()
         self.call_after_refresh(self._schedule_arming)
+
+    def _show_title(self) -> None:
+        """Write the title into the frame, and in whole below it if it has no room there."""
+        title = shorten_id(self._confirmation.title, MAX_FACT_CELLS)
+        dialog = self.query_one("#dialog")
+        count = len(self._confirmation.evicts)
+        cost = f"unloads {count_of(count, 'model')}" if count else ""
+        room = min(78 if self._confirmation.loads else 72, self.size.width) - 8
+        fits = cell_len(title) <= room
+        right = ((cost, "warning"),) if cost and cell_len(title) + len(cost) + 3 <= room else ""
+        set_frame_title(dialog, title if fits else title.partition(" ")[0], "", right)
+        self._title.display = not fits
+        self._title.update(Content.styled(title, "bold"))
 
     def _schedule_arming(self) -> None:
         self._arm_count += 1
@@ -162,8 +194,50 @@ class ConfirmScreen(ModalScreen[bool]):
             self._armed = True
 
 
-def _style_lines(lines: Sequence[str], styles: Mapping[str, str]) -> Content:
-    """Join lines, each in the style of its first character."""
-    return Content("\n").join(
-        Content.styled(shorten_id(line, MAX_FACT_CELLS), styles.get(line[:1], "")) for line in lines
-    )
+def _style_fact(fact: str) -> Content:
+    """Style a fact by its sign, or as a cost."""
+    style = FACT_STYLES.get(fact[:1], "$warning" if fact.startswith(COSTS) else "")
+    return Content.styled(shorten_id(fact, MAX_FACT_CELLS), style)
+
+
+class LoadBars(Widget):
+    """The memory now and after a load, if both are known."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._shown: tuple[Snapshot, Confirmation] | None = None
+        self._strips: list[Strip] = []
+
+    def show(self, snapshot: Snapshot, confirmation: Confirmation) -> None:
+        """Draw the memory of a snapshot, at the same place as that of the one before."""
+        self._shown = snapshot, confirmation
+        self._draw()
+
+    def on_resize(self) -> None:
+        self._draw()
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
+        return len(self._strips)
+
+    def render_line(self, y: int) -> Strip:
+        blank = Strip.blank(self.size.width, self.rich_style)
+        if y >= len(self._strips) or not self._strips[y]:
+            return blank
+        return self._strips[y].apply_style(self.rich_style)
+
+    def _draw(self) -> None:
+        bars = None
+        if self._shown is not None and self._shown[1].loads and self.size.width > BAR_LABEL:
+            snapshot, confirmation = self._shown
+            width = self.size.width - BAR_LABEL
+            bars = load_bars(self.app, snapshot, confirmation.loads, confirmation.evicts, width)
+        count = len(self._strips)
+        self._strips = []
+        if bars is not None:
+            style = theme_style(self.app, "")
+            for label, bar in zip(("now", "after"), bars, strict=True):
+                named = Strip([Segment(label.ljust(BAR_LABEL), style)])
+                self._strips += [Strip.blank(0)] * bool(self._strips)
+                self._strips.append(Strip.join([named, bar]))
+        self.display = bars is not None or self.size.width == 0
+        self.refresh(layout=len(self._strips) != count)

@@ -130,7 +130,8 @@ class PaletteScreen(ModalScreen[Command | None]):
         width = min(86, self.size.width - 4) - 8
         listed.clear_options()
         listed.add_options(
-            Option(_render(command, query, width, snapshot)) for command in self._listed
+            Option(Content.assemble(*_pieces(command, query, width, snapshot)))
+            for command in self._listed
         )
         if not self._listed:
             listed.add_option(Option(Content.styled("nothing matches", "$muted"), disabled=True))
@@ -177,8 +178,10 @@ class PaletteScreen(ModalScreen[Command | None]):
                 command.preview(True)
 
 
-def _render(command: Command, query: str, width: int, snapshot: Snapshot) -> Content:
-    """Draw an entry in one row: its sign, its title with what matched, its cost and its key."""
+def _pieces(
+    command: Command, query: str, width: int, snapshot: Snapshot
+) -> Sequence[Content | StyledText]:
+    """Return an entry in one row: its sign, its title with what matched, its cost and its key."""
     cost, style = ("", "") if command.cost is None else command.cost(snapshot)
     room = width - 2 - _KEY_CELLS - cell_len(cost) - 2
     title = shorten_middle(command.title, max(16, room))
@@ -190,6 +193,10 @@ def _render(command: Command, query: str, width: int, snapshot: Snapshot) -> Con
     blanks = " " * max(2, room - cell_len(title) + 2)
     key = f"{command.key:>{_KEY_CELLS}}"
     sign, sign_style = command.sign
-    return Content.assemble(
-        (f"{sign:<2}", sign_style), drawn, blanks, (cost, style or "$muted"), (key, "bold $accent")
+    return (
+        (f"{sign:<2}", sign_style),
+        drawn,
+        (blanks, ""),
+        (cost, style or "$muted"),
+        (key, "bold $accent"),
     )

@@ -65,6 +65,7 @@ class ServerHeader(Widget):
         self._server: Server | None = None
         self._snapshot = Snapshot()
         self._last_line: list[Segment] = []
+        self._plain = Style.null()
         self._tabs: list[tuple[int, int, str]] = []
         self._view = ""
 
@@ -98,20 +99,22 @@ class ServerHeader(Widget):
     def _draw(self) -> list[Segment]:
         """Draw the line for the widest room that it has, without notes only where nothing else helps."""
         width = self.size.width
-        notes = self._notes()
-        for shown, room in ((shown, room) for shown in (notes, []) for room in _ROOMS):
-            left = self._segments(self._name_and_link() + shown)
+        # Textual computes it from all ancestors each time: it was two thirds of a drawing.
+        self._plain = self.rich_style
+        name = self._name_and_link()
+        sides = [self._segments(name + shown) for shown in (self._notes(), [])]
+        for left, room in ((left, room) for left in sides for room in _ROOMS):
             tabs = self._draw_tabs(room.views, _width(left) + 2)
             right = self._draw_facts(room, width)
             taken = 1 + _width(left) + _width(tabs) + _width(right) + 2 * bool(right) + 1
             if taken <= width:
                 break
-        blank = Segment(" " * (width - taken + 2 * bool(right)), self.rich_style)
-        margin = Segment(" ", self.rich_style)
+        blank = Segment(" " * (width - taken + 2 * bool(right)), self._plain)
+        margin = Segment(" ", self._plain)
         return [margin, *left, *tabs, blank, *right, margin]
 
     def _segments(self, side: Side) -> list[Segment]:
-        plain = self.rich_style
+        plain = self._plain
         return [
             Segment(text, plain + self._style(style) if style else plain) for text, style in side
         ]
@@ -163,7 +166,7 @@ class ServerHeader(Widget):
         self._tabs = []
         if not views or self._server is None:
             return []
-        plain = self.rich_style
+        plain = self._plain
         number_style = plain + theme_style(self.app, "bold accent")
         chip = theme_style(self.app, "bold background", "accent")
         if self.app.no_color:
@@ -194,6 +197,9 @@ class ServerHeader(Widget):
         if room.rate and rate is not None:
             figure = f"{rate:.0f}"
             rate_side = [(figure, "bold foreground" if rate >= 0.5 else ""), (" tok/s", "muted")]
+        elif room.rate and snapshot.requests.running is None and snapshot.requests.total:
+            # All that a server says of its requests before v235.
+            rate_side = [(count_of(snapshot.requests.total, "request"), "muted")]
         version_side: Side = []
         if room.version and snapshot.version:
             long = "llama-swap " if width >= LONG_VERSION_COLUMNS else ""
@@ -205,7 +211,7 @@ class ServerHeader(Widget):
         segments: list[Segment] = []
         for part in filter(None, parts):
             if segments:
-                segments.append(Segment("   ", self.rich_style))
+                segments.append(Segment("   ", self._plain))
             segments += part
         return segments
 
@@ -231,7 +237,7 @@ class ServerHeader(Widget):
         segments = self._segments(side)
         if room.bar:
             segments += self._draw_bar(room.bar, used, total)
-            segments.append(Segment(" ", self.rich_style))
+            segments.append(Segment(" ", self._plain))
         return segments + self._segments(figures)
 
     def _draw_bar(self, cells: int, used: int, total: int) -> list[Segment]:
@@ -256,9 +262,7 @@ class ServerHeader(Widget):
         others = max(0, used - sum(by_model.values()))
         bands.append(Band(others, theme_color(self.app, "other")))
         drawn = gauge(bands, total, cells, theme_color(self.app, "frame"))
-        return [
-            Segment(text, self.rich_style + (style or Style.null())) for text, style, _ in drawn
-        ]
+        return [Segment(text, self._plain + (style or Style.null())) for text, style, _ in drawn]
 
 
 def _width(segments: list[Segment]) -> int:

@@ -61,8 +61,8 @@ def asked(snapshot: Snapshot) -> str:
 def test_a_load_that_fits_says_what_it_needs_and_what_is_free_before_and_after() -> None:
     words = asked(standing())
     assert "✔ fits" in words
-    assert "needs 20.0G, measured" in words
-    assert "14G free now, 54G after unloading" in words
+    assert "needs 20.0 GB, measured" in words
+    assert "14 GB free now, 54 GB after unloading" in words
 
 
 def test_a_load_that_only_just_fits_is_called_tight() -> None:
