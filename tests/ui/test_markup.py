@@ -143,7 +143,7 @@ async def test_the_table_its_filter_and_what_is_said(hostile: Driven) -> None:
     for model_id in HOSTILE:
         hostile.go_to(model_id)
         await hostile.press("l")
-        await hostile.until(lambda: hostile.asking or hostile.toasts, "asked or loaded")
+        await hostile.until(lambda: hostile.asking or hostile.said, "asked or loaded")
         await assert_is_text(hostile, model_id)
         if hostile.asking:
             await hostile.press("escape")
@@ -155,10 +155,15 @@ async def test_the_table_its_filter_and_what_is_said(hostile: Driven) -> None:
 async def test_what_is_said_by_any_widget_is_text_unless_it_says_otherwise(
     hostile: Driven,
 ) -> None:
-    hostile.table.notify(ENDS, title=ACTS)
-    hostile.app.screen.notify(UNFINISHED, title=ENDS)
-    hostile.app.notify(ACTS, title=UNFINISHED)
-    await hostile.until(lambda: len(hostile.app.screen.query(Toast)) == 3, "said")
+    for text, title, by in (
+        (ENDS, ACTS, hostile.table.notify),
+        (UNFINISHED, ENDS, hostile.app.screen.notify),
+        (ACTS, UNFINISHED, hostile.app.notify),
+    ):
+        by(text, title=title, severity="error")
+        await hostile.until(lambda: len(hostile.app.screen.query(Toast)) == 1, "said")
+        await assert_is_text(hostile, text, title)
+    await hostile.press("escape", "m")
     await assert_is_text(hostile, *HOSTILE)
 
 

@@ -254,6 +254,7 @@ async def test_a_click_on_a_key_is_a_key_press(app: Driven, stand_in: StandIn) -
     await app.see("u unload")
     await app.click("u unload")
     await app.until_ready()
+    await app.see("? help")
     await app.click("? help")
     await app.see("you are here")
 

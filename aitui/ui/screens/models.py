@@ -31,7 +31,7 @@ from aitui.ui.models_layout import MIN_SCREEN, Frame, PaneNeeds, pane_regions
 from aitui.ui.plain import PlainText
 from aitui.ui.text import NOT_REACHED, shorten_id
 from aitui.ui.theme import hue_of, shade, theme_color
-from aitui.ui.widgets.key_bar import KeyBar
+from aitui.ui.widgets.key_bar import KeyBar, footer_rows
 from aitui.ui.widgets.model_detail import (
     LABEL_WIDTH,
     DetailFacts,
@@ -97,6 +97,7 @@ class ModelsScreen(Screen[None]):
         self._key_bar = KeyBar(id="keys")
         self._memory: GpuMemoryPane | None = None
         self._needs = PaneNeeds()
+        self._zoomed = ""
         self._running_models = 0
         self._reported_certificate_end: float | None = None
         self._chat_mount: AwaitMount | None = None
@@ -205,7 +206,9 @@ class ModelsScreen(Screen[None]):
     def action_back(self) -> None:
         """Leave the filter; say of a load how it is aborted."""
         model = self._table.selected_model
-        if self._filter_line.display:
+        if self._zoomed:
+            self.toggle_zoom()
+        elif self._filter_line.display:
             self._filter.value = ""
             self.action_keep_filter()
         elif model is not None and model.requested is not None:
@@ -267,6 +270,7 @@ class ModelsScreen(Screen[None]):
         """Show the conversation in the place of the details, or these again."""
         if shown != self.has_class("-chat"):
             self.set_class(shown, "-chat")
+            self._zoomed = ""
             # Now, and not with the next layout: only what is displayed takes the focus.
             self._fit_panes(self.size)
             if not shown:
@@ -330,6 +334,27 @@ class ModelsScreen(Screen[None]):
         # Textual gives a screen its new size only after this handler.
         self._fit_panes(event.size)
 
+    def toggle_zoom(self) -> None:
+        """Give the pane with the focus the whole body, and back."""
+        focused = self.focused
+        pane = ""
+        if not self._zoomed and focused is not None:
+            panes = {child.id or "" for child in self._body.children}
+            pane = (
+                next((node.id for node in focused.ancestors_with_self if node.id in panes), "")
+                or ""
+            )
+        self._zoomed = pane
+        self._fit_panes(self.size)
+
+    def show_message(self, line: Pieces) -> bool:
+        """Write the last message into the lower edge of the main frame."""
+        shared = self.has_class(Frame.SHARED.value)
+        framed = self.has_class(Frame.EACH.value) and self._models.display
+        self._bottom.title = ("", line if shared else "", "")
+        set_frame_title(self._models, "", line if framed else "", bottom=True)
+        return shared or framed
+
     def _pane_regions(self, body: Size) -> Mapping[str, Region]:
         return pane_regions(body, self.app.size, self._needs).panes
 
@@ -347,8 +372,15 @@ class ModelsScreen(Screen[None]):
         usage = self.snapshot.hardware.usage
         cards = len(usage.cards) or (usage.source is not None)
         chat = self.has_class("-chat")
-        needs = PaneNeeds(table, full, short, models, cards, panes=panes, chat=chat)
-        rows = screen.height - 2 - (self._trouble.size.height if self._trouble.display else 0)
+        needs = PaneNeeds(
+            table, full, short, models, cards, panes=panes, chat=chat, zoomed=self._zoomed
+        )
+        rows = (
+            screen.height
+            - 1
+            - footer_rows(screen.height)
+            - (self._trouble.size.height if self._trouble.display else 0)
+        )
         found = pane_regions(Size(screen.width, rows), screen, needs)
         if "memory" in found.panes:
             self._show_memory()
@@ -543,8 +575,9 @@ def _model_keys(
         (MODELS.hint("log"), own),
         (MODELS.hint("filter"), bool(snapshot.models)),
         (MODELS.hint("sort"), bool(snapshot.models)),
-        (MODELS.hint("reverse"), bool(snapshot.models)),
+        (APP.hint("zoom"), True),
         (MODELS.hint("copy_id"), model is not None),
+        (MODELS.hint("reverse"), bool(snapshot.models)),
         (APP.hint("restart_service"), restarts and live and wide),
         (APP.hint("command_palette"), True),
         (MODELS.hint("app.unload_all"), writable and running > 0),
@@ -562,12 +595,17 @@ def _chat_keys(*, writing: bool, answering: bool, refused: bool) -> list[Hint]:
         stop.append(CHAT_PANE.hint("app.grow_context"))
     if writing:
         of_prompt = ("send", "newline", "app.edit_prompt", "complete", "screen.read_chat")
-        return [*stop, *(PROMPT.hint(action) for action in of_prompt)]
+        return [
+            *stop,
+            *(PROMPT.hint(action) for action in of_prompt),
+            *(APP.hint(action, typing=True) for action in ("zoom", "help")),
+        ]
     of_transcript = ("block(1)", "copy('block')", "reasoning", "follow")
     return [
         *stop,
         CHAT_PANE.hint("screen.write_prompt"),
         *(TRANSCRIPT.hint(action) for action in of_transcript),
         CHAT_PANE.hint("screen.close_chat"),
+        APP.hint("zoom"),
         APP.hint("help"),
     ]

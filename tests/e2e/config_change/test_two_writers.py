@@ -200,7 +200,7 @@ async def test_an_editor_that_fails_the_second_time_keeps_what_the_first_time_ma
         "if 'models: [' in text: os.abort()\npath.write_text(text.replace('models:', 'models: ['))"
     )
     environment = edits_of(on_this_machine, editor, code)
-    async with terminal([], environment) as opened:
+    async with terminal([], environment, size=(240, 36)) as opened:
         await begin_edit(opened)
         await opened.see("Edit it again?", "line 5")
         await say_yes(opened, until="The edit is kept")
