@@ -528,7 +528,9 @@ class ModelsScreen(Screen[None]):
             lines.append(f"! {note}   {APP.sign('reload_config')} reload")
         if doubt := self.snapshot.config_doubt:
             lines.append(f"? {doubt}   {APP.sign('reload_config')} reload")
-        self._trouble.show(self.snapshot.connection.error, lines)
+        # A server that aitui restarts is lost as expected, and nothing has to be checked.
+        restarts = self.snapshot.restart_by is not None
+        self._trouble.show(None if restarts else self.snapshot.connection.error, lines)
 
     def _empty_text(self) -> str:
         link = self.snapshot.connection
