@@ -107,10 +107,8 @@ def state_text(model: Model, facts: RowFacts) -> str:
     match model.state:
         case RunState.STOPPED:
             return _not_running_text(model, facts)
-        case RunState.STARTING if model.progress is not None or model.expected_load is None:
-            return f"loading {load_progress(model, facts)}"
         case RunState.STARTING:
-            return load_progress(model, facts)
+            return f"loading {load_progress(model, facts)}"
         case RunState.STOPPING:
             return f"stopping {max(0.0, facts.monotonic - model.since):.0f} s"
         case _:
@@ -120,10 +118,7 @@ def state_text(model: Model, facts: RowFacts) -> str:
 def short_state_text(model: Model, facts: RowFacts) -> str:
     """The state in six cells or a little more, for a narrow table."""
     text = state_text(model, facts)
-    if model.state is RunState.STARTING:
-        elapsed = f"{max(0.0, facts.monotonic - model.since):.0f} s"
-        return elapsed if model.progress is None else load_progress(model, facts)
-    return text.split(" ", 1)[0]
+    return load_progress(model, facts) if text.startswith("loading ") else text.split(" ", 1)[0]
 
 
 def _not_running_text(model: Model, facts: RowFacts) -> str:
@@ -140,13 +135,13 @@ def _not_running_text(model: Model, facts: RowFacts) -> str:
 
 
 def load_progress(model: Model, facts: RowFacts) -> str:
-    """How far a load is, if that is reported, else its seconds, and of how many: `18 of ≈29 s`."""
+    """How far a load is, if that is reported, else its time, in up to five cells."""
     if model.progress is not None:
         return f"{model.progress * 100:.0f} %"
-    elapsed = f"{max(0.0, facts.monotonic - model.since):.0f}"
-    if model.expected_load is None:
+    elapsed = max(0, int(facts.monotonic - model.since))
+    if elapsed < 100:
         return f"{elapsed} s"
-    return f"{elapsed} of ≈{model.expected_load:.0f} s"
+    return f"{elapsed // 60}m{elapsed % 60:02}" if elapsed < 6000 else f"{elapsed // 3600} h"
 
 
 def load_fraction(model: Model, facts: RowFacts) -> float | None:
