@@ -288,11 +288,15 @@ def _searchable_text(model: Model) -> str:
     return "\n".join(parts).casefold()
 
 
-def count_text(models: Sequence[Model]) -> str:
-    """How many models are in which state, and of how many: "2 ready · 1 loading of 14"."""
+def count_text(models: Sequence[Model], room: int) -> str:
+    """How many models are in which state, and of how many: "2 ready · 1 loading of 14".
+
+    In fewer cells the last states are left out, in the end all of them.
+    """
     counts = Counter(_counted_state(model) for model in models)
-    parts = [f"{counts[word]} {word}" for word in _COUNTED if counts[word]]
-    return f"{' · '.join(parts) or 'none loaded'} of {len(models):,}" if models else ""
+    parts = [f"{counts[word]} {word}" for word in _COUNTED if counts[word]] or ["none loaded"]
+    whole = (f"{' · '.join(parts[:end])} of {len(models):,}" for end in range(len(parts), 0, -1))
+    return next((text for text in whole if len(text) <= room), f"{len(models):,}") if models else ""
 
 
 _COUNTED = ("ready", "loading", "stopping", "waiting", "failed", "crashed")
@@ -340,6 +344,11 @@ class ColumnWidths:
                 cells = min(cells, _MOST_CELLS.get(column.key, 16))
                 self.cells[column.key] = max(self.cells[column.key], cells)
             self.short_state = max(self.short_state, cell_len(short_state_text(model, facts)))
+
+    def grow(self, key: str, texts: Iterable[str]) -> None:
+        """Give a column the cells for these texts."""
+        cells = max(map(cell_len, texts), default=0)
+        self.cells[key] = max(self.cells[key], min(cells, _MOST_CELLS[key]))
 
     def fit(self, width: int) -> list[tuple[TableColumn, int]]:
         """The columns that a table of that width shows, each with its cells."""
@@ -421,6 +430,9 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         If the model under the cursor isn't among them, the cursor goes to the first: that was looked for.
         """
         self._show_rows((), otherwise=0)
+
+    def watch_users(self) -> None:
+        self.widths.grow("users", self.users.values())
 
     def watch_stale(self) -> None:
         self.refresh()
@@ -635,8 +647,8 @@ class ColumnTitles(Widget):
     """What the rows don't show, behind the title of the first column."""
     edge: reactive[bool] = reactive(False)
     """Whether it is the edge of a frame."""
-    counts: reactive[tuple[str, str]] = reactive(("", ""))
-    """In an edge, in the place of the first title: the counts of models, long and short."""
+    focused: reactive[bool] = reactive(False)
+    """Whether the focus is within that frame."""
 
     def __init__(self, table: ModelTable, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
@@ -644,7 +656,6 @@ class ColumnTitles(Widget):
 
     def on_mount(self) -> None:
         self.watch(self._table, "view", self._follow_table)
-        self.watch(self._table, "has_focus", self._follow_table, init=False)
         # The table may have a scroll bar.
         self.watch(self._table, "virtual_size", self._follow_table)
 
@@ -678,13 +689,11 @@ class ColumnTitles(Widget):
             for _, title, at, _ in titles:
                 text += " " * (at - cell_len(text)) + title
             return Strip([Segment(text, style)]).adjust_cell_length(width, style)
-        focused = self._table.has_focus
-        line = theme_style(self.app, "accent" if focused else "frame", "background")
+        line = theme_style(self.app, "accent" if self.focused else "frame", "background")
         room = (titles[1][2] if len(titles) > 1 else width) - 4
-        fits = cell_len(self.counts[0]) + 10 <= room
-        name = ("Models", self.counts[not fits], "")
+        name = ("Models", count_text(self._table.models, room - 11), "")
         segments = [Segment("╭─", line)]
-        segments += render_title(self.app, name, room, line, focused=focused)
+        segments += render_title(self.app, name, room, line, focused=self.focused)
         at = 2 + room
         for _, title, start, _ in titles[1:]:
             segments.append(Segment("─" * (start - 1 - at), line))
