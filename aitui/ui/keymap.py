@@ -199,6 +199,12 @@ APP = KeyGroup(
         manual="command palette; also `^p`",
     ),
     Key("ctrl+p", "command_palette", "command palette", listed=False),
+    Key("z,f2", "zoom", "zoom the pane, and back", "zoom", manual="zoom the pane, and back"),
+    Key("T", "change_theme", "theme", manual="choose a theme"),
+    Key("o", "open_page", "llama-swap's own page", "web page", manual="llama-swap's own web page"),
+    Key("m", "messages", "the last messages", "messages", manual="the last messages"),
+    # With priority: what is on top closes first, whatever has the focus.
+    Key("escape", "close_toast", "close the message", listed=False, priority=True),
     Key("q", "quit", "quit", manual="quit"),
     owner="app",
 )
@@ -225,6 +231,7 @@ MODELS = KeyGroup(
     # With priority: what is typed ahead after it belongs to the filter, and is no key.
     Key("slash", "filter", "filter", priority=True, manual="filter by words"),
     Key("s", "sort", "sort", manual="sort by the next column"),
+    Key("r", "reverse", "reverse the order", "reverse", manual="reverse the order"),
     Key("y", "copy_id", "copy id", manual="copy the id"),
     Key("escape", "back", "back", "show all", listed=False, manual="back; clear the filter"),
     Key("enter", "keep_filter", "keep the filter", bound=False),
@@ -413,6 +420,9 @@ SERVERS = KeyGroup(
     Key("tab", "focus_next", "list or URL", bound=False),
 )
 HELP = KeyGroup("help", Key("escape,q,question_mark,f1", "dismiss", "Close", listed=False))
+MESSAGES = KeyGroup(
+    "messages", Key("escape,q,m", "dismiss", "close"), *_motions("first line", "last line")
+)
 HELP_TEXT = KeyGroup("help text", *_motions("first line", "last line"))
 
 COMMANDS = KeyGroup(
@@ -427,10 +437,7 @@ COMMANDS = KeyGroup(
     Key("tab", "complete", "complete", priority=True),
 )
 
-PALETTE = (
-    ("Undo", "Take the last change of the config back", "app.undo_change"),
-    ("Theme", "Choose other colors", "app.change_theme"),
-)
+PALETTE = (("Undo", "Take the last change of the config back", "app.undo_change"),)
 """What the palette offers without a key: title, words and action."""
 
 README_GROUPS = (MODEL_TABLE, MODELS, APP)

@@ -377,13 +377,15 @@ async def test_between_two_moves_only_the_newest_column_of_a_plot_changes(
         assert len(places) == 1
 
 
-@pytest.mark.parametrize(("size", "there"), [((200, 50), True), ((120, 36), False)])
+@pytest.mark.parametrize(
+    ("size", "there"), [((200, 50), True), ((120, 36), True), ((80, 24), False)]
+)
 async def test_a_large_screen_has_the_memory_beside_the_models(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, size: tuple[int, int], there: bool
 ) -> None:
     show_instead_of_servers(monkeypatch, replace(live(), hardware=TWO_CARDS))
     async with driven(SERVER, tmp_path, size=size, clock=STILL) as app:
-        await app.see("VRAM")
+        await app.see("72")
         await app.settle()
         assert ("─ GPU memory ─" in app.text.replace("╭", "─")) is there
         if there:
