@@ -34,11 +34,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             if arguments.command != "doctor":
                 raise
             settings = error
-        else:
-            if settings.llama_server_programs:
-                from aitui.domain.programs import name_servers
-
-                name_servers(settings.llama_server_programs)
         if arguments.command != "tui" or isinstance(settings, SettingsError):
             return _command(arguments, settings, paths)
         return _dashboard(arguments, settings, paths, home)

@@ -75,7 +75,7 @@ def _machine_sections(ports: set[str], resident: list[UpstreamProcess], at: floa
         f"ticks {_TICKS} {uptime():.2f} 0": [],
         "processes": [
             f"{_pid(process)} 1 {process.flags.resident_mib * _MIB // _PAGE} "
-            f"{round(_TICKS * (uptime() - process.uptime))} llama-server"
+            f"{round(_TICKS * (uptime() - _running_for(process)))} llama-server"
             for process in resident
         ],
         "named": [
@@ -84,6 +84,10 @@ def _machine_sections(ports: set[str], resident: list[UpstreamProcess], at: floa
             if str(process.configuration.port) in ports
         ],
     }
+
+
+def _running_for(process: UpstreamProcess) -> float:
+    return process.uptime if process.state is ProcessState.READY else 0.0
 
 
 def _nvidia_sections(
@@ -177,6 +181,10 @@ def _kernel_card_lines(card: GraphicsCard, row: dict[str, Any]) -> list[str]:
             f"gpu_busy_percent {row['gpu_util_pct']}",
             f"temp1_input {row['temp_c'] * 1000}",
             f"power1_average {round(row['power_draw_w'] * 1e6)}",
+            "power1_cap 295000000",
+            "freq1_input 2495000000",
+            "current_link_speed 16.0 GT/s PCIe",
+            "current_link_width 16",
         ]
     return [*lines, "PCI_ID=8086:E223", f"physical_vram_size_bytes {card.memory_mib * _MIB}"]
 

@@ -45,9 +45,17 @@ class _Argument(Struct, frozen=True):
 _Arguments = tuple[_Argument, ...]
 
 
-def find_launch(words: Sequence[str]) -> Launch:
-    """Find where llama-server's own arguments begin in the words of a command."""
-    return _LaunchFinder(words).find()
+NamedServers = frozenset[str]
+"""More programs that take llama-server's flags, as `llama_server_programs` of config.toml has them."""
+NO_NAMES: NamedServers = frozenset()
+
+
+def find_launch(words: Sequence[str], named: NamedServers = NO_NAMES) -> Launch:
+    """Find where llama-server's own arguments begin in the words of a command.
+
+    `named` count as llama-servers as well, by path, file name or image.
+    """
+    return _LaunchFinder(words, named).find()
 
 
 def context_flag_of(program: str) -> str | None:
@@ -69,7 +77,8 @@ def ends_command(word: str) -> bool:
 class _LaunchFinder:
     """Goes from wrapper to wrapper until it comes to what they run."""
 
-    def __init__(self, words: Sequence[str]) -> None:
+    def __init__(self, words: Sequence[str], named: NamedServers) -> None:
+        self._named = named
         self._end = len(words)
         self._rest = tuple(_Argument(text, place) for place, text in enumerate(words))
         self._wrapper = words[0] if words else ""
@@ -95,7 +104,7 @@ class _LaunchFinder:
         """Go one program further; return a launch if nothing can stand behind it any more."""
         first, behind = self._rest[0], self._rest[1:]
         name = _base_name(first.text)
-        if programs.SERVER.fullmatch(name) or _is_named_server(first.text):
+        if programs.SERVER.fullmatch(name) or self._is_named(first.text):
             return self._server(behind)
         if name in {"llama", "llama.exe"} and behind and behind[0].text == "serve":
             return self._server(behind[1:])
@@ -109,6 +118,10 @@ class _LaunchFinder:
         )
         way = next((way for names, way in ways if names.fullmatch(name)), self._of_wrapper)
         return way(name, behind)
+
+    def _is_named(self, text: str) -> bool:
+        """Whether the user's settings name this program or image, by its path or its last part."""
+        return not self._named.isdisjoint({text, _base_name(text)})
 
     def _server(self, arguments: _Arguments) -> Launch:
         return Launch(begin=arguments[0].place if arguments else self._end)
@@ -151,7 +164,7 @@ class _LaunchFinder:
             at += option in programs.SHELL_OPTIONS
         if at == len(behind):
             return self._other(name, ())
-        if _is_named_server(behind[at].text):
+        if self._is_named(behind[at].text):
             return self._server(behind[at + 1 :])
         return self._unknown(_base_name(behind[at].text), behind[at:], behind[at + 1 :])
 
@@ -165,7 +178,7 @@ class _LaunchFinder:
         if at >= len(behind):
             return self._other(name, ())
         text, rest = behind[at].text, behind[at + 1 :]
-        if _is_named_server(text):
+        if self._is_named(text):
             return self._server(rest)
         script = text if option == "-m" else _base_name(text)
         if option == "-m" or context_flag_of(script) is not None:
@@ -198,7 +211,7 @@ class _LaunchFinder:
             return None
         image, behind = rest[0].text, rest[1:]
         own = behind[0].text if behind else "-"
-        named = _is_named_server(image)
+        named = self._is_named(image)
         if context_flag_of(image) is not None and not named:
             return self._other(image, behind)
         if not own.startswith("-"):
@@ -277,11 +290,6 @@ def _base_name(text: str) -> str:
         return text
     drive = programs.DRIVE_PATH.fullmatch(text)
     return drive["name"] if drive else re.split(r"[/\\]", text)[-1] or text
-
-
-def _is_named_server(text: str) -> bool:
-    """Whether the user's settings name this program or image, by its path or by its last part."""
-    return not programs.named_servers.isdisjoint({text, _base_name(text)})
 
 
 def _is_option(text: str) -> bool:

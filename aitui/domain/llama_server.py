@@ -15,7 +15,7 @@ from functools import cache
 from msgspec import Struct
 
 from aitui.domain.config import flag_table
-from aitui.domain.launch import Launch, ends_command, find_launch
+from aitui.domain.launch import NO_NAMES, Launch, NamedServers, ends_command, find_launch
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import ConfigRefused
 
@@ -78,9 +78,12 @@ class CommandLine(Struct, frozen=True):
     arguments: tuple[str, ...]
 
     @classmethod
-    def read(cls, command: str) -> "CommandLine":
-        """Read a command; a script in `bash -c "…"` is read as if it stood there itself."""
-        return cls(tuple(_own_arguments([word.text for word in split_words(command)])))
+    def read(cls, command: str, named: NamedServers = NO_NAMES) -> "CommandLine":
+        """Read a command; a script in `bash -c "…"` is read as if it stood there itself.
+
+        `named` are more programs that count as llama-servers.
+        """
+        return cls(tuple(_own_arguments([word.text for word in split_words(command)], named)))
 
     def value(self, names: Iterable[str]) -> str | None:
         """Return the last value given to any of the flags; "" for one that ends the command."""
@@ -148,9 +151,9 @@ class CommandLine(Struct, frozen=True):
         return given["reasoning_effort"] != "none" if "reasoning_effort" in given else None
 
 
-def launch(command: str) -> Launch:
+def launch(command: str, named: NamedServers = NO_NAMES) -> Launch:
     """Return what a command starts, as indices of its words."""
-    return find_launch([word.text for word in split_words(command)])
+    return find_launch([word.text for word in split_words(command)], named)
 
 
 def _flag(argument: str) -> tuple[str, str, str]:
@@ -165,9 +168,9 @@ def _natural(text: str | None) -> int | None:
     return int(text) if text is not None and _NATURAL.fullmatch(text) else None
 
 
-def _own_arguments(arguments: list[str], nesting: int = 0) -> list[str]:
+def _own_arguments(arguments: list[str], named: NamedServers, nesting: int = 0) -> list[str]:
     """Return what follows the llama-server, even in a script within a script; nothing without one."""
-    found = find_launch(arguments)
+    found = find_launch(arguments, named)
     if found.begin is not None:
         return arguments[found.begin :]
     if found.script is None or nesting == _DEEPEST_NESTING:
@@ -177,7 +180,7 @@ def _own_arguments(arguments: list[str], nesting: int = 0) -> list[str]:
     if "$@" in script:
         # The word behind the script is `$0`.
         commands.append(arguments[found.behind + 1 :])
-    read = (_own_arguments(command, nesting + 1) for command in commands)
+    read = (_own_arguments(command, named, nesting + 1) for command in commands)
     return next((own for own in read if own), [])
 
 
@@ -246,7 +249,7 @@ class FlagOccurrence(Struct, frozen=True):
         return self.value_word is self.flag_word
 
 
-def find_flag(given: str, command: str = "") -> Flag:
+def find_flag(given: str, command: str = "", named: NamedServers = NO_NAMES) -> Flag:
     """Return the flag of a spelling, with or without dashes, or of its environment variable.
 
     `command` is the one that it is meant for, if there is one: forks read some flags otherwise. An unknown name gives a flag of its own. Raises ConfigRefused for what can't be the name of a
@@ -255,7 +258,7 @@ def find_flag(given: str, command: str = "") -> Flag:
     if not _FLAG_NAME.fullmatch(given):
         what = f"“{sanitize_line(given, 60)}” can't be a flag."
         raise ConfigRefused(what, remedy="Give it as --name or -n.")
-    flags = _flags_of(command)
+    flags = _flags_of(command, named)
     likely = ("--", "-") if len(given) > 1 else ("-", "--")
     dashes = ("",) if given.startswith("-") else likely
     names = [normalize_flag_name(dash + given) for dash in dashes]
@@ -268,9 +271,11 @@ def normalize_flag_name(name: str) -> str:
     return name.replace("_", "-") if name.startswith("--") else name
 
 
-def flag_occurrences(words: tuple[CommandWord, ...], command: str = "") -> Iterator[FlagOccurrence]:
+def flag_occurrences(
+    words: tuple[CommandWord, ...], command: str = "", named: NamedServers = NO_NAMES
+) -> Iterator[FlagOccurrence]:
     """Yield the flags among the words of a command, with their values, as its server reads them."""
-    flags = _flags_of(command)
+    flags = _flags_of(command, named)
     index = 0
     while index < len(words):
         word = words[index]
@@ -299,25 +304,27 @@ def is_flag(text: str) -> bool:
 
 
 def last_occurrence(
-    words: tuple[CommandWord, ...], flag: Flag, command: str = ""
+    words: tuple[CommandWord, ...], flag: Flag, command: str = "", named: NamedServers = NO_NAMES
 ) -> FlagOccurrence | None:
     """Find the flag where it stands last, which is the one that counts."""
     found = None
-    for given in flag_occurrences(words, command):
+    for given in flag_occurrences(words, command, named):
         if given.name in flag.names:
             found = given
     return found
 
 
-def find_occurrence(command: str, flag: Flag) -> FlagOccurrence | None:
+def find_occurrence(
+    command: str, flag: Flag, named: NamedServers = NO_NAMES
+) -> FlagOccurrence | None:
     """Find the flag in a command where it stands last behind the llama-server.
 
     In a command that starts another program, only that program's own long flags count, and the
     context size never: it is another flag there.
     """
-    found, every = launch(command), split_words(command)
+    found, every = launch(command, named), split_words(command)
     if found.begin is not None:
-        return last_occurrence(every[found.begin :], flag, command)
+        return last_occurrence(every[found.begin :], flag, command, named)
     if found.script is not None or not flag.names_elsewhere:
         return None
     given = None
@@ -334,16 +341,16 @@ def find_occurrence(command: str, flag: Flag) -> FlagOccurrence | None:
     return given
 
 
-def effective_flag_value(command: str, flag: Flag) -> str | None:
+def effective_flag_value(command: str, flag: Flag, named: NamedServers = NO_NAMES) -> str | None:
     """Return the value of a flag in a command, "" if it stands alone, None without it."""
-    if launch(command).script is not None:
-        return CommandLine.read(command).value(flag.names)
-    given = find_occurrence(command, flag)
+    if launch(command, named).script is not None:
+        return CommandLine.read(command, named).value(flag.names)
+    given = find_occurrence(command, flag, named)
     return given.value if given else None
 
 
-def _flags_of(command: str) -> Mapping[str, Flag]:
-    begin = launch(command).begin if _IK_LLAMA.search(command) else None
+def _flags_of(command: str, named: NamedServers) -> Mapping[str, Flag]:
+    begin = launch(command, named).begin if _IK_LLAMA.search(command) else None
     before = split_words(command)[:begin] if begin else ()
     return _flags_by_name(is_ik=any(_IK_LLAMA.search(word.text) for word in before))
 

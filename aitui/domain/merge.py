@@ -58,6 +58,7 @@ class ModelFacts(Struct):
     timed_out: dict[str, IdleUnload] = field(default_factory=dict)
     memory: Mapping[str, "Footprint"] = field(default_factory=dict)
     running_lists_only_ready: bool = False
+    llama_servers: frozenset[str] = frozenset()
 
 
 def merge_models(facts: ModelFacts, previous: tuple[Model, ...], now: float) -> tuple[Model, ...]:
@@ -229,7 +230,9 @@ def _merge_model(
         ttl=running.ttl,
         last_used=index.last_used.get(model_id, since if state is RunState.READY else None),
         requests=None if index.requests is None else index.requests.get(model_id, 0),
-        reasoning=is_reasoning(model_id, name, running.command, seen_reasoning),
+        reasoning=is_reasoning(
+            model_id, name, running.command, seen_reasoning, named=facts.llama_servers
+        ),
         failed=facts.failures.get(model_id) if state is RunState.STOPPED else None,
         requested=facts.requested.get(model_id),
         queued=facts.queued.get(model_id),
@@ -238,6 +241,7 @@ def _merge_model(
         evicted=facts.evicted.get(model_id) if state is RunState.STOPPED else None,
         timed_out=facts.timed_out.get(model_id) if state is RunState.STOPPED else None,
         memory=facts.memory.get(model_id),
+        llama_servers=facts.llama_servers,
     )
     return before if before is not None and before == model else model
 
@@ -271,7 +275,7 @@ def _context_size(
 ) -> ContextSize:
     known = _FALLBACK if before is None else before.context
     if command:
-        tokens, _ = _read_command(command)
+        tokens, _ = _read_command(command, facts.llama_servers)
         if tokens:
             return ContextSize(tokens, ContextSource.RUNNING_COMMAND)
     configured = facts.configured_context.get(model_id, 0)
@@ -328,6 +332,8 @@ def is_reasoning(
     name: str,
     command: str,
     seen: bool | None = None,  # noqa: FBT001 - the verdict itself, not a switch
+    *,
+    named: frozenset[str] = frozenset(),
 ) -> bool:
     """Whether a model reasons before it replies.
 
@@ -335,7 +341,7 @@ def is_reasoning(
     """
     if seen is not None:
         return seen
-    by_flags = _read_command(command)[1] if command else None
+    by_flags = _read_command(command, named)[1] if command else None
     if by_flags is not None:
         return by_flags
     text = f"{model_id}\n{name}".lower()
@@ -347,10 +353,10 @@ def _is_in_family(text: str, families: Iterable[tuple[str, str]]) -> bool:
 
 
 @lru_cache(maxsize=32)
-def _read_command(command: str) -> tuple[int | None, bool | None]:
+def _read_command(command: str, named: frozenset[str]) -> tuple[int | None, bool | None]:
     """Return its context size, and whether its flags let the model reason; None if it leaves that open."""
     # With the first command: a list of models that don't run needs none of it (14 ms).
     from aitui.domain.llama_server import CommandLine
 
-    line = CommandLine.read(command)
+    line = CommandLine.read(command, named)
     return line.context_size, line.reasoning

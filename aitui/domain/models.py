@@ -3,10 +3,15 @@
 import re
 from collections.abc import Iterable, Mapping
 from enum import Enum
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
 from aitui.domain.memory.footprint import Footprint
+
+if TYPE_CHECKING:
+    from aitui.domain.llama_server import CommandLine
 
 FALLBACK_CONTEXT_SIZE = 32768
 MAX_MODELS = 5000
@@ -159,6 +164,14 @@ class FinishedRequest(Struct, frozen=True):
     seconds: float | None = None
 
 
+@lru_cache(32)
+def _read_command(command: str, named: frozenset[str]) -> "CommandLine":
+    # With the first command: a list of models that don't run needs none of it (14 ms).
+    from aitui.domain.llama_server import CommandLine
+
+    return CommandLine.read(command, named)
+
+
 class Model(Struct, frozen=True):
     """Everything known about one model, merged.
 
@@ -198,6 +211,12 @@ class Model(Struct, frozen=True):
     evicted: Eviction | None = None
     timed_out: IdleUnload | None = None
     memory: "Footprint | None" = None
+    llama_servers: frozenset[str] = frozenset()
+
+    @property
+    def command_line(self) -> "CommandLine":
+        """Return the arguments of its llama-server, none if it runs another program."""
+        return _read_command(self.command, self.llama_servers)
 
     @property
     def resident(self) -> bool:

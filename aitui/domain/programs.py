@@ -4,7 +4,6 @@ These are only tables; `launch.py` reads commands by them.
 """
 
 import re
-from collections.abc import Iterable
 
 from msgspec import Struct
 
@@ -18,8 +17,6 @@ SERVER = re.compile(
     rf"(?:ik[-_.])?{_LLAMA_SERVER}(?:[-_.+0-9]\S*)?"
 )
 """The name of a program that is a llama-server, such as `llama-server-cuda`."""
-named_servers: frozenset[str] = frozenset()
-"""More programs that take llama-server's flags, as `llama_server_programs` of config.toml has them."""
 LIKELY_SERVER = re.compile(r"llama[-_.]?(?:cpp[-_.:])?server", re.IGNORECASE)
 """A part of a name that may be a script's or a container's too: what stands behind it decides."""
 NOT_LIKELY = re.compile(rf"(?!{_NO_PROGRAM}).*|.*[=\s].*", re.DOTALL)
@@ -204,9 +201,3 @@ CONTEXT_FLAGS = (
     (re.compile(r"(?:whisper|sd)-?server.*|mlx_(?:lm|vlm)(?:[.-]?server)?|ollama(?:\.exe)?"), ""),
 )
 """Other servers, by name, and their own flag for the context; "" for those that have none."""
-
-
-def name_servers(names: Iterable[str]) -> None:
-    """Let these programs count as llama-servers, by path, file name or image, until the end."""
-    global named_servers  # noqa: PLW0603
-    named_servers = frozenset(names)

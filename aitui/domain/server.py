@@ -38,7 +38,8 @@ class Server(Struct, frozen=True):
     `timeout` is in seconds. `ssh_host` is empty if the host isn't administered from here, "local"
     for this machine. `ssh_home` is the home directory with the SSH settings, if it isn't the user's
     own. `read_only` refuses loads, unloads, everything on the host, and a chat with a model that
-    isn't loaded. `clients` are names of its clients by address. `origins` maps a setting's name to the place its value came from.
+    isn't loaded. `clients` are names of its clients by address, `llama_servers` more programs that
+    take llama-server's flags, by path, file name or image. `origins` maps a setting's name to the place its value came from.
     """
 
     url: str
@@ -60,6 +61,7 @@ class Server(Struct, frozen=True):
     color: str = ""
     read_only: bool = False
     clients: Mapping[str, str] = field(default_factory=dict)
+    llama_servers: frozenset[str] = frozenset()
     origins: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from aitui.aio import background_task
 from aitui.domain.chat.conversation import Conversation, Turn
 from aitui.domain.chat.reply import Reply
-from aitui.domain.llama_server import CommandLine
 from aitui.domain.models import Model, RunState
 from aitui.errors import AituiError, HistoryError
 from aitui.store.history import ConversationHistory
@@ -95,7 +94,7 @@ class SlotSizeCache:
 
     def size_for(self, model: Model) -> int:
         """Return the tokens of one slot: as reported, else the context divided by the command's slots."""
-        slots = CommandLine.read(model.command).parallel_slots or 1
+        slots = model.command_line.parallel_slots or 1
         return self.sizes.get(model.id) or model.context.tokens // max(1, slots)
 
     def record(self, model_id: str, tokens: int) -> None:

@@ -63,6 +63,7 @@ from aitui.services.reload import (
     reload_server,
     restart_server,
     trigger_reload,
+    wait_for_response,
 )
 from aitui.services.session import Session
 from aitui.store.journal import ChangeOutcome, JournalEntry
@@ -191,7 +192,9 @@ class ConfigRunner(Struct, frozen=True):
         if self.session is not None and change.flag not in KEYS:
             model = (await self.session.monitor.poll_now()).model(change.model)
             if model is not None and model.resident:
-                runs_with = effective_flag_value(model.command, find_flag(change.flag))
+                runs_with = effective_flag_value(
+                    model.command, find_flag(change.flag), model.llama_servers
+                )
         if runs_with is not None and runs_with != change.new:
             return await self.reload()
         raise ValueUnchanged(
@@ -534,9 +537,8 @@ async def _retry_during_outage(
             if not _is_outage(error) or left <= 0:
                 raise
             await asyncio.sleep(RETRY_INTERVAL)
-            session.monitor.refresh()
             with suppress(TimedOut):
-                await session.monitor.wait_until(_is_live, left)
+                await wait_for_response(session, left)
 
 
 def _is_outage(error: BaseException | None) -> bool:
@@ -571,7 +573,7 @@ async def _verify(session: Session, expected: ExpectedSetting) -> str:
     if not expected.flag:
         return "the model answers"
     flag, value = expected.flag, expected.value
-    runs_with = effective_flag_value(model.command, find_flag(flag))
+    runs_with = effective_flag_value(model.command, find_flag(flag), model.llama_servers)
     is_in_environment = runs_with is None and value is not None and expected.in_command is not True
     if runs_with != value and not is_in_environment:
         raise ConfigNotApplied(

@@ -79,7 +79,9 @@ async def plan_change(admin: HostAdmin, edit: Edit) -> ChangePlan:
     reading = await admin.config.read()
 
     def plan() -> ChangePlan:
-        change = edit(ConfigDocument.read(decode_config(reading.content)))
+        change = edit(
+            ConfigDocument.read(decode_config(reading.content), admin.server.llama_servers)
+        )
         return _plan_of(reading, change, encode_config(change.after), admin.release())
 
     return await asyncio.to_thread(plan)
@@ -234,7 +236,7 @@ async def plan_content(
     return await asyncio.to_thread(_plan_of, reading, change, content, admin.release())
 
 
-MERGED_NOTE = "! another program changed the file meanwhile: your edit is merged into its text"
+MERGED_NOTE = "! your edit, merged with what was written meanwhile"
 
 
 def resolve_confirmation(merged: MergedText) -> Confirmation:

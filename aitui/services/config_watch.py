@@ -12,9 +12,8 @@ from aitui.domain.config.document import ConfigDocument, ModelBlock, decode_conf
 from aitui.domain.config.lint import Diagnostic, find_diagnostics
 from aitui.domain.config.read_rules import read_swap_rules
 from aitui.domain.config.swap_rules import SwapRules
-from aitui.domain.llama_server import CommandLine, effective_flag_value, find_flag
+from aitui.domain.llama_server import effective_flag_value, find_flag
 from aitui.domain.models import ModelKind
-from aitui.domain.release import ServerRelease
 from aitui.domain.sanitize import sanitize_line, sanitize_text
 from aitui.domain.snapshot import Snapshot
 from aitui.errors import (
@@ -78,7 +77,7 @@ async def read_server_config(admin: HostAdmin, snapshot: Snapshot = _NO_SNAPSHOT
     reading = await admin.config.read()
     text = await asyncio.to_thread(decode_config, reading.content)
     where = sanitize_line(f"{admin.host.label}:{reading.real_path}", 300)
-    found = await asyncio.to_thread(_parse_config, where, reading, text, admin.release())
+    found = await asyncio.to_thread(_parse_config, where, reading, text, admin)
     facts = await admin.unit_info()
     found = await _find_out_whether_read(admin, found, facts, snapshot)
     is_read = not (found.newer or found.doubt)
@@ -136,18 +135,20 @@ async def _runs_this_file(
     own = (model.id for model in snapshot.models if model.kind is ModelKind.MODEL)
     if known and not known.issuperset(own):
         return False
-    running = {model.id: model.command for model in snapshot.models if model.resident}
+    running = {model.id: model for model in snapshot.models if model.resident}
     for name, size in config.contexts.items():
-        runs_with = CommandLine.read(running.get(name, "")).context_size
+        model = running.get(name)
+        runs_with = None if model is None else model.command_line.context_size
         if runs_with is not None and runs_with != size:
             return False
     last = here[-1] if here else None
     if last is None or last.after != config.reading.digest or not last.new or last.old == last.new:
         return None
-    if last.flag:
-        command = running.get(last.model, "")
-        return effective_flag_value(command, find_flag(last.flag)) == last.new or None
-    return None
+    model = running.get(last.model)
+    if not last.flag or model is None:
+        return None
+    found = effective_flag_value(model.command, find_flag(last.flag), model.llama_servers)
+    return found == last.new or None
 
 
 async def _is_server_file(admin: HostAdmin, reading: FileSnapshot, facts: UnitInfo | None) -> bool:
@@ -165,12 +166,10 @@ def sanitize_config(config: ServerConfig) -> str:
     return sanitize_text(config.text.removeprefix("\ufeff"))
 
 
-def _parse_config(
-    where: str, reading: FileSnapshot, text: str, release: ServerRelease
-) -> ServerConfig:
-    found = find_diagnostics(text, release)
+def _parse_config(where: str, reading: FileSnapshot, text: str, admin: HostAdmin) -> ServerConfig:
+    found = find_diagnostics(text, admin.release())
     try:
-        document = ConfigDocument.read(text)
+        document = ConfigDocument.read(text, admin.server.llama_servers)
         sizes = {block.id: document.context_size(block.id) for block in document.models}
         commands = {block.id: document.command(block.id) for block in document.models}
         environments = {block.id: document.variables(block.id) for block in document.models}

@@ -14,7 +14,7 @@ from aitui.domain.memory.hardware_state import HardwareState, record_usage
 from aitui.domain.memory.measurement import MemoryRecords
 from aitui.domain.memory.usage import MemoryUsage, memory_usage, port_of
 from aitui.domain.models import ContextSource, Model, RunState
-from aitui.domain.snapshot import Clock, ConnectionPhase, Snapshot
+from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
 from aitui.errors import AituiError, HostError, HostFileError, ModelFileUnreadable
 from aitui.services.memory_learning import MemoryLearner, MemoryObservation
 from aitui.services.samplers import HostInfoFetcher, HostSampleSource, ServerSampleSource
@@ -39,7 +39,8 @@ NO_ENVIRONMENTS: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 class ModelCommands:
     """The command of each model. `configured` are those of the config file, by model."""
 
-    def __init__(self) -> None:
+    def __init__(self, llama_servers: frozenset[str]) -> None:
+        self._llama_servers = llama_servers
         self.configured: Mapping[str, str] = {}
         self._environments: Mapping[str, Mapping[str, str]] = {}
         self._last: dict[str, str] = {}
@@ -77,7 +78,7 @@ class ModelCommands:
             if len(self._launch_profiles) >= COMMANDS_KEPT:
                 self._launch_profiles.clear()
             found = self._launch_profiles[key] = launch_profile(
-                command, self._environments.get(model_id, {})
+                command, self._environments.get(model_id, {}), self._llama_servers
             )
         return found
 
@@ -88,17 +89,18 @@ MOST_FILES = 500
 class ModelHeaders:
     """The headers of model files. One that can't be read is not tried again."""
 
-    def __init__(self) -> None:
+    def __init__(self, llama_servers: frozenset[str]) -> None:
+        self._llama_servers = llama_servers
         self._headers: dict[str, GgufHeader | None] = {}
 
     def header_of(self, command: str) -> "GgufHeader | None":
         """Return the header of the file that a command names, None if it isn't known."""
-        path = _header_path(command)
+        path = self._header_path(command)
         return self._headers.get(path) if path else None
 
     def unread(self, commands: Iterable[str]) -> tuple[str, ...]:
         """Return the files of these commands that have not been read yet."""
-        places = dict.fromkeys(place for place in map(_header_path, commands) if place)
+        places = dict.fromkeys(place for place in map(self._header_path, commands) if place)
         room = max(0, MOST_FILES - len(self._headers))
         return tuple(place for place in places if place not in self._headers)[:room]
 
@@ -111,14 +113,13 @@ class ModelHeaders:
         except (ModelFileUnreadable, HostFileError):
             self._headers[path] = None
 
+    def _header_path(self, command: str) -> str:
+        if not command:
+            return ""
+        from aitui.domain.llama_server import CommandLine
 
-def _header_path(command: str) -> str:
-    if not command:
-        return ""
-    from aitui.domain.llama_server import CommandLine
-
-    path = CommandLine.read(command).model or ""
-    return path if path.startswith(("/", "~/")) else ""
+        path = CommandLine.read(command, self._llama_servers).model or ""
+        return path if path.startswith(("/", "~/")) else ""
 
 
 QUIET_SECONDS = 0.5
@@ -205,19 +206,19 @@ class HardwareMonitor:
         client: "LlamaSwapClient",
         monitor: "Monitor",
         *,
-        identity: str,
+        server: Server,
         clock: Clock,
         measurements: "Measurements",
     ) -> None:
         self._monitor = monitor
-        self._identity = identity
+        self._identity = server.identity
         self._clock = clock
         self._measurements = measurements
         self._server = ServerSampleSource(client)
         self._facts = HostInfoFetcher(client, clock.monotonic)
         self._logs = StartupLogs(client)
-        self._headers = ModelHeaders()
-        self._commands = ModelCommands()
+        self._headers = ModelHeaders(server.llama_servers)
+        self._commands = ModelCommands(server.llama_servers)
         self._learning = MemoryLearner(
             clock.wall, self._commands.launch_profile, self._measurements_of
         )

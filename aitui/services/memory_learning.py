@@ -146,12 +146,11 @@ class MemoryLearner:
         if failed.crashed or not failed.reason.startswith(OUT_OF_MEMORY):
             return []
         command = self._commands.get(model.id) or model.command or commands.get(model.id, "")
-        from aitui.domain.llama_server import CommandLine
-
-        size = CommandLine.read(command).context_size or model.context.known_tokens
+        profile = self._launch_profile_of(model.id, command)
+        size = profile.context_size or model.context.known_tokens
         if not size:
             return []
-        fingerprint = self._launch_profile_of(model.id, command).fingerprint
+        fingerprint = profile.fingerprint
         return [MemoryObservation(model.id, OutOfMemory(size, fingerprint, failed.at))]
 
     def _footprint_by_difference(

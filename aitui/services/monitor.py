@@ -139,6 +139,7 @@ class Monitor:
         random: Random,
         on_change: Callable[[Snapshot], None] | None = None,
         names: "ClientNames | None" = None,
+        llama_servers: frozenset[str] = frozenset(),
     ) -> None:
         self._client = client
         self._identity = identity
@@ -146,7 +147,7 @@ class Monitor:
         self._load_times = load_times
         self._random = random
         self._on_change = on_change
-        self._known = ServerState(clock, names)
+        self._known = ServerState(clock, names, llama_servers)
         self._warnings = load_times.warnings
         self.snapshot = Snapshot(ConnectionStatus(opened_at=clock.monotonic()))
         """The latest state."""

@@ -34,6 +34,7 @@ from aitui.services.session import Session
 
 if TYPE_CHECKING:
     from aitui.llamaswap.client import LlamaSwapClient
+    from aitui.services.monitor import Monitor
 
 
 CONNECT_SECONDS = 5.0
@@ -42,6 +43,7 @@ FILE_WATCH_SECONDS = 8.0
 """Seconds within which a server that watches its file notices a change."""
 RELOAD_SECONDS = 20.0
 SERVER_RESPONSE_TIMEOUT = 60.0
+RESPONSE_INTERVAL = 1.0
 LOG_SECONDS = 1.0
 """Seconds within which the proxy log is opened."""
 _LONGEST_PATH = 300
@@ -191,7 +193,7 @@ async def _signal_or_restart(watch: ReloadWatch, ask: Ask, *, lost: bool) -> str
     # The server may have refused the file: it goes on for now, and a restart would end it.
     await refuse_invalid_config(admin, "Not restarted")
     unit = admin.service.unit
-    if not await ask(lambda _: restart_instead_confirmation(trouble, unit)):
+    if not await ask(lambda now: restart_instead_confirmation(trouble, unit, now)):
         raise trouble
     await refuse_invalid_config(admin, "Not restarted")
     async with _announce_restart(watch.session):
@@ -268,9 +270,9 @@ async def _server_file(admin: HostAdmin, outcome: str) -> FileSnapshot | None:
         return None
 
 
-def restart_instead_confirmation(trouble: AituiError, unit: str) -> Confirmation:
+def restart_instead_confirmation(trouble: AituiError, unit: str, now: Snapshot) -> Confirmation:
     """Offer a restart as the last resort; what it cuts was confirmed before the change."""
-    facts = tuple(words for words in (trouble.what, trouble.why) if words)
+    facts = tuple(words for words in (trouble.what, trouble.why, *drain_facts(now)) if words)
     return Confirmation(
         f"It can't be reloaded. Restart {unit} instead?",
         facts,
@@ -280,13 +282,20 @@ def restart_instead_confirmation(trouble: AituiError, unit: str) -> Confirmation
     )
 
 
-async def wait_for_response(session: Session) -> None:
-    """Wait until the server answers; raises TimedOut."""
-    session.monitor.refresh()
-    await session.monitor.poll_now()
-    await session.monitor.wait_until(
-        lambda snapshot: snapshot.connection.phase is ConnectionPhase.LIVE, SERVER_RESPONSE_TIMEOUT
-    )
+async def wait_for_response(session: Session, seconds: float | None = None) -> None:
+    """Wait until the server answers, asking it each second; raises TimedOut."""
+    monitor, limit = session.monitor, SERVER_RESPONSE_TIMEOUT if seconds is None else seconds
+    monitor.refresh()
+    await monitor.poll_now()
+    async with background_task(_poll_often(monitor), "ask the server"):
+        await monitor.wait_until(lambda now: now.connection.phase is ConnectionPhase.LIVE, limit)
+
+
+async def _poll_often(monitor: "Monitor") -> None:
+    """Poll without the pauses for a lost server, which grow to half a minute."""
+    while True:
+        await asyncio.sleep(RESPONSE_INTERVAL)
+        await monitor.poll_now()
 
 
 UNIT_CHECK_INTERVAL = 1.0

@@ -115,9 +115,10 @@ async def open_session(
             random=random,
             on_change=on_change,
             names=names,
+            llama_servers=server.llama_servers,
         )
         hardware = HardwareMonitor(
-            client, monitor, identity=server.identity, clock=clock, measurements=measurements
+            client, monitor, server=server, clock=clock, measurements=measurements
         )
         admin = watch = None
         if server.ssh_host:

@@ -219,10 +219,15 @@ class ServerState:
     `models` are those of the last merge, `total_models` counts them with those it left out.
     """
 
-    def __init__(self, clock: "Clock", names: ClientNames | None = None) -> None:
+    def __init__(
+        self,
+        clock: "Clock",
+        names: ClientNames | None = None,
+        llama_servers: frozenset[str] = frozenset(),
+    ) -> None:
         self._clock = clock
         self._log = RequestLog(names or ClientNames())
-        self._facts = ModelFacts()
+        self._facts = ModelFacts(llama_servers=llama_servers)
         self._requests: dict[str, ActiveRequest] = {}
         self._further_requests: set[str] = set()
         self._active_requests = ActiveRequests()

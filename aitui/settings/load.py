@@ -20,7 +20,6 @@ was set.
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import TypeVar
 
 from msgspec import Struct, field
@@ -150,7 +149,6 @@ class Settings(Struct, frozen=True):
     servers: tuple[Server, ...]
     fps: int = table.FPS.default
     notifications: bool = table.NOTIFICATIONS.default
-    llama_server_programs: tuple[str, ...] = ()
     config_file: Path | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
@@ -216,12 +214,16 @@ def read_settings(
     variables = (known.variable for known in table.SERVER_SETTINGS if known.name in described)
     server, why = _choose_server(flags, described, config, default, {"": unnamed, **named})
     clients = values.read(table.CLIENTS)
+    programs = values.read(table.LLAMA_SERVER_PROGRAMS)
+    servers = tuple(
+        replace(one, clients=clients, llama_servers=frozenset(programs))
+        for one in (server, unnamed, *named.values())
+    )
     return Settings(
-        server=replace(server, clients=clients),
-        servers=tuple(replace(one, clients=clients) for one in (unnamed, *named.values())),
+        server=servers[0],
+        servers=servers[1:],
         fps=values.read(table.FPS),
         notifications=values.read(table.NOTIFICATIONS),
-        llama_server_programs=values.read(table.LLAMA_SERVER_PROGRAMS),
         config_file=config.path,
         origins={**values.origins, "server": why},
         ignored=tuple(variables) if server.name else (),
@@ -233,15 +235,17 @@ def server_at(
     home: Path,
     *,
     read_only: bool = False,
-    clients: Mapping[str, str] = MappingProxyType({}),
+    like: Server | None = None,
 ) -> Server:
-    """Build the server at a URL that was typed at run time; of its clients the names may be known.
+    """Build the server at a URL that was typed at run time; what isn't of one server is as for `like`.
 
     Raises SettingsError if the URL can't be one.
     """
     given = RawValue(url, prefix="", place="typed", origin="typed")
     server = build_server({"url": given}, read_address(given), home=home, read_only=read_only)
-    return replace(server, clients=clients)
+    if like is None:
+        return server
+    return replace(server, clients=like.clients, llama_servers=like.llama_servers)
 
 
 def _environment_settings(environment: Mapping[str, str]) -> dict[str, RawValue]:

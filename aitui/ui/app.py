@@ -14,10 +14,11 @@ from textual.binding import Binding
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.filter import LineFilter
-from textual.notifications import Notify, SeverityLevel
+from textual.notifications import SeverityLevel
 from textual.reactive import Reactive, var
 from textual.screen import Screen
 from textual.theme import Theme
+from textual.widget import Widget
 from textual.widgets import Input
 from textual.worker import Worker
 
@@ -35,13 +36,15 @@ from aitui.ui.terminal.key_queue import KeyQueue, QueuedEvent
 from aitui.ui.terminal.notifications import (
     MAX_TEXT_CELLS,
     MAX_TITLE_CELLS,
+    Notice,
     TerminalNotifier,
-    limit_toasts,
+    add_notice,
 )
 from aitui.ui.terminal.paste_guard import LONGEST_PASTE
 from aitui.ui.terminal.screen_diff import FrameWriter
 from aitui.ui.text import shorten_id, text_summary
 from aitui.ui.theme import DARK, build_themes, derive_variables, has_few_colors
+from aitui.ui.widgets.key_bar import show_in_dialog
 
 # What another view needs is imported when that is opened, and its messages are handled by their names:
 # all of it together made the first frame 2.7 times as late as that of a ten-line app.
@@ -73,20 +76,27 @@ class AituiApp(App[None]):
     TITLE = "aitui"
     # Textual reads a screen's own style sheet when it is pushed, which the first one never is.
     CSS_PATH = "screens/models.tcss"
-    # Toasts stand above status, prompt and keys: what is being written stays in sight. Without
-    # colors Textual marks neither the place in a list nor what is selected, and what it draws by
+    # A toast stands above the message and the keys. Without colors Textual marks neither the place in a list nor what is selected, and what it draws by
     # visual styles loses `reverse`.
     CSS = """
-    ToastRack { margin-bottom: 4; }
+    ToastRack { margin-bottom: 2; }
     OptionList:nocolor > .option-list--option-highlighted { text-style: bold underline; }
     Screen:nocolor .screen--selection { text-style: reverse; }
+    ModalScreen { background: $background 55%; }
+    .-maximized-view ServerHeader { dock: top; }
+    .-maximized-view KeyBar { dock: bottom; }
+    .-maximized { width: 1fr !important; height: 1fr !important; max-height: 100%; }
     .frame { border: round $frame; }
     .frame:focus, .frame:focus-within { border: round $accent; }
     """
     BINDINGS = APP.bindings()
+    ALLOW_IN_MAXIMIZED_VIEW = "ServerHeader, KeyBar, TroublePane"
+    ESCAPE_TO_MINIMIZE = False
 
     theme: Reactive[str] = Reactive(DARK)
     """The name of the theme, of ours or of Textual's."""
+    notices: var[tuple[Notice, ...]] = var((), init=False)
+    """What was said in passing, the newest last."""
     server: var[Server | None] = var(None, init=False)
     """The server that is shown, open or about to be."""
     snapshot: var[Snapshot] = var(Snapshot(), init=False)
@@ -168,8 +178,29 @@ class AituiApp(App[None]):
     def on_resize(self) -> None:
         self._frames.invalidate()
 
-    def on_notify(self, event: Notify) -> None:
-        limit_toasts(self, event.notification)
+    def on_notify(self) -> None:
+        """Show one toast at a time: the last."""
+        self._notifications.clear()
+
+    def _refresh_notifications(self) -> None:
+        if not self._has_room_for_toast:
+            self._notifications.clear()
+        super()._refresh_notifications()
+
+    def on_descendant_focus(self) -> None:
+        """Leave no toast over what is being typed from now on."""
+        if self._notifications:
+            self._refresh_notifications()
+
+    @property
+    def _has_room_for_toast(self) -> bool:
+        """Whether a toast covers no dialog, no reply under way, and nothing that is being typed."""
+        screen, current = self.screen, self._servers.controllers
+        typing = isinstance(screen.focused, Input) or (
+            screen.focused is not None and screen.focused.id == "prompt"
+        )
+        replying = current is not None and current.shows_reply
+        return not (screen.is_modal or typing or replying)
 
     def notify(
         self,
@@ -180,14 +211,19 @@ class AituiApp(App[None]):
         timeout: float | None = None,
         markup: bool = False,  # noqa: ARG002 - as Textual calls it
     ) -> None:
-        """Say something in passing, in a few lines however long it is, and never as markup."""
-        super().notify(
-            shorten_id(message, MAX_TEXT_CELLS),
-            title=shorten_id(title, MAX_TITLE_CELLS),
-            severity=severity,
-            timeout=timeout,
-            markup=False,
-        )
+        """Say something in passing, never as markup: in the line of messages.
+
+        An error has a toast as well, in a few lines however long it is, where that covers nothing.
+        """
+        text, title = shorten_id(message, MAX_TEXT_CELLS), shorten_id(title, MAX_TITLE_CELLS)
+        seconds = self.NOTIFICATION_TIMEOUT if timeout is None else timeout
+        notice = Notice(self._app_context.clock.wall(), text, title, severity, seconds)
+        self.notices = add_notice(self.notices, notice)
+        if not self.screen_stack:
+            return
+        show_in_dialog(self.screen, notice)
+        if severity == "error" and self._has_room_for_toast:
+            super().notify(text, title=title, severity=severity, timeout=seconds, markup=False)
 
     def copy_to_clipboard(self, text: str) -> None:
         """Copy in one of three ways, and say where it went; also what Textual itself copies."""
@@ -240,7 +276,9 @@ class AituiApp(App[None]):
     # Keys.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """While text is typed, the key of the context size is a letter."""
+        """While text is typed, the key of the context size is a letter; a toast closes if there is one."""
+        if action == "close_toast":
+            return bool(self._notifications)
         if action == "change_context":
             focused = self.focused
             typing = isinstance(focused, Input) or (focused is not None and focused.id == "prompt")
@@ -257,6 +295,38 @@ class AituiApp(App[None]):
 
         if not isinstance(self.screen, HelpScreen):
             self.push_screen(HelpScreen(help_groups(self.screen)))
+
+    def action_zoom(self) -> None:
+        """Give the pane with the focus all of the screen between header and footer, and back."""
+        screen = self.screen
+        if isinstance(screen, ModelsScreen):
+            screen.toggle_zoom()
+            return
+        focused, pane = screen.focused, None
+        if screen.maximized is None and focused is not None:
+            pane = next(
+                (
+                    widget
+                    for widget in focused.ancestors_with_self
+                    if isinstance(widget, Widget) and widget.has_class("frame")
+                ),
+                None,
+            )
+        if not screen.is_modal:
+            screen.maximized = pane
+
+    def action_open_page(self) -> None:
+        if current := self._current():
+            model = self._models_screen.selected_model
+            current.models.open_page(model if self.screen is self._models_screen else None)
+
+    def action_messages(self) -> None:
+        from aitui.ui.screens.messages import MessagesScreen
+
+        self.push_screen(MessagesScreen(self.notices))
+
+    def action_close_toast(self) -> None:
+        self.clear_notifications()
 
     def action_doctor(self) -> None:
         from aitui.ui.screens.doctor import DoctorScreen, run_checks
@@ -394,6 +464,10 @@ class AituiApp(App[None]):
         if current := self._current():
             current.logs.follow_log(message.name)
 
+    def on_log_tail_requested(self, message: messages.LogTailRequested) -> None:
+        if current := self._current():
+            current.logs.follow_tail(message.tail)
+
     def on_log_save_requested(self, message: messages.LogSaveRequested) -> None:
         if current := self._current():
             current.logs.save(message.name, message.lines)
@@ -474,8 +548,17 @@ class AituiApp(App[None]):
         assert self._next_snapshot is not None
         (server, snapshot), self._next_snapshot = self._next_snapshot, None
         if server is self.server:
-            self.snapshot = snapshot
+            before, self.snapshot = self.snapshot, snapshot
             self._servers.update_snapshot(server, snapshot)
+            if before.models is not snapshot.models:
+                self.call_after_refresh(self._report_changes, before, snapshot)
+
+    def _report_changes(self, before: Snapshot, after: Snapshot) -> None:
+        from aitui.ui.changes import describe_changes
+
+        now = self._app_context.clock.monotonic()
+        for words, severity in describe_changes(before, after, now):
+            self.notify(words, severity=severity)
 
     async def _copy(self, text: str) -> None:
         from aitui.services.clipboard import copy_text

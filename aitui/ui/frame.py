@@ -46,18 +46,20 @@ def render_title(
     line: RichStyle,
     *,
     focused: bool,
+    fill: str = "─",
 ) -> list[Segment]:
     """Return exactly `width` cells of a frame's line: name, words and what is at the right.
 
-    What isn't written is drawn with `line`.
+    What isn't written is `fill`, drawn with `line`. Words without a name are shortened where there is
+    no room for them, instead of being left out.
     """
     name, counts, values = parts[0], _pieces(parts[1]), _pieces(parts[2])
     at_left = cell_len(name) + 2 * bool(name)
     at_right = _width(values) + 2 * bool(values)
     between = _width(counts) + bool(counts) + (focused and bool(name))
     if at_left + between + at_right > width:
-        counts, between = (), 0
-    if at_left + at_right > width:
+        counts = () if name else _shorten(counts, width - at_right - 2)
+    if at_left + at_right > width and name:
         values, at_right = (), 0
     segments: list[Segment] = []
     if name:
@@ -72,7 +74,7 @@ def render_title(
         segments += _segments(app, counts, line)
         segments.append(Segment(" ", line))
     taken = sum(segment.cell_length for segment in segments)
-    segments.append(Segment("─" * max(0, width - taken - at_right), line))
+    segments.append(Segment(fill * max(0, width - taken - at_right), line))
     if values:
         segments += [Segment(" ", line), *_segments(app, values, line), Segment(" ", line)]
     return [segment for segment in segments if segment.text]
@@ -82,6 +84,14 @@ def _pieces(text: Pieces) -> tuple[tuple[str, str], ...]:
     if isinstance(text, str):
         return ((text, ""),) if text else ()
     return tuple(piece for piece in text if piece[0])
+
+
+def _shorten(pieces: Iterable[tuple[str, str]], width: int) -> tuple[tuple[str, str], ...]:
+    kept: list[tuple[str, str]] = []
+    for text, style in pieces:
+        room = width - _width(kept)
+        kept.append((truncate(text, max(0, room)), style))
+    return tuple(piece for piece in kept if piece[0])
 
 
 def _width(pieces: Iterable[tuple[str, str]]) -> int:

@@ -148,10 +148,11 @@ class Reading(Struct, frozen=True):
         """Return the value, with its limit where there is room."""
         value, sign = f"{self.value:,.0f}", f" {self.sign}"
         plain = ((value, percent_style(self.value, self.high, self.full)), (sign, "foreground"))
-        limits = [] if self.limit is None else [f" of {self.limit:,.0f}", f" / {self.limit:,.0f}"]
-        for limit in limits:
-            if len(value + limit + sign) <= room:
-                return plain[0], (limit, ""), plain[1]
+        limit = "" if self.limit is None else f"{self.limit:,.0f}"
+        for between in (" of ", " / ") if limit else ():
+            # A value may become as long as its limit: the words stay the same then.
+            if 2 * max(len(limit), len(value)) + len(between + sign) <= room:
+                return plain[0], (between + limit, ""), plain[1]
         return plain
 
 

@@ -199,6 +199,12 @@ APP = KeyGroup(
         manual="command palette; also `^p`",
     ),
     Key("ctrl+p", "command_palette", "command palette", listed=False),
+    Key("z,f2", "zoom", "zoom the pane, and back", "zoom", manual="zoom the pane, and back"),
+    Key("T", "change_theme", "theme", manual="choose a theme"),
+    Key("o", "open_page", "llama-swap's own page", "web page", manual="llama-swap's own web page"),
+    Key("m", "messages", "the last messages", "messages", manual="the last messages"),
+    # With priority: what is on top closes first, whatever has the focus.
+    Key("escape", "close_toast", "close the message", listed=False, priority=True),
     Key("q", "quit", "quit", manual="quit"),
     owner="app",
 )
@@ -225,6 +231,7 @@ MODELS = KeyGroup(
     # With priority: what is typed ahead after it belongs to the filter, and is no key.
     Key("slash", "filter", "filter", priority=True, manual="filter by words"),
     Key("s", "sort", "sort", manual="sort by the next column"),
+    Key("r", "reverse", "reverse the order", "reverse", manual="reverse the order"),
     Key("y", "copy_id", "copy id", manual="copy the id"),
     Key("escape", "back", "back", "show all", listed=False, manual="back; clear the filter"),
     Key("enter", "keep_filter", "keep the filter", bound=False),
@@ -238,7 +245,7 @@ CHAT_PANE = KeyGroup(
     "chat",
     Key("i,enter", "screen.write_prompt", "write", listed=False),
     Key("ctrl+g", "app.grow_context", "context that the prompt needs", "more context", sign="^g"),
-    Key("ctrl+t", "detach", "detach the last image", sign="^t", listed=False),
+    Key("ctrl+t", "detach", "detach the last image", sign="^t"),
     Key("escape", "screen.close_chat", "back to the models", "models"),
 )
 PROMPT = KeyGroup(
@@ -250,7 +257,7 @@ PROMPT = KeyGroup(
     ),
     Key("ctrl+j,shift+enter", "newline", "new line", sign="^j"),
     Key("ctrl+e", "app.edit_prompt", "write in $EDITOR", "editor", "^e"),
-    Key("ctrl+u", "clear", "clear the prompt; once more: bring it back", sign="^u", listed=False),
+    Key("ctrl+u", "clear", "clear, and bring back", sign="^u"),
     Key("tab", "complete", "complete a command", "complete", listed=False),
     Key("up", "earlier", "earlier prompt", listed=False),
     Key("down", "later", "later prompt", listed=False),
@@ -414,6 +421,9 @@ SERVERS = KeyGroup(
     Key("tab", "focus_next", "list or URL", bound=False),
 )
 HELP = KeyGroup("help", Key("escape,q,question_mark,f1", "dismiss", "Close", listed=False))
+MESSAGES = KeyGroup(
+    "messages", Key("escape,q,m", "dismiss", "close"), *_motions("first line", "last line")
+)
 HELP_TEXT = KeyGroup("help text", *_motions("first line", "last line"))
 
 COMMANDS = KeyGroup(
@@ -428,10 +438,7 @@ COMMANDS = KeyGroup(
     Key("tab", "complete", "complete", priority=True),
 )
 
-PALETTE = (
-    ("Undo", "Take the last change of the config back", "app.undo_change"),
-    ("Theme", "Choose other colors", "app.change_theme"),
-)
+PALETTE = (("Undo", "Take the last change of the config back", "app.undo_change"),)
 """What the palette offers without a key: title, words and action."""
 
 README_GROUPS = (MODEL_TABLE, MODELS, APP)

@@ -17,7 +17,7 @@ from aitui.ui.theme import hue_of
 _LABEL_WIDTH, _NAME_WIDTH = 20, 16
 _HEADS = (
     ("PID", "<7"),
-    ("  MODEL", f"<{_NAME_WIDTH + 2}"),
+    ("  MODEL", f"<{_NAME_WIDTH + 3}"),
     ("GPU", "<5"),
     ("GB", ">5"),
     ("TIME", ">10"),

@@ -379,7 +379,8 @@ async def test_a_load_is_timed_for_the_next_one(
 ) -> None:
     await aitui.run("load", STEADY)
     times = json.loads((aitui.home / ".local/state/aitui/load-times.json").read_text())
-    (seconds,) = times["servers"][stand_in.url][STEADY]
+    ((tokens, seconds),) = times["servers"][stand_in.url][STEADY]
+    assert tokens == 131_072
     assert 0.1 < seconds < 10
 
 

@@ -65,9 +65,10 @@ def test_notifications_that_are_no_switch_are_refused(wrong: Wrong) -> None:
 
 
 def test_programs_with_llama_servers_flags_are_a_list(read: Read, wrong: Wrong) -> None:
-    assert read().llama_server_programs == ()
+    assert read().server.llama_servers == frozenset()
     given = read(config='llama_server_programs = ["run-wolf.sh", "/opt/fox"]\n')
-    assert given.llama_server_programs == ("run-wolf.sh", "/opt/fox")
+    assert given.server.llama_servers == {"run-wolf.sh", "/opt/fox"}
+    assert {one.llama_servers for one in given.servers} == {given.server.llama_servers}
     for text in ('"run-wolf.sh"', "[1]", '[""]'):
         assert "(config.toml, line 1): expected names or paths of programs" in wrong(
             config=f"llama_server_programs = {text}\n"

@@ -90,9 +90,19 @@ class Driven:
 
     @property
     def toasts(self) -> list[str]:
-        """What is said in passing, as it stands on screen, line breaks as blanks."""
+        """What a toast says, as it stands on screen, line breaks as blanks."""
         strips, toasts = self.strips, self.app.screen.query(Toast)
         return [_text_within(strips, toast.content_region) for toast in toasts]
+
+    @property
+    def said(self) -> list[str]:
+        """What was said in passing since `forget`, each with its title."""
+        return [" ".join(f"{one.title} {one.text}".split()) for one in self.app.notices]
+
+    def forget(self) -> None:
+        """Let what was said be as if it weren't."""
+        self.app.clear_notifications()
+        self.app.notices = ()
 
     def model(self, model_id: str) -> Model:
         """A model as the app shows it."""
@@ -156,7 +166,7 @@ class Driven:
 
     async def told(self, text: str) -> None:
         """Wait until the app says something in passing."""
-        await self.until(lambda: any(text in toast for toast in self.toasts), f"told: {text}")
+        await self.until(lambda: any(text in one for one in self.said), f"told: {text}")
 
     async def until_ready(self, *model_ids: str) -> None:
         """Wait until the app knows that these models are ready, and no others."""

@@ -62,8 +62,8 @@ async def servers(app: Driven) -> None:
 
 async def toasts(app: Driven) -> None:
     for severity in ("information", "warning", "error"):
-        app.app.notify("some words", title="A title", severity=severity, markup=False)
-    await app.until(lambda: len(app.toasts) == 3, "told")
+        app.app.notify("some words", title="A title", severity=severity)
+    await app.until(lambda: len(app.toasts) == 1, "told")
 
 
 async def palette(app: Driven) -> None:
@@ -86,7 +86,7 @@ async def nothing(app: Driven) -> None:
 
 
 async def back(app: Driven) -> None:
-    app.app.clear_notifications()
+    app.forget()
     while len(app.app.screen_stack) > 1:
         app.app.pop_screen()
     await app.press("escape")

@@ -10,7 +10,7 @@ from aitui.domain.hues import Hues
 from aitui.domain.memory.footprint import FootprintOrigin
 from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.memory.usage import GpuMemoryUsage, GpuShare, MemoryUsage
-from aitui.domain.snapshot import Snapshot
+from aitui.domain.snapshot import ConnectionPhase, Snapshot
 from aitui.ui.theme import theme_color
 from ui.driven import Driven, driven
 from ui.hand_made import SERVER, STILL, live, show_instead_of_servers
@@ -108,3 +108,18 @@ async def test_without_colors_the_open_view_is_reversed(
         await app.see("14 ms")
         marked = [text for text, style, _ in app.strips[0] if style and style.reverse]
         assert marked == [" 1 Models "]
+
+
+@pytest.mark.parametrize(("width", "named"), [(119, False), (120, True)])
+async def test_the_footer_names_the_restart_where_there_is_room_and_first_where_it_is_needed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, width: int, named: bool
+) -> None:
+    show_instead_of_servers(monkeypatch, live(*MIXTURE))
+    server = replace(SERVER, ssh_host="box")
+    async with driven(server, tmp_path, clock=STILL, size=(width, 36)) as app:
+        await app.see("14 ms")
+        await app.until(lambda: app.strips[-1].text.endswith("? help "), "the keys")
+        assert ("R restart" in app.strips[-1].text) is named
+        lost = replace(app.app.snapshot.connection, phase=ConnectionPhase.LOST)
+        app.app.snapshot = replace(app.app.snapshot, connection=lost)
+        await app.until(lambda: app.strips[-1].text.startswith(" R restart  F5 retry now"), "lost")

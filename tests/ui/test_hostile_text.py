@@ -53,7 +53,7 @@ async def test_every_model_is_shown_harmless_and_in_its_columns(
 
 async def test_columns_stand_one_below_the_other(hostile: Driven) -> None:
     await hostile.settle()
-    state, _ = hostile.place_of("State")
+    state, _ = hostile.place_of("STATE")
     rows = [strip for strip in hostile.strips if "4k" in strip.text or "32k?" in strip.text]
     assert len(rows) > 5
     for row in rows:
@@ -79,7 +79,7 @@ async def test_questions_and_what_is_said_are_harmless(hostile: Driven) -> None:
 
 
 async def test_long_texts_break_inside_their_pane(hostile: Driven) -> None:
-    await hostile.pilot.resize_terminal(80, 24)
+    await hostile.pilot.resize_terminal(120, 36)
     longest = max(hostile.table._rows, key=lambda model: len(model.id))
     hostile.go_to(longest.id)
     await hostile.settle()
@@ -99,11 +99,11 @@ async def test_a_click_on_markup_runs_nothing(hostile: Driven) -> None:
 
 async def test_what_is_typed_into_the_filter_is_text(hostile: Driven) -> None:
     await hostile.press("slash", *"[/x][@click=app.quit]")
-    await hostile.see("No model matches “[/x][@click=app.quit]”")
+    await hostile.see("Nothing matches “[/x][@click=app.quit]”")
     assert_harmless(hostile)
 
 
 async def test_a_hostile_title_of_an_error_is_text(hostile: Driven) -> None:
     await hostile.press("S", "tab", *"http://[/x]", "enter")
-    await hostile.until(lambda: hostile.toasts, "told")
+    await hostile.until(lambda: hostile.said, "told")
     assert_harmless(hostile)

@@ -59,14 +59,14 @@ async def test_a_load_shows_its_seconds(app: Driven) -> None:
 
 async def test_the_next_load_is_measured_against_the_last(app: Driven) -> None:
     app.go_to(SLOW)
-    await app.see("load not timed yet")
+    await app.see("○ not loaded")
     await app.press("l")
     await app.until_ready(SLOW)
     await app.press("u")
     await app.told("is unloaded")
-    await app.see("load takes about")
+    await app.see("loads in about")
     await app.press("l")
-    await app.see("/≈")
+    await app.see(" of ≈")
 
 
 async def test_l_on_a_ready_model_says_so_and_asks_nothing_of_the_server(
@@ -272,7 +272,7 @@ async def give_up_in_the_queue(app: Driven) -> None:
     await app.press("l")
     await app.see(f"Load {STEADY}?")
     await app.answer("y")
-    await app.see("the server hasn't begun yet")
+    await app.see("the server has not begun to load it")
     await app.press("u")
     await app.told(f"Gave up waiting for {STEADY}")
 
@@ -283,6 +283,7 @@ async def test_a_load_given_up_in_the_queue_stays_on_screen_until_its_turn(
 ) -> None:
     async with stand_in.busy(QUICK):
         await give_up_in_the_queue(app)
+        await app.pilot.resize_terminal(110, 30)
         await app.see("still queued at the server, which will load it later and evict ≈", QUICK)
         assert "queued" in app.line_of(STEADY)
         assert "u abort" in app.strips[-1].text

@@ -58,7 +58,7 @@ async def test_one_changed_model_redraws_its_row_and_no_other(
     await crowded.press("j")
     await crowded.settle()
     drawn.clear()
-    changed = replace(MODELS[5], state=RunState.READY, since=NOW)
+    changed = replace(MODELS[5], rate=12.0)
     crowded.app.snapshot = live(*MODELS[:5], changed, *MODELS[6:])
     await crowded.settle()
     assert set(drawn) <= {1, 5}, "the changed row, and the cursor's"
@@ -71,7 +71,7 @@ async def test_a_change_out_of_sight_redraws_no_row_but_the_cursors(
     await crowded.press("j")
     await crowded.settle()
     drawn.clear()
-    changed = replace(MODELS[-1], state=RunState.READY, since=NOW)
+    changed = replace(MODELS[-1], rate=12.0)
     crowded.app.snapshot = live(*MODELS[:-1], changed)
     await crowded.settle()
     assert set(drawn) <= {1}

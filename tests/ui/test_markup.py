@@ -133,7 +133,7 @@ async def test_a_chat_with_a_hostile_id(hostile: Driven, model_id: str) -> None:
     await hostile.press(*"/rename", "space", *model_id, "enter")
     await hostile.until(lambda: hostile.models.chat.heading == model_id, "renamed")
     await hostile.pilot.resize_terminal(120, 40)
-    await assert_is_text(hostile, f"Chat · {model_id} · {model_id}")
+    await assert_is_text(hostile, f"Chat  {model_id} ─", f"─ {model_id} ─")
     await hostile.press("escape", "escape")
     assert hostile.app.is_running
 
@@ -143,22 +143,27 @@ async def test_the_table_its_filter_and_what_is_said(hostile: Driven) -> None:
     for model_id in HOSTILE:
         hostile.go_to(model_id)
         await hostile.press("l")
-        await hostile.until(lambda: hostile.asking or hostile.toasts, "asked or loaded")
+        await hostile.until(lambda: hostile.asking or hostile.said, "asked or loaded")
         await assert_is_text(hostile, model_id)
         if hostile.asking:
             await hostile.press("escape")
         hostile.app.clear_notifications()
     await hostile.press("slash", *ENDS, "x")
-    await assert_is_text(hostile, f"No model matches “{ENDS}x”")
+    await assert_is_text(hostile, f"Nothing matches “{ENDS}x”")
 
 
 async def test_what_is_said_by_any_widget_is_text_unless_it_says_otherwise(
     hostile: Driven,
 ) -> None:
-    hostile.table.notify(ENDS, title=ACTS)
-    hostile.app.screen.notify(UNFINISHED, title=ENDS)
-    hostile.app.notify(ACTS, title=UNFINISHED)
-    await hostile.until(lambda: len(hostile.app.screen.query(Toast)) == 3, "said")
+    for text, title, by in (
+        (ENDS, ACTS, hostile.table.notify),
+        (UNFINISHED, ENDS, hostile.app.screen.notify),
+        (ACTS, UNFINISHED, hostile.app.notify),
+    ):
+        by(text, title=title, severity="error")
+        await hostile.until(lambda: len(hostile.app.screen.query(Toast)) == 1, "said")
+        await assert_is_text(hostile, text, title)
+    await hostile.press("escape", "m")
     await assert_is_text(hostile, *HOSTILE)
 
 

@@ -52,17 +52,18 @@ def choose_template(document: ConfigDocument, likely: Iterable[str]) -> tuple[st
     """
     usable = [entry.id for entry in _templates(document)]
     ordered = [model_id for model_id in likely if model_id in usable] + usable[::-1]
-    own = {model_id: _own_words(document.command(model_id)) for model_id in ordered}
+    own = {model_id: _own_words(document, model_id) for model_id in ordered}
     best = min(ordered, key=lambda model_id: bool(own[model_id]))
     return best, own[best]
 
 
-def _own_words(command: str) -> tuple[str, ...]:
+def _own_words(document: ConfigDocument, model_id: str) -> tuple[str, ...]:
     """Return the wrappers and flags of a command that a copy for another file shouldn't have."""
-    line = CommandLine.read(command)
-    flags = (name for name in _OF_ONE_MODEL if line.has(find_flag(name, command).names))
+    command, named = document.command(model_id), document.named
+    line = CommandLine.read(command, named)
+    flags = (name for name in _OF_ONE_MODEL if line.has(find_flag(name, command, named).names))
     words = [word.text for word in split_words(command)]
-    return (*wrapper_names(words[: launch(command).begin or 0]), *flags)
+    return (*wrapper_names(words[: launch(command, named).begin or 0]), *flags)
 
 
 def add_model(
@@ -81,19 +82,19 @@ def add_model(
         raise ConfigRefused(f"The id “{sanitize_line(model_id, 80)}” is taken.", line=line)
     pattern = _find_template(document, like)
     doubled = _duplicate_block(document, pattern, model_id)
-    result = verify.reparse(doubled, line)
+    result = verify.reparse(document, doubled, line)
     for key in ("aliases", "name", "description"):
         result = _remove_key(result, model_id, key)
-    if effective_flag_value(result.command(model_id), find_flag("--model")) != file_path:
+    if _model_file(result, model_id) != file_path:
         changed = change_flag(result, model_id, "--model", file_path, only_this_model=True)
-        result = verify.reparse(changed.after, line)
+        result = verify.reparse(document, changed.after, line)
     models = _models_node(document)
     verify.require_verified(
         proven=verify.differs_only_in_keys(
             document.root, result.root, models, frozenset({model_id})
         )
         and verify.find_changed_models(document, result) == (model_id,)
-        and effective_flag_value(result.command(model_id), find_flag("--model")) == file_path,
+        and _model_file(result, model_id) == file_path,
         line=line,
     )
     return _build_change(document, result.text, model_id, old=None, new=file_path)
@@ -115,7 +116,7 @@ def remove_model(document: ConfigDocument, model_id: str) -> ConfigChange:
     last = all(other.key.start <= entry.key.start for other in document.entries.values())
     after = _remove_lines(document.text, entry, flow=models.flow, last=last)
     try:
-        result = ConfigDocument.read(after)
+        result = ConfigDocument.read(after, document.named)
     except ConfigRefused as error:
         raise ConfigRefused(
             f"“{sanitize_line(model_id, 80)}” can't be removed on its own.",
@@ -131,6 +132,10 @@ def remove_model(document: ConfigDocument, model_id: str) -> ConfigChange:
         line=line,
     )
     return _build_change(document, after, model_id, old=document.command(model_id), new=None)
+
+
+def _model_file(document: ConfigDocument, model_id: str) -> str | None:
+    return effective_flag_value(document.command(model_id), find_flag("--model"), document.named)
 
 
 def _model_file_paths(document: ConfigDocument) -> tuple[str, ...]:
@@ -160,7 +165,8 @@ def _templates(document: ConfigDocument) -> list[ModelEntry]:
     usable = [
         entry
         for entry in document.entries.values()
-        if CommandLine.read(document.command(entry.id)).has(MODEL) and not entry.pair.aliased
+        if CommandLine.read(document.command(entry.id), document.named).has(MODEL)
+        and not entry.pair.aliased
     ]
     if not usable:
         what = "There is no model with a file that a new one could be like."
@@ -233,7 +239,7 @@ def _remove_key(document: ConfigDocument, model_id: str, key: str) -> ConfigDocu
     start = text.rfind("\n", 0, found.pair.key.start) + 1
     end = end_of_line(text, block_end(text, found.pair))
     after = text[:start].removesuffix("\n").removesuffix("\r") + text[end:]
-    return verify.reparse(after, document.lines.line(start))
+    return verify.reparse(document, after, document.lines.line(start))
 
 
 def _refuse_if_referenced(document: ConfigDocument, entry: ModelEntry) -> None:

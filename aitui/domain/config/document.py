@@ -21,6 +21,7 @@ from aitui.domain.config.yaml_tree import (
     read_tree,
     scalar_text,
 )
+from aitui.domain.launch import NO_NAMES, NamedServers
 from aitui.domain.llama_server import CONTEXT_SIZE, CommandLine
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import ConfigRefused
@@ -198,7 +199,10 @@ class ModelEntry(Struct, frozen=True):
 
 
 class ConfigDocument(Struct, frozen=True):
-    """A config file that parses. `text` is the whole of it, with byte-order mark and line ends."""
+    """A config file that parses. `text` is the whole of it, with byte-order mark and line ends.
+
+    `named` are the programs that count as llama-servers in its commands, with the usual ones.
+    """
 
     text: str
     models: tuple[ModelBlock, ...]
@@ -207,9 +211,10 @@ class ConfigDocument(Struct, frozen=True):
     entries: Mapping[str, ModelEntry]
     macros: tuple[Macro, ...]
     merged: MergedKeys
+    named: NamedServers = NO_NAMES
 
     @classmethod
-    def read(cls, text: str) -> "ConfigDocument":
+    def read(cls, text: str, named: NamedServers = NO_NAMES) -> "ConfigDocument":
         """Parse a config file; call it in a thread, it takes 4 ms per KiB.
 
         Raises ConfigRefused, with line and column, for what isn't YAML, for duplicate keys, for
@@ -240,6 +245,7 @@ class ConfigDocument(Struct, frozen=True):
             entries=entries,
             macros=macros,
             merged=merged,
+            named=named,
         )
 
     def model(self, model_id: str) -> ModelBlock:
@@ -298,7 +304,7 @@ class ConfigDocument(Struct, frozen=True):
 
     def context_size(self, model_id: str) -> int | None:
         """Return the tokens of the command's `--ctx-size`, else of `LLAMA_ARG_CTX_SIZE` in `env`."""
-        command = CommandLine.read(self.command(model_id))
+        command = CommandLine.read(self.command(model_id), self.named)
         if command.has(CONTEXT_SIZE):
             return command.context_size
         item = self.variable(model_id, "LLAMA_ARG_CTX_SIZE")

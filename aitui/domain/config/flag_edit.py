@@ -91,7 +91,7 @@ def change_flag(
     together from several places.
     """
     line = document.model(model_id).first_line
-    found_flag = find_flag(flag, document.command(model_id))
+    found_flag = find_flag(flag, document.command(model_id), document.named)
     name = flag if flag.startswith("-") else found_flag.long_name
     edit = FlagEdit(document, model_id, found_flag, name, value, line)
     _refuse_wrong_value_count(edit)
@@ -126,7 +126,7 @@ def _refuse_wrong_value_count(edit: FlagEdit) -> None:
 
 
 def _refuse_script(edit: FlagEdit) -> None:
-    found = launch(edit.document.command(edit.model_id))
+    found = launch(edit.document.command(edit.model_id), edit.document.named)
     if found.joined and edit.value != shlex.quote(edit.value) and edit.value:
         raise ConfigRefused(
             f"{edit.name} can't be set to that value.",
@@ -157,7 +157,7 @@ def _replace_flag(edit: FlagEdit, located: LocatedValue) -> ConfigChange:
 
 def _result_of(edit: FlagEdit, splice: Splice, node: YamlScalar, line: int) -> ConfigDocument:
     """Return the file after a splice, which may change this one scalar only."""
-    result = verify.reparse(splice.apply(edit.document.text), line)
+    result = verify.reparse(edit.document, splice.apply(edit.document.text), line)
     proven = verify.differs_only_in_scalar(edit.document.root, result.root, node)
     verify.require_verified(proven=proven, line=line)
     return result
@@ -245,7 +245,7 @@ def _new_flag_splice(edit: FlagEdit, text: str) -> Splice:
     Another program would take the flag for something else, or end on it: raises ConfigRefused.
     """
     command = edit.document.command(edit.model_id)
-    found = launch(command)
+    found = launch(command, edit.document.named)
     if found.begin is not None or not split_words(command):
         return word_insertion(text, edit.command, " ".join(map(quote_word, edit.new_words)))
     program = sanitize_line(found.program, 60)
@@ -262,7 +262,7 @@ def _new_flag_splice(edit: FlagEdit, text: str) -> Splice:
             f"{_IN_EDITOR} A script or image that takes llama-server's flags can be named in "
             "llama_server_programs of config.toml."
         )
-    if own and find_occurrence(command, find_flag(own)) is not None:
+    if own and find_occurrence(command, find_flag(own), edit.document.named) is not None:
         model = shlex.quote(sanitize_line(edit.model_id, 80))
         remedy = f"aitui flag {model} {own.lstrip('-')} {edit.value} changes it."
     raise ConfigRefused(
@@ -312,7 +312,7 @@ def _detach_shared_command(edit: FlagEdit, located: LocatedValue | None) -> Conf
         )
     if own.anchor or not own.pair.aliased:
         after = key_insertion(text, entry, "cmd", raw, first=True).apply(text)
-        result = verify.reparse(after, line)
+        result = verify.reparse(document, after, line)
         mapping = entry.pair.value
         assert isinstance(mapping, YamlCollection)
         proven = verify.differs_only_in_keys(

@@ -72,7 +72,7 @@ def _replace_key(
     also: tuple[str, ...] = ()
     if old != value:
         after = _value_splice(document, entry.pair, node, value).apply(text)
-        result = verify.reparse(after, line)
+        result = verify.reparse(document, after, line)
         verify.require_verified(
             proven=verify.differs_only_in_scalar(document.root, result.root, node), line=line
         )
@@ -126,7 +126,7 @@ def _add_key(
         splice = key_insertion(text, entry, key, _format_value(value, key), first=first)
         after = splice.apply(text)
         try:
-            result = verify.reparse(after, line)
+            result = verify.reparse(document, after, line)
         except ConfigRefused:
             continue
         assert isinstance(mapping, YamlCollection)

@@ -196,9 +196,9 @@ def locate_flag(document: ConfigDocument, model_id: str, flag: Flag) -> LocatedV
     """Find the value that counts. Raises ConfigRefused for a model that doesn't exist."""
     traced = document.trace(model_id)
     if traced is not None:
-        if launch(traced.text).script is not None:
+        if launch(traced.text, document.named).script is not None:
             return _locate_in_script(document, model_id, traced.text, flag)
-        given = find_occurrence(traced.text, flag)
+        given = find_occurrence(traced.text, flag, document.named)
         if given is not None:
             return _locate_in_command(document, model_id, traced, given)
     return _locate_in_environment(document, model_id, flag)
@@ -246,7 +246,7 @@ def locate_macro_reference(
         return None
     # The words before it may be a wrapper's: they aren't read as flags of llama-server.
     behind = tuple(word for word in split_words(command.value) if word.start >= flag.start)
-    for own in flag_occurrences(behind, traced.text):
+    for own in flag_occurrences(behind, traced.text, document.named):
         if own.flag_word.start == flag.start and "${" in own.value:
             name = own.flag_word.text.partition("=")[0]
             place = _value_range(command.value, own)
@@ -283,7 +283,7 @@ def _in_scalar(
 def _locate_in_script(
     document: ConfigDocument, model_id: str, command: str, flag: Flag
 ) -> LocatedValue | None:
-    value = CommandLine.read(command).value(flag.names)
+    value = CommandLine.read(command, document.named).value(flag.names)
     if value is None:
         return _locate_in_environment(document, model_id, flag)
     node = document.command_node(model_id)

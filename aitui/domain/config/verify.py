@@ -88,10 +88,10 @@ def _has_changed(before: ConfigDocument, after: ConfigDocument, model_id: str) -
     )
 
 
-def reparse(after: str, line: int | None) -> ConfigDocument:
-    """The changed text, parsed. Raises ConfigRefused, which says that nothing was changed."""
+def reparse(before: ConfigDocument, after: str, line: int | None) -> ConfigDocument:
+    """The changed text, parsed as the one before. Raises ConfigRefused, which says that nothing was changed."""
     try:
-        return ConfigDocument.read(after)
+        return ConfigDocument.read(after, before.named)
     except ConfigRefused as error:
         raise not_verified_error(line) from error
 

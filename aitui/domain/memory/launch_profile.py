@@ -7,6 +7,7 @@ from types import MappingProxyType
 from msgspec import Struct, field
 
 from aitui.domain.hardware.gpu.vendors import VISIBILITY_VARIABLES
+from aitui.domain.launch import NO_NAMES, NamedServers
 from aitui.domain.llama_server import (
     MODEL,
     MODEL_REPOSITORY,
@@ -89,13 +90,17 @@ class LaunchProfile(Struct, frozen=True):
         return self.gpu_layers != 0 and self.placement.devices != ()
 
 
-def launch_profile(command: str, environment: Mapping[str, str] = _NO_ENVIRONMENT) -> LaunchProfile:
+def launch_profile(
+    command: str,
+    environment: Mapping[str, str] = _NO_ENVIRONMENT,
+    named: NamedServers = NO_NAMES,
+) -> LaunchProfile:
     """Read a command and the environment that it runs in, as far as that is known.
 
     Two commands have the same fingerprint if they differ only in context size and in what takes no
     memory.
     """
-    own = CommandLine.read(command)
+    own = CommandLine.read(command, named)
     line = CommandLine((*environment_arguments(environment), *own.arguments))
     slots = _natural(line.value(PARALLEL)) or 1
     layers = line.value(GPU_LAYERS)

@@ -208,6 +208,8 @@ def memory_usage(
     shares: dict[str, dict[str, GpuShare]] = {}
     footprints: dict[str, Footprint] = dict(expected or {})
     gpus = chosen.gpus if chosen is not None else ()
+    if own is not None and chosen is own and sample is not None and sample.at > own.at:
+        gpus = tuple(_with_newer_figures(gpu, sample) for gpu in gpus)
     seen_now: set[str] = set()
     for model in listed:
         if not model.resident:
@@ -235,10 +237,22 @@ def memory_usage(
         machine=merge_machines(one.machine for one in (sample, own) if one is not None),
         footprints=footprints,
         source=None if chosen is None else chosen.source,
-        at=0.0 if chosen is None else chosen.at,
+        at=max((one.at for one in (chosen, sample) if one is not None), default=0.0),
         errors=() if host is None else host.errors,
         observed_now=frozenset(seen_now),
     )
+
+
+_FIGURES = ("used_bytes", "use_percent", "temperature", "power", "fan_percent")
+
+
+def _with_newer_figures(gpu: Gpu, sample: HardwareSample) -> Gpu:
+    """Return a card of the host with what the server has measured since: it measures more often."""
+    newer = next((one for one in sample.gpus if one.key == gpu.key and not gpu.unified), None)
+    if newer is None:
+        return gpu
+    known = {name: value for name in _FIGURES if (value := getattr(newer, name)) is not None}
+    return replace(gpu, **known, sampled_at=newer.sampled_at)
 
 
 def port_of(proxy: str) -> int | None:

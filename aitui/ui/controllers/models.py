@@ -1,6 +1,10 @@
 """Loads and unloads models of one server, and says what came of it."""
 
-from collections.abc import Callable
+import asyncio
+import sys
+from asyncio.subprocess import DEVNULL
+from collections.abc import Callable, Mapping
+from urllib.parse import quote
 
 from aitui.domain.confirmation import Ask
 from aitui.domain.models import ActiveRequest, Model, find_model
@@ -12,6 +16,27 @@ from aitui.ui.context import ServerContext
 from aitui.ui.keymap import MODELS
 from aitui.ui.text import NOT_REACHED, restore_confirmation, seconds_text
 
+MODEL_PAGES_SINCE = 231
+"""The release whose web page shows one model by its URL."""
+
+
+async def open_in_browser(url: str, environment: Mapping[str, str]) -> bool:
+    """Open a page, unless there is no desktop to show it on: over SSH the browser is elsewhere."""
+    names = ("DISPLAY", "WAYLAND_DISPLAY")
+    desktop = sys.platform == "darwin" or any(environment.get(name) for name in names)
+    if environment.get("SSH_CONNECTION") or not desktop:
+        return False
+    # In a process of its own, without this terminal: browsers write to it.
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "webbrowser", "-t", url),
+        env=dict(environment),
+        stdin=DEVNULL,
+        stdout=DEVNULL,
+        stderr=DEVNULL,
+        start_new_session=True,
+    )
+    return await process.wait() == 0
+
 
 class ModelsController:
     """Acts on the models of one session: load, unload, abort a load, cancel a request."""
@@ -22,11 +47,26 @@ class ModelsController:
         self._tasks = context.tasks
         self._ask = context.ask
         self._notifier = context.notifier
+        self._environment = context.app_context.environment
 
     @property
     def is_loading(self) -> bool:
         """Whether a load that was begun here is still open."""
         return bool(open_loads(self._session.snapshot))
+
+    def open_page(self, model: Model | None) -> None:
+        """Open llama-swap's own page in a browser, that of a model where the server has one."""
+        url, snapshot = f"{self._session.server.url}/ui/", self._session.snapshot
+        if model is not None and model.loadable and snapshot.release.has(MODEL_PAGES_SINCE):
+            url += f"#/models/{quote(model.id, safe='')}"
+        self._tasks.run_in_background(self._open_page(url), "page", exclusive=False)
+
+    async def _open_page(self, url: str) -> None:
+        if await open_in_browser(url, self._environment):
+            self._app.notify(f"Opened {url}")
+        else:
+            # A browser over SSH, or one without a desktop, would draw over this screen.
+            self._app.copy_to_clipboard(url)
 
     def load(self, model_id: str) -> None:
         """Load a model, unless that is under way."""

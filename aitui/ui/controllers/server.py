@@ -230,9 +230,7 @@ class ServerSwitcher:
         if isinstance(server, str):
             # `--read-only` makes every server of the settings so, and means a typed one as well.
             read_only = all(one.read_only for one in servers)
-            server = server_at(
-                server, self._app_context.home, read_only=read_only, clients=servers[0].clients
-            )
+            server = server_at(server, self._app_context.home, read_only=read_only, like=servers[0])
         if server is not None:
             await self.go_to(server)
 

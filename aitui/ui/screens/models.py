@@ -1,32 +1,54 @@
 """View 1: the live table of models, and what is known of the one under the cursor."""
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
+from rich.color import Color
 from textual import events, on
 from textual.app import ComposeResult
-from textual.containers import Container, Vertical
-from textual.geometry import Size
+from textual.containers import Horizontal, Vertical
+from textual.geometry import Region, Size
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import Input
 
 from aitui.domain.eviction import list_uses
 from aitui.domain.models import Model, RunState
 from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
+from aitui.domain.units import count_of
+from aitui.ui.frame import Pieces, set_frame_title
 from aitui.ui.keymap import APP, CHAT_PANE, MODELS, PROMPT, TRANSCRIPT, Hint
 from aitui.ui.messages import (
     CancelRequested,
     ChatRequested,
     LoadRequested,
     LogRequested,
+    LogTailRequested,
     UnloadRequested,
 )
-from aitui.ui.plain import set_border_title
+from aitui.ui.models_layout import MIN_SCREEN, Frame, PaneNeeds, pane_regions
+from aitui.ui.plain import PlainText
 from aitui.ui.text import NOT_REACHED, shorten_id
-from aitui.ui.widgets.key_bar import KeyBar
-from aitui.ui.widgets.model_detail import ModelDetail, context_title, model_facts
-from aitui.ui.widgets.model_table import ClockReading, ColumnTitles, ModelTable
+from aitui.ui.theme import hue_of, shade, theme_color
+from aitui.ui.widgets.key_bar import KeyBar, footer_rows
+from aitui.ui.widgets.model_detail import (
+    LABEL_WIDTH,
+    DetailFacts,
+    ModelDetail,
+    detail_rows,
+    slots_words,
+    summary_row,
+)
+from aitui.ui.widgets.model_table import (
+    ColumnTitles,
+    ModelTable,
+    RowFacts,
+    count_text,
+    users_by_model,
+)
+from aitui.ui.widgets.pane_body import FrameLine, PaneBody
 from aitui.ui.widgets.request_list import RequestList
 from aitui.ui.widgets.server_header import ServerHeader, certificate_item, renewal_notice
 from aitui.ui.widgets.trouble_pane import TroublePane
@@ -36,18 +58,16 @@ if TYPE_CHECKING:
 
     from aitui.ui.widgets.chat_pane import ChatPane
     from aitui.ui.widgets.gpu_memory import GpuMemoryPane
+    from aitui.ui.widgets.log_tail import LogTail
 
-WIDE_COLUMNS = 118
 RESTART_COLUMNS = 120
 """Columns from which the footer names the key that restarts the service."""
-MEMORY_STRIP_MIN_SIZE = (160, 44)
-"""Columns and lines from which memory and its history get a strip of their own."""
+FRAME_CLASSES = tuple(frame.value for frame in Frame)
 
 
 class ModelsScreen(Screen[None]):
     """Shows the snapshot, and passes on requests for its models."""
 
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE_COLUMNS, "-wide")]  # noqa: RUF012
     BINDINGS = MODELS.bindings()
 
     def __init__(self, clock: Clock) -> None:
@@ -56,51 +76,67 @@ class ModelsScreen(Screen[None]):
         self.server: Server | None = None
         self.snapshot = Snapshot()
         self._header = ServerHeader(clock, id="header")
-        self._body = Container(id="body")
-        self._models = Vertical(id="models")
+        self._body = PaneBody(self._pane_regions, id="body")
+        self._models = Vertical(id="models", classes="frame")
         self._table = ModelTable(clock, id="table")
         self._titles = ColumnTitles(self._table, id="titles")
-        self._filter = Input(id="filter", placeholder="words that the id, name or state must have")
-        self._requests = RequestList(clock, id="requests")
-        self._detail = ModelDetail(id="detail")
-        self._memory: GpuMemoryPane | None = None
+        self._filter = Input(id="filter", placeholder="words of the id, name or state")
+        self._filter_line = Horizontal(
+            PlainText(" filter", id="filter-label"),
+            self._filter,
+            PlainText(id="filter-count"),
+            id="filter-line",
+        )
+        self._activity = RequestList(clock, id="activity")
+        self._detail = ModelDetail(id="detail", classes="frame")
+        self._rules = {
+            "detail": FrameLine(id="detail-rule"),
+            "activity": FrameLine(id="activity-rule"),
+        }
+        self._bottom = FrameLine("╰╯", id="bottom")
+        self._too_small = PlainText(id="too-small")
         self._trouble = TroublePane(id="trouble")
         self._key_bar = KeyBar(id="keys")
+        self._memory: GpuMemoryPane | None = None
+        self._log: LogTail | None = None
+        self._follows_log = False
+        self._needs = PaneNeeds()
+        self._zoomed = ""
         self._running_models = 0
         self._reported_certificate_end: float | None = None
         self._chat_mount: AwaitMount | None = None
 
     def compose(self) -> ComposeResult:
-        # Textual sets these after the first frame, and draws four more until all is in its place.
-        wide = self.app.size.width >= WIDE_COLUMNS
-        self.set_class(wide, "-wide").set_class(not wide, "-narrow")
         yield self._header
         with self._body:
             with self._models:
-                yield from (self._titles, self._table, self._filter, self._requests)
-            yield self._detail
+                yield from (self._titles, self._table, self._filter_line)
+            yield from (self._detail, self._activity, *self._rules.values(), self._bottom)
         yield self._trouble
         yield self._key_bar
+        yield self._too_small
+        # Textual would do it after the first frame, and draw four more until all is in its place.
+        self._fit_panes(self.app.size)
 
     def on_mount(self) -> None:
-        self._filter.display = False
+        self._filter_line.display = False
         self._table.focus()
         self.watch(self.app, "server", self._show_server)
         self.watch(self.app, "snapshot", self._show_snapshot)
 
     def on_screen_resume(self) -> None:
         """Show the time that went by under another view."""
+        self._fit_panes(self.app.size)
         self.tick()
 
     def tick(self) -> None:
         """Let ages and seconds go on."""
         self._header.tick()
         self._table.tick()
-        self._requests.tick()
+        self._activity.tick()
         if self.has_class("-chat"):
             self.chat.status.tick()
-        else:
-            self._show_detail()
+        self._show_detail()
 
     async def chat_with(self, model: Model) -> None:
         """Open the chat of a model, whichever is under the cursor."""
@@ -129,7 +165,7 @@ class ModelsScreen(Screen[None]):
 
     def action_cancel_request(self) -> None:
         """Cancel the request under the cursor of its list, or the only one."""
-        requests = self._requests
+        requests = self._activity
         if requests.selected_use is None:
             words = "No active requests"
             if self.snapshot.requests.running is None:
@@ -143,11 +179,11 @@ class ModelsScreen(Screen[None]):
 
     def action_filter(self) -> None:
         """Open the filter line; where the chat has the whole screen, in front of the models again."""
-        line = self._filter
-        if self.has_class("-narrow"):
+        if not self._models.display:
             self.show_chat(shown=False)
-        line.display = True
-        self.set_focus(line)
+        self._filter_line.display = True
+        self._show_filter()
+        self.set_focus(self._filter)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Where something is typed, the filter's key is a letter."""
@@ -158,8 +194,12 @@ class ModelsScreen(Screen[None]):
         return super().check_action(action, parameters)
 
     def action_sort(self) -> None:
+        shown = [column.key for column, _ in self._table.columns]
+        self._table.view = self._table.view.next_sort(shown)
+
+    def action_reverse(self) -> None:
         view = self._table.view
-        self._table.view = replace(view, sort=view.next_sort())
+        self._table.view = replace(view, reverse=not view.reverse)
 
     def action_copy_id(self) -> None:
         model = self._table.selected_model
@@ -170,10 +210,11 @@ class ModelsScreen(Screen[None]):
 
     def action_back(self) -> None:
         """Leave the filter; say of a load how it is aborted."""
-        line = self._filter
         model = self._table.selected_model
-        if line.display:
-            line.value = ""
+        if self._zoomed:
+            self.toggle_zoom()
+        elif self._filter_line.display:
+            self._filter.value = ""
             self.action_keep_filter()
         elif model is not None and model.requested is not None:
             self.notify(f"{model.id} is still loading. Press u to abort.")
@@ -207,7 +248,7 @@ class ModelsScreen(Screen[None]):
 
     @property
     def shows_memory(self) -> bool:
-        """Whether the strip with the memory and its history is shown."""
+        """Whether the memory of the graphics cards is shown."""
         return self._memory is not None and self._memory.display
 
     def mount_chat(self) -> "AwaitMount":
@@ -234,8 +275,9 @@ class ModelsScreen(Screen[None]):
         """Show the conversation in the place of the details, or these again."""
         if shown != self.has_class("-chat"):
             self.set_class(shown, "-chat")
-            # Now, and not with the next style sheet: only what is displayed takes the focus.
-            self.chat.display = shown
+            self._zoomed = ""
+            # Now, and not with the next layout: only what is displayed takes the focus.
+            self._fit_panes(self.size)
             if not shown:
                 self.set_focus(self._table)
 
@@ -268,6 +310,7 @@ class ModelsScreen(Screen[None]):
 
     def _show_server(self, server: Server | None) -> None:
         self.server = server
+        self._follow_log(shown=False)
         self._show()
 
     def _show_snapshot(self, snapshot: Snapshot) -> None:
@@ -276,36 +319,115 @@ class ModelsScreen(Screen[None]):
 
     def _show(self) -> None:
         snapshot, table = self.snapshot, self._table
+        table.users = users_by_model(snapshot)
         # Counted once a snapshot: keys and seconds come more often, and there may be many models.
         self._running_models = len(snapshot.resident)
         table.empty_text = self._empty_text()
-        self.query_one(ColumnTitles).note = self.snapshot.models_note
-        self._show_memory(self.size)
-        requests = self._requests
-        requests.uses, requests.more = list_uses(snapshot), snapshot.requests.unlisted
-        requests.display = bool(requests.uses)
+        self._titles.note = snapshot.models_note
+        requests, activity = snapshot.requests, self._activity
+        activity.uses, activity.more = list_uses(snapshot), requests.unlisted
+        activity.empty_text = "No active requests"
+        if requests.running is None and requests.total:
+            count = count_of(requests.total, "request")
+            activity.empty_text = f"{count} running; this server doesn't report which"
         self._show_problems()
         self._show_selection()
+        self._show_filter()
+        self._fit_panes(self.size)
         self._report_certificate_expiry()
 
     def on_resize(self, event: events.Resize) -> None:
         # Textual gives a screen its new size only after this handler.
-        self._show_memory(event.size)
+        self._fit_panes(event.size)
 
-    def _show_memory(self, size: Size) -> None:
-        strip, hardware = self._memory, self.snapshot.hardware
-        width, height = MEMORY_STRIP_MIN_SIZE
-        large = size.width >= width and size.height >= height
-        shown = large and hardware.usage.source is not None
-        if strip is None and shown:
+    def toggle_zoom(self) -> None:
+        """Give the pane with the focus the whole body, and back."""
+        focused = self.focused
+        pane = ""
+        if not self._zoomed and focused is not None:
+            panes = {child.id or "" for child in self._body.children}
+            pane = (
+                next((node.id for node in focused.ancestors_with_self if node.id in panes), "")
+                or ""
+            )
+        self._zoomed = pane
+        self._fit_panes(self.size)
+
+    def show_message(self, line: Pieces) -> bool:
+        """Write the last message into the lower edge of the main frame."""
+        shared = self.has_class(Frame.SHARED.value)
+        framed = self.has_class(Frame.EACH.value) and self._models.display
+        self._bottom.title = ("", line if shared else "", "")
+        set_frame_title(self._models, "", line if framed else "", bottom=True)
+        return shared or framed
+
+    def _pane_regions(self, body: Size) -> Mapping[str, Region]:
+        return pane_regions(body, self.app.size, self._needs).panes
+
+    def _fit_panes(self, screen: Size) -> None:
+        """Display what has room, and lay it out again if it needs other room than before."""
+        small = screen.width < MIN_SCREEN.width or screen.height < MIN_SCREEN.height
+        self.set_class(small, "-too-small")
+        if small:
+            size = f"{MIN_SCREEN.width}×{MIN_SCREEN.height}"
+            self._too_small.update(f"terminal too small ({size} needed)")
+            return
+        table, full, short = self._table.widths.pane_widths
+        models = len(self.snapshot.models)
+        panes = frozenset({"log", *(child.id or "" for child in self._body.children)})
+        usage = self.snapshot.hardware.usage
+        cards = len(usage.cards) or (usage.source is not None)
+        chat = self.has_class("-chat")
+        needs = PaneNeeds(
+            table, full, short, models, cards, panes=panes, chat=chat, zoomed=self._zoomed
+        )
+        rows = (
+            screen.height
+            - 1
+            - footer_rows(screen.height)
+            - (self._trouble.size.height if self._trouble.display else 0)
+        )
+        found = pane_regions(Size(screen.width, rows), screen, needs)
+        if "memory" in found.panes:
+            self._show_memory()
+        self._follow_log(shown="log" in found.panes)
+        for child in self._body.children:
+            shown = child.id in found.panes
+            if child.display is not shown:
+                child.display = shown
+        for name in FRAME_CLASSES:
+            self.set_class(name == found.frame.value, name)
+        self._table.bare = found.frame is Frame.NONE
+        self._titles.edge = found.frame is Frame.SHARED
+        self._titles.display = found.frame is not Frame.NONE
+        if needs != self._needs:
+            self._needs = needs
+            self._body.refresh(layout=True)
+
+    def _follow_log(self, *, shown: bool) -> None:
+        """Follow the end of the log while it is in sight and the server is connected."""
+        shown = shown and self.is_current and self.snapshot.connection.last_response_at is not None
+        if shown and self._log is None:
+            from aitui.ui.widgets.log_tail import LogTail
+
+            self._log = LogTail(id="log")
+            self._body.mount(self._log)
+        if shown != self._follows_log:
+            self._follows_log = shown
+            self.post_message(LogTailRequested(self._log if shown else None))
+
+    def on_screen_suspend(self) -> None:
+        """Follow no log that isn't seen."""
+        self._follow_log(shown=False)
+
+    def _show_memory(self) -> None:
+        """Show how full the graphics cards are; mounted when that is known, after the first frame."""
+        if self._memory is None:
             from aitui.ui.widgets.gpu_memory import GpuMemoryPane
 
-            strip = self._memory = GpuMemoryPane(id="memory")
-            self.mount(strip, before=self._trouble)
-        if strip is not None:
-            strip.display = shown
-            if shown:
-                strip.snapshot = self.snapshot
+            self._memory = GpuMemoryPane(id="memory")
+            self._body.mount(self._memory)
+        self._memory.snapshot = self.snapshot
 
     def _report_certificate_expiry(self) -> None:
         """Once for each certificate: what the days in the header ask for."""
@@ -321,24 +443,42 @@ class ModelsScreen(Screen[None]):
         self.notify(words, title=title, severity="warning", timeout=15)
 
     def _show_detail(self) -> None:
-        model = self._table.selected_model
-        detail = self._detail
+        """Show what is known of the model under the cursor."""
+        model, detail = self._table.selected_model, self._detail
+        width, height = detail.room
+        if not (detail.display and width > LABEL_WIDTH):
+            return
         if model is None:
-            detail.lines = ()
-            set_border_title(detail, "")
+            detail.rows = ()
+            self._set_title(detail, "Detail")
+            return
+        now = self._table.facts
+        facts = DetailFacts(
+            RowFacts(now.monotonic, now.wall, now.users),
+            self._find_color,
+            hue_of(self.snapshot, model.id),
+            colorless=self.app.no_color,
+            queue_text=self._queue_text(model),
+        )
+        shared = self.has_class(Frame.SHARED.value)
+        detail.stale = self._table.stale
+        if shared and height <= 1:
+            detail.rows = (summary_row(model, facts, width),)
         else:
-            moment = ClockReading(self._clock.monotonic(), self._clock.wall())
-            lines = model_facts(model, moment, self._queue_text(model))
-            if self._table.stale:
-                lines = tuple(replace(line, style="quiet") for line in lines)
-            # A small pane has the context size in its title.
-            detail.lines = tuple(
-                line for line in lines if line.label != "context" or self.has_class("-wide")
-            )
-            context = "" if self.has_class("-wide") else context_title(model)
-            room = detail.size.width - len(context) - 8
-            words = (shorten_id(model.id, max(16, room)), context)
-            set_border_title(detail, " ─ ".join(word for word in words if word))
+            detail.rows = detail_rows(model, facts, width, height)
+        right = slots_words(model) if shared else ""
+        self._set_title(detail, shorten_id(model.id, max(16, width - 4)), right=right)
+
+    def _find_color(self, name: str) -> Color:
+        color, _, mix = name.partition("/")
+        return shade(self.app, color, mix) if mix else theme_color(self.app, color)
+
+    def _set_title(self, pane: Widget, name: str, words: Pieces = "", right: Pieces = "") -> None:
+        """Name a pane in its frame, and in the rule above it if it shares one."""
+        set_frame_title(pane, name, words, right)
+        rule = self._rules.get(pane.id or "")
+        if rule is not None:
+            rule.title = (name, words, right)
 
     def _queue_text(self, model: Model) -> str:
         if model.queued is None:
@@ -350,10 +490,37 @@ class ModelsScreen(Screen[None]):
     def _show_selection(self) -> None:
         """Show the model under the cursor, and the keys that work now."""
         self._show_detail()
-        count = len(self.snapshot.models)
-        title = f"Models · {self._running_models} of {count} running" if count else "Models"
-        set_border_title(self._models, title)
+        models, uses = self.snapshot.models, self._activity.uses
+        counts = count_text(models)
+        self._titles.counts = counts, f"{len(models):,}" if models else ""
+        self._set_title(self._models, "Models", counts)
+        waiting = sum(use.waits for use in uses)
+        running = len(uses) - waiting
+        words = [f"{count} {what}" for count, what in ((running, "running"), (waiting, "waiting"))]
+        shown = " · ".join(word for word in words if word[0] != "0")
+        self._set_title(self._activity, "Activity", shown)
+        self._show_focus()
         self._key_bar.hints = tuple(self.keys())
+
+    def _show_focus(self) -> None:
+        """Color the lines of a shared frame that bound the pane with the focus."""
+        table, detail, activity = (
+            pane.has_focus or pane.has_focus_within
+            for pane in (self._models, self._detail, self._activity)
+        )
+        rules = self._rules
+        rules["detail"].focused, rules["activity"].focused = detail, activity
+        rules["detail"].accent = table or detail
+        rules["activity"].accent = detail or activity
+        self._bottom.accent = activity or (table and not self._activity.display)
+
+    def _show_filter(self) -> None:
+        """Say how many models the filter shows."""
+        shown, every = len(self._table.shown_models), len(self.snapshot.models)
+        count = f"{shown:,} of {every:,} · {MODELS.sign('back')} clears "
+        label = self.query_one("#filter-count", PlainText)
+        if self._filter_line.display and str(label.content) != count:
+            label.update(count)
 
     def _show_problems(self) -> None:
         lines = [f"! {warning}" for warning in self.snapshot.warnings]
@@ -361,7 +528,9 @@ class ModelsScreen(Screen[None]):
             lines.append(f"! {note}   {APP.sign('reload_config')} reload")
         if doubt := self.snapshot.config_doubt:
             lines.append(f"? {doubt}   {APP.sign('reload_config')} reload")
-        self._trouble.show(self.snapshot.connection.error, lines)
+        # A server that aitui restarts is lost as expected, and nothing has to be checked.
+        restarts = self.snapshot.restart_by is not None
+        self._trouble.show(None if restarts else self.snapshot.connection.error, lines)
 
     def _empty_text(self) -> str:
         link = self.snapshot.connection
@@ -369,7 +538,7 @@ class ModelsScreen(Screen[None]):
             return "No server"
         if self.snapshot.models:
             words = self._table.view.words
-            return f"No model matches “{words}”\n{MODELS.sign('back')} clears the filter"
+            return f"Nothing matches “{words}”\n{MODELS.sign('back')} clears the filter"
         if link.phase is ConnectionPhase.CONNECTING:
             return f"Connecting to {self.server.url}"
         if link.last_response_at is None:
@@ -381,14 +550,18 @@ class ModelsScreen(Screen[None]):
 
     @on(Input.Submitted, "#filter")
     def action_keep_filter(self) -> None:
-        line = self._filter
-        line.display = bool(line.value)
+        self._filter_line.display = bool(self._filter.value)
         self._table.focus()
 
     @on(Input.Changed, "#filter")
     def _handle_filter_input(self, message: Input.Changed) -> None:
         self._table.view = replace(self._table.view, words=message.value)
         self._table.empty_text = self._empty_text()
+        self._show_filter()
+
+    @on(ModelDetail.Resized)
+    def _show_detail_again(self) -> None:
+        self._show_detail()
 
     @on(ModelTable.Highlighted)
     def on_descendant_focus(self) -> None:
@@ -427,7 +600,9 @@ def _model_keys(
         (MODELS.hint("log"), own),
         (MODELS.hint("filter"), bool(snapshot.models)),
         (MODELS.hint("sort"), bool(snapshot.models)),
+        (APP.hint("zoom"), True),
         (MODELS.hint("copy_id"), model is not None),
+        (MODELS.hint("reverse"), bool(snapshot.models)),
         (APP.hint("restart_service"), restarts and live and wide),
         (APP.hint("command_palette"), True),
         (MODELS.hint("app.unload_all"), writable and running > 0),
@@ -445,12 +620,17 @@ def _chat_keys(*, writing: bool, answering: bool, refused: bool) -> list[Hint]:
         stop.append(CHAT_PANE.hint("app.grow_context"))
     if writing:
         of_prompt = ("send", "newline", "app.edit_prompt", "complete", "screen.read_chat")
-        return [*stop, *(PROMPT.hint(action) for action in of_prompt)]
+        return [
+            *stop,
+            *(PROMPT.hint(action) for action in of_prompt),
+            *(APP.hint(action, typing=True) for action in ("zoom", "help")),
+        ]
     of_transcript = ("block(1)", "copy('block')", "reasoning", "follow")
     return [
         *stop,
         CHAT_PANE.hint("screen.write_prompt"),
         *(TRANSCRIPT.hint(action) for action in of_transcript),
         CHAT_PANE.hint("screen.close_chat"),
+        APP.hint("zoom"),
         APP.hint("help"),
     ]

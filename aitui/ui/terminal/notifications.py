@@ -1,37 +1,64 @@
-"""What is said in passing: few toasts at a time on screen, and a call to a user who looks elsewhere."""
+"""What is said in passing: notices, and a call to a user who looks elsewhere."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec import Struct
 from textual.app import App
-from textual.notifications import Notification
+from textual.notifications import SeverityLevel
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.ui.terminal.screen_diff import is_terminal_ready
 
-MAX_NOTIFICATIONS = 3
-"""Toasts side by side."""
+MAX_NOTICES = 50
+"""How many are kept for the list of messages."""
 MAX_TITLE_CELLS, MAX_TEXT_CELLS = 120, 400
 """Cells of a toast: it must not cover the screen."""
+SIGNS: Mapping[SeverityLevel, tuple[str, str]] = {
+    "information": ("✓", "ready"),
+    "warning": ("!", "warning"),
+    "error": ("✘", "error"),
+}
+"""The sign of a notice, and its color."""
 MAX_NOTIFICATION_CELLS = 200
 _BELL = "\x07"
 _TERMINALS_WITHOUT_OSC9 = ("", "linux", "dumb", "unknown")
 
 
-def limit_toasts(app: App[Any], notification: Notification) -> None:
-    """Show the same text once, and no more toasts at a time than leave room for this one.
+class Notice(Struct, frozen=True):
+    """Something said in passing at a moment (Unix time); texts are as they came, never markup."""
 
-    Textual 8.2.8 shows every one of them, and those that it has no room for cover the screen.
-    """
-    shown = list(app._notifications)  # noqa: SLF001 - Textual has no public name for them
-    again = [one for one in shown if _toast_key(one) == _toast_key(notification)]
-    others = [one for one in shown if one not in again]
-    for one in (*again, *others[: max(0, len(others) - MAX_NOTIFICATIONS + 1)]):
-        app._unnotify(one, refresh=False)  # noqa: SLF001
+    at: float
+    text: str
+    title: str = ""
+    severity: SeverityLevel = "information"
+    seconds: float = 5.0
+
+    @property
+    def clock_time(self) -> str:
+        """Return when it was said, by the clock of this machine."""
+        return time.strftime("%H:%M:%S", time.localtime(self.at))
+
+    @property
+    def heading(self) -> str:
+        """Return the title as it stands before the text."""
+        return self.title and f"{self.title}{'' if self.title.endswith('.') else ':'} "
+
+    @property
+    def line(self) -> tuple[tuple[str, str], ...]:
+        """Return it as pieces of one line, with their colors."""
+        sign, color = SIGNS[self.severity]
+        words = " ".join(f"{self.heading}{self.text}".split())
+        ink = "error" if self.severity == "error" else "muted"
+        return (sign, color), (f" {self.clock_time} ", "muted"), (words, ink)
 
 
-def _toast_key(one: Notification) -> tuple[str, str, str]:
-    return one.message, one.title, one.severity
+def add_notice(notices: tuple[Notice, ...], notice: Notice) -> tuple[Notice, ...]:
+    """Return the notices with one more; what was just said is said again only with its new time."""
+    if notices and (notices[-1].title, notices[-1].text) == (notice.title, notice.text):
+        notices = notices[:-1]
+    return (*notices, notice)[-MAX_NOTICES:]
 
 
 class TerminalNotifier:

@@ -12,8 +12,9 @@ from textual.widget import Widget
 
 from aitui.domain.chat.conversation import ImageAttachment
 from aitui.domain.snapshot import Clock
+from aitui.ui.frame import set_frame_title
 from aitui.ui.keymap import CHAT_PANE
-from aitui.ui.plain import component_classes, plain, set_border_title
+from aitui.ui.plain import component_classes, plain
 from aitui.ui.text import LineItem, fit_items, render_items, shorten_id, truncate
 from aitui.ui.widgets.chat_status import ChatStatus
 from aitui.ui.widgets.composer import Composer
@@ -82,7 +83,7 @@ class ChatPane(Vertical):
     """What goes along with the next prompt."""
 
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
+        super().__init__(id=id, classes="frame")
         self.transcript = Transcript(clock, id="transcript")
         self.status = ChatStatus(clock, id="chat-status")
         self.attachment_line = AttachmentLine(id="attachments")
@@ -111,10 +112,7 @@ class ChatPane(Vertical):
         self._update_title()
 
     def _update_title(self) -> None:
-        words = [f"Chat · {shorten_id(self.model_id, 40)}" if self.model_id else "Chat"]
-        if self.heading:
-            words.append(self.heading[:60])
-        set_border_title(self, " · ".join(words))
+        set_frame_title(self, "Chat", self.heading[:60], shorten_id(self.model_id, 48))
 
     watch_heading = _update_title
 

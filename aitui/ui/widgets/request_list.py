@@ -15,7 +15,7 @@ from aitui.domain.snapshot import Clock
 from aitui.domain.units import format_seconds
 from aitui.ui.keymap import REQUESTS
 from aitui.ui.motions import motion_rows
-from aitui.ui.plain import component_classes
+from aitui.ui.plain import component_classes, render_centered
 from aitui.ui.text import LineItem, fit_items, shorten_id, total_width
 
 
@@ -27,9 +27,10 @@ class RequestList(ScrollView, can_focus=True, inherit_bindings=False):
 
     uses: reactive[tuple[ClientRequest, ...]] = reactive((), init=False)
     more: reactive[int] = reactive(0, init=False)
+    empty_text: reactive[str] = reactive("No active requests", init=False)
 
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
+        super().__init__(id=id, classes="frame")
         self._clock = clock
         self._cursor_index = 0
 
@@ -60,6 +61,8 @@ class RequestList(ScrollView, can_focus=True, inherit_bindings=False):
 
     def render_line(self, y: int) -> Strip:
         width, index = self.size.width, y + self.scroll_offset.y
+        if not self.uses:
+            return render_centered(self.empty_text, y, self.size, self.rich_style)
         if index >= len(self.uses):
             text = f" and {self.more:,} more" if self.more and index == len(self.uses) else ""
             return Strip([Segment(text, self.rich_style)]).adjust_cell_length(

@@ -197,6 +197,9 @@ class ServerHeader(Widget):
         if room.rate and rate is not None:
             figure = f"{rate:.0f}"
             rate_side = [(figure, "bold foreground" if rate >= 0.5 else ""), (" tok/s", "muted")]
+        elif room.rate and snapshot.requests.running is None and snapshot.requests.total:
+            # All that a server says of its requests before v235.
+            rate_side = [(count_of(snapshot.requests.total, "request"), "muted")]
         version_side: Side = []
         if room.version and snapshot.version:
             long = "llama-swap " if width >= LONG_VERSION_COLUMNS else ""

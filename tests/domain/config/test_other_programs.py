@@ -1,16 +1,16 @@
 """Commands that start something else, or start a llama-server through something else."""
 
 import shlex
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aitui.domain.config.document import ConfigDocument
+from aitui.domain.config.flag_edit import change_flag
 from aitui.domain.config.locate import ValueSource
 from aitui.domain.llama_server import split_words
-from aitui.domain.programs import WRAPPERS, name_servers
+from aitui.domain.programs import WRAPPERS
 from aitui.errors import ConfigRefused
 from domain.config.edits import current_value, flag_changed
 
@@ -220,15 +220,10 @@ def test_a_macro_may_hold_the_server_and_what_stands_before_it() -> None:
         flag_changed(text, "b", "-c", "16384")
 
 
-@pytest.fixture
-def named() -> Iterator[None]:
-    """The user's settings name three more llama-servers."""
-    name_servers(["run-wolf.sh", "/opt/fox", "my/vllm-fox:1", "fox.serve"])
-    yield
-    name_servers(())
+NAMED = frozenset({"run-wolf.sh", "/opt/fox", "my/vllm-fox:1", "fox.serve"})
+"""What the user's settings name as llama-servers."""
 
 
-@pytest.mark.usefixtures("named")
 @pytest.mark.parametrize(
     "command",
     [
@@ -241,12 +236,13 @@ def named() -> Iterator[None]:
     ],
 )
 def test_the_settings_name_more_programs_with_llama_servers_flags(command: str) -> None:
-    change = flag_changed(in_a_file(command), "a", "ctx-size", "16384")
+    document = ConfigDocument.read(in_a_file(command), NAMED)
+    change = change_flag(document, "a", "ctx-size", "16384")
     assert change.after == in_a_file(command.replace("4096", "16384"))
-    assert ConfigDocument.read(change.before).context_size("a") == 4096
+    assert document.context_size("a") == 4096
+    assert ConfigDocument.read(document.text).context_size("a") is None
 
 
-@pytest.mark.usefixtures("named")
 @pytest.mark.parametrize(
     "command",
     ["/srv/fox -c 4096", "other.sh run-wolf.sh -c 4096", "bash -c 'run-wolf.sh -c 4096'",
@@ -254,8 +250,9 @@ def test_the_settings_name_more_programs_with_llama_servers_flags(command: str) 
      "python3 -c run-wolf.sh -c 4096"],
 )  # fmt: skip
 def test_other_programs_stay_foreign_beside_those_that_the_settings_name(command: str) -> None:
+    document = ConfigDocument.read(in_a_file(command), NAMED)
     with pytest.raises(ConfigRefused):
-        flag_changed(in_a_file(command), "a", "ctx-size", "16384")
+        change_flag(document, "a", "ctx-size", "16384")
 
 
 @pytest.mark.parametrize("value", ["a b", "$(reboot)", "x;y", "~/m.jinja", "a'b"])

@@ -62,6 +62,18 @@ def test_the_header_counts_all_cards() -> None:
     assert picture.source is SampleSource.SERVER
 
 
+def test_the_cards_of_the_host_have_what_the_server_measured_since() -> None:
+    slow = replace(FIRST, power_limit=450.0, use_percent=90.0)
+    newer = replace(FIRST, used_bytes=25 * GIB, use_percent=None, sampled_at=14.0)
+    for at, used in ((14.0, 25), (9.0, 20)):
+        sample = replace(SERVER, at=at, gpus=(newer,))
+        picture = memory_usage(sample, [], host=host(gpus=(slow,)))
+        (card,) = picture.cards
+        assert (card.gpu.used_bytes, card.gpu.use_percent) == (used * GIB, 90.0)
+        assert card.gpu.power_limit == 450.0
+        assert picture.at == max(at, 11.0)
+
+
 def test_without_a_card_the_header_counts_the_machine() -> None:
     picture = memory_usage(replace(SERVER, gpus=()), [])
     assert not picture.on_cards

@@ -127,8 +127,7 @@ async def test_without_a_host_the_keys_say_how_to_name_one(
         for key in ("c", "R", "H", "5"):
             await app.press(key)
             await app.told("AI_SERVER_SSH_HOST")
-            app.app.clear_notifications()
-            await app.until(lambda: not app.toasts)
+            app.forget()
 
 
 @pytest.mark.parametrize(

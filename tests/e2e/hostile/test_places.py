@@ -24,7 +24,7 @@ def rows(shown: Terminal) -> list[str]:
 
 async def go_to(shown: Terminal, words: str) -> None:
     shown.press("/")
-    await shown.see("words that the id")
+    await shown.see("words of the id")
     shown.press(words)
     await shown.unsee("○ 10")
     shown.press("\r")
@@ -38,7 +38,7 @@ async def test_the_table_and_the_detail_of_every_model(shown: Terminal) -> None:
         await harmless(shown)
     assert len(rows(shown)) == len(SEQUENCES) + 5
     # Only now: the columns moved when the list became longer than the screen.
-    column = next(line for line in shown.screen.display if "State" in line).index("State")
+    column = next(line for line in shown.screen.display if "STATE" in line).index("STATE")
     for line in rows(shown):
         assert line[column - 1] in "–p", line
 

@@ -21,7 +21,6 @@ PATIENCE = 40.0
 """Seconds after which something that was to appear counts as missing."""
 ROOT = Path(__file__).parents[3]
 AITUI = ("-W", "default::ResourceWarning", "-m", "aitui")
-TOAST = "▌"
 """The bar at the left of what is told in passing."""
 FRAME = b"\x1b[?2026h"
 """Begins each frame (synchronised output) where the terminal says that it knows them."""
@@ -160,20 +159,9 @@ class Terminal:
         await self.until(lambda: text not in self.text, f"gone: {text}")
 
     async def told(self, words: str) -> None:
-        """Wait until a toast says that, on however many lines."""
-
-        def says() -> bool:
-            parts = (line.rpartition(TOAST) for line in self.screen.display)
-            # A frame or a table may go on at the right of it.
-            ends = (
-                end.rstrip(" ─│╮╯–▁▂▃▄▅▆▇█")
-                for before, bar, end in parts
-                if bar and len(before) > 1
-            )
-            said = " ".join(ends)
-            return words in " ".join(said.split())
-
-        await self.until(says, f"told: {words}")
+        """Wait until the line of messages says that."""
+        said = re.compile(rf"[✓!✘] \d\d:\d\d:\d\d .*{re.escape(words)}")
+        await self.until(lambda: said.search(self.text), f"told: {words}")
 
     async def quiet(self, seconds: float = 1.0) -> None:
         """Wait until nothing came for so long."""

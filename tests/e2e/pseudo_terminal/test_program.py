@@ -49,7 +49,7 @@ def hang_up(opened: Terminal) -> None:
 async def put_cursor_on(opened: Terminal, words: str) -> None:
     """Filter for a model."""
     opened.press("/")
-    await opened.see("words that the id, name or state must have")
+    await opened.see("words of the id, name or state must have")
     opened.press(words)
     await opened.see(f" {words}\n")
     opened.press("\r")
@@ -154,7 +154,7 @@ async def test_a_resize_is_followed_at_once(environment: dict[str, str]) -> None
         for columns, rows in ((2, 2), (20, 5), (200, 50), (60, 20)):
             opened.resize(columns, rows)
             await asyncio.sleep(0)
-        await opened.see("Model ", "? help")
+        await opened.see("STATE", "? help")
         opened.press("q")
         assert await opened.ends() == 0
         assert_given_back(opened)

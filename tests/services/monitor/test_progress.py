@@ -7,18 +7,19 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from rich.color import Color
 
 from aitui.demo.dialect import Dialect
 from aitui.domain.events import ModelStatusChanged
-from aitui.domain.models import ModelStatus, RunningModel, RunState
+from aitui.domain.models import Model, ModelStatus, RunningModel, RunState
 from aitui.domain.snapshot import Clock, Server
 from aitui.format.status import status_as_lines, status_line, status_report
 from aitui.format.styled import plain_text
 from aitui.llamaswap.client import LlamaSwapClient
 from aitui.services.load import ModelNotReady, load_model
 from aitui.services.state import ServerState
-from aitui.ui.widgets.model_detail import model_facts
-from aitui.ui.widgets.model_table import ClockReading, state_text
+from aitui.ui.widgets.model_detail import DetailFacts, detail_rows
+from aitui.ui.widgets.model_table import RowFacts, state_text
 from catalogue import QUICK, each_dialect
 from other_client import OtherClient
 from stand_in import StandIn
@@ -43,8 +44,14 @@ def reached(newest: StandIn) -> Server:
     return Server(newest.url, identity="newest", timeout=0.6)
 
 
-def moment() -> ClockReading:
-    return ClockReading(time.monotonic(), time.time())
+def moment() -> RowFacts:
+    return RowFacts(time.monotonic(), time.time())
+
+
+def first_row(model: Model) -> str:
+    """What the detail pane says of a state."""
+    rows = detail_rows(model, DetailFacts(moment(), Color.parse), 100, 20)
+    return "".join(text for text, _ in rows[0])
 
 
 async def test_a_reported_load_shows_its_share_and_the_servers_words(
@@ -59,7 +66,7 @@ async def test_a_reported_load_shows_its_share_and_the_servers_words(
             model = snapshot.model("reports")
             assert model is not None
             assert state_text(model, moment()) == "loading 50 %"
-            assert "loading 50 % after 0 s · shard 6 of 10" in model_facts(model, moment())[0].text
+            assert "loading 50 % · 0 s so far · shard 6 of 10" in first_row(model)
             lines = status_as_lines("x", snapshot, time.monotonic(), None)
             assert "reports  loading 50 %" in plain_text(lines)
             assert "◐ reports loading 50 %" in status_line("x", snapshot)
@@ -108,15 +115,15 @@ async def test_a_model_that_was_ready_before_is_dated_by_the_server_alone(
     async with watched(server, tmp_path) as watch:
         await watch.until_events_flow()
         model = await watch.until_state(QUICK, RunState.READY)
-        text = model_facts(model, moment())[0].text
+        text = first_row(model)
         uptime = model.uptime(time.monotonic())
     if stand_in.dialect is Dialect.V263:
         assert uptime is not None
         assert uptime >= 0.6
-        assert text.startswith("ready for ")
+        assert text.startswith("● ready 0 s")
     else:
         assert uptime is None
-        assert text.partition(",")[0] == "ready"
+        assert text.startswith("● ready · ")
 
 
 async def test_a_model_that_becomes_ready_is_dated(watch: Watched, other: OtherClient) -> None:

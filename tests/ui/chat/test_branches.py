@@ -1,7 +1,5 @@
 """The status belongs to what is shown, and nothing stands in front of it."""
 
-from textual.widgets._toast import Toast
-
 from ui.chat.pane import Pane
 
 
@@ -28,5 +26,4 @@ async def test_what_is_said_in_passing_leaves_prompt_and_status_in_sight(pane: P
     await pane.send("/no-such-command")
     await pane.app.told("there is no command")
     await pane.app.see("there is no command")
-    toasts = pane.app.app.screen.query(Toast)
-    assert max(toast.region.bottom for toast in toasts) <= pane.widget.status.region.y
+    assert pane.app.toasts == []

@@ -318,7 +318,7 @@ async def test_a_refused_image_is_named_and_detached(
         await pane.send("What is this?")
         await pane.app.told(f"{OTHER} refused an image: cat.png is detached")
         await pane.app.told("image input is not supported")
-        assert any("again: /file " in toast for toast in pane.app.toasts)
+        assert any("again: /file " in one for one in pane.app.said)
         assert pane.written == "What is this?"
         await pane.app.unsee("attached:")
         await pane.app.press("enter")
@@ -360,7 +360,7 @@ async def test_a_server_that_is_gone_says_so(pane: Pane) -> None:
     await pane.send("hi")
     await pane.app.until(lambda: pane.written == "hi", "back")
     assert pane.said == []
-    await pane.app.until(lambda: pane.app.toasts, "said")
+    await pane.app.until(lambda: pane.app.said, "said")
 
 
 async def test_a_load_that_fails_says_why(
@@ -407,8 +407,7 @@ async def test_why_it_failed_stays_in_sight_until_it_is_asked_anew(
         stand_in.fault(CHAT, Refuses(400, CONTEXT), 1)
         await pane.send("hi")
         await pane.app.told("The prompt has 41,210 tokens")
-        pane.app.app.clear_notifications()
-        await pane.app.until(lambda: not pane.app.toasts, "gone by")
+        pane.app.forget()
         assert "41,210" in pane.app.line_of("failed: ")
         await pane.send(" again")
         await pane.app.see("done")
@@ -422,7 +421,11 @@ async def test_a_reason_that_would_steer_the_terminal_is_shown_as_text(
     async with chatting(stand_in, server, tmp_path) as pane:
         stand_in.fault(CHAT, Refuses(400, error(message=hostile)), 1)
         await pane.send("hi")
-        await pane.app.see("failed: ", "[bold]loud[/]")
-        for strip in pane.app.strips:
-            assert strip.cell_length == 80
-            assert strip.text.isprintable(), repr(strip.text)
+        await pane.app.told("[bold]loud[/]")
+        await pane.app.see("failed: ")
+        for keys, words in (((), "failed: "), (("escape", "m"), "[bold]loud[/]")):
+            await pane.app.press(*keys)
+            await pane.app.see(words)
+            for strip in pane.app.strips:
+                assert strip.cell_length == 80
+                assert strip.text.isprintable(), repr(strip.text)

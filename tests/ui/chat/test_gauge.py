@@ -39,7 +39,7 @@ async def test_a_server_that_does_not_tell_leaves_the_figures_of_its_command(
         await pane.ask("hi")
         await pane.app.until(lambda: asked_for_slots(stand_in), "asked")
         await pane.app.see(f"ctx {pane.answer.context_used}/2k")
-        assert not pane.app.toasts
+        assert not pane.app.said
 
 
 async def test_a_model_is_asked_once_a_load_and_only_while_it_answers(pane: Pane) -> None:

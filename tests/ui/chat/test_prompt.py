@@ -240,3 +240,16 @@ async def test_the_mouse_can_press_the_keys_of_the_last_line(
         await pane.app.click("^c stop")
         await pane.ended()
         assert pane.said[0] == "go on"
+
+
+async def test_f2_zooms_the_chat_while_typing_and_esc_leaves_the_prompt_first(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with chatting(stand_in, server, tmp_path, size=(120, 36)) as pane:
+        app = pane.app
+        await app.press("z", "f2")
+        await app.until(lambda: pane.widget.outer_size.width == 120, "zoomed")
+        assert pane.written == "z"
+        await app.press("escape", "escape")
+        await app.until(lambda: app.table.has_focus, "left")
+        assert pane.widget.display is False

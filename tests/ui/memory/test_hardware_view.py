@@ -19,8 +19,9 @@ from aitui.domain.hues import Hues
 from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.models import LoadFailure, Model
 from aitui.domain.snapshot import Server
+from aitui.ui.card_frame import CardLayout
 from aitui.ui.theme import DARK, LIGHT
-from aitui.ui.widgets.hardware_view import HardwareView
+from aitui.ui.widgets.hardware_view import Arrangement, HardwareView, arrange
 from catalogue import QUICK
 from stand_in import StandIn
 from ui.contrast import unreadable
@@ -266,6 +267,24 @@ async def test_a_small_terminal_has_a_line_a_card(
         assert "RAM 22.0/128 GB" in app.line_of("Host")
 
 
+@pytest.mark.parametrize(
+    ("size", "cards", "found"),
+    [
+        ((80, 22), 2, (1, CardLayout(1, 3, across=True), 8)),
+        ((120, 33), 2, (2, CardLayout(6, 6), 11)),
+        ((200, 47), 2, (2, CardLayout(16, 6), 15)),
+        ((120, 33), 1, (1, CardLayout(6, 6), 11)),
+        ((120, 33), 8, (2, CardLayout(1, 0), 13)),
+        ((100, 30), 4, (1, CardLayout(1, 0, across=True), 14)),
+        ((80, 10), 2, (1, None, 0)),
+    ],
+)
+def test_cards_have_as_much_room_as_the_host_leaves(
+    size: tuple[int, int], cards: int, found: tuple[int, CardLayout | None, int]
+) -> None:
+    assert arrange(Size(*size), cards, host_rows=11) == Arrangement(*found)
+
+
 async def test_a_card_can_have_the_whole_view(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -358,13 +377,15 @@ async def test_between_two_moves_only_the_newest_column_of_a_plot_changes(
         assert len(places) == 1
 
 
-@pytest.mark.parametrize(("size", "there"), [((200, 50), True), ((120, 36), False)])
+@pytest.mark.parametrize(
+    ("size", "there"), [((200, 50), True), ((120, 36), True), ((80, 24), False)]
+)
 async def test_a_large_screen_has_the_memory_beside_the_models(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, size: tuple[int, int], there: bool
 ) -> None:
     show_instead_of_servers(monkeypatch, replace(live(), hardware=TWO_CARDS))
     async with driven(SERVER, tmp_path, size=size, clock=STILL) as app:
-        await app.see("VRAM")
+        await app.see("72")
         await app.settle()
         assert ("─ GPU memory ─" in app.text.replace("╭", "─")) is there
         if there:

@@ -85,7 +85,7 @@ async def test_the_dialog_on_screen_names_them(
     ):
         await app.until_ready(QUICK)
         others.create_task(chat(stand_in, certificates, STEADY))
-        await app.see("1 waiting")
+        await app.see("waiting")
         app.go_to(SLOW)
         await app.press("l")
         await app.see(f"Load {SLOW}?", f"in use by {PHONE}", f"waits for {STEADY}")

@@ -1,7 +1,6 @@
 """An editor that can't be started, fails or is ended: the screen comes back, nothing is lost."""
 
 import asyncio
-import re
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -60,10 +59,10 @@ class Writing:
 async def written(plain: StandIn, folder: Path, **variables: str) -> AsyncIterator[Writing]:
     (folder / "tmp").mkdir()
     environment = surroundings(folder, TMPDIR=str(folder / "tmp"), **variables)
-    async with terminal(["--url", plain.url], environment, size=(120, 30)) as shown:
+    async with terminal(["--url", plain.url], environment, size=(420, 30)) as shown:
         await shown.see(" ms ", QUICK)
         shown.press("/")
-        await shown.see("words that the id")
+        await shown.see("words of the id")
         shown.press(f"{QUICK}\r\r")
         await shown.see("new line")
         shown.press(TEXT)
@@ -147,7 +146,7 @@ async def test_an_edit_of_an_editor_that_fails_does_not_count_and_is_kept(
     assert kept.read_text() == "changed\n"
     assert kept.stat().st_mode & 0o777 == 0o600
     await writing.shown.told("The text is as before.")
-    assert kept.name in re.sub(r"\s*▌\s*|\s+", "", writing.shown.text)
+    assert kept.name in writing.shown.text
     await writing.quit()
 
 

@@ -1,8 +1,8 @@
 """Graphics cards as the kernel's drivers describe them, and the processes that work there.
 
 Files of a card are below `/sys/class/drm/cardN`; in its `hwmon` are the temperature in thousandths
-of a degree, the power in millionths of a watt and the fan's `pwm1` of 255. A process has what it
-holds in `/proc/PID/fdinfo` (kernel, `drm-usage-stats.rst`).
+of a degree, the power in millionths of a watt, the clock in hertz and the fan's `pwm1` of 255. A
+process has what it holds in `/proc/PID/fdinfo` (kernel, `drm-usage-stats.rst`).
 """
 
 import re
@@ -89,10 +89,17 @@ def _build_client(pid: int, values: dict[str, tuple[str, str | None]]) -> DrmCli
 
 
 _MOST_CARDS = 64
-SENSOR_FILES = tuple(
-    f"device/hwmon/hwmon*/{name}"
-    for name in ("temp1_input", "temp3_input", "power1_average", "power1_input", "pwm1")
+_SENSORS = (
+    *("temp1_input", "temp3_input", "power1_average", "power1_input", "power1_cap", "pwm1"),
+    "freq1_input",
 )
+SENSOR_FILES = (
+    *(f"device/hwmon/hwmon*/{name}" for name in _SENSORS),
+    "device/current_link_speed",
+    "device/current_link_width",
+)
+_LINK_GENERATIONS = {"2.5": 1, "5.0": 2, "8.0": 3, "16.0": 4, "32.0": 5, "64.0": 6}
+"""By the transfers a second, in billions."""
 
 
 class DrmCard(Struct, frozen=True):
@@ -142,7 +149,18 @@ def build_card(card: DrmCard, vendor: str, at: float) -> Gpu:
         sampled_at=at,
         bus=card.bus,
         uuid=card.bus,
+        bus_percent=bounds.percentage(read_number(card, "mem_busy_percent")),
+        power_limit=_read_scaled(card, "power1_cap", 1_000_000, 100_000) or None,
+        clock=_read_scaled(card, "freq1_input", 1_000_000, 100_000),
+        link=_link(card),
     )
+
+
+def _link(card: DrmCard) -> str:
+    speed = card.values.get("current_link_speed", "").partition(" ")[0]
+    width = read_number(card, "current_link_width")
+    generation = _LINK_GENERATIONS.get(speed)
+    return f"{generation}.0 ×{width:.0f}" if generation and width else ""
 
 
 def card_uses(gpu: Gpu, clients: Iterable[DrmClient]) -> tuple[GpuProcessMemory, ...]:

@@ -98,6 +98,10 @@ gpu_busy_percent 42
 temp1_input 51000
 temp3_input 66000
 power1_average 133000000
+power1_cap 315000000
+freq1_input 2371000000
+current_link_speed 16.0 GT/s PCIe
+current_link_width 16
 pwm1 102
 """
 
@@ -108,7 +112,7 @@ def test_a_radeon_has_its_own_memory() -> None:
     assert (gpu.total_bytes, gpu.used_bytes) == (25_753_026_560, 10 * GIB)
     assert not gpu.unified
     assert (gpu.use_percent, gpu.temperature, gpu.memory_temperature) == (42, 51, 66)
-    assert gpu.power == 133
+    assert (gpu.power, gpu.power_limit, gpu.clock, gpu.link) == (133, 315, 2371, "4.0 ×16")
     assert gpu.fan_percent == pytest.approx(40)
     assert (gpu.bus, gpu.sampled_at, gpu.name) == ("0000:08:00.0", 7.0, "AMD 1002:744C")
 

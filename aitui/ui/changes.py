@@ -1,0 +1,50 @@
+"""What happened to models without a key pressed here, in words for the line of messages."""
+
+from collections.abc import Iterator
+
+from textual.notifications import SeverityLevel
+
+from aitui.domain.models import Model, RunState
+from aitui.domain.snapshot import Snapshot
+from aitui.domain.units import format_seconds
+from aitui.ui.text import seconds_text
+
+_GIB = 1 << 30
+
+
+def describe_changes(
+    before: Snapshot, after: Snapshot, now: float
+) -> Iterator[tuple[str, SeverityLevel]]:
+    """Yield a sentence for each model that was loaded or unloaded by others, and its severity.
+
+    `now` is monotonic seconds.
+    """
+    known = {model.id: model for model in before.models}
+    for model in after.models:
+        earlier = known.get(model.id)
+        if earlier is None or earlier is model:
+            continue
+        if model.timed_out is not None and model.timed_out != earlier.timed_out:
+            ttl = model.timed_out.ttl
+            idle = f"{ttl / 60:.0f} min" if ttl and ttl % 60 == 0 else format_seconds(ttl)
+            yield f"{model.id} unloaded after {idle} idle{_freed(earlier)}", "information"
+        if model.evicted is not None and model.evicted != earlier.evicted:
+            client = f" ({model.evicted.requester})" if model.evicted.requester else ""
+            words = f"{model.id} unloaded to make room for {model.evicted.by}{client}"
+            yield words, "information"
+        if earlier.requested is not None:
+            # Of what was asked for here its controller says how it ended.
+            continue
+        failed = model.failed
+        if failed is not None and failed != earlier.failed:
+            verb = "crashed" if failed.crashed else "could not be loaded"
+            yield f"{model.id} {verb}: {failed.reason}", "warning"
+        if (earlier.state, model.state) == (RunState.STARTING, RunState.READY):
+            took = f" after {seconds_text(now - earlier.since)}" if earlier.dated else ""
+            yield f"{model.id} is ready{took}", "information"
+
+
+def _freed(model: Model) -> str:
+    memory = model.memory
+    known = memory is not None and not memory.approximate and memory.gpu
+    return f", {memory.gpu / _GIB:.1f} GB freed" if memory is not None and known else ""

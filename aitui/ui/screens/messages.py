@@ -1,0 +1,56 @@
+"""The last messages, the newest first, each with its time and whole."""
+
+from collections.abc import Iterable
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+
+from aitui.ui.frame import set_frame_title
+from aitui.ui.keymap import MESSAGES
+from aitui.ui.motions import motion_rows
+from aitui.ui.plain import PlainText
+from aitui.ui.terminal.notifications import SIGNS, Notice
+from aitui.ui.widgets.key_bar import KeyBar
+
+
+class MessagesScreen(ModalScreen[None]):
+    """Shows what was said in passing."""
+
+    CSS_PATH = "messages.tcss"
+    BINDINGS = MESSAGES.bindings()
+
+    def __init__(self, notices: Iterable[Notice]) -> None:
+        super().__init__()
+        self._notices = tuple(notices)
+
+    def compose(self) -> ComposeResult:
+        lines = [_format_notice(notice) for notice in reversed(self._notices)]
+        with VerticalScroll(id="dialog", classes="frame"):
+            yield PlainText(Content("\n").join(lines) if lines else Content("None so far"))
+        yield KeyBar(id="keys")
+
+    def on_mount(self) -> None:
+        dialog = self.query_one("#dialog")
+        set_frame_title(dialog, "Messages", "the newest first" if self._notices else "")
+        dialog.focus()
+        self.query_one(KeyBar).hints = (
+            MESSAGES.hint("move(1)", "scroll"),
+            MESSAGES.hint("dismiss"),
+        )
+
+    def action_move(self, amount: float, unit: str = "rows") -> None:
+        dialog = self.query_one("#dialog")
+        dialog.scroll_relative(y=motion_rows(dialog, amount, unit), animate=False)
+
+
+def _format_notice(notice: Notice) -> Content:
+    sign, color = SIGNS[notice.severity]
+    text = " ".join(notice.text.split())
+    return Content.assemble(
+        (sign, f"${color}"),
+        (f" {notice.clock_time}  ", "$muted"),
+        (notice.heading, "bold"),
+        Content(text),
+    )
