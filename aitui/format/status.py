@@ -102,7 +102,7 @@ def status_as_markdown(snapshot: "Snapshot", now: float) -> str:
         _, name, state, size, memory, *_ = (escape_markdown(cell.text) for cell in _row(model, now))
         if model.resident:
             name, state = f"**{name}**", state if model.state is not RunState.READY else "ready"
-        elif model.failure is not None:
+        elif model.failed is not None:
             state = "failed"
         rows.append(f"| {name} | {state} | {size} | {memory} |")
     head = ("| Model | State | Ctx | GB |", "|---|---|--:|--:|") if rows else ()
