@@ -49,7 +49,7 @@ def hang_up(opened: Terminal) -> None:
 async def put_cursor_on(opened: Terminal, words: str) -> None:
     """Filter for a model."""
     opened.press("/")
-    await opened.see("words of the id, name or state must have")
+    await opened.see("words of the id, name or state")
     opened.press(words)
     await opened.see(f" {words}\n")
     opened.press("\r")
