@@ -94,7 +94,8 @@ class ChatExchange(Struct, frozen=True):
                 return RequestOutcome(stream)
             began = time.monotonic()
             for kind, word in generation.pieces:
-                if await self.claim.wait_unless_cut(generation.seconds_per_piece):
+                pause = generation.pause(done, time.monotonic() - began)
+                if await self.claim.wait_unless_cut(pause):
                     return RequestOutcome(stream)
                 await self._send(stream, generation.token_chunk(kind, word))
                 done += 1

@@ -88,6 +88,14 @@ class Generation:
         """Seconds for one token."""
         return 1 / self._flags.tokens_per_second
 
+    def pause(self, done: int, seconds: float) -> float:
+        """Return the seconds until the next token, `seconds` after the first one was begun.
+
+        A model that is known makes up for what sending took.
+        """
+        each = self.seconds_per_piece
+        return each if self._flags.chunks is not None else max(0.0, (done + 1) * each - seconds)
+
     @property
     def seconds_until_first(self) -> float:
         """Seconds for the prompt, if the model is one that is known."""

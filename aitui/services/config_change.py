@@ -63,6 +63,7 @@ from aitui.services.reload import (
     reload_server,
     restart_server,
     trigger_reload,
+    wait_for_response,
 )
 from aitui.services.session import Session
 from aitui.store.journal import ChangeOutcome, JournalEntry
@@ -536,9 +537,8 @@ async def _retry_during_outage(
             if not _is_outage(error) or left <= 0:
                 raise
             await asyncio.sleep(RETRY_INTERVAL)
-            session.monitor.refresh()
             with suppress(TimedOut):
-                await session.monitor.wait_until(_is_live, left)
+                await wait_for_response(session, left)
 
 
 def _is_outage(error: BaseException | None) -> bool:

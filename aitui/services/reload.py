@@ -34,6 +34,7 @@ from aitui.services.session import Session
 
 if TYPE_CHECKING:
     from aitui.llamaswap.client import LlamaSwapClient
+    from aitui.services.monitor import Monitor
 
 
 CONNECT_SECONDS = 5.0
@@ -42,6 +43,7 @@ FILE_WATCH_SECONDS = 8.0
 """Seconds within which a server that watches its file notices a change."""
 RELOAD_SECONDS = 20.0
 SERVER_RESPONSE_TIMEOUT = 60.0
+RESPONSE_INTERVAL = 1.0
 LOG_SECONDS = 1.0
 """Seconds within which the proxy log is opened."""
 _LONGEST_PATH = 300
@@ -280,13 +282,20 @@ def restart_instead_confirmation(trouble: AituiError, unit: str, now: Snapshot) 
     )
 
 
-async def wait_for_response(session: Session) -> None:
-    """Wait until the server answers; raises TimedOut."""
-    session.monitor.refresh()
-    await session.monitor.poll_now()
-    await session.monitor.wait_until(
-        lambda snapshot: snapshot.connection.phase is ConnectionPhase.LIVE, SERVER_RESPONSE_TIMEOUT
-    )
+async def wait_for_response(session: Session, seconds: float | None = None) -> None:
+    """Wait until the server answers, asking it each second; raises TimedOut."""
+    monitor, limit = session.monitor, SERVER_RESPONSE_TIMEOUT if seconds is None else seconds
+    monitor.refresh()
+    await monitor.poll_now()
+    async with background_task(_poll_often(monitor), "ask the server"):
+        await monitor.wait_until(lambda now: now.connection.phase is ConnectionPhase.LIVE, limit)
+
+
+async def _poll_often(monitor: "Monitor") -> None:
+    """Poll without the pauses for a lost server, which grow to half a minute."""
+    while True:
+        await asyncio.sleep(RESPONSE_INTERVAL)
+        await monitor.poll_now()
 
 
 UNIT_CHECK_INTERVAL = 1.0

@@ -32,5 +32,6 @@ async def test_a_restart_that_waits_for_a_request_says_so_and_counts_down(tmp_pa
                 await app.press("escape")
                 await app.see("◌ restarts, ≤ 2")
                 assert app.models.snapshot.connection.phase is ConnectionPhase.LOST
+                assert "✘" not in app.text
             await app.told("Restarted")
             await app.unsee("◌ restarts")

@@ -33,7 +33,7 @@ models:
     ttl: 60
     cmd: ${server} --model /models/napping.gguf --start-delay 4
   talking:
-    cmd: ${server} --model /models/talking.gguf --chunks 4000 --tokens-per-second 20
+    cmd: ${server} --model /models/talking.gguf --chunks 4000 --tokens-per-second 20 --parallel 1
   broken:
     cmd: ${server} --model /models/broken.gguf --fail-oom 0.1
 """
@@ -170,6 +170,15 @@ class Deployment:
         ):
             await response.content.readline()
             yield
+
+
+async def paste(shown: Terminal, text: str) -> None:
+    """Paste a text of any length, as fast as it is taken."""
+    rest = f"\x1b[200~{text}\x1b[201~"
+    while rest:
+        shown.press(rest[:1024])
+        rest = rest[1024:]
+        await asyncio.sleep(0.01)
 
 
 async def answer(shown: Terminal, question: str, key: str = "y") -> None:

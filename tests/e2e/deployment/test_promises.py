@@ -3,13 +3,16 @@
 import asyncio
 import base64
 import os
+import re
+import shlex
 import signal
+import sys
 
 import pytest
 
 from aitui.demo.dialect import Dialect
-from e2e.deployment.deployment import READING, Deployment, answer, find_detail
-from e2e.pseudo_terminal.terminal import Terminal
+from e2e.deployment.deployment import READING, Deployment, answer, find_detail, paste
+from e2e.pseudo_terminal.terminal import Terminal, terminal
 
 pytestmark = [
     pytest.mark.real_server("systemd"),
@@ -37,6 +40,12 @@ async def ask_for_context(shown: Terminal, size: int) -> None:
     shown.press("c")
     await shown.see("context now", "⏎ preview")
     shown.press(f"{CLEAR}{size}\r")
+
+
+async def open_chat(shown: Terminal) -> None:
+    """Chat with the model under the cursor."""
+    shown.press("\r")
+    await shown.see("⏎ sends")
 
 
 async def undo(shown: Terminal) -> None:
@@ -157,8 +166,7 @@ async def test_an_image_that_is_refused_is_named_and_detached(deployment: Deploy
     image = deployment.home / "cat.png"
     image.write_bytes(PNG)
     async with deployment.table("talking") as shown:
-        shown.press("\r")
-        await shown.see("⏎ sends")
+        await open_chat(shown)
         shown.press(f"/file {image}\r")
         await shown.see("1 attached:", "cat.png ✕")
         shown.press("what is that?\r")
@@ -222,8 +230,7 @@ async def test_only_a_file_that_was_not_read_is_called_newer(deployment: Deploym
 
 async def test_a_ready_model_that_dies_has_crashed(deployment: Deployment) -> None:
     async with deployment.table("frail") as shown:
-        shown.press("\r")
-        await shown.see("⏎ sends")
+        await open_chat(shown)
         shown.press("hello\r")
         await shown.told("frail crashed: upstream exited unexpectedly")
         await shown.see("✘ frail", "crashed")
@@ -252,7 +259,7 @@ async def test_a_short_outage_takes_nothing_back(deployment: Deployment) -> None
         await answer(shown, "Change --ctx-size of napping to 8192?")
         await shown.see("✔ reload", "◐ load")
         await deployment.http.cut()
-        await shown.see("✘ lost")
+        await shown.until(lambda: re.search(r"✘ lost for [0-4] s", shown.text), "just lost")
         await asyncio.sleep(2.5)
         await deployment.http.open()
         await shown.see("✔ load", "✔ verify", "ctx-size is 8192 now")
@@ -267,4 +274,143 @@ async def test_only_a_failed_load_offers_the_old_value(deployment: Deployment) -
         await answer(shown, "Change --ctx-size of small to 262144?")
         await answer(shown, "Put the old value back?")
         await shown.see("The old value is back, and works.", "out of memory")
+        shown.press(ESCAPE)
+        await shown.unsee("The old value is back")
+        shown.press("c")
+        await shown.see("context now", "⏎ preview")
+        shown.press(f"{CLEAR}262144")
+        await shown.see("✘", "it ran out of memory with 262,144")
     assert deployment.config == before
+
+
+@pytest.mark.deployment
+async def test_a_restart_says_for_what_it_waits(deployment: Deployment) -> None:
+    async with deployment.table("talking") as shown:
+        async with deployment.chatting("talking"):
+            await shown.see("● talking")
+            await open_chat(shown)
+            shown.press("hello\r")
+            await shown.see("^c stop")
+            shown.press(ESCAPE)
+            await shown.see("i write")
+            shown.press(ESCAPE)
+            await shown.see("u unload")
+            shown.press("R")
+            await shown.see("llama-swap waits up to 30 s for 2 running requests to end")
+            await answer(shown, "Restart llama-swap.service?")
+            await shown.see("waits for 2 running requests, at most 2")
+            shown.press(ESCAPE)
+            await shown.unsee("at most 2")
+            await shown.see("◌ restarts, ≤ 2")
+            shown.press("\r")
+            await shown.see("waits, the server restarts within 2")
+            assert "0.00 tok/s" not in shown.text
+            shown.press("\x03")
+        await shown.told("Restarted")
+        await shown.unsee("◌ restarts")
+
+
+def editor_of(deployment: Deployment, ours: str, theirs: str) -> str:
+    """An editor that makes one change, while somebody else makes another one in the file itself."""
+    script = deployment.home / "editor"
+    config = shlex.quote(str(deployment.machine.config))
+    script.write_text(f'#!/bin/sh\nsed -i "{ours}" "$1"\nsed -i "{theirs}" {config}\n')
+    script.chmod(0o755)
+    return str(script)
+
+
+@pytest.mark.deployment
+async def test_an_edit_is_merged_with_what_was_written_meanwhile(deployment: Deployment) -> None:
+    editor = editor_of(deployment, "s/65536/32768/", "s/ttl: 60/ttl: 90/")
+    async with deployment.table("small", EDITOR=editor) as shown:
+        shown.press("5")
+        await shown.see("# What the machine serves.")
+        shown.press("e")
+        await shown.see("Change the config file?", "+      --ctx-size 32768")
+        await asyncio.sleep(READING)
+        shown.press("y")
+        await answer(shown, "your edit is merged into its text")
+        await shown.see("✔ reload", "The file is changed")
+    assert "--ctx-size 32768" in deployment.config
+    assert "ttl: 90" in deployment.config
+
+
+@pytest.mark.deployment
+async def test_an_edit_that_conflicts_is_kept(deployment: Deployment) -> None:
+    editor = editor_of(deployment, "s/65536/32768/", "s/65536/16384/")
+    async with deployment.table("small", EDITOR=editor) as shown:
+        shown.press("5")
+        await shown.see("# What the machine serves.")
+        shown.press("e")
+        await answer(shown, "Change the config file?")
+        await shown.see("Another program changed the same lines of the file meanwhile.")
+        await answer(shown, "Resolve the conflicts in the editor?", "n")
+        await shown.told("The edit is kept in ")
+    kept = [path for path in deployment.home.rglob("*.yaml") if "32768" in path.read_text()]
+    assert len(kept) == 1
+    assert "--ctx-size 16384" in deployment.config
+
+
+@pytest.mark.deployment
+async def test_a_prompt_that_is_too_long_is_sent_after_one_key_has_made_room(
+    deployment: Deployment,
+) -> None:
+    async with deployment.table("talking") as shown:
+        await open_chat(shown)
+        await paste(shown, "a line of what was pasted\n" * 800)
+        await shown.see("what was pasted")
+        shown.press("\r")
+        await shown.told("^g makes it 8k")
+        await shown.see("^g more context")
+        shown.press(CLEAR)
+        await shown.unsee("what was pasted")
+        shown.press(CLEAR)
+        await shown.see("what was pasted")
+        shown.press("\x07")
+        await answer(shown, "Change --ctx-size of talking to 8192?")
+        await shown.see("✔ verify", "runs with a context of 8,192 tokens")
+        shown.press(ESCAPE)
+        await shown.unsee("✔ verify")
+        shown.press("\r")
+        await shown.see("^c stop", "tok/s")
+
+
+@pytest.mark.deployment
+async def test_a_question_whose_facts_change_says_why_it_ignores_a_yes(
+    deployment: Deployment,
+) -> None:
+    async with deployment.table("talking") as shown:
+        shown.press("l")
+        await shown.see("● talking")
+        shown.press("U")
+        await shown.see("Unload the only model?", "No active requests.")
+        async with deployment.chatting("talking"):
+            await shown.see("1 running request will be cut.")
+            shown.press("y")
+            await shown.see("! The facts changed: read them, then press y again.")
+            assert await deployment.running() == {"talking": "ready"}
+
+
+@pytest.mark.deployment
+async def test_a_removal_promises_no_load(deployment: Deployment) -> None:
+    async with deployment.table("small") as shown:
+        shown.press("5")
+        await shown.see("--ctx-size 65536")
+        shown.press("\x1b[3~")
+        await shown.see("Remove small?")
+        assert "small is loaded" not in shown.text
+        await answer(shown, "Remove small?")
+        await shown.see("✔ reload", "– load", "– verify", "The file is changed")
+    assert "small:" not in deployment.config
+
+
+@pytest.mark.deployment
+async def test_a_followed_log_ends_with_its_reader(deployment: Deployment) -> None:
+    command = f"{sys.executable} -m aitui logs small -f | head -n 1"
+    program = ("-c", f"import subprocess; subprocess.run({command!r}, shell=True, check=True)")
+    async with deployment.table("small") as shown:
+        shown.press("l")
+        await shown.see("● small")
+    async with terminal((), deployment.environment, program=program) as shown:
+        assert await shown.ends() == 0
+        assert "build 10605" in shown.text

@@ -13,6 +13,7 @@ from aitui.domain.models import MAX_MODELS, RunState
 from aitui.domain.snapshot import ConnectionPhase, Server
 from aitui.errors import AituiError, BadResponse, ProxyError, Unreachable
 from aitui.services import events as pace
+from aitui.services import reload
 from catalogue import CATALOGUE, QUICK, STEADY, each_dialect
 from other_client import OtherClient
 from stand_in import (
@@ -26,7 +27,7 @@ from stand_in import (
     StandIn,
     WrongTypes,
 )
-from watched import Watched, asked_for, eventually, watched
+from watched import Watched, asked_for, beside, eventually, watched
 
 
 @pytest.fixture
@@ -282,3 +283,18 @@ async def test_closing_in_the_middle_of_a_hanging_request_is_quick(
 
 def _open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.usefixtures("patient")
+async def test_a_server_that_is_awaited_is_asked_without_long_pauses(
+    watch: Watched, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reload, "RESPONSE_INTERVAL", 0.05)
+    await stand_in.stop()
+    await watch.until_lost()
+    async with beside(reload.wait_for_response(watch.session, 10.0)) as (waiting,):
+        attempts = watch.snapshot.connection.attempts
+        await watch.until(lambda now: now.connection.attempts > attempts)
+        await stand_in.start()
+        await waiting
+    assert watch.snapshot.connection.phase is ConnectionPhase.LIVE
