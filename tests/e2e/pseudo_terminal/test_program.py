@@ -51,7 +51,7 @@ async def put_cursor_on(opened: Terminal, words: str) -> None:
     opened.press("/")
     await opened.see("words of the id, name or state")
     opened.press(words)
-    await opened.see(f" {words}\n")
+    await opened.see(f"filter {words} ")
     opened.press("\r")
     await opened.see("l load", "▌")
 
