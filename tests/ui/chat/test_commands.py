@@ -72,11 +72,7 @@ async def test_model_goes_on_with_another_one(
         await pane.ask("one")
         await pane.app.until_ready(FAST)
         await pane.send(f"/model {OTHER}")
-<<<<<<< HEAD
-        await pane.app.see(f"{OTHER} ─╮")
-=======
         await pane.app.see(f"─ {OTHER} ─")
->>>>>>> main
         await pane.open(FAST)
         assert pane.said == []
         await pane.open(OTHER)
