@@ -339,6 +339,7 @@ class ModelsScreen(Screen[None]):
     def on_resize(self, event: events.Resize) -> None:
         # Textual gives a screen its new size only after this handler.
         self._fit_panes(event.size)
+        self.call_after_refresh(self._show_selection)
 
     def toggle_zoom(self) -> None:
         """Give the pane with the focus the whole body, and back."""
@@ -491,9 +492,7 @@ class ModelsScreen(Screen[None]):
         """Show the model under the cursor, and the keys that work now."""
         self._show_detail()
         models, uses = self.snapshot.models, self._activity.uses
-        counts = count_text(models)
-        self._titles.counts = counts, f"{len(models):,}" if models else ""
-        self._set_title(self._models, "Models", counts)
+        self._set_title(self._models, "Models", count_text(models, self._models.size.width - 14))
         waiting = sum(use.waits for use in uses)
         running = len(uses) - waiting
         words = [f"{count} {what}" for count, what in ((running, "running"), (waiting, "waiting"))]
@@ -508,6 +507,7 @@ class ModelsScreen(Screen[None]):
             pane.has_focus or pane.has_focus_within
             for pane in (self._models, self._detail, self._activity)
         )
+        self._titles.focused = table
         rules = self._rules
         rules["detail"].focused, rules["activity"].focused = detail, activity
         rules["detail"].accent = table or detail
