@@ -38,7 +38,7 @@ async def reload(shown: Terminal) -> None:
 async def ask_for_context(shown: Terminal, size: int) -> None:
     """Type another context size for the model under the cursor."""
     shown.press("c")
-    await shown.see("context now", "⏎ preview")
+    await shown.see("⏎ Review", "Esc Cancel")
     shown.press(f"{CLEAR}{size}\r")
 
 
@@ -281,7 +281,7 @@ async def test_only_a_failed_load_offers_the_old_value(deployment: Deployment) -
         shown.press(ESCAPE)
         await shown.unsee("The old value is back")
         shown.press("c")
-        await shown.see("context now", "⏎ preview")
+        await shown.see("⏎ Review", "Esc Cancel")
         shown.press(f"{CLEAR}262144")
         await shown.see("✘", "it ran out of memory with 262,144")
     assert deployment.config == before
