@@ -233,7 +233,7 @@ async def plan_content(
     return await asyncio.to_thread(_plan_of, reading, change, content, admin.release())
 
 
-MERGED_NOTE = "! another program changed the file meanwhile: your edit is merged into its text"
+MERGED_NOTE = "! your edit, merged with what was written meanwhile"
 
 
 def resolve_confirmation(merged: MergedText) -> Confirmation:

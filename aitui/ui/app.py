@@ -464,6 +464,10 @@ class AituiApp(App[None]):
         if current := self._current():
             current.logs.follow_log(message.name)
 
+    def on_log_tail_requested(self, message: messages.LogTailRequested) -> None:
+        if current := self._current():
+            current.logs.follow_tail(message.tail)
+
     def on_log_save_requested(self, message: messages.LogSaveRequested) -> None:
         if current := self._current():
             current.logs.save(message.name, message.lines)

@@ -7,6 +7,7 @@ from textual.message import Message
 if TYPE_CHECKING:
     from aitui.domain.logs import LogLine
     from aitui.domain.models import ActiveRequest, Model
+    from aitui.ui.widgets.log_tail import LogTail
 
 
 class LoadRequested(Message):
@@ -71,6 +72,14 @@ class LogSelected(Message):
     def __init__(self, name: str) -> None:
         super().__init__()
         self.name = name
+
+
+class LogTailRequested(Message):
+    """The end of the server's log is to be followed beside the models, or no longer; None if so."""
+
+    def __init__(self, tail: "LogTail | None") -> None:
+        super().__init__()
+        self.tail = tail
 
 
 class LogSaveRequested(Message):

@@ -2,16 +2,22 @@
 
 import asyncio
 import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
 
 from aitui.domain.logs import LogLine
 from aitui.domain.models import Model
 from aitui.domain.units import count_of
-from aitui.services.logs import LogFeed, save_log
+from aitui.services.logs import LogFeed, LogUpdate, save_log
 from aitui.ui.context import ServerContext
 from aitui.ui.screens.logs import BOTH, SERVER_LOGS, LogsScreen
 
-MAX_FPS = 20
-"""Frames a second of a log, at most."""
+if TYPE_CHECKING:
+    from aitui.ui.widgets.log_tail import LogTail
+
+MAX_FPS, TAIL_FPS = 20, 4
+"""Frames a second of a log, and of its end beside the models, at most."""
 IDLE_SHARE = 3
 """Drawing takes no more than a quarter of the time, however much comes in."""
 
@@ -54,7 +60,19 @@ class LogController:
         for screen in self._app.screen_stack:
             if isinstance(screen, LogsScreen):
                 self._last_log = name
-                self._tasks.run_in_background(self._follow(screen, name), "log")
+                feed = self._feed = self._open_feed(name)
+                show = partial(screen.show_update, name)
+                self._tasks.run_in_background(self._follow(feed, show, MAX_FPS), "log")
+
+    def follow_tail(self, tail: "LogTail | None") -> None:
+        """Feed the end of the log beside the models, until that is None."""
+        if tail is None:
+            self._tasks.cancel("log tail")
+        else:
+            tail.clear()
+            feed = self._open_feed(BOTH)
+            follow = self._follow(feed, tail.show_update, TAIL_FPS)
+            self._tasks.run_in_background(follow, "log tail")
 
     def retry(self) -> None:
         """Connect at once where the log is lost."""
@@ -68,17 +86,18 @@ class LogController:
         self._feed = None
         self._tasks.cancel("log")
 
-    async def _follow(self, screen: LogsScreen, name: str) -> None:
+    def _open_feed(self, name: str) -> LogFeed:
         context = self._app_context
-        feed = LogFeed(self._session.client, name, clock=context.clock, random=context.random)
-        self._feed = feed
-        shortest = 1 / min(MAX_FPS, context.settings.fps)
+        return LogFeed(self._session.client, name, clock=context.clock, random=context.random)
+
+    async def _follow(self, feed: LogFeed, show: Callable[[LogUpdate], None], fps: float) -> None:
+        shortest = 1 / min(fps, self._app_context.settings.fps)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(feed.run(), name="log feed")
             while True:
                 await feed.wait_for_news()
                 began = time.perf_counter()
-                screen.show_update(name, feed.take())
+                show(feed.take())
                 cost = time.perf_counter() - began
                 await asyncio.sleep(max(shortest, IDLE_SHARE * cost))
 

@@ -25,6 +25,7 @@ from aitui.ui.messages import (
     ChatRequested,
     LoadRequested,
     LogRequested,
+    LogTailRequested,
     UnloadRequested,
 )
 from aitui.ui.models_layout import MIN_SCREEN, Frame, PaneNeeds, pane_regions
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 
     from aitui.ui.widgets.chat_pane import ChatPane
     from aitui.ui.widgets.gpu_memory import GpuMemoryPane
+    from aitui.ui.widgets.log_tail import LogTail
 
 RESTART_COLUMNS = 120
 """Columns from which the footer names the key that restarts the service."""
@@ -96,6 +98,8 @@ class ModelsScreen(Screen[None]):
         self._trouble = TroublePane(id="trouble")
         self._key_bar = KeyBar(id="keys")
         self._memory: GpuMemoryPane | None = None
+        self._log: LogTail | None = None
+        self._follows_log = False
         self._needs = PaneNeeds()
         self._zoomed = ""
         self._running_models = 0
@@ -122,6 +126,7 @@ class ModelsScreen(Screen[None]):
 
     def on_screen_resume(self) -> None:
         """Show the time that went by under another view."""
+        self._fit_panes(self.app.size)
         self.tick()
 
     def tick(self) -> None:
@@ -305,6 +310,7 @@ class ModelsScreen(Screen[None]):
 
     def _show_server(self, server: Server | None) -> None:
         self.server = server
+        self._follow_log(shown=False)
         self._show()
 
     def _show_snapshot(self, snapshot: Snapshot) -> None:
@@ -368,7 +374,7 @@ class ModelsScreen(Screen[None]):
             return
         table, full, short = self._table.widths.pane_widths
         models = len(self.snapshot.models)
-        panes = frozenset(child.id or "" for child in self._body.children)
+        panes = frozenset({"log", *(child.id or "" for child in self._body.children)})
         usage = self.snapshot.hardware.usage
         cards = len(usage.cards) or (usage.source is not None)
         chat = self.has_class("-chat")
@@ -384,6 +390,7 @@ class ModelsScreen(Screen[None]):
         found = pane_regions(Size(screen.width, rows), screen, needs)
         if "memory" in found.panes:
             self._show_memory()
+        self._follow_log(shown="log" in found.panes)
         for child in self._body.children:
             shown = child.id in found.panes
             if child.display is not shown:
@@ -396,6 +403,22 @@ class ModelsScreen(Screen[None]):
         if needs != self._needs:
             self._needs = needs
             self._body.refresh(layout=True)
+
+    def _follow_log(self, *, shown: bool) -> None:
+        """Follow the end of the log while it is in sight and the server is connected."""
+        shown = shown and self.is_current and self.snapshot.connection.last_response_at is not None
+        if shown and self._log is None:
+            from aitui.ui.widgets.log_tail import LogTail
+
+            self._log = LogTail(id="log")
+            self._body.mount(self._log)
+        if shown != self._follows_log:
+            self._follows_log = shown
+            self.post_message(LogTailRequested(self._log if shown else None))
+
+    def on_screen_suspend(self) -> None:
+        """Follow no log that isn't seen."""
+        self._follow_log(shown=False)
 
     def _show_memory(self) -> None:
         """Show how full the graphics cards are; mounted when that is known, after the first frame."""

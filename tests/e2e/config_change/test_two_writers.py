@@ -91,7 +91,7 @@ async def test_the_whole_file_is_edited_and_checked_before_it_is_written(
         opened.press("e")
         await opened.see("Edit it again?", "line 5")
         assert on_this_machine.config.read_text() == CONFIG
-        await say_yes(opened, until="+globalTTL: 900")
+        await say_yes(opened, until="+ globalTTL: 900")
         await say_yes(opened, until="✔ reload")
     assert on_this_machine.config.read_text() == CONFIG.replace("1800", "900")
 
@@ -132,7 +132,7 @@ async def test_an_edit_that_is_declined_is_kept(
     environment = edits_of(on_this_machine, editor, code)
     async with terminal([], environment) as opened:
         await begin_edit(opened)
-        await opened.see("+globalTTL: 900")
+        await opened.see("+ globalTTL: 900")
         await asyncio.sleep(1.0)
         opened.press("\x1b")
         kept = await kept_by(opened, editor.with_name("drafts"))
@@ -154,7 +154,7 @@ path.write_text(text.replace("1800", "900"))
         (THEIRS, "Resolve the conflicts in the editor?", CONFIG.replace("1800", "300")),
         (
             CONFIG + "# theirs\n",
-            "your edit is merged into its text",
+            "merged with what was written",
             CONFIG.replace("1800", "900") + "# theirs\n",
         ),
     ],
@@ -165,13 +165,13 @@ async def test_an_edit_is_merged_with_what_was_written_meanwhile(
     environment = edits_of(on_this_machine, editor, RESOLVE)
     async with terminal([], environment, size=(120, 40)) as opened:
         await begin_edit(opened)
-        await opened.see("+globalTTL: 900")
+        await opened.see("+ globalTTL: 900")
         on_this_machine.config.write_text(theirs)
         await say_yes(opened, until=question)
         if theirs == THEIRS:
             await asyncio.sleep(1.2)
             opened.press("y")
-            await opened.see("+globalTTL: 300")
+            await opened.see("+ globalTTL: 300")
         await say_yes(opened, until="✔ reload")
     assert on_this_machine.config.read_text() == written
 
@@ -183,7 +183,7 @@ async def test_an_edit_with_conflicts_is_kept_if_they_are_not_resolved(
     environment = edits_of(on_this_machine, editor, code)
     async with terminal([], environment) as opened:
         await begin_edit(opened)
-        await opened.see("+globalTTL: 900")
+        await opened.see("+ globalTTL: 900")
         on_this_machine.config.write_text(THEIRS)
         await say_yes(opened, until="Resolve the conflicts")
         await asyncio.sleep(1.2)
