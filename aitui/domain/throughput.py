@@ -35,7 +35,8 @@ def finished_spans(
         if not prompt and rate and tokens:
             yield TokenSpan(request.model, begin, request.at, rate)
         read = (request.prompt or 0) - (request.cached or 0)
-        if prompt and request.prompt_rate and read > 0:
+        # Embeddings are read ten times as fast: their peaks would leave nothing to see of others.
+        if prompt and tokens and request.prompt_rate and read > 0:
             began = begin - read / request.prompt_rate
             yield TokenSpan(request.model, began, begin, request.prompt_rate)
 

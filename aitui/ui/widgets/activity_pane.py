@@ -18,7 +18,7 @@ from aitui.domain.clients import client_name
 from aitui.domain.eviction import ClientRequest
 from aitui.domain.models import FinishedRequest
 from aitui.domain.snapshot import Clock, Snapshot
-from aitui.domain.units import count_of, format_seconds, format_tokens
+from aitui.domain.units import count_of, format_rate, format_seconds, format_tokens
 from aitui.format.requests import has_failed, status_words
 from aitui.ui.drawn_lines import DrawnLines
 from aitui.ui.keymap import REQUESTS
@@ -30,8 +30,8 @@ from aitui.ui.theme import theme_style
 WIDE_FROM = 112
 """Cells from which every figure has a column of its own."""
 _TITLED_FROM = 5
-_LONGEST_CLIENT, _SHORTEST_CLIENT, _SHORTEST_MODEL = 24, 10, 14
-_LONGEST_MODEL = 44
+_LONGEST_CLIENT, _SHORTEST_NAMES = 24, 30
+_LONGEST_MODEL, _SHORTEST_STATUS = 44, 20
 _MEASURED = 100
 
 
@@ -77,17 +77,19 @@ def fit_activity(width: int, client: int, model: int) -> ActivityColumns:
         wide = ActivityColumns(8, client, model, 7, 7, 6, 6, 8)
         taken = 3 + 9 + client + 1 + model + 1 + 34 + 2 + 1
         status = width - taken
-        if status < 30:
-            wide = ActivityColumns(8, client, max(20, model - 30 + status), 7, 7, 6, 6, 8)
+        if status < _SHORTEST_STATUS:
+            wide = ActivityColumns(
+                8, client, max(20, model - _SHORTEST_STATUS + status), 7, 7, 6, 6, 8
+            )
             status = width - taken + model - wide.model
         return _with_status(wide, max(10, status))
     for figures in ((5, 5, 4), (5, 5, 0), (0, 0, 0)):
         fixed = 3 + 6 + sum(figures) + bool(figures[0]) + 5 + 1
         room = width - fixed - 2
-        if room >= _SHORTEST_CLIENT + _SHORTEST_MODEL or not any(figures):
+        if room >= _SHORTEST_NAMES or not any(figures):
             break
     names = max(2, room)
-    shown = max(min(client, names - min(model, names)), min(client, names * 2 // 5, 18))
+    shown = min(client, max(names - model, names * 3 // 7))
     return ActivityColumns(5, shown, names - shown, 0, *figures)
 
 
@@ -96,21 +98,25 @@ def _with_status(columns: ActivityColumns, status: int) -> ActivityColumns:
     return ActivityColumns(*cells, columns.reply, columns.rate, columns.took, status)
 
 
-class ActivityRow(Struct, frozen=True):
-    """What a line shows; texts that are empty aren't known. `words` get fewer and fewer."""
+class RequestRow(Struct, frozen=True):
+    """What a line shows; figures that are None aren't known. `words` get fewer and fewer.
+
+    `about` is the sign of figures that are estimated.
+    """
 
     sign: tuple[str, str]
     at: float
     client: str
     model: str
-    took: str = ""
-    prompt: str = ""
-    cached: str = ""
-    reply: str = ""
-    rate: str = ""
+    took: float | None = None
+    prompt: int | None = None
+    cached: int | None = None
+    reply: int | None = None
+    rate: float | None = None
     words: tuple[str, ...] = ()
     color: str = ""
     live: bool = False
+    about: str = ""
 
 
 class ActivityPane(ScrollView, can_focus=True, inherit_bindings=False):
@@ -307,11 +313,10 @@ def _began(row: FinishedRequest) -> float:
     return (row.at or 0.0) - (row.seconds or 0.0)
 
 
-def use_row(use: ClientRequest, clock: Clock) -> ActivityRow:
+def use_row(use: ClientRequest, clock: Clock) -> RequestRow:
     """Return the line of a request under way."""
     request = use.request
     age = max(0.0, clock.monotonic() - request.started)
-    about = "" if request.exact else "≈"
     words: tuple[str, ...] = ("running",)
     color = "transit"
     if use.waits:
@@ -321,40 +326,41 @@ def use_row(use: ClientRequest, clock: Clock) -> ActivityRow:
             words = (f"waits for load, evicts {use.mark}{evicts}", *words)
     elif request.replied is not None or request.received_bytes:
         words = ("generating",)
-    return ActivityRow(
+    return RequestRow(
         sign=("◌", "warning") if use.waits else ("►", "transit"),
         at=clock.wall() - age,
         client=client_name(request),
         model=request.model or "no model",
-        took=_took(age),
-        reply="" if request.tokens is None else about + format_tokens(request.tokens),
-        rate="" if request.rate is None else f"{about}{request.rate:.0f}",
+        took=age,
+        reply=request.tokens,
+        rate=request.rate,
         words=words,
         color=color,
         live=True,
+        about="" if request.exact else "≈",
     )
 
 
-def finished_row(request: FinishedRequest, words: tuple[str, ...]) -> ActivityRow:
+def finished_row(request: FinishedRequest, words: tuple[str, ...]) -> RequestRow:
     """Return the line of a request that has ended; `words` say how."""
     failed = has_failed(request)
-    known = request.prompt is not None or request.tokens is not None
-    return ActivityRow(
+    known = bool(request.prompt or request.tokens)
+    return RequestRow(
         sign=("✘", "error") if failed else ("✓", "ready"),
         at=_began(request),
         client=request.who or request.client or "–",
         model=request.model,
-        took="" if request.seconds is None else _took(request.seconds),
-        prompt="" if request.prompt is None else format_tokens(request.prompt),
-        cached="" if request.cached is None or not known else format_tokens(request.cached),
-        reply="" if request.tokens is None else format_tokens(request.tokens),
-        rate=f"{request.rate:.0f}" if request.rate and request.tokens else "–" if known else "",
+        took=request.seconds,
+        prompt=request.prompt if known else None,
+        cached=request.cached if known else None,
+        reply=request.tokens or None,
+        rate=request.rate if request.tokens else None,
         words=words,
         color="error" if failed else "",
     )
 
 
-def row_pieces(row: ActivityRow, columns: ActivityColumns) -> list[tuple[str, str]]:
+def row_pieces(row: RequestRow, columns: ActivityColumns) -> list[tuple[str, str]]:
     """Return the texts of a line with their styles, in the cells of the columns, without the mark."""
     bright = "foreground" if row.live else ""
     moment = datetime.fromtimestamp(row.at).astimezone().strftime("%H:%M:%S"[: columns.time])
@@ -365,28 +371,35 @@ def row_pieces(row: ActivityRow, columns: ActivityColumns) -> list[tuple[str, st
         (_cell(shorten_id(row.model, columns.model), columns.model + 1), bright),
     ]
     rate_style = "bold transit" if row.live else ""
-    if columns.status:
-        figures = (row.cached, row.prompt, row.reply)
-        cells = (columns.cached, columns.prompt, columns.reply)
-        pieces += [(text.rjust(width), bright) for text, width in zip(figures, cells, strict=True)]
-        pieces.append((row.rate.rjust(columns.rate), rate_style))
-        pieces.append((f"{row.took.rjust(columns.took)}  ", bright))
-        return [*pieces, (_fitting(row.words, columns.status), row.color)]
-    if not columns.figures:
-        return [*pieces, (row.took.rjust(columns.took), bright)]
+    wide = bool(columns.status)
+    known = row.prompt is not None or row.reply is not None
+    about = row.about
+    prompt, cached, reply = (
+        "" if count is None else sign + format_tokens(count)
+        for count, sign in ((row.prompt, ""), (row.cached, ""), (row.reply, about))
+    )
+    rate = "–" if known and not row.live else ""
+    if row.rate is not None:
+        rate = about + (format_rate(row.rate) if wide and not about else f"{row.rate:.0f}")
+    took = ("" if row.took is None else _took(row.took, wide=wide)).rjust(columns.took), bright
+    if wide:
+        reply = reply or ("–" if known and not row.live else "")
+        figures = (cached, columns.cached), (prompt, columns.prompt), (reply, columns.reply)
+        pieces += [(text.rjust(width), bright) for text, width in figures]
+        pieces += [(rate.rjust(columns.rate), rate_style), took]
+        return [*pieces, (f"  {_fitting(row.words, columns.status)}", row.color)]
+    if not columns.prompt:
+        return [*pieces, took]
     tokens = columns.figures - columns.rate
-    if row.prompt or row.reply:
-        arrow = "→" if row.reply and row.reply != "0" else " "
-        reply = row.reply if arrow == "→" else ""
-        text = f"{row.prompt.rjust(columns.prompt)}{arrow}{reply.ljust(columns.reply)}"
-        pieces.append((text, bright))
-        pieces.append((row.rate.rjust(columns.rate) if columns.rate else "", rate_style))
-    elif row.rate and columns.rate:
+    if known:
+        shown = f"{prompt.rjust(columns.prompt)}{'→' if reply else ' '}{reply}"
+        pieces += [(_cell(shown, tokens), bright), (rate.rjust(columns.rate), rate_style)]
+    elif rate and columns.rate:
         pieces.append((_cell(_fitting(row.words, tokens), tokens), row.color))
-        pieces.append((row.rate.rjust(columns.rate), rate_style))
+        pieces.append((rate.rjust(columns.rate), rate_style))
     else:
         pieces.append((_cell(_fitting(row.words, columns.figures), columns.figures), row.color))
-    return [*pieces, (row.took.rjust(columns.took), bright)]
+    return [*pieces, took]
 
 
 def _fitting(words: Sequence[str], cells: int) -> str:
@@ -397,11 +410,10 @@ def _cell(text: str, cells: int) -> str:
     return set_cell_size(text, cells)
 
 
-def _took(seconds: float) -> str:
-    """Return seconds in at most five cells: `6.4s`, `21s`, `2m05s`, `1h05m`."""
-    if seconds < 9.95:
-        return f"{seconds:.1f}s"
-    return format_seconds(seconds).replace(" ", "") if seconds < 86400 else ">1d"
+def _took(seconds: float, *, wide: bool) -> str:
+    """Return seconds in at most five cells: `6.4s`, `21s`, `2m05s`, `1h05m`; with blanks if `wide`."""
+    words = f"{seconds:.1f} s" if seconds < 9.95 else format_seconds(seconds)
+    return words if wide else words.replace(" ", "")[:5]
 
 
 def unlisted_note(total: int | None, unlisted: int, *, listed: bool) -> str:

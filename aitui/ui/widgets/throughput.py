@@ -20,6 +20,8 @@ SHORT, LONG = 300.0, 900.0
 """Seconds that are shown, and those of a plot of at least LONG_FROM cells."""
 LONG_FROM = 50
 _GUTTER = 4
+_LEAST_PEAK = 10.0
+"""Of the scale, while there is nothing to see."""
 
 
 class ThroughputPane(Widget):
@@ -36,10 +38,9 @@ class ThroughputPane(Widget):
     total: reactive[int | None] = reactive(None, init=False)
     """How many requests are under way, None if that isn't reported."""
 
-    def __init__(self, clock: Clock, name: str, *, prompt: bool = False, id: str) -> None:  # noqa: A002
+    def __init__(self, clock: Clock, *, prompt: bool = False, id: str) -> None:  # noqa: A002
         super().__init__(id=id, classes="frame")
         self._clock = clock
-        self._title = name
         self._prompt = prompt
         self._lines = DrawnLines(self)
         self._scale = PeakScale()
@@ -47,6 +48,8 @@ class ThroughputPane(Widget):
         self._end = 0.0
         self.snapshot = Snapshot()
         """Where the hues are looked up."""
+        self.is_alone = not prompt
+        """Whether there is no other plot of tokens."""
 
     def on_mount(self) -> None:
         self.app.theme_changed_signal.subscribe(self, lambda _: self._draw())
@@ -95,6 +98,12 @@ class ThroughputPane(Widget):
     def _seconds(self) -> float:
         return LONG if self.size.width - _GUTTER >= LONG_FROM else SHORT
 
+    @property
+    def _title(self) -> str:
+        if self._prompt:
+            return "Prompt processing"
+        return "Throughput" if self.is_alone else "Generation"
+
     def _next_end(self) -> float:
         """Return the right edge of the plot, at the end of the column that is begun (Unix time)."""
         column = self._seconds / max(self.size.width - _GUTTER, 1)
@@ -115,7 +124,7 @@ class ThroughputPane(Widget):
         if not self._prompt:
             peak = max(peak, self.rate or 0.0)
         set_frame_title(self, self._title, "tok/s", self._figures(peak))
-        axis = self._scale.axis(peak, rows, self._clock.monotonic())
+        axis = self._scale.axis(max(peak, _LEAST_PEAK), rows, self._clock.monotonic())
         gutter = max(_GUTTER, axis.label_width)
         drawn = columns[2 * (gutter - _GUTTER) :]
         hues = [
@@ -151,11 +160,11 @@ class ThroughputPane(Widget):
         )
 
     def _figures(self, peak: float) -> Pieces:
-        highest = (f"{peak:,.0f} peak", "")
+        highest = (f"{peak:,.0f} peak" if peak else "", "")
         now = 0.0 if self._prompt and self.total == 0 else None if self._prompt else self.rate
         if now is None:
             return (highest,)
-        return (f"{now:,.0f}", "bold foreground"), (" now · ", ""), highest
+        return (f"{now:,.0f}", "bold foreground"), (" now · " if peak else " now", ""), highest
 
     def _row_colors(self, hue: str, rows: int) -> tuple[Color, ...]:
         app = self.app
