@@ -15,6 +15,7 @@ class Confirmation(Struct, frozen=True):
     set if the question appears by itself, while the user may be typing for something else.
     `separate` is set if `--yes` doesn't answer it: that answers for the model that was named, never
     for others. `loads` is the model that yes loads, `evicts` are those that are unloaded for it.
+    `stage` is that of a change with several: "review".
     """
 
     title: str
@@ -28,6 +29,7 @@ class Confirmation(Struct, frozen=True):
     separate: bool = False
     loads: str = ""
     evicts: tuple[str, ...] = ()
+    stage: str = ""
 
 
 Ask = Callable[[Callable[[Snapshot], Confirmation]], Awaitable[bool]]

@@ -21,6 +21,7 @@ from aitui.domain.config.flag_edit import change_flag
 from aitui.domain.config.key_edit import change_key
 from aitui.domain.config.lint import Diagnostic, new_diagnostics
 from aitui.domain.config.locate import ValueSource
+from aitui.domain.config.sizes import format_context_size
 from aitui.domain.config.text_merge import MergedText, find_conflict_mark
 from aitui.domain.config.verify import ConfigChange
 from aitui.domain.confirmation import Confirmation
@@ -106,9 +107,7 @@ def _plan_of(
     return ChangePlan(reading, change, content, found)
 
 
-def change_confirmation(
-    plan: ChangePlan, snapshot: Snapshot | None, *, whole_diff: bool = True
-) -> Confirmation:
+def change_confirmation(plan: ChangePlan, snapshot: Snapshot | None) -> Confirmation:
     """Confirm a change, with its lines, the models that change with it, and the work it cuts.
 
     `snapshot` is None if the change is only written, and takes effect later.
@@ -127,7 +126,7 @@ def change_confirmation(
         loads = change.model if change.new is not None else ""
         facts += consequences(snapshot, loads, change.flag)
         facts += _fit_facts(change, snapshot)
-    lines = (change.diff if whole_diff else change.diff_lines).splitlines()
+    lines = change.diff.splitlines()
     model = sanitize_line(change.model, LONGEST_LABEL)
     title = f"Change {model or 'the config file'}"
     if change.flag:
@@ -135,13 +134,17 @@ def change_confirmation(
     elif model:
         title = f"Add {model}" if change.added else f"Remove {model}"
     if change.flag and change.new is not None:
-        title += f" to {sanitize_line(change.new, LONGEST_LABEL)}"
+        new = sanitize_line(change.new, LONGEST_LABEL)
+        of_context = change.flag in CONTEXT_SIZE_FLAGS and new.isdecimal()
+        title += f" to {format_context_size(int(new)) if of_context else new}"
     return Confirmation(
         f"{title}?",
         tuple(facts),
         yes=title.partition(" ")[0],
-        diff=tuple(lines[2:] if whole_diff else lines),
+        diff=tuple(lines[2:]),
         other=f"only {model}" if change.also else "",
+        no="Back" if change.flag in CONTEXT_SIZE_FLAGS else "Cancel",
+        stage="review" if change.flag in CONTEXT_SIZE_FLAGS else "",
     )
 
 

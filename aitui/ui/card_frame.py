@@ -49,7 +49,10 @@ _UNRECORDED = ("not recorded by model", "not recorded")
 
 
 class CardLayout(Struct, frozen=True):
-    """Rows of the memory, of which one is a bar, and of a plot; plots are two by two, or `across`."""
+    """Rows of the memory, of which one is a bar, and of a plot, none for its title alone.
+
+    Plots are two by two, or all `across` the frame.
+    """
 
     memory_rows: int
     plot_rows: int
@@ -90,7 +93,8 @@ def card_frame(
             (start + gutter, each - gutter)
             for start, each, gutter in zip(starts, widths, gutters, strict=True)
         ]
-    marks = [] if layout.across else time_marks(places, scene.seconds)
+    has_axis = bool(layout.plot_rows) and not layout.across
+    marks = time_marks(places, scene.seconds) if has_axis else []
     title = f"GPU {card.gpu.index}", card_name(card.gpu), memory_title(card.gpu)
     return framed(scene.colors, title, content, size, focused=focused, marks=marks)
 

@@ -382,11 +382,11 @@ CONVERSATIONS = KeyGroup("conversations", *_motions("first", "last"))
 CONTEXT_SIZE = KeyGroup(
     "context size",
     Key("escape", "dismiss", "cancel", "cancel"),
-    Key("enter", "submit", "preview", bound=False),
+    Key("enter", "submit", "review", bound=False),
     # With priority: the field would take them for the beginning and the end of its line.
     Key("up", "double", "double", priority=True),
     Key("down", "half", "half", priority=True),
-    Key("ctrl+f", "fitting", "largest that fits", "fits", "^f", priority=True),
+    Key("ctrl+f", "fitting", "largest that fits", "largest that fits", "^f", priority=True),
     Key("ctrl+x", "most", "the model's maximum", "maximum", "^x", priority=True),
 )
 STEPS = KeyGroup(
@@ -399,7 +399,8 @@ CHOICE = KeyGroup("choice", Key("enter,space", "choose", "Choose", listed=False)
 CONFIRM = KeyGroup(
     "confirmation",
     Key("y", "answer(True)", "Yes"),
-    Key("n,escape,q", "answer(False)", "No"),
+    Key("n", "answer(False)", "No"),
+    Key("escape,q", "cancel", "Cancel"),
     Key("o", "want_other", "Something else"),
     Key("left,right,h,l,up,down", "other_choice", "Other choice", listed=False),
 )

@@ -10,10 +10,11 @@ from textual.strip import Strip
 from aitui.domain.hardware.sample import Gpu
 from aitui.domain.hues import MOST_HUES
 from aitui.domain.memory.usage import GpuMemoryUsage, MemoryUsage
+from aitui.domain.models import Model
 from aitui.domain.snapshot import Snapshot
 from aitui.ui.plots import Band, bar
 from aitui.ui.text import truncate
-from aitui.ui.theme import hue_of, theme_color
+from aitui.ui.theme import hue_of, shade, theme_color
 
 GIB = 1 << 30
 HIGH_PERCENT, FULL_PERCENT = 85.0, 95.0
@@ -150,3 +151,42 @@ def load_bars(
         return memory_bar(app, shown, others, max(0, free), width, with_free=True)
 
     return draw(now), draw(after, new)
+
+
+def context_bar(
+    app: App[Any], snapshot: Snapshot, model: Model, tokens: int, width: int
+) -> Strip | None:
+    """Draw the memory with a model at another context size: its parts, then what else is loaded.
+
+    None if the memory, or what the model takes then, isn't known.
+    """
+    usage = snapshot.hardware.usage
+    needed = snapshot.hardware.fit(model.id, tokens).needed
+    total, used = usage.total_bytes, usage.used_bytes
+    if not total or used is None or needed is None:
+        return None
+    hue = hue_of(snapshot, model.id)
+    color = theme_color(app, hue if hue != "error" else "m1")
+    parts = (("weights", needed.weights), ("KV", needed.cache), ("compute", needed.compute))
+    shades = {
+        "weights": color,
+        "KV": shade(app, hue, "cache"),
+        "compute": shade(app, hue, "compute"),
+    }
+    known = [(name, size) for name, size in parts if size]
+    if sum(size for _, size in known) < needed.needed * 0.9:
+        known = []
+    bands = [Band(size, shades[name], bar_labels((name,), size)) for name, size in known]
+    bands = bands or [Band(needed.needed, color, bar_labels(model_names(model.id), needed.needed))]
+    others: dict[str, int] = {}
+    own = 0
+    for card in usage.cards:
+        for share in card.models:
+            if share.model == model.id:
+                own += share.used_bytes
+            else:
+                others[share.model] = others.get(share.model, 0) + share.used_bytes
+    bands += [model_band(app, snapshot, name, size) for name, size in others.items()]
+    foreign = max(0, used - own - sum(others.values()))
+    free = max(0, total - foreign - sum(band.size for band in bands))
+    return memory_bar(app, bands, foreign, free, width, with_free=True)

@@ -4,6 +4,7 @@ import re
 from decimal import Decimal
 
 from aitui.domain.sanitize import sanitize_line
+from aitui.domain.units import format_tokens
 from aitui.errors import ConfigRefused
 
 SMALLEST = 256
@@ -55,3 +56,9 @@ def next_size(tokens: int, needed: int) -> int:
     while size < needed * REPLY_HEADROOM_FACTOR and size < LARGEST:
         size = double(size)
     return size
+
+
+def format_context_size(tokens: int) -> str:
+    """Format tokens so that the same number is read from it: `64k`, else all digits."""
+    short = format_tokens(tokens)
+    return short if parse_context_size(short) == tokens else str(tokens)

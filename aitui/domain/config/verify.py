@@ -43,12 +43,6 @@ class ConfigChange(Struct, frozen=True):
         """A unified diff of the whole change, three lines around it, lines ending in LF."""
         return text_diff(self.before, self.after)
 
-    @property
-    def diff_lines(self) -> str:
-        """Only the lines that are removed and added, with their `-` and `+`."""
-        lines = self.diff.splitlines(keepends=True)[2:]
-        return "".join(line for line in lines if line.startswith(("-", "+")))
-
 
 class EffectiveModel(Struct, frozen=True):
     """What llama-swap makes of one model: its command's words, its environment, its plain keys."""

@@ -26,6 +26,7 @@ class FitVerdict(Enum):
     FITS = "fits"
     TIGHT = "tight"
     NO = "does not fit"
+    UNTRAINED = "larger than trained"
     UNKNOWN = "unknown"
 
 
@@ -81,9 +82,19 @@ def check_fit(
         verdict = FitVerdict.UNKNOWN
     else:
         verdict = _fit_verdict(needed.needed, after, headroom.cards)
-    where = headroom.where
+    untrained = longest is not None and size > longest
+    if untrained and verdict in {FitVerdict.FITS, FitVerdict.TIGHT}:
+        verdict = FitVerdict.UNTRAINED
     return FitForecast(
-        verdict, needed, headroom.now, after, failed, largest, where=where, limit=limit
+        verdict,
+        needed,
+        headroom.now,
+        after,
+        failed,
+        largest,
+        reason=f"the model was trained for {longest:,} tokens" if untrained else "",
+        where=headroom.where,
+        limit=limit,
     )
 
 
@@ -204,6 +215,7 @@ _VERDICTS = {
     FitVerdict.FITS: "✔ fits",
     FitVerdict.TIGHT: "! tight: it may not come up, or be slow",
     FitVerdict.NO: "✘ does not fit",
+    FitVerdict.UNTRAINED: "! larger than trained",
 }
 _GIB = 1 << 30
 _ROUGH_FROM = 10 * _GIB

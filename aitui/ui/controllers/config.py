@@ -9,6 +9,7 @@ from textual.app import App
 from textual.widgets import Input, TextArea
 
 from aitui.aio import shield
+from aitui.domain.config.sizes import format_context_size
 from aitui.domain.config.text_merge import merge_texts
 from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.memory.forecast import OffloadSlowdown
@@ -51,8 +52,6 @@ from aitui.ui.screens.dialogs import ChooseScreen, KeyPasswordScreen
 from aitui.ui.screens.steps import StepsScreen
 from aitui.ui.terminal.external_editor import edit_bytes, keep_edit
 
-WIDE, TALL = 100, 34
-"""Columns and rows from which a diff has room for the lines around it."""
 LOG_LINES = 8
 DIFF_LINES = 24
 
@@ -69,20 +68,20 @@ class DialogFrontend:
         self._session = session
         self._ask = ask
         self._screen: StepsScreen | None = None
+        self.goes_back = False
+        """Whether the last plan was answered with No, and not cancelled."""
 
     async def ask(self, build: Callable[[Snapshot], Confirmation]) -> bool:
         return await self._ask(build)
 
     async def confirm_plan(self, plan: ChangePlan) -> PlanAnswer:
         """Show the diff and what it unloads and cuts, and ask."""
-        size = self._app.size
-        whole = size.width >= WIDE and size.height >= TALL
         screen = ConfirmScreen(
-            lambda snapshot: change_confirmation(plan, snapshot, whole_diff=whole),
-            self._session.snapshot,
+            lambda snapshot: change_confirmation(plan, snapshot), self._session.snapshot
         )
         if await self._app.push_screen_wait(screen):
             return PlanAnswer.YES
+        self.goes_back = not (screen.is_cancelled or screen.wants_other)
         return PlanAnswer.ONLY_THIS_MODEL if screen.wants_other else PlanAnswer.NO
 
     def begin(self, title: str, model: str) -> Callable[[Steps], None]:
@@ -186,13 +185,23 @@ class ConfigController:
         """Change a context size; asks for the size if none is given."""
 
         async def change(runner: ConfigRunner) -> JobResult | None:
-            snapshot, tokens = self._session.snapshot, size
-            model = snapshot.model(model_id) or resolve_model(model_id, snapshot)
-            if tokens is None:
-                tokens = await self._app.push_screen_wait(ContextSizeScreen(model, snapshot))
-            if tokens is None:
-                return None
-            return await runner.change_flag(model.id, CONTEXT_SIZE, str(tokens))
+            tokens, typed = size, ""
+            while True:
+                snapshot = self._session.snapshot
+                model = snapshot.model(model_id) or resolve_model(model_id, snapshot)
+                if tokens is None:
+                    screen = ContextSizeScreen(model, snapshot, typed)
+                    tokens = await self._app.push_screen_wait(screen)
+                if tokens is None:
+                    return None
+                size_typed = format_context_size(tokens)
+                result = await runner.change_flag(model.id, CONTEXT_SIZE, str(tokens))
+                goes_back = (
+                    isinstance(runner.frontend, DialogFrontend) and runner.frontend.goes_back
+                )
+                if result is not None or not goes_back:
+                    return result
+                tokens, typed = None, size_typed
 
         self._start("changing a context size", change)
 

@@ -16,12 +16,13 @@ from aitui.domain.confirmation import Confirmation
 from aitui.domain.snapshot import Snapshot
 from aitui.domain.units import count_of
 from aitui.ui.diff import render_diff
-from aitui.ui.frame import set_frame_title
+from aitui.ui.frame import Pieces, set_frame_title
 from aitui.ui.keymap import CHOICE, CONFIRM
 from aitui.ui.memory_bar import load_bars
 from aitui.ui.plain import PlainText
 from aitui.ui.text import shorten_id
 from aitui.ui.theme import theme_style
+from aitui.ui.widgets.key_bar import KeyBar
 
 
 class Choice(PlainText, can_focus=True):
@@ -79,6 +80,9 @@ COSTS = ("evicts ", "≈ evicts ", "unloads ", "cuts ", "in use by ")
 """How a fact begins that says what the answer costs others."""
 
 
+STAGES = (("✓ value ", "ready"), ("● review", "bold accent"), (" ○ apply", ""))
+
+
 class ConfirmScreen(ModalScreen[bool]):
     """A question with its facts, rebuilt from each snapshot.
 
@@ -105,8 +109,15 @@ class ConfirmScreen(ModalScreen[bool]):
         no, yes = self._confirmation.no, self._confirmation.yes
         self._no = Choice(f"n {shorten_id(no, MAX_CHOICE_CELLS)}", answer=False, id="no")
         self._yes = Choice(f"y {shorten_id(yes, MAX_CHOICE_CELLS)}", answer=True, id="yes")
+        self._keys = KeyBar(id="keys")
+        self._keys.hints = (
+            CONFIRM.hint("answer(False)", no.lower()),
+            CONFIRM.hint("answer(True)", yes.lower()),
+            CONFIRM.hint("cancel", "cancel"),
+        )
         self._armed = self._has_changed = False
         self._arm_count = 0
+        self.is_cancelled = False
         self.wants_other = False
         """Whether it ended with what the question offered beside yes and no."""
 
@@ -124,6 +135,7 @@ class ConfirmScreen(ModalScreen[bool]):
                 yield self._yes
                 if self._confirmation.other:
                     yield PlainText(f"o {self._confirmation.other}", id="other")
+        yield self._keys
 
     def on_mount(self) -> None:
         self._show()
@@ -147,6 +159,11 @@ class ConfirmScreen(ModalScreen[bool]):
             self.dismiss(answer)
         elif self.is_current and self._has_changed:
             self._ignored.display = True
+
+    def action_cancel(self) -> None:
+        """Close with No, and without going back to what the question came from."""
+        self.is_cancelled = True
+        self.action_answer(answer=False)
 
     def on_key(self) -> None:
         if self._confirmation.unprompted and not self._armed:
@@ -177,9 +194,13 @@ class ConfirmScreen(ModalScreen[bool]):
         count = len(self._confirmation.evicts)
         cost = f"unloads {count_of(count, 'model')}" if count else ""
         room = min(78 if self._confirmation.loads else 72, self.size.width) - 8
-        fits = cell_len(title) <= room
-        right = ((cost, "warning"),) if cost and cell_len(title) + len(cost) + 3 <= room else ""
-        set_frame_title(dialog, title if fits else title.partition(" ")[0], "", right)
+        fits = cell_len(title) <= room and not self._confirmation.stage
+        fits_both = cell_len(title) + len(cost) + 3 <= room
+        right: Pieces = ((cost, "warning"),) if cost and fits_both else ""
+        name = title if fits else title.partition(" ")[0]
+        if self._confirmation.stage:
+            name, right = "Context size", STAGES
+        set_frame_title(dialog, name, "", right)
         self._title.display = not fits
         self._title.update(Content.styled(title, "bold"))
 

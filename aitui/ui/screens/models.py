@@ -344,6 +344,7 @@ class ModelsScreen(Screen[None]):
     def on_resize(self, event: events.Resize) -> None:
         # Textual gives a screen its new size only after this handler.
         self._fit_panes(event.size)
+        self.call_after_refresh(self._show_selection)
 
     def toggle_zoom(self) -> None:
         """Give the pane with the focus the whole body, and back."""
@@ -522,9 +523,7 @@ class ModelsScreen(Screen[None]):
     def _show_selection(self) -> None:
         """Show the model under the cursor, and the keys that work now."""
         self._show_detail()
-        models = self.snapshot.models
-        counts = count_text(models)
-        self._titles.counts = counts, f"{len(models):,}" if models else ""
+        counts = count_text(self.snapshot.models, self._models.size.width - 14)
         self._set_title(self._models, "Models", counts)
         self._show_counts()
         self._show_focus()
@@ -553,6 +552,7 @@ class ModelsScreen(Screen[None]):
             pane.has_focus or pane.has_focus_within
             for pane in (self._models, self._detail, self._activity)
         )
+        self._titles.focused = table
         rules = self._rules
         rules["detail"].focused, rules["activity"].focused = detail, activity
         rules["detail"].accent = table or detail

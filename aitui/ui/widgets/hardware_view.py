@@ -23,11 +23,10 @@ SPANS = (300.0, 900.0, 3600.0)
 
 _LAYOUTS = (
     *(CardLayout(*rows) for rows in ((24, 10), (18, 8), (16, 6), (12, 6), (8, 6), (6, 6), (6, 4))),
-    *(CardLayout(*rows) for rows in ((4, 4), (4, 3))),
-    CardLayout(1, 3),
+    *(CardLayout(*rows) for rows in ((4, 4), (4, 3), (1, 3), (1, 2), (1, 0))),
 )
 _ACROSS = tuple(
-    CardLayout(*rows, across=True) for rows in ((12, 8), (8, 6), (6, 4), (4, 4), (1, 3))
+    CardLayout(*rows, across=True) for rows in ((12, 8), (8, 6), (6, 4), (4, 4), (1, 3), (1, 0))
 )
 _ACROSS_FROM, _CARD_FROM, _NARROWEST = 76, 56, 50
 _BESIDE_FROM, _BESIDE_ROWS, _LEAST_PROCESS_ROWS, _ROWS_ABOVE = 160, 19, 6, 22
@@ -57,10 +56,14 @@ def arrange(size: Size, cards: int, *, host_rows: int) -> Arrangement:
     across = -(-cards // rows)
     layouts = [*_LAYOUTS, *(_ACROSS if width // across - 4 >= _ACROSS_FROM else ())]
     layouts.sort(key=lambda layout: -layout.height)
-    for least in (host_rows, min(host_rows, _LEAST_HOST_ROWS)):
-        for layout in layouts:
+    plotted = [layout for layout in layouts if layout.plot_rows]
+    bare = [layout for layout in layouts if not layout.plot_rows]
+    enough, least = host_rows, min(host_rows, _LEAST_HOST_ROWS)
+    # Plots come before a larger frame of the host.
+    for wanted, group in ((enough, plotted), (least, plotted), (enough, bare), (least, bare)):
+        for layout in group:
             left = height - rows * layout.height
-            if left >= least:
+            if left >= wanted:
                 return Arrangement(across, layout, left)
     return Arrangement(1, None)
 
@@ -152,7 +155,7 @@ class HardwareView(ScrollView, can_focus=True):
         machine = self.snapshot.hardware.usage.machine
         host_rows = _HOST_ROWS if machine is not None and not self.zoomed else 0
         if host_rows and self._has_room_beside(size.width, size.height):
-            host_rows = min(_BESIDE_ROWS, size.height - _ROWS_ABOVE)
+            host_rows = max(_HOST_ROWS, min(_BESIDE_ROWS, size.height - _ROWS_ABOVE))
         plan = arrange(size, len(cards), host_rows=host_rows)
         if plan.layout is None and cards:
             lines = [card_line(card, scene, size.width) for card in cards]
@@ -194,7 +197,7 @@ class HardwareView(ScrollView, can_focus=True):
             row = cards[first : first + plan.across]
             blocks: list[tuple[int, Strips]] = []
             for number, card in enumerate(row):
-                own = width // plan.across + (number < width % plan.across)
+                own = width // len(row) + (number < width % len(row))
                 at = sum(each for each, _ in blocks), len(lines)
                 index = self._chosen if self.zoomed else first + number
                 focused = self.has_focus and index == self._chosen

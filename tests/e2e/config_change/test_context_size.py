@@ -1,6 +1,7 @@
 """A context size changed from the table and from the shell: written, in force, and taken back."""
 
 import asyncio
+import re
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,7 +26,7 @@ async def change(app: Driven, size: str) -> None:
     app.go_to("small")
     app.burst("c", *size, "enter")
     await app.armed()
-    await app.see(f"+      --ctx-size {size}", "-      --ctx-size 65536")
+    await app.see(f"+       --ctx-size {size}", "−       --ctx-size 65536")
     await app.press("y")
 
 
@@ -128,17 +129,30 @@ async def test_the_environment_of_a_model_is_changed_and_proven_by_the_model_its
         assert administered.config.read_text() == expected
 
 
-@pytest.mark.parametrize(("size", "whole"), [((120, 40), True), ((120, 30), False)])
-async def test_the_lines_around_a_change_are_shown_where_they_push_nothing_out_of_sight(
-    on_this_machine: Administered, tmp_path: Path, size: tuple[int, int], *, whole: bool
+async def test_a_change_is_shown_with_the_numbers_of_its_lines(
+    on_this_machine: Administered, tmp_path: Path
 ) -> None:
-    async with driven(on_this_machine.server, tmp_path / "aitui", size=size) as app:
+    async with driven(on_this_machine.server, tmp_path / "aitui", size=(120, 36)) as app:
         await app.see("small")
         app.go_to("small")
         await app.press("c", *"131072", "enter")
         await app.armed()
-        await app.see("+      --ctx-size 131072", "the new value is verified")
-        assert ("@@" in app.text) is whole
+        await app.see("+       --ctx-size 131072", "the new value is verified")
+        assert re.search(r"\d +−", app.text)
+
+
+async def test_back_returns_to_the_field_with_its_text(
+    administered: Administered, tmp_path: Path
+) -> None:
+    async with driven(administered.server, tmp_path / "aitui") as app:
+        await app.see("small")
+        app.go_to("small")
+        await app.press("c", *"128k", "enter")
+        await app.answer("n")
+        await app.see("128k", "131,072 tokens", "● value")
+        await app.press("enter")
+        await app.answer("escape")
+        await app.until(lambda: app.app.screen is app.models, "cancelled")
 
 
 async def test_no_changes_nothing(administered: Administered, tmp_path: Path) -> None:
@@ -146,7 +160,7 @@ async def test_no_changes_nothing(administered: Administered, tmp_path: Path) ->
         await app.see("small")
         app.go_to("small")
         await app.press("c", *"131072", "enter")
-        await app.answer("n")
+        await app.answer("escape")
         await app.unsee("Change --ctx-size")
         assert administered.config.read_text() == CONFIG
         assert not await running_commands(administered.server.url)

@@ -104,13 +104,10 @@ def test_the_question_before_a_shared_value_changes(
 ) -> None:
     change = flag_edit(IDLE.id, "ctx-size", "65536")(ConfigDocument.read(TEXT))
     proposal = ChangePlan(READING, change, change.after.encode())
-    whole = size == MIDDLE
 
     async def show(pilot: Pilot[None]) -> None:
         pilot.app.push_screen(
-            ConfirmScreen(
-                lambda known: change_confirmation(proposal, known, whole_diff=whole), SNAPSHOT
-            )
+            ConfirmScreen(lambda known: change_confirmation(proposal, known), SNAPSHOT)
         )
 
     assert looks_as_before(show, size)

@@ -183,7 +183,7 @@ async def test_a_change_that_was_cut_off_is_told_at_once_and_undone(
     before = deployment.config
     async with deployment.table("small") as shown:
         await ask_for_context(shown, 32768)
-        await shown.see("Change --ctx-size of small to 32768?")
+        await shown.see("Change --ctx-size of small to 32k?")
         await shown.quiet(READING)
         shown.press("y")
         folder = deployment.machine.config.parent
@@ -256,7 +256,7 @@ async def test_a_value_that_stands_already_unloads_nobody(deployment: Deployment
 async def test_a_short_outage_takes_nothing_back(deployment: Deployment) -> None:
     async with deployment.table("napping") as shown:
         await ask_for_context(shown, 8192)
-        await answer(shown, "Change --ctx-size of napping to 8192?")
+        await answer(shown, "Change --ctx-size of napping to 8k?")
         await shown.see("✔ reload", "◐ load")
         await deployment.http.cut()
         await shown.until(lambda: re.search(r"✘ lost for [0-4] s", shown.text), "just lost")
@@ -271,7 +271,7 @@ async def test_only_a_failed_load_offers_the_old_value(deployment: Deployment) -
     before = deployment.config
     async with deployment.table("small") as shown:
         await ask_for_context(shown, 262144)
-        await answer(shown, "Change --ctx-size of small to 262144?")
+        await answer(shown, "Change --ctx-size of small to 256k?")
         await answer(shown, "Put the old value back?")
         await shown.see("The old value is back, and works.", "out of memory")
         shown.press(ESCAPE)

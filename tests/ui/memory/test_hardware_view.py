@@ -19,8 +19,9 @@ from aitui.domain.hues import Hues
 from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.models import LoadFailure, Model
 from aitui.domain.snapshot import Server
+from aitui.ui.card_frame import CardLayout
 from aitui.ui.theme import DARK, LIGHT
-from aitui.ui.widgets.hardware_view import HardwareView
+from aitui.ui.widgets.hardware_view import Arrangement, HardwareView, arrange
 from catalogue import QUICK
 from stand_in import StandIn
 from ui.contrast import unreadable
@@ -264,6 +265,24 @@ async def test_a_small_terminal_has_a_line_a_card(
         assert app.line_of("GPU 0").split()[2:8] == ["19.0/24", "GB", "18", "%", "71", "°C"]
         assert "2.0/48 GB" in app.line_of("GPU 1")
         assert "RAM 22.0/128 GB" in app.line_of("Host")
+
+
+@pytest.mark.parametrize(
+    ("size", "cards", "found"),
+    [
+        ((80, 22), 2, (1, CardLayout(1, 3, across=True), 8)),
+        ((120, 33), 2, (2, CardLayout(6, 6), 11)),
+        ((200, 47), 2, (2, CardLayout(16, 6), 15)),
+        ((120, 33), 1, (1, CardLayout(6, 6), 11)),
+        ((120, 33), 8, (2, CardLayout(1, 0), 13)),
+        ((100, 30), 4, (1, CardLayout(1, 0, across=True), 14)),
+        ((80, 10), 2, (1, None, 0)),
+    ],
+)
+def test_cards_have_as_much_room_as_the_host_leaves(
+    size: tuple[int, int], cards: int, found: tuple[int, CardLayout | None, int]
+) -> None:
+    assert arrange(Size(*size), cards, host_rows=11) == Arrangement(*found)
 
 
 async def test_a_card_can_have_the_whole_view(
