@@ -378,8 +378,8 @@ def row_pieces(row: RequestRow, columns: ActivityColumns) -> list[tuple[str, str
         "" if count is None else sign + format_tokens(count)
         for count, sign in ((row.prompt, ""), (row.cached, ""), (row.reply, about))
     )
-    rate = "–" if known and not row.live else ""
-    if row.rate is not None:
+    rate = "–" if columns.rate and known and not row.live else ""
+    if row.rate is not None and columns.rate:
         rate = about + (format_rate(row.rate) if wide and not about else f"{row.rate:.0f}")
     took = ("" if row.took is None else _took(row.took, wide=wide)).rjust(columns.took), bright
     if wide:
@@ -394,7 +394,7 @@ def row_pieces(row: RequestRow, columns: ActivityColumns) -> list[tuple[str, str
     if known:
         shown = f"{prompt.rjust(columns.prompt)}{'→' if reply else ' '}{reply}"
         pieces += [(_cell(shown, tokens), bright), (rate.rjust(columns.rate), rate_style)]
-    elif rate and columns.rate:
+    elif rate:
         pieces.append((_cell(_fitting(row.words, tokens), tokens), row.color))
         pieces.append((rate.rjust(columns.rate), rate_style))
     else:

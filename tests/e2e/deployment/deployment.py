@@ -142,7 +142,7 @@ class Deployment:
         async with self.open(**variables) as shown:
             await shown.see("l load", model)
             shown.press("/")
-            await shown.see("words of the id, name or state must have")
+            await shown.see("words of the id, name or state")
             shown.press(f"{model}\r")
             await shown.see(f"▌○ {model}", "l load")
             yield shown
