@@ -296,6 +296,9 @@ class SlashCommandRunner:
 
     def _notify(self, words: str) -> None:
         self._app.notify(words, timeout=10)
+        if "\n" in words:
+            # The line of messages has room for one.
+            self._app.call_later(self._app.run_action, "app.messages")
 
 
 def _parameters(sampling: SamplingParameters) -> list[tuple[str, str]]:

@@ -372,7 +372,8 @@ class ModelsScreen(Screen[None]):
         self.set_class(small, "-too-small")
         if small:
             size = f"{MIN_SCREEN.width}×{MIN_SCREEN.height}"
-            self._too_small.update(f"terminal too small ({size} needed)")
+            words = f"terminal too small ({size} needed)"
+            self._too_small.update(words if len(words) <= screen.width else f"{size} needed")
             return
         table, full, short = self._table.widths.pane_widths
         models = len(self.snapshot.models)
@@ -467,7 +468,8 @@ class ModelsScreen(Screen[None]):
         if shared and height <= 1:
             detail.rows = (summary_row(model, facts, width),)
         else:
-            detail.rows = detail_rows(model, facts, width, height)
+            rows = detail_rows(model, facts, width, height)
+            detail.rows = tuple(row for row in rows if row or not shared)
         right = slots_words(model) if shared else ""
         self._set_title(detail, shorten_id(model.id, max(16, width - 4)), right=right)
 
