@@ -18,8 +18,8 @@ from aitui.ui.keymap import CHAT_PANE
 from aitui.ui.plain import component_classes, plain
 from aitui.ui.text import LineItem, fit_items, render_items, shorten_id, truncate
 from aitui.ui.widgets.chat_status import ChatStatus
-from aitui.ui.widgets.command_list import CommandList
 from aitui.ui.widgets.composer import Composer
+from aitui.ui.widgets.suggestion_list import SuggestionList
 from aitui.ui.widgets.transcript import Transcript
 
 MAX_PROMPT_LINES = 8
@@ -92,7 +92,7 @@ class ChatPane(Vertical):
         self.status = ChatStatus(clock, id="chat-status")
         self.attachment_line = AttachmentLine(id="attachments")
         self.prompt = Composer(id="prompt")
-        self.commands = CommandList(id="commands")
+        self.commands = SuggestionList(id="commands")
         self.commands.total = len(SLASH_COMMANDS)
         self.prompt.commands = self.commands
 
@@ -125,8 +125,8 @@ class ChatPane(Vertical):
         if not self.prompt.has_focus:
             self.commands.suggestions = ()
 
-    @on(CommandList.Chosen)
-    def _insert_clicked(self, message: CommandList.Chosen) -> None:
+    @on(SuggestionList.Chosen)
+    def _insert_clicked(self, message: SuggestionList.Chosen) -> None:
         self.prompt.set_text(message.suggestion.text)
         self.prompt.focus()
 

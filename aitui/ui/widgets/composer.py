@@ -10,7 +10,7 @@ from textual.widgets import TextArea
 from aitui.ui.keymap import PROMPT
 
 if TYPE_CHECKING:
-    from aitui.ui.widgets.command_list import CommandList
+    from aitui.ui.widgets.suggestion_list import SuggestionList
 
 MAX_HISTORY = 200
 
@@ -40,7 +40,7 @@ class Composer(TextArea):
         """The prompt that was cleared last."""
         self.was_cleared = False
         """Whether it is empty because of that."""
-        self.commands: CommandList | None = None
+        self.commands: SuggestionList | None = None
         """The list of what a command may become."""
         self.pending_sends = 0
         """Texts that were submitted and not taken yet."""

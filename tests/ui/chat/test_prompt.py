@@ -148,7 +148,7 @@ async def test_enter_runs_the_selected_command_once_it_is_listed(pane: Pane) -> 
 
 
 async def test_a_command_typed_ahead_is_sent_as_it_is_typed(pane: Pane) -> None:
-    pane.app.burst("slash", *"set", "space", *"seed", "space", "7", "enter")
+    pane.app.burst("slash", *"set seed 7", "enter")
     await pane.app.told("seed 7")
 
 

@@ -20,7 +20,7 @@ WIDEST_LABEL = 42
 FRAME_ROWS = 2
 
 
-class CommandList(Widget):
+class SuggestionList(Widget):
     """Shows suggestions, one of them selected; it never has the focus, the prompt moves it."""
 
     suggestions: reactive[tuple[Suggestion, ...]] = reactive((), init=False)
@@ -55,7 +55,7 @@ class CommandList(Widget):
         return text.rstrip() in texts or text != self.typed
 
     def watch_suggestions(self) -> None:
-        self.set_reactive(CommandList.selected, 0)
+        self.set_reactive(SuggestionList.selected, 0)
         self._first = 0
         self._fit()
 
