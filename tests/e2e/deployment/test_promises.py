@@ -51,9 +51,9 @@ async def open_chat(shown: Terminal) -> None:
 async def undo(shown: Terminal) -> None:
     """Choose Undo in the palette."""
     shown.press(":")
-    await shown.see("Search for commands")
-    shown.press("Undo")
-    await shown.see("Take the last change of the config back")
+    await shown.see("type to find")
+    shown.press("undo")
+    await shown.unsee("cancel a request")
     shown.press("\r")
 
 
