@@ -34,6 +34,7 @@ from aitui.ui.terminal.driver import GuardedDriver, PasteCut, is_terminal_closed
 from aitui.ui.terminal.filters import ContrastFilter, ControlCharFilter, PaletteFilter
 from aitui.ui.terminal.key_queue import KeyQueue, QueuedEvent
 from aitui.ui.terminal.notifications import (
+    MAX_NOTICE_CELLS,
     MAX_TEXT_CELLS,
     MAX_TITLE_CELLS,
     Notice,
@@ -215,7 +216,7 @@ class AituiApp(App[None]):
 
         An error has a toast as well, in a few lines however long it is, where that covers nothing.
         """
-        text, title = shorten_id(message, MAX_TEXT_CELLS), shorten_id(title, MAX_TITLE_CELLS)
+        text, title = shorten_id(message, MAX_NOTICE_CELLS), shorten_id(title, MAX_TITLE_CELLS)
         seconds = self.NOTIFICATION_TIMEOUT if timeout is None else timeout
         notice = Notice(self._app_context.clock.wall(), text, title, severity, seconds)
         self.notices = add_notice(self.notices, notice)
@@ -223,7 +224,8 @@ class AituiApp(App[None]):
             return
         show_in_dialog(self.screen, notice)
         if severity == "error" and self._has_room_for_toast:
-            super().notify(text, title=title, severity=severity, timeout=seconds, markup=False)
+            short = shorten_id(text, MAX_TEXT_CELLS)
+            super().notify(short, title=title, severity=severity, timeout=seconds, markup=False)
 
     def copy_to_clipboard(self, text: str) -> None:
         """Copy in one of three ways, and say where it went; also what Textual itself copies."""
@@ -601,6 +603,7 @@ class AituiApp(App[None]):
         if current := self._servers.controllers:
             strip = self.screen is self._models_screen and self._models_screen.shows_memory
             whole = self.screen.name == "hardware"
+            current.chat.report_rate()
             hardware = current.context.session.hardware
             hardware.set_watched(watched=strip or whole, with_host=whole)
 

@@ -125,13 +125,6 @@ async def test_tab_finds_an_id_by_its_middle(pane: Pane) -> None:
     assert pane.written == f"/model {ENDLESS}"
 
 
-async def test_tab_says_what_there_is_to_choose_from(pane: Pane) -> None:
-    pane.widget.prompt.set_text("/re")
-    await pane.app.press("tab")
-    await pane.app.told("/refresh /retry /rename")
-    assert pane.written == "/re"
-
-
 async def test_tab_says_where_nothing_completes(pane: Pane) -> None:
     pane.widget.prompt.set_text("/load nothing-like-it")
     await pane.app.press("tab")
