@@ -174,7 +174,7 @@ def _suggest_commands(typed: str) -> tuple[Suggestion, ...]:
     for name, spec in names:
         at = name.find(typed)
         is_long = name == spec.alias
-        in_help = bool(typed) and re.search(rf"\b{re.escape(typed)}", spec.help) is not None
+        in_help = len(typed) > 2 and re.search(rf"\b{re.escape(typed)}", spec.help) is not None
         if at != 0 if is_long else at < 0 and not in_help:
             continue
         text = f"/{name} " if spec.arguments else f"/{name}"

@@ -184,6 +184,9 @@ class AituiApp(App[None]):
         self._notifications.clear()
 
     def _refresh_notifications(self) -> None:
+        if not self.screen_stack:
+            # A notification that comes while the app ends has nowhere to be.
+            return
         if not self._has_room_for_toast:
             self._notifications.clear()
         super()._refresh_notifications()
@@ -498,6 +501,7 @@ class AituiApp(App[None]):
         current = self._servers.controllers
         if current is not None and message.text_area.id == "prompt":
             current.chat.update_draft()
+            current.suggest()
 
     def action_complete_command(self) -> None:
         if current := self._current():

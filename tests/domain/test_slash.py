@@ -32,9 +32,9 @@ def test_ai_lists_the_seven_long_forms() -> None:
 
 
 def test_a_name_comes_before_words_of_what_a_command_does() -> None:
-    found = suggest("/co", IDS)
-    assert [one.label for one in found[:2]] == ["/continue", "/copy"]
-    assert found[0].matched == (1, 2)
+    found = suggest("/con", IDS)
+    assert [one.label for one in found[:2]] == ["/continue", "/clear"]
+    assert found[0].matched == (1, 2, 3)
     assert "/ctx" in [one.label for one in found[2:]]
 
 

@@ -232,6 +232,7 @@ class ModelsScreen(Screen[None]):
                 writing=self._is_writing,
                 answering=self.chat.is_replying,
                 refused=bool(self.chat.needed_context),
+                suggested=self.chat.suggested,
             )
         if isinstance(self.focused, Input):
             # On the filter line letters are letters.
@@ -262,7 +263,7 @@ class ModelsScreen(Screen[None]):
         if self._chat_mount is None:
             self._chat_mount = self._body.mount(self.chat)
             # Other keys work while an answer is under way.
-            for name in ("is_replying", "needed_context"):
+            for name in ("is_replying", "needed_context", "suggested"):
                 self.watch(self.chat, name, self._show_selection, init=False)
         return self._chat_mount
 
@@ -660,8 +661,17 @@ def _model_keys(
     return [hint for hint, works in hints if works]
 
 
-def _chat_keys(*, writing: bool, answering: bool, refused: bool) -> list[Hint]:
+def _chat_keys(*, writing: bool, answering: bool, refused: bool, suggested: str = "") -> list[Hint]:
     """Those of the prompt, or of the transcript above it; `refused` as larger than the context."""
+    if writing and suggested:
+        runs = f"run {suggested}" if not suggested.endswith(" ") else f"insert {suggested.strip()}"
+        return [
+            PROMPT.hint("send", runs),
+            ("↑ ↓", "select", "focused.later"),
+            PROMPT.hint("complete", "insert"),
+            PROMPT.hint("screen.read_chat", "close the list"),
+            APP.hint("help", typing=True),
+        ]
     stop = [APP.hint("interrupt")] if answering else []
     if refused:
         stop.append(CHAT_PANE.hint("app.grow_context"))
