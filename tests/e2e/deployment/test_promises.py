@@ -30,9 +30,9 @@ async def reload(shown: Terminal) -> None:
     """Have the server read its config file again."""
     shown.press("H")
     await answer(shown, "Have the server read its config file again?")
-    await shown.see("✔ reload", "✔ answer", "Reloaded")
+    await shown.see("✓ reload", "✓ answer", "Reloaded")
     shown.press(ESCAPE)
-    await shown.unsee("✔ answer")
+    await shown.unsee("✓ answer")
 
 
 async def ask_for_context(shown: Terminal, size: int) -> None:
@@ -205,7 +205,7 @@ async def test_a_change_that_was_cut_off_is_told_at_once_and_undone(
         await undo(shown)
         await shown.see("Undo the last change of the config file?", "--ctx-size 65536 → 32768")
         await answer(shown, "Undo the last change of the config file?")
-        await shown.see("✔ verify", "Undone")
+        await shown.see("✓ verify", "Undone")
     assert deployment.config == before
 
 
@@ -261,12 +261,12 @@ async def test_a_short_outage_takes_nothing_back(deployment: Deployment) -> None
     async with deployment.table("napping") as shown:
         await ask_for_context(shown, 8192)
         await answer(shown, "Change --ctx-size of napping to 8k?")
-        await shown.see("✔ reload", "◐ load")
+        await shown.see("✓ reload", "◑ load")
         await deployment.http.cut()
         await shown.until(lambda: re.search(r"✘ lost for [0-4] s", shown.text), "just lost")
         await asyncio.sleep(2.5)
         await deployment.http.open()
-        await shown.see("✔ load", "✔ verify", "ctx-size is 8192 now")
+        await shown.see("✓ load", "✓ verify", "ctx-size is 8192 now")
     assert "--ctx-size 8192" in deployment.config
 
 
@@ -334,7 +334,7 @@ async def test_an_edit_is_merged_with_what_was_written_meanwhile(deployment: Dep
         await asyncio.sleep(READING)
         shown.press("y")
         await answer(shown, "your edit, merged with what was written meanwhile")
-        await shown.see("✔ reload", "The file is changed")
+        await shown.see("✓ reload", "The file is changed")
     assert "--ctx-size 32768" in deployment.config
     assert "ttl: 90" in deployment.config
 
@@ -371,9 +371,9 @@ async def test_a_prompt_that_is_too_long_is_sent_after_one_key_has_made_room(
         await shown.see("what was pasted")
         shown.press("\x07")
         await answer(shown, "Change --ctx-size of talking to 8")
-        await shown.see("✔ verify", "runs with a context of 8,192 tokens")
+        await shown.see("✓ verify", "runs with a context of 8,192 tokens")
         shown.press(ESCAPE)
-        await shown.unsee("✔ verify")
+        await shown.unsee("✓ verify")
         shown.press("\r")
         await shown.see("^c stop", "tok/s")
 
@@ -403,7 +403,7 @@ async def test_a_removal_promises_no_load(deployment: Deployment) -> None:
         await shown.see("Remove small?")
         assert "small is loaded" not in shown.text
         await answer(shown, "Remove small?")
-        await shown.see("✔ reload", "– load", "– verify", "The file is changed")
+        await shown.see("✓ reload", "– load", "– verify", "The file is changed")
     assert "small:" not in deployment.config
 
 
