@@ -111,7 +111,7 @@ class DoctorScreen(Screen[None]):
 
     def tick(self) -> None:
         """Show how far the checks are, and for how long they have run."""
-        if not self.is_attached:
+        if not self.is_mounted or not self.is_attached:
             return
         progress = self.query_one("#progress", PlainText)
         counts = summary(self._checks)
