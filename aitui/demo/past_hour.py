@@ -169,7 +169,7 @@ def restore(swap: LlamaSwap, random: Random) -> None:
             status=one.status,
             tokens=one.tokens,
             seconds=one.seconds,
-            error=_ERRORS.get(one.status, ""),
+            error=ERRORS.get(one.status, ""),
             client=one.client.address,
             ago=one.ended,
         )
@@ -181,10 +181,10 @@ def restore(swap: LlamaSwap, random: Random) -> None:
     _write_logs(swap, requests)
 
 
-_ERRORS = {
+ERRORS = {
     CLIENT_LEFT: "client disconnected before response",
-    429: "status 429",
-    500: "status 500",
+    429: "Too many requests",
+    500: "unspecific error: upstream command exited prematurely",
 }
 
 

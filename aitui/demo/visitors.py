@@ -14,7 +14,7 @@ from msgspec import Struct
 from aitui.demo.activity import CLIENT_LEFT, NO_TOKENS, TokenCounts
 from aitui.demo.catalogue import CODER, EMBEDDING, GPT_OSS, QWEN
 from aitui.demo.load_failed import UpstreamLoadFailed
-from aitui.demo.past_hour import DESK, LAPTOP, PHONE, Client, request_line, write_slot_lines
+from aitui.demo.past_hour import DESK, ERRORS, LAPTOP, PHONE, Client, request_line, write_slot_lines
 from aitui.demo.running_requests import Caller, InflightRequest
 from aitui.demo.upstream_process import ProcessState, UpstreamProcess
 
@@ -82,14 +82,11 @@ async def visit(swap: LlamaSwap, request: Visit) -> None:
         status=status,
         tokens=tokens,
         seconds=seconds,
-        error="" if status == 200 else _ERRORS.get(status, f"status {status}"),
+        error="" if status == 200 else ERRORS.get(status, ERRORS[500]),
         client=request.client.address,
     )
     line = request_line(request.client, request.path, status, tokens.written, seconds)
     swap.request_log.write(line)
-
-
-_ERRORS = {CLIENT_LEFT: "client disconnected before response"}
 
 
 async def _generate(

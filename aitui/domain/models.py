@@ -248,7 +248,9 @@ class ActiveRequest(Struct, frozen=True):
     """One request under way; servers report these from v235 on.
 
     `started` is monotonic seconds, derived from the age that the server reported. `who` is its
-    client as shown, empty if that wasn't found out yet.
+    client as shown, empty if that wasn't found out yet. `replied` is when the first of its reply was
+    seen (monotonic seconds), `tokens` and `rate` (a second) are those of the reply: estimated from
+    bytes unless `exact`, None if that isn't possible.
     """
 
     id: str
@@ -260,6 +262,10 @@ class ActiveRequest(Struct, frozen=True):
     received_bytes: int = 0
     who: str = ""
     response_headers: Mapping[str, str] = field(default_factory=dict)
+    replied: float | None = None
+    tokens: int | None = None
+    rate: float | None = None
+    exact: bool = False
 
 
 class ActiveRequests(Struct, frozen=True):

@@ -1,5 +1,6 @@
 """The state of a server as text for people and as JSON for scripts."""
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -91,6 +92,26 @@ def status_as_lines(label: str, snapshot: "Snapshot", now: float, width: int | N
     if any(model.context.source is ContextSource.FALLBACK and model.loadable for model in models):
         lines.append([Span("? assumed: the server doesn't report this context size", "muted")])
     return lines
+
+
+def status_as_markdown(snapshot: "Snapshot", now: float) -> str:
+    """Lay out the same table for a transcript, without the columns that are too wide for it there."""
+    models = sorted(snapshot.models, key=lambda model: not model.resident)
+    rows = []
+    for model in models:
+        _, name, state, size, memory, *_ = (escape_markdown(cell.text) for cell in _row(model, now))
+        if model.resident:
+            name, state = f"**{name}**", state if model.state is not RunState.READY else "ready"
+        elif model.failed is not None:
+            state = "failed"
+        rows.append(f"| {name} | {state} | {size} | {memory} |")
+    head = ("| Model | State | Ctx | GB |", "|---|---|--:|--:|") if rows else ()
+    return "\n".join((f"{count_states(snapshot)}", "", *head, *rows))
+
+
+def escape_markdown(text: str) -> str:
+    """Return Markdown that shows a text as it is."""
+    return re.sub(r"([\\`*_\[\]<>|~#!&])", r"\\\1", text)
 
 
 def count_states(snapshot: "Snapshot") -> str:

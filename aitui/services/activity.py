@@ -1,15 +1,49 @@
 """The requests that have ended, as far as the server remembers them and since aitui watches."""
 
 from collections import deque
+from collections.abc import Container
+from dataclasses import dataclass, field
 
+from msgspec import Struct
 from msgspec.structs import replace
 
-from aitui.domain.clients import ClientNames
-from aitui.domain.models import ActiveRequest, FinishedRequest
+from aitui.domain.clients import THIS_CHAT, ClientNames
+from aitui.domain.models import MAX_MODELS, ActiveRequest, FinishedRequest
 
 MOST_FINISHED = 1000
 _ENDED_KEPT = 64
 _AGENTS_KEPT = 500
+_RATE_WINDOW = 4.0
+"""Seconds over which the rate of a reply under way is measured."""
+_FEWEST_TOKENS = 20
+"""Of a shorter reply too many bytes may have come after the last report of the server."""
+
+
+class OwnReply(Struct, frozen=True):
+    """What is known of the reply in our own chat: its model, its tokens, and tokens per second."""
+
+    model: str
+    tokens: int
+    rate: float | None
+
+
+@dataclass(slots=True)
+class _Stream:
+    """When a reply under way began to come (monotonic seconds), and how many bytes it had since."""
+
+    began: float
+    samples: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def sample(self, now: float, received: int) -> None:
+        """Remember how much has come."""
+        self.samples.append((now, received))
+        while now - self.samples[0][0] > _RATE_WINDOW:
+            self.samples.popleft()
+
+    def bytes_per_second(self) -> float | None:
+        """Return how fast it comes, None if that can't be said yet."""
+        (began, before), (ended, after) = self.samples[0], self.samples[-1]
+        return (after - before) / (ended - began) if ended - began > 1 else None
 
 
 class RequestLog:
@@ -23,7 +57,37 @@ class RequestLog:
         self._names = names
         self._ended: deque[ActiveRequest] = deque(maxlen=_ENDED_KEPT)
         self._agents: dict[str, str] = {}
+        self._streams: dict[str, _Stream] = {}
+        self._token_bytes: dict[str, float] = {}
+        self._rates: dict[str, float] = {}
+        self.own_reply: OwnReply | None = None
         self.finished: tuple[FinishedRequest, ...] = ()
+
+    def forget_streams(self, but: Container[str]) -> None:
+        """Forget what came of requests, except for those ids."""
+        self._streams = {id_: stream for id_, stream in self._streams.items() if id_ in but}
+
+    def measure(self, request: ActiveRequest, now: float) -> ActiveRequest:
+        """Return a request under way with what is known of its reply by now.
+
+        The server reports its bytes. How many a token takes is learned from replies that have ended;
+        until then the rate is that of the model's last reply.
+        """
+        kind = request.response_headers.get("content-type", "")
+        if not request.received_bytes or "event-stream" not in kind:
+            return request
+        stream = self._streams.get(request.id)
+        if stream is None:
+            stream = self._streams[request.id] = _Stream(now)
+        stream.sample(now, request.received_bytes)
+        request = replace(request, replied=stream.began)
+        own = self.own_reply
+        if own is not None and request.who == THIS_CHAT and request.model == own.model:
+            return replace(request, tokens=own.tokens, rate=own.rate, exact=True)
+        size, flow = self._token_bytes.get(request.model), stream.bytes_per_second()
+        rate = flow / size if size and flow is not None else self._rates.get(request.model)
+        tokens = round(request.received_bytes / size) if size else None
+        return replace(request, tokens=tokens, rate=rate)
 
     def observe(self, request: ActiveRequest) -> ActiveRequest:
         """Return a request under way with the name of its client."""
@@ -37,6 +101,7 @@ class RequestLog:
 
     def observe_end(self, request: ActiveRequest) -> None:
         """Expect the row of a request that has ended."""
+        self._streams.pop(request.id, None)
         self._ended.append(request)
 
     def record(self, rows: tuple[FinishedRequest, ...]) -> None:
@@ -45,6 +110,9 @@ class RequestLog:
         in_order = sorted(rows, key=lambda row: (row.at or 0.0, row.id or 0))
         new = [self._name(row) for row in in_order if (row.id, row.at, row.model) not in known]
         if new:
+            for row in new:
+                if row.rate is not None and row.tokens:
+                    _learn(self._rates, row.model, row.rate)
             new += self.finished
             new.sort(key=lambda row: (row.at or 0.0, row.id or 0), reverse=True)
             self.finished = tuple(new[:MOST_FINISHED])
@@ -53,6 +121,9 @@ class RequestLog:
         for ended in self._ended:
             if ended.model == row.model and row.client in {"", ended.client}:
                 self._ended.remove(ended)
+                if ended.replied is not None and (row.tokens or 0) >= _FEWEST_TOKENS:
+                    size = ended.received_bytes / (row.tokens or 1)
+                    _learn(self._token_bytes, row.model, size)
                 return replace(row, who=ended.who)
         return self._name_by_address(row)
 
@@ -65,3 +136,8 @@ class RequestLog:
         self.finished = tuple(
             self._name_by_address(row) if row.client == address else row for row in self.finished
         )
+
+
+def _learn(table: dict[str, float], model: str, figure: float) -> None:
+    if figure > 0 and (model in table or len(table) < MAX_MODELS):
+        table[model] = figure

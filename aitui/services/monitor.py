@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from aitui.domain.config.swap_rules import SwapRules
     from aitui.domain.memory.hardware_state import HardwareState
     from aitui.llamaswap.client import LlamaSwapClient
+    from aitui.services.activity import OwnReply
     from aitui.services.failures import FailureDiagnoser
     from aitui.store.load_times import LoadTimes
 
@@ -279,6 +280,11 @@ class Monitor:
         self.snapshot = replace(self.snapshot, hardware=hardware)
         await self._publish(changed=True)
 
+    async def update_own_reply(self, reply: "OwnReply | None") -> None:
+        """Take over what is known of the reply in our own chat, None if there is none."""
+        self._known.update_own_reply(reply)
+        await self._publish()
+
     async def expect_restart(self, by: float | None) -> None:
         """Note that aitui restarts the server, which may wait for requests until then; None at the end."""
         self.snapshot = replace(self.snapshot, restart_by=by)
@@ -501,6 +507,7 @@ class Monitor:
             total_models=self._known.total_models,
             requests=self._known.requests,
             finished=self._known.finished_requests,
+            generation_rate=self._known.generation_rate,
             events_flow=self._events.flows,
             companions=self._known.companions,
             warnings=(*self._warnings, *self._certificate.warnings),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from aitui.domain.clients import ClientNames, client_name
+from aitui.domain.clients import THIS_CHAT, ClientNames, client_name
 from aitui.domain.events import (
     Event,
     ModelStatusChanged,
@@ -35,7 +35,7 @@ from aitui.domain.models import (
     RunningModel,
     RunState,
 )
-from aitui.services.activity import RequestLog
+from aitui.services.activity import OwnReply, RequestLog
 
 if TYPE_CHECKING:
     from aitui.domain.memory.footprint import Footprint
@@ -217,6 +217,7 @@ class ServerState:
     """The facts about one server, gathered from its answers and its events.
 
     `models` are those of the last merge, `total_models` counts them with those it left out.
+    `generation_rate` is the tokens per second that all clients get now, None if unknown.
     """
 
     def __init__(
@@ -241,6 +242,7 @@ class ServerState:
         self.total_models = 0
         self.companions: frozenset[frozenset[str]] = frozenset()
         self.lists_only_ready = False
+        self.generation_rate: float | None = None
 
     @property
     def requests(self) -> ActiveRequests:
@@ -321,6 +323,7 @@ class ServerState:
         """Forget what only events report, since their stream ended."""
         self._list_requests(())
         self._active_requests = ActiveRequests()
+        self.generation_rate = None
         self._starts.clear_event_states()
         self._facts.statuses = tuple(
             replace(status, progress=None, progress_note="")
@@ -368,6 +371,7 @@ class ServerState:
             case RequestsCounted(total):
                 if self._active_requests.running is None:
                     self._active_requests = ActiveRequests(total)
+                    self._sum_rates()
             case RequestsListed(requests):
                 self._list_requests(requests)
             case RequestUpdated(request):
@@ -381,6 +385,16 @@ class ServerState:
             case _:
                 return
         self._stale = True
+
+    def update_own_reply(self, reply: OwnReply | None) -> None:
+        """Take over what is known of the reply in our own chat, None if there is none."""
+        self._log.own_reply = reply
+        for request in tuple(self._requests.values()):
+            if request.who == THIS_CHAT:
+                self._put_request(request)
+        if self._active_requests.running is not None:
+            self._show_requests()
+        self._sum_rates()
 
     def record_finished_requests(self, requests: tuple[FinishedRequest, ...]) -> None:
         """Record finished requests: their models were in use until then, at this rate."""
@@ -482,11 +496,16 @@ class ServerState:
         self._further_requests.clear()
         for request in requests:
             self._put_request(request)
+        self._log.forget_streams(self._requests)
         self._show_requests()
 
     def _put_request(self, request: ActiveRequest) -> None:
         if request.id in self._requests or len(self._requests) < MOST_REQUESTS:
-            self._requests[request.id] = self._log.observe(request)
+            seen = self._log.observe(request)
+            if (before := self._requests.get(request.id)) is not None:
+                # Its age is 0 until the response begins.
+                seen = replace(seen, started=min(seen.started, before.started))
+            self._requests[request.id] = self._log.measure(seen, self._clock.monotonic())
             self._further_requests.discard(request.id)
         elif len(self._further_requests) < MOST_REQUESTS_COUNTED:
             self._further_requests.add(request.id)
@@ -494,6 +513,18 @@ class ServerState:
     def _show_requests(self) -> None:
         running = tuple(self._requests.values())
         self._active_requests = ActiveRequests(len(running) + len(self._further_requests), running)
+        self._sum_rates()
+
+    def _sum_rates(self) -> None:
+        """Find out what all clients get together: nothing, if one of them gets it's unknown what."""
+        requests, own = self._active_requests, self._log.own_reply
+        rates = [request.rate for request in requests.running or () if request.replied is not None]
+        if requests.running is None:
+            rates = [own.rate] if own is not None and requests.total in {None, 1} else [None]
+        if requests.total == 0:
+            rates = [0.0]
+        known = [rate for rate in rates if rate is not None]
+        self.generation_rate = sum(known) if len(known) == len(rates) else None
 
     def _remove_request(self, request_id: str) -> None:
         ended = self._requests.pop(request_id, None)

@@ -34,6 +34,7 @@ from aitui.ui.terminal.driver import GuardedDriver, PasteCut, is_terminal_closed
 from aitui.ui.terminal.filters import ContrastFilter, ControlCharFilter, PaletteFilter
 from aitui.ui.terminal.key_queue import KeyQueue, QueuedEvent
 from aitui.ui.terminal.notifications import (
+    MAX_NOTICE_CELLS,
     MAX_TEXT_CELLS,
     MAX_TITLE_CELLS,
     Notice,
@@ -183,6 +184,9 @@ class AituiApp(App[None]):
         self._notifications.clear()
 
     def _refresh_notifications(self) -> None:
+        if not self.screen_stack:
+            # A notification that comes while the app ends has nowhere to be.
+            return
         if not self._has_room_for_toast:
             self._notifications.clear()
         super()._refresh_notifications()
@@ -215,7 +219,7 @@ class AituiApp(App[None]):
 
         An error has a toast as well, in a few lines however long it is, where that covers nothing.
         """
-        text, title = shorten_id(message, MAX_TEXT_CELLS), shorten_id(title, MAX_TITLE_CELLS)
+        text, title = shorten_id(message, MAX_NOTICE_CELLS), shorten_id(title, MAX_TITLE_CELLS)
         seconds = self.NOTIFICATION_TIMEOUT if timeout is None else timeout
         notice = Notice(self._app_context.clock.wall(), text, title, severity, seconds)
         self.notices = add_notice(self.notices, notice)
@@ -223,7 +227,8 @@ class AituiApp(App[None]):
             return
         show_in_dialog(self.screen, notice)
         if severity == "error" and self._has_room_for_toast:
-            super().notify(text, title=title, severity=severity, timeout=seconds, markup=False)
+            short = shorten_id(text, MAX_TEXT_CELLS)
+            super().notify(short, title=title, severity=severity, timeout=seconds, markup=False)
 
     def copy_to_clipboard(self, text: str) -> None:
         """Copy in one of three ways, and say where it went; also what Textual itself copies."""
@@ -496,6 +501,7 @@ class AituiApp(App[None]):
         current = self._servers.controllers
         if current is not None and message.text_area.id == "prompt":
             current.chat.update_draft()
+            current.suggest()
 
     def action_complete_command(self) -> None:
         if current := self._current():
@@ -601,6 +607,7 @@ class AituiApp(App[None]):
         if current := self._servers.controllers:
             strip = self.screen is self._models_screen and self._models_screen.shows_memory
             whole = self.screen.name == "hardware"
+            current.chat.report_rate()
             hardware = current.context.session.hardware
             hardware.set_watched(watched=strip or whole, with_host=whole)
 

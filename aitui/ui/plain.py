@@ -11,7 +11,6 @@ from textual.content import Content
 from textual.geometry import Size
 from textual.strip import Strip
 from textual.visual import VisualType
-from textual.widget import Widget
 from textual.widgets import Static
 
 
@@ -47,14 +46,3 @@ def render_centered(text: str, y: int, size: Size, style: Style) -> Strip:
     left = max(0, (size.width - cell_len(lines[y - top])) // 2)
     shown = Segment(" " * left + lines[y - top], style)
     return Strip([shown]).adjust_cell_length(size.width, style)
-
-
-def set_border_title(widget: Widget, text: str) -> None:
-    """Set a widget's border title, unless it says that already.
-
-    Textual repaints the border, and with it every line of the widget, for the same text as well: for
-    the table and the detail pane once a second that was 1.5 % of a core, most of what an idle
-    dashboard cost.
-    """
-    if widget.border_title != plain(text).markup:
-        widget.border_title = plain(text)

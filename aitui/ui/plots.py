@@ -177,10 +177,12 @@ def area_plot(
     ink: PlotInk,
     *,
     gutter: int = 0,
+    by_column: Sequence[Sequence[Color]] = (),
 ) -> list[Strip]:
     """Draw a figure as a filled area of braille, two samples a cell, the newest at the right.
 
     `colors` are those of the rows from the bottom up, `gutter` the cells for labels at the left.
+    `by_column` has the colors of each column of cells, where they aren't the same in all.
     """
     columns = max(width - gutter, 0)
     known = _last_values(values, columns * 2)
@@ -189,8 +191,8 @@ def area_plot(
     strips = []
     for row in range(axis.rows):
         below = axis.rows - 1 - row
-        color = colors[min(below, len(colors) - 1)]
-        cells = _braille_row(heights, below, _UP, color, _empty_cell(axis, row, ink))
+        inks = [each[min(below, len(each) - 1)] for each in by_column or [colors] * columns]
+        cells = _braille_row(heights, below, _UP, inks, _empty_cell(axis, row, ink))
         if not below:
             zero = cell_style(ink.quiet)
             cells = [
@@ -221,9 +223,8 @@ def mirror_plot(
         upper = row < axis.rows
         level = axis.rows - 1 - row if upper else row - axis.rows
         heights, dots, color = (up, _UP, colors[0]) if upper else (down, _DOWN, colors[1])
-        cells = _braille_row(
-            heights, level, dots, color, _BLANK if row else (_GRID, cell_style(ink.grid))
-        )
+        empty = _BLANK if row else (_GRID, cell_style(ink.grid))
+        cells = _braille_row(heights, level, dots, [color] * columns, empty)
         label = top if row in {0, axis.rows * 2 - 1} else ""
         strips.append(_strip([*_gutter(label, gutter, ink), *cells], width))
     return strips
@@ -254,15 +255,15 @@ def _braille_row(
     heights: Sequence[int],
     level: int,
     dots: tuple[Sequence[int], Sequence[int]],
-    color: Color,
+    colors: Sequence[Color],
     empty: Cell,
 ) -> list[Cell]:
-    base, style = level * _STEPS, cell_style(color)
+    base = level * _STEPS
     left, right = dots
     cells = []
-    for one, other in zip(heights[::2], heights[1::2], strict=True):
+    for one, other, color in zip(heights[::2], heights[1::2], colors, strict=True):
         bits = left[min(max(one - base, 0), _STEPS)] | right[min(max(other - base, 0), _STEPS)]
-        cells.append((chr(0x2800 + bits), style) if bits else empty)
+        cells.append((chr(0x2800 + bits), cell_style(color)) if bits else empty)
     return cells
 
 

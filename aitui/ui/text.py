@@ -167,7 +167,7 @@ def wrap_text(text: str, width: int) -> list[str]:
     return lines
 
 
-MAX_QUOTED_LENGTH = 60
+MAX_QUOTED_LENGTH = 100
 """Characters of a copied text that is named whole."""
 
 

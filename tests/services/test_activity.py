@@ -2,7 +2,7 @@
 
 from aitui.domain.clients import ClientNames
 from aitui.domain.models import ActiveRequest, FinishedRequest
-from aitui.services.activity import MOST_FINISHED, RequestLog
+from aitui.services.activity import MOST_FINISHED, OwnReply, RequestLog
 
 NAMES = ClientNames({"10.0.0.9": "phone"}, own_agent="aitui/1 (me@here; 7)")
 
@@ -53,3 +53,36 @@ def test_a_row_without_an_address_has_the_client_of_the_request_that_just_ended(
     log.observe_end(log.observe(request("aitui/1 (me@here; 7)", "127.0.0.1")))
     log.record((row(1, ""), row(2, "")))
     assert [one.who for one in log.finished] == ["", "this chat"]
+
+
+STREAM = {"content-type": "text/event-stream"}
+
+
+def streaming(number: int, received: int, who: str = "") -> ActiveRequest:
+    return ActiveRequest(
+        str(number), "m", received_bytes=received, response_headers=STREAM, who=who
+    )
+
+
+def test_the_size_of_a_token_is_learned_from_replies_that_ended() -> None:
+    log = RequestLog(NAMES)
+    first = log.measure(streaming(1, 24_000), 10.0)
+    assert (first.replied, first.tokens, first.rate) == (10.0, None, None)
+    log.observe_end(first)
+    log.record((FinishedRequest("m", at=1.0, id=1, tokens=100, rate=50.0),))
+    assert log.measure(streaming(2, 240), 20.0).rate == 50.0  # that of its last reply
+    later = log.measure(streaming(2, 24_240), 22.0)
+    assert (later.tokens, later.rate, later.exact) == (101, 50.0, False)
+
+
+def test_the_reply_in_our_own_chat_is_known_exactly() -> None:
+    log = RequestLog(NAMES)
+    log.own_reply = OwnReply("m", 7, 3.5)
+    own = log.measure(streaming(1, 24_000, who="this chat"), 10.0)
+    assert (own.tokens, own.rate, own.exact) == (7, 3.5, True)
+
+
+def test_what_does_not_stream_has_no_rate() -> None:
+    log = RequestLog(NAMES)
+    log.record((FinishedRequest("m", at=1.0, id=1, tokens=100, rate=50.0),))
+    assert log.measure(ActiveRequest("1", "m", received_bytes=9), 10.0).replied is None

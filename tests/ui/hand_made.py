@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from aitui.domain.logs import LineBatch, parse_log_line
 from aitui.domain.models import Model
 from aitui.domain.snapshot import Clock, ConnectionPhase, ConnectionStatus, Server, Snapshot
 from aitui.services import session as session_module
@@ -42,6 +43,19 @@ class StillHardware:
         """There is nothing to sample more often."""
 
 
+class StillClient:
+    """Reads logs in which nothing is written."""
+
+    @asynccontextmanager
+    async def log_lines(self, name: str) -> AsyncIterator[AsyncIterator[LineBatch]]:
+        """Open a log."""
+        yield self._no_lines(name)
+
+    async def _no_lines(self, name: str) -> AsyncIterator[LineBatch]:
+        await asyncio.Event().wait()
+        yield LineBatch((), parse_log_line(name))
+
+
 @dataclass
 class StillSession:
     """A session with nobody; `admin` is what stands for a host."""
@@ -51,6 +65,7 @@ class StillSession:
     admin: object = None
     config_watch: None = None
     hardware: StillHardware = field(default_factory=StillHardware)
+    client: StillClient = field(default_factory=StillClient)
 
     def require_host(self) -> None:
         """There is none."""

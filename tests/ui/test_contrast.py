@@ -144,7 +144,7 @@ async def test_without_colours_glyph_and_word_tell_the_state(
             if colour is not None and colour.triplet is not None
         }
         assert all(colour.red == colour.green == colour.blue for colour in colours)
-        for glyph, word in (("●", "ready"), ("◐", "loading"), ("✘", "failed"), ("◑", "stopping")):
+        for glyph, word in (("●", "ready"), ("◑", "loading"), ("✘", "failed"), ("◔", "stopping")):
             assert any(glyph in line and word in line for line in app.text.split("\n")), word
         rows = [line for line in app.text.split("\n") if app.under_cursor[:10] in line]
         assert any(row[1] == "▌" for row in rows)  # one is the title of the pane

@@ -106,8 +106,11 @@ async def test_without_colors_the_open_view_is_reversed(
     show_instead_of_servers(monkeypatch, live(*MIXTURE))
     async with driven(SERVER, tmp_path, clock=STILL, size=(120, 36)) as app:
         await app.see("14 ms")
-        marked = [text for text, style, _ in app.strips[0] if style and style.reverse]
-        assert marked == [" 1 Models "]
+        marked = [
+            [text for text, style, _ in strip if style and style.reverse] for strip in app.strips
+        ]
+        # The second one is the title of the pane in focus.
+        assert marked[:2] == [[" 1 Models "], [" Models "]]
 
 
 @pytest.mark.parametrize(("width", "named"), [(119, False), (120, True)])

@@ -1,17 +1,28 @@
-"""What the pane of a model costs while nothing happens."""
+"""What the pane of a model shows, and what it costs while nothing happens."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
+from rich.cells import cell_len
 from rich.color import Color
 from textual.geometry import Region
 
 from aitui.domain.models import Model, RunState
 from aitui.domain.snapshot import Clock
-from aitui.ui.widgets.model_detail import DetailFacts, DetailRow, ModelDetail, detail_rows
+from aitui.ui.widgets.model_detail import (
+    DetailFacts,
+    DetailRow,
+    ModelDetail,
+    detail_rows,
+    summary_row,
+)
 from aitui.ui.widgets.model_table import RowFacts
 from ui.driven import driven
 from ui.hand_made import NOW, SERVER, WALL, live, show_instead_of_servers
+from ui.mixture import COMMAND, FAILED
+from ui.mixture import READY as READY_ONE
 
 READY = Model("ready", state=RunState.READY, since=NOW, ttl=3600, last_used=NOW)
 
@@ -51,3 +62,64 @@ async def test_the_age_of_a_model_lays_nothing_out(
         await app.see("● ready 6 s")
         assert layouts
         assert not any(layouts)
+
+
+def texts(model: Model, width: int = 39, height: int = 15, **more: Any) -> list[str]:
+    """The rows of the pane as text."""
+    facts = DetailFacts(RowFacts(NOW, WALL, {READY_ONE.id: "laptop · pi"}), Color.parse, **more)
+    shown = detail_rows(model, replace(facts, color=lambda _: Color.parse("red")), width, height)
+    return ["".join(text for text, _ in row) for row in shown]
+
+
+def test_what_is_known_of_a_ready_model_has_its_row() -> None:
+    model = replace(READY_ONE, requests=1, rate=48.3, command=f"{COMMAND} --parallel 2 --jinja")
+    rows = texts(model, context_used=215_000, prompt_rate=1912.0)
+    assert rows[:3] == ["● ready 1 h · unloads 30 min after use", "reasoning · tools", ""]
+    assert rows[3] == "slots    1 of 2 in use · laptop · pi"
+    assert rows[4] == "speed    48.3 tok/s · prompt 1,912"
+    assert rows[5] == "context  256k"
+    assert rows[6].endswith(" 209k 82 %")
+    assert rows[7] == "memory   41.2 GB"
+    assert rows[9] == "▪ weights 34.4 ▪ KV 5.6 ▪ compute 1.2"
+    assert rows[10] == "aliases  gpt-4o, default"
+    assert all(cell_len(row) <= 39 for row in rows)
+
+
+def test_what_is_not_known_has_none() -> None:
+    rows = texts(
+        replace(READY_ONE, dated=False, requests=None, memory=None, command="", aliases=())
+    )
+    assert rows[0].startswith("● ready · unloads in ")
+    assert not any(
+        row.startswith(("slots", "speed", "memory", "aliases", "command")) for row in rows
+    )
+
+
+@pytest.mark.parametrize(
+    ("used", "color"), [(200_000, "ready"), (215_000, "warning"), (250_000, "error")]
+)
+def test_a_context_that_is_nearly_full_changes_its_color(used: int, color: str) -> None:
+    facts = DetailFacts(RowFacts(NOW, WALL), lambda _: Color.parse("red"), context_used=used)
+    styles = [style for row in detail_rows(READY_ONE, facts, 39, 15) for _, style in row]
+    assert f"bold {color}" in styles
+
+
+def test_flags_that_have_no_room_are_counted() -> None:
+    many = f"{COMMAND} --model /srv/models/a-very-long-folder/Qwen3.6-35B-A3B-Q8_0.gguf --jinja"
+    *_, last = texts(replace(READY_ONE, command=many), height=14)
+    assert last.endswith("z 2 more flags")
+    rows = texts(replace(READY_ONE, command=many), height=40)
+    assert "  --model …/Qwen3.6-35B-A3B-Q8_0.gguf" in rows
+    assert not any("--port" in row or "more flag" in row for row in rows)
+
+
+def test_a_small_pane_has_the_most_important_in_one_line() -> None:
+    facts = DetailFacts(RowFacts(NOW, WALL), lambda _: Color.parse("red"), context_used=215_000)
+    model = replace(READY_ONE, rate=48.3)
+    for width in (30, 40, 60, 76, 200):
+        line = "".join(text for text, _ in summary_row(model, facts, width))
+        assert cell_len(line) <= width
+        assert "82 %" in line
+    assert line.startswith("48.3 tok/s   context ━")
+    failed = "".join(text for text, _ in summary_row(FAILED, facts, 30))
+    assert failed == "out of memory: 48211.00 MiB…"

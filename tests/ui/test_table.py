@@ -276,6 +276,17 @@ async def test_every_size_keeps_the_screen_in_shape(app: Driven) -> None:
     assert "? help" in app.text
 
 
+async def test_panes_share_one_frame_wherever_the_focus_is(app: Driven) -> None:
+    for _ in range(3):
+        await app.settle()
+        assert (app.text.count("╭"), app.text.count("╰"), app.text.count("├")) == (1, 1, 2)
+        await app.press("tab")
+    await app.pilot.resize_terminal(40, 10)
+    await app.until(lambda: app.app.size.height == 10, "small")
+    await app.settle()
+    assert not set("╭╰│") & set(app.text)
+
+
 async def test_in_the_smallest_terminal_the_chosen_row_is_in_sight_after_a_resize(
     app: Driven,
 ) -> None:

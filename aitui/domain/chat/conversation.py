@@ -83,6 +83,21 @@ _NUMBERS = _WHOLE | {
     *("repeat_penalty", "dry_multiplier", "xtc_probability", "mirostat_tau", "mirostat_eta"),
     *("dynatemp_range", "thinking_budget_tokens"),
 }
+PARAMETER_NAMES = tuple(
+    sorted(
+        _NUMBERS
+        | {
+            *("stop", "grammar", "json_schema", "response_format", "chat_template_kwargs"),
+            *("samplers", "logit_bias", "ignore_eos", "cache_prompt", "logprobs", "top_logprobs"),
+            *("dry_base", "dry_allowed_length", "dry_penalty_last_n", "dry_sequence_breakers"),
+            *("dynatemp_exponent", "xtc_threshold", "min_keep", "n_predict", "n_keep", "id_slot"),
+            *("reasoning_format", "reasoning_effort", "max_completion_tokens", "user"),
+            *("t_max_predict_ms", "timings_per_token", "return_progress", "post_sampling_probs"),
+            *("parallel_tool_calls", "parse_tool_calls", "lora", "top_n_sigma"),
+        }
+    )
+)
+"""What llama-server's chat endpoint takes besides the messages, as of its README."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _LONGEST_VALUE = 100_000
 

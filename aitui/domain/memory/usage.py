@@ -208,8 +208,11 @@ def memory_usage(
     shares: dict[str, dict[str, GpuShare]] = {}
     footprints: dict[str, Footprint] = dict(expected or {})
     gpus = chosen.gpus if chosen is not None else ()
+    before = {gpu.key: gpu.used_bytes or 0 for gpu in gpus}
     if own is not None and chosen is own and sample is not None and sample.at > own.at:
         gpus = tuple(_with_newer_figures(gpu, sample) for gpu in gpus)
+    grown = {gpu.key: max(0, (gpu.used_bytes or 0) - before[gpu.key]) for gpu in gpus}
+    starting = [model.id for model in listed if model.state is RunState.STARTING]
     seen_now: set[str] = set()
     for model in listed:
         if not model.resident:
@@ -230,6 +233,9 @@ def memory_usage(
             found = replace(found, cards=tuple(parts.items()) if certain else ())
         footprints[model.id] = found
         origin = found.origin if certain else FootprintOrigin.ESTIMATED
+        if starting == [model.id]:
+            # What a card has gained since its processes were seen is the load's.
+            parts = {key: size + grown.get(key, 0) for key, size in parts.items() if size}
         held_parts = ((key, size) for key, size in parts.items() if size)
         shares[model.id] = {key: GpuShare(model.id, size, origin) for key, size in held_parts}
     return MemoryUsage(

@@ -18,6 +18,7 @@ from aitui.errors import (
     LoadFailed,
     ServerError,
 )
+from aitui.services.activity import OwnReply
 from aitui.services.chat import ChatSession
 from aitui.services.chat_saving import SlotSizeCache
 from aitui.services.chat_setup import (
@@ -317,6 +318,7 @@ class ChatController:
         self._slots_asked: dict[str, float] = {}
         self._needed_contexts: dict[str, int] = {}
         self._dropped_edit = PromptDraft()
+        self._own_reply: OwnReply | None = None
         self._image_paths: dict[str, str] = {}
         self.chat: ChatSession | None = None
         self.editing = ""
@@ -685,6 +687,17 @@ class ChatController:
         self._presenter.update(chat.conversation, answer)
         pane = self.pane
         pane.status.reply, pane.is_replying = answer, chat.busy
+
+    def report_rate(self) -> None:
+        """Report how fast our own reply comes: it counts in what all clients get."""
+        answer = self.chat.reply if self.chat is not None and self.chat.busy else None
+        own: OwnReply | None = None
+        if answer is not None and answer.phase in _GENERATING_PHASES:
+            own = OwnReply(answer.model, answer.rates.tokens, answer.rates.per_second)
+        if own != self._own_reply:
+            self._own_reply = own
+            reporting = self.session.monitor.update_own_reply(own)
+            self._tasks.run_in_background(reporting, "rate of the reply")
 
     def _take_prompt(self, text: str) -> PromptDraft:
         prompt = PromptDraft(text, self.pane.attachments, self.editing)

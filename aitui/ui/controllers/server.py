@@ -122,6 +122,13 @@ class ServerControllers:
         else:
             self.chat.send(text)
 
+    def suggest(self) -> None:
+        """List what the command in the prompt may become."""
+        pane = self._screen.chat
+        text = pane.prompt.text
+        is_typed = text.startswith("/") and not pane.prompt.is_recalling
+        pane.suggest(text, self.commands.suggestions(text) if is_typed else ())
+
     async def _submit_when_open(self, text: str) -> None:
         await self.chat.wait_until_open()
         self.submit(text)

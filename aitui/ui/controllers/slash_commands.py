@@ -1,15 +1,27 @@
 """What the slash commands of the prompt do: the same as keys and palette where there are such."""
 
 from collections.abc import Awaitable, Callable
-from os.path import commonprefix
 from typing import ClassVar
 
-from aitui.domain.chat.conversation import Conversation, Role, Turn
+from aitui.domain.chat.conversation import (
+    PARAMETER_NAMES,
+    Conversation,
+    Role,
+    SamplingParameters,
+    Turn,
+)
 from aitui.domain.config.sizes import parse_context_size
-from aitui.domain.slash import SLASH_COMMANDS, SlashCommand, completions, read_slash_command
+from aitui.domain.slash import (
+    SLASH_COMMANDS,
+    SlashCommand,
+    Suggestion,
+    context_sizes,
+    read_slash_command,
+    suggest,
+)
+from aitui.domain.suggest import nearest_one
 from aitui.errors import AituiError
-from aitui.format.status import status_as_lines
-from aitui.format.styled import plain_text
+from aitui.format.status import escape_markdown, status_as_markdown
 from aitui.services.chat import ChatSession, last_reply
 from aitui.services.export import attach_file, export_conversation
 from aitui.services.history import ListedConversation, deletion_confirmation, find_conversations
@@ -22,6 +34,12 @@ from aitui.ui.screens.help import HelpGroup, HelpScreen
 from aitui.ui.screens.history import HistoryScreen
 
 Handler = Callable[["SlashCommandRunner", SlashCommand], Awaitable[None]]
+
+COMMON_PARAMETERS = (
+    *("temperature", "top_p", "top_k", "min_p", "repeat_penalty", "presence_penalty"),
+    *("max_tokens", "seed"),
+)
+HELP_CELLS = 68
 
 
 class SlashCommandRunner:
@@ -54,28 +72,30 @@ class SlashCommandRunner:
             raise error if isinstance(error, AituiError) else AituiError(str(error)) from error
 
     def complete(self, text: str) -> None:
-        """Complete a command in the prompt, and say what there is to choose from."""
-        session = self._chats.session
-        ids = [model.id for model in session.snapshot.models if model.loadable]
-        found = completions(text, ids)
-        if not found:
+        """Complete a command in the prompt."""
+        found = self.suggestions(text)
+        if found:
+            self._pane.prompt.set_text(found[0].text)
+        else:
             self._notify("Nothing completes that")
-            return
-        common = commonprefix(found)  # noqa: RUF071 - by characters, as it is meant here
-        if len(found) == 1 or len(common) > len(text):
-            self._pane.prompt.set_text(common)
-        if len(found) > 1:
-            self._notify("  ".join(one.strip() for one in found[:12]))
+
+    def suggestions(self, text: str) -> tuple[Suggestion, ...]:
+        """What the prompt may become."""
+        snapshot, chat = self._chats.session.snapshot, self._chats.chat
+        conversation = None if chat is None else chat.conversation
+        return suggest(
+            text,
+            [model.id for model in snapshot.models if model.loadable],
+            _parameters(SamplingParameters() if conversation is None else conversation.sampling),
+            lambda of: context_sizes(
+                snapshot, of or ("" if conversation is None else conversation.model)
+            ),
+        )
 
     async def _run_status(self, _: SlashCommand) -> None:
         session = self._chats.session
-        self._notify(
-            plain_text(
-                status_as_lines(
-                    session.server.label, session.snapshot, session.clock.monotonic(), None
-                )
-            )
-        )
+        text = status_as_markdown(session.snapshot, session.clock.monotonic())
+        self._pane.transcript.add_note(session.server.label, text)
 
     async def _run_refresh(self, _: SlashCommand) -> None:
         await self._app.run_action("app.refresh_server")
@@ -90,8 +110,10 @@ class SlashCommandRunner:
         await self._app.run_action("app.hardware")
 
     async def _run_ctx(self, command: SlashCommand) -> None:
-        model_id = self._model_id(command.words[0])
-        self._config.change_context_size(model_id, parse_context_size(command.words[-1]))
+        *named, size = command.words
+        own = "" if named else self._chat().conversation.model
+        tokens = parse_context_size(size)
+        self._config.change_context_size(own or self._model_id(" ".join(named)), tokens)
 
     async def _run_flag(self, command: SlashCommand) -> None:
         model_id, flag, *value = command.words
@@ -117,18 +139,53 @@ class SlashCommandRunner:
         await self._chats.switch_model(self._chat(), model.id)
 
     async def _run_system(self, command: SlashCommand) -> None:
-        await self._chat().set_system(command.rest)
-        self._notify("The system prompt is set" if command.rest else "The system prompt is gone")
+        chat = self._chat()
+        if not command.rest:
+            shown = chat.conversation.system or "No system prompt is set: /system TEXT sets one."
+            self._pane.transcript.add_note("System prompt", shown)
+        elif command.rest.lower() == "off":
+            await chat.set_system("")
+            self._notify("The system prompt is removed")
+        else:
+            await chat.set_system(command.rest)
+            self._notify("The system prompt is set")
 
     async def _run_set(self, command: SlashCommand) -> None:
         name, _, value = command.rest.partition(" ")
         chat = self._chat()
-        await chat.set_sampling(chat.conversation.sampling.with_text(name, value))
+        sampling = chat.conversation.sampling
+        if not name:
+            self._pane.transcript.add_note("Parameters", _parameters_as_markdown(sampling))
+            return
+        if name not in PARAMETER_NAMES and name not in dict(sampling.values):
+            # Names that aitui sets itself, and texts that are no name at all, have their own reason.
+            sampling.with_text(name, "")
+            near = nearest_one(name, PARAMETER_NAMES)
+            hint = f"did you mean {near}?" if near else "/set lists them"
+            raise ValueError(f"there is no parameter {name[:80]}: {hint}")
+        await chat.set_sampling(sampling.with_text(name, value))
         shown = ", ".join(f"{key} {text}" for key, text in chat.conversation.sampling.values)
         self._notify(f"Parameters: {shown or 'those of the server'}")
 
     async def _run_clear(self, _: SlashCommand) -> None:
         await self._chats.begin_chat(self._chat().conversation.model)
+        if self._chat().conversation.system:
+            self._notify("A new conversation. The system prompt stays: /system off removes it")
+
+    async def _run_copy(self, command: SlashCommand) -> None:
+        replies = (
+            turn for turn in reversed(self._chat().conversation.path) if turn.role is Role.ASSISTANT
+        )
+        text = next((turn.text for turn in replies if turn.text), "")
+        if command.rest.lower() == "code":
+            text = _last_code_block(text)
+        elif command.rest:
+            raise ValueError("Usage: /copy or /copy code")
+        if not text:
+            raise ValueError(
+                "the last reply has no code" if command.rest else "there is no reply yet"
+            )
+        self._app.copy_to_clipboard(text)
 
     async def _run_retry(self, _: SlashCommand) -> None:
         chat = self._chat()
@@ -220,7 +277,8 @@ class SlashCommandRunner:
 
     async def _run_help(self, _: SlashCommand) -> None:
         rows = tuple((spec.usage, spec.help, "") for spec in SLASH_COMMANDS)
-        self._app.push_screen(HelpScreen([HelpGroup("Commands of the prompt", rows)]))
+        group = HelpGroup("Type / to list them above the prompt", rows)
+        self._app.push_screen(HelpScreen([group], "Commands", column_cells=HELP_CELLS))
 
     _run_save = _run_export
 
@@ -238,6 +296,45 @@ class SlashCommandRunner:
 
     def _notify(self, words: str) -> None:
         self._app.notify(words, timeout=10)
+        if "\n" in words:
+            # The line of messages has room for one.
+            self._app.call_later(self._app.run_action, "app.messages")
+
+
+def _parameters(sampling: SamplingParameters) -> list[tuple[str, str]]:
+    """Names and values, those that are set and the common ones first."""
+    values = dict(sampling.values)
+    names = dict.fromkeys((*values, *COMMON_PARAMETERS, *PARAMETER_NAMES))
+    return [(name, values.get(name, "")) for name in names]
+
+
+def _parameters_as_markdown(sampling: SamplingParameters) -> str:
+    values = dict(sampling.values)
+    shown = dict.fromkeys((*values, *COMMON_PARAMETERS))
+    rows = [
+        f"| {escape_markdown(name)} | {escape_markdown(values.get(name, 'server’s default'))} |"
+        for name in shown
+    ]
+    others = ", ".join(f"`{name}`" for name in PARAMETER_NAMES if name not in shown)
+    return "\n".join(
+        (
+            "| Parameter | Value |",
+            "|---|---|",
+            *rows,
+            "",
+            "`/set NAME VALUE` sets one, `/set NAME` returns to the server’s default.",
+            "",
+            f"Others: {others}",
+        )
+    )
+
+
+def _last_code_block(text: str) -> str:
+    from markdown_it import MarkdownIt
+
+    tokens = MarkdownIt("commonmark").parse(text)
+    code = [token.content for token in tokens if token.type in {"fence", "code_block"}]
+    return code[-1].removesuffix("\n") if code else ""
 
 
 def _last_prompt(conversation: Conversation) -> Turn:

@@ -129,8 +129,15 @@ class HelpScreen(ModalScreen[None]):
     CSS_PATH = "help.tcss"
     BINDINGS = HELP.bindings()
 
-    def __init__(self, groups: Iterable[HelpGroup], title: str = "", note: str = "") -> None:
+    def __init__(
+        self,
+        groups: Iterable[HelpGroup],
+        title: str = "",
+        note: str = "",
+        column_cells: int = LARGEST_COLUMN,
+    ) -> None:
         super().__init__()
+        self._column_cells = column_cells
         self._groups = tuple(group for group in groups if group.rows)
         self._title = title or "Help"
         self._note = note
@@ -149,7 +156,7 @@ class HelpScreen(ModalScreen[None]):
         """Use as many columns as there is room for, each about as long as the others."""
         room = event.size.width - _FRAME_CELLS
         count = max(1, min(3, room // LEAST_COLUMN, len(self._groups)))
-        cells = max(LEAST_COLUMN, min(LARGEST_COLUMN, room // count))
+        cells = max(LEAST_COLUMN, min(self._column_cells, room // count))
         columns = _balance(self._groups, count)
         for number, column in enumerate(self.query(PlainText)):
             column.display = number < count
@@ -186,14 +193,19 @@ def _render_groups(groups: Sequence[HelpGroup], width: int) -> Iterator[Content]
         else:
             rule = "─" * max(0, width - cell_len(group.title) - 1)
             yield Content.assemble((group.title, "bold"), " ", (rule, "$frame"))
+        widest = max(KEY_CELLS, *(cell_len(sign) for sign, _, _ in group.rows))
+        # Keys end at their words; commands, which are read from their beginning, begin in one column.
+        cells = widest if width > LARGEST_COLUMN else 0
         for sign, words, style in group.rows:
-            yield from _render_row(sign, words, style or "bold $accent", width)
+            yield from _render_row(sign, words, style or "bold $accent", width, cells)
 
 
-def _render_row(sign: str, words: str, style: str, width: int) -> Iterator[Content]:
-    at = max(KEY_CELLS, cell_len(sign))
+def _render_row(sign: str, words: str, style: str, width: int, cells: int) -> Iterator[Content]:
+    at = max(KEY_CELLS, cell_len(sign), cells)
     first, *others = wrap(words, max(8, width - at - 2)) or [""]
-    yield Content.assemble(" " * (at - cell_len(sign)), (sign, style), "  ", first)
+    blanks = " " * (at - cell_len(sign))
+    before, after = ("", blanks) if cells else (blanks, "")
+    yield Content.assemble(before, (sign, style), after, "  ", first)
     yield from (Content(" " * (at + 2) + line) for line in others)
 
 

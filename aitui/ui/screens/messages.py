@@ -47,7 +47,8 @@ class MessagesScreen(ModalScreen[None]):
 
 def _format_notice(notice: Notice) -> Content:
     sign, color = SIGNS[notice.severity]
-    text = " ".join(notice.text.split())
+    lines = notice.text.strip().split("\n")
+    text = "\n".join(["", *lines] if len(lines) > 2 else lines)
     return Content.assemble(
         (sign, f"${color}"),
         (f" {notice.clock_time}  ", "$muted"),

@@ -1,6 +1,6 @@
 """View 1: the live table of models, and what is known of the one under the cursor."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,6 @@ from textual.widgets import Input
 from aitui.domain.eviction import list_uses
 from aitui.domain.models import Model, RunState
 from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
-from aitui.domain.units import count_of
 from aitui.ui.frame import Pieces, set_frame_title
 from aitui.ui.keymap import APP, CHAT_PANE, MODELS, PROMPT, TRANSCRIPT, Hint
 from aitui.ui.messages import (
@@ -32,6 +31,7 @@ from aitui.ui.models_layout import MIN_SCREEN, Frame, PaneNeeds, pane_regions
 from aitui.ui.plain import PlainText
 from aitui.ui.text import NOT_REACHED, shorten_id
 from aitui.ui.theme import hue_of, shade, theme_color
+from aitui.ui.widgets.activity_pane import ActivityPane, unlisted_note
 from aitui.ui.widgets.key_bar import KeyBar, footer_rows
 from aitui.ui.widgets.model_detail import (
     LABEL_WIDTH,
@@ -49,7 +49,6 @@ from aitui.ui.widgets.model_table import (
     users_by_model,
 )
 from aitui.ui.widgets.pane_body import FrameLine, PaneBody
-from aitui.ui.widgets.request_list import RequestList
 from aitui.ui.widgets.server_header import ServerHeader, certificate_item, renewal_notice
 from aitui.ui.widgets.trouble_pane import TroublePane
 
@@ -59,6 +58,7 @@ if TYPE_CHECKING:
     from aitui.ui.widgets.chat_pane import ChatPane
     from aitui.ui.widgets.gpu_memory import GpuMemoryPane
     from aitui.ui.widgets.log_tail import LogTail
+    from aitui.ui.widgets.throughput import ThroughputPane
 
 RESTART_COLUMNS = 120
 """Columns from which the footer names the key that restarts the service."""
@@ -87,7 +87,7 @@ class ModelsScreen(Screen[None]):
             PlainText(id="filter-count"),
             id="filter-line",
         )
-        self._activity = RequestList(clock, id="activity")
+        self._activity = ActivityPane(clock, id="activity")
         self._detail = ModelDetail(id="detail", classes="frame")
         self._rules = {
             "detail": FrameLine(id="detail-rule"),
@@ -98,6 +98,7 @@ class ModelsScreen(Screen[None]):
         self._trouble = TroublePane(id="trouble")
         self._key_bar = KeyBar(id="keys")
         self._memory: GpuMemoryPane | None = None
+        self._throughput: tuple[ThroughputPane, ...] = ()
         self._log: LogTail | None = None
         self._follows_log = False
         self._needs = PaneNeeds()
@@ -134,6 +135,8 @@ class ModelsScreen(Screen[None]):
         self._header.tick()
         self._table.tick()
         self._activity.tick()
+        for pane in self._throughput:
+            pane.tick()
         if self.has_class("-chat"):
             self.chat.status.tick()
         self._show_detail()
@@ -166,16 +169,19 @@ class ModelsScreen(Screen[None]):
     def action_cancel_request(self) -> None:
         """Cancel the request under the cursor of its list, or the only one."""
         requests = self._activity
-        if requests.selected_use is None:
+        use = requests.selected_use if requests.has_focus else next(iter(requests.uses), None)
+        if not requests.uses:
             words = "No active requests"
             if self.snapshot.requests.running is None:
                 words += ", or this server doesn't tell which: llama-swap ≥ v235 does"
             self.notify(words, severity="warning")
+        elif use is None:
+            self.notify("This request has ended", severity="warning")
         elif not requests.has_focus and len(requests.uses) > 1:
             requests.focus()
             self.notify(f"Which one? Choose it and press {MODELS.sign('cancel_request')} again")
         else:
-            self.post_message(CancelRequested(requests.selected_use.request))
+            self.post_message(CancelRequested(use.request))
 
     def action_filter(self) -> None:
         """Open the filter line; where the chat has the whole screen, in front of the models again."""
@@ -226,6 +232,7 @@ class ModelsScreen(Screen[None]):
                 writing=self._is_writing,
                 answering=self.chat.is_replying,
                 refused=bool(self.chat.needed_context),
+                suggested=self.chat.suggested,
             )
         if isinstance(self.focused, Input):
             # On the filter line letters are letters.
@@ -256,7 +263,7 @@ class ModelsScreen(Screen[None]):
         if self._chat_mount is None:
             self._chat_mount = self._body.mount(self.chat)
             # Other keys work while an answer is under way.
-            for name in ("is_replying", "needed_context"):
+            for name in ("is_replying", "needed_context", "suggested"):
                 self.watch(self.chat, name, self._show_selection, init=False)
         return self._chat_mount
 
@@ -325,11 +332,10 @@ class ModelsScreen(Screen[None]):
         table.empty_text = self._empty_text()
         self._titles.note = snapshot.models_note
         requests, activity = snapshot.requests, self._activity
-        activity.uses, activity.more = list_uses(snapshot), requests.unlisted
-        activity.empty_text = "No active requests"
-        if requests.running is None and requests.total:
-            count = count_of(requests.total, "request")
-            activity.empty_text = f"{count} running; this server doesn't report which"
+        activity.snapshot, activity.uses = snapshot, list_uses(snapshot)
+        activity.finished = snapshot.finished
+        listed = requests.running is not None
+        activity.note = unlisted_note(requests.total, requests.unlisted, listed=listed)
         self._show_problems()
         self._show_selection()
         self._show_filter()
@@ -339,6 +345,7 @@ class ModelsScreen(Screen[None]):
     def on_resize(self, event: events.Resize) -> None:
         # Textual gives a screen its new size only after this handler.
         self._fit_panes(event.size)
+        self.call_after_refresh(self._show_selection)
 
     def toggle_zoom(self) -> None:
         """Give the pane with the focus the whole body, and back."""
@@ -370,11 +377,14 @@ class ModelsScreen(Screen[None]):
         self.set_class(small, "-too-small")
         if small:
             size = f"{MIN_SCREEN.width}×{MIN_SCREEN.height}"
-            self._too_small.update(f"terminal too small ({size} needed)")
+            words = f"terminal too small ({size} needed)"
+            self._too_small.update(words if len(words) <= screen.width else f"{size} needed")
             return
         table, full, short = self._table.widths.pane_widths
         models = len(self.snapshot.models)
-        panes = frozenset({"log", *(child.id or "" for child in self._body.children)})
+        panes = frozenset(
+            {"log", *self._throughput_ids, *(child.id or "" for child in self._body.children)}
+        )
         usage = self.snapshot.hardware.usage
         cards = len(usage.cards) or (usage.source is not None)
         chat = self.has_class("-chat")
@@ -390,6 +400,8 @@ class ModelsScreen(Screen[None]):
         found = pane_regions(Size(screen.width, rows), screen, needs)
         if "memory" in found.panes:
             self._show_memory()
+        if self._throughput_ids:
+            self._show_throughput(found.panes)
         self._follow_log(shown="log" in found.panes)
         for child in self._body.children:
             shown = child.id in found.panes
@@ -419,6 +431,29 @@ class ModelsScreen(Screen[None]):
     def on_screen_suspend(self) -> None:
         """Follow no log that isn't seen."""
         self._follow_log(shown=False)
+
+    @property
+    def _throughput_ids(self) -> tuple[str, ...]:
+        """The plots of tokens per second, on a server that reports its requests."""
+        snapshot = self.snapshot
+        reported = snapshot.requests.total is not None or snapshot.finished
+        return ("throughput", "prompts") if reported or self._throughput else ()
+
+    def _show_throughput(self, panes: Container[str]) -> None:
+        """Show the plots that have room; mounted when there is something to show, after the first frame."""
+        if not self._throughput and "throughput" in panes:
+            from aitui.ui.widgets.throughput import ThroughputPane
+
+            self._throughput = (
+                ThroughputPane(self._clock, id="throughput"),
+                ThroughputPane(self._clock, prompt=True, id="prompts"),
+            )
+            self._body.mount(*self._throughput)
+        if self.app.screen is self or self.app.screen.is_modal:
+            for pane in self._throughput:
+                if pane.id in panes:
+                    pane.is_alone = "prompts" not in panes
+                    pane.show(self.snapshot)
 
     def _show_memory(self) -> None:
         """Show how full the graphics cards are; mounted when that is known, after the first frame."""
@@ -465,7 +500,8 @@ class ModelsScreen(Screen[None]):
         if shared and height <= 1:
             detail.rows = (summary_row(model, facts, width),)
         else:
-            detail.rows = detail_rows(model, facts, width, height)
+            rows = detail_rows(model, facts, width, height)
+            detail.rows = tuple(row for row in rows if row or not shared)
         right = slots_words(model) if shared else ""
         self._set_title(detail, shorten_id(model.id, max(16, width - 4)), right=right)
 
@@ -490,17 +526,28 @@ class ModelsScreen(Screen[None]):
     def _show_selection(self) -> None:
         """Show the model under the cursor, and the keys that work now."""
         self._show_detail()
-        models, uses = self.snapshot.models, self._activity.uses
-        counts = count_text(models)
-        self._titles.counts = counts, f"{len(models):,}" if models else ""
+        counts = count_text(self.snapshot.models, self._models.size.width - 14)
         self._set_title(self._models, "Models", counts)
-        waiting = sum(use.waits for use in uses)
-        running = len(uses) - waiting
-        words = [f"{count} {what}" for count, what in ((running, "running"), (waiting, "waiting"))]
-        shown = " · ".join(word for word in words if word[0] != "0")
-        self._set_title(self._activity, "Activity", shown)
+        self._show_counts()
         self._show_focus()
         self._key_bar.hints = tuple(self.keys())
+
+    def _show_counts(self) -> None:
+        """Count the requests in the title of their pane; in a shared frame with what they get."""
+        snapshot, uses = self.snapshot, self._activity.uses
+        waiting = sum(use.waits for use in uses)
+        running = (snapshot.requests.total or 0) - waiting
+        words = [
+            f"{count:,} {what}" for count, what in ((running, "running"), (waiting, "waiting"))
+        ]
+        shown = [word for word in words if not word.startswith("0 ")]
+        today, right = f"{self._activity.today:,} today" if snapshot.finished else "", ""
+        if self.has_class(Frame.SHARED.value):
+            rate, right = snapshot.generation_rate, today
+            shown.append(f"{rate:,.0f} tok/s" if rate else "")
+        else:
+            shown.append(today)
+        self._set_title(self._activity, "Activity", " · ".join(filter(None, shown)), right)
 
     def _show_focus(self) -> None:
         """Color the lines of a shared frame that bound the pane with the focus."""
@@ -508,6 +555,7 @@ class ModelsScreen(Screen[None]):
             pane.has_focus or pane.has_focus_within
             for pane in (self._models, self._detail, self._activity)
         )
+        self._titles.focused = table
         rules = self._rules
         rules["detail"].focused, rules["activity"].focused = detail, activity
         rules["detail"].accent = table or detail
@@ -613,8 +661,17 @@ def _model_keys(
     return [hint for hint, works in hints if works]
 
 
-def _chat_keys(*, writing: bool, answering: bool, refused: bool) -> list[Hint]:
+def _chat_keys(*, writing: bool, answering: bool, refused: bool, suggested: str = "") -> list[Hint]:
     """Those of the prompt, or of the transcript above it; `refused` as larger than the context."""
+    if writing and suggested:
+        runs = f"run {suggested}" if not suggested.endswith(" ") else f"insert {suggested.strip()}"
+        return [
+            PROMPT.hint("send", runs),
+            ("↑ ↓", "select", "focused.later"),
+            PROMPT.hint("complete", "insert"),
+            PROMPT.hint("screen.read_chat", "close the list"),
+            APP.hint("help", typing=True),
+        ]
     stop = [APP.hint("interrupt")] if answering else []
     if refused:
         stop.append(CHAT_PANE.hint("app.grow_context"))

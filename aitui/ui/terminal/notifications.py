@@ -13,6 +13,7 @@ from aitui.ui.terminal.screen_diff import is_terminal_ready
 
 MAX_NOTICES = 50
 """How many are kept for the list of messages."""
+MAX_NOTICE_CELLS = 6000
 MAX_TITLE_CELLS, MAX_TEXT_CELLS = 120, 400
 """Cells of a toast: it must not cover the screen."""
 SIGNS: Mapping[SeverityLevel, tuple[str, str]] = {

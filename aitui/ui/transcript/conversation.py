@@ -24,7 +24,7 @@ PROMPT_INDENT = 2
 
 
 class CompletedTurn(Struct, frozen=True):
-    """A turn that is whole. `thought_for` is in seconds, `role` is user, assistant or system."""
+    """A turn that is whole. `thought_for` is in seconds, `role` is user, assistant or note."""
 
     id: str
     role: str
@@ -141,7 +141,7 @@ class TranscriptTurn:
 
     def header(self, *, first: bool) -> Piece:
         """The line with the speaker, and the state of an answer."""
-        who = {"user": "You", "system": "System"}.get(self.role, self.model or "Assistant")
+        who = "You" if self.role == "user" else self.model or "Assistant"
         words = f"{who} · {self.state}" if self.state else who
         return _make_label(
             words, "user" if self.role == "user" else "who", bold=True, gap=not first
@@ -209,14 +209,15 @@ class TranscriptDocument:
     @property
     def text(self) -> str:
         """Everything that was said, without reasoning."""
-        return "\n\n".join(turn.text.strip("\n") for turn in self._turns if turn.text)
+        said = (turn.text.strip("\n") for turn in self._turns if turn.role != "note")
+        return "\n\n".join(text for text in said if text)
 
     def reply_at(self, index: int | None) -> str:
         """The text of the turn that an entry belongs to, else of the last answer."""
         if index is not None:
             holders = [turn for turn in self._turns if turn.at <= index]
         else:
-            holders = [turn for turn in self._turns if turn.role != "user"]
+            holders = [turn for turn in self._turns if turn.role == "assistant"]
         return holders[-1].text if holders else ""
 
     def begin(self, turn_id: str, role: str, model: str) -> None:

@@ -11,6 +11,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from aitui.domain.chat.conversation import ImageAttachment
+from aitui.domain.slash import SLASH_COMMANDS, Suggestion
 from aitui.domain.snapshot import Clock
 from aitui.ui.frame import set_frame_title
 from aitui.ui.keymap import CHAT_PANE
@@ -18,6 +19,7 @@ from aitui.ui.plain import component_classes, plain
 from aitui.ui.text import LineItem, fit_items, render_items, shorten_id, truncate
 from aitui.ui.widgets.chat_status import ChatStatus
 from aitui.ui.widgets.composer import Composer
+from aitui.ui.widgets.suggestion_list import SuggestionList
 from aitui.ui.widgets.transcript import Transcript
 
 MAX_PROMPT_LINES = 8
@@ -81,6 +83,8 @@ class ChatPane(Vertical):
     """The context size, in tokens, that a prompt needs that was refused; 0 if none is offered."""
     attachments: reactive[tuple[ImageAttachment, ...]] = reactive(())
     """What goes along with the next prompt."""
+    suggested: reactive[str] = reactive("")
+    """The command that is selected in the list above the prompt; empty while there is no list."""
 
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes="frame")
@@ -88,9 +92,43 @@ class ChatPane(Vertical):
         self.status = ChatStatus(clock, id="chat-status")
         self.attachment_line = AttachmentLine(id="attachments")
         self.prompt = Composer(id="prompt")
+        self.commands = SuggestionList(id="commands")
+        self.commands.total = len(SLASH_COMMANDS)
+        self.prompt.commands = self.commands
 
     def compose(self) -> ComposeResult:
-        yield from (self.transcript, self.status, self.attachment_line, self.prompt)
+        yield from (self.transcript, self.status, self.attachment_line, self.prompt, self.commands)
+
+    def on_mount(self) -> None:
+        for name in ("suggestions", "selected", "room"):
+            self.watch(self.commands, name, self._show_suggested, init=False)
+
+    def suggest(self, typed: str, suggestions: tuple[Suggestion, ...]) -> None:
+        """List what the prompt may become, above everything that is below the transcript."""
+        if not self.prompt.has_focus:
+            suggestions = ()
+        if suggestions:
+            self._place_commands()
+        self.commands.typed = typed
+        self.commands.suggestions = suggestions
+
+    def _place_commands(self) -> None:
+        below = self.content_size.height - self.transcript.outer_size.height
+        self.commands.styles.margin = (0, 1, below, 1)
+        self.commands.room = self.transcript.outer_size.height
+
+    def _show_suggested(self) -> None:
+        chosen = self.commands.suggestion
+        self.suggested = "" if chosen is None else chosen.text
+
+    def on_descendant_blur(self) -> None:
+        if not self.prompt.has_focus:
+            self.commands.suggestions = ()
+
+    @on(SuggestionList.Chosen)
+    def _insert_clicked(self, message: SuggestionList.Chosen) -> None:
+        self.prompt.set_text(message.suggestion.text)
+        self.prompt.focus()
 
     def watch_attachments(self) -> None:
         self.attachment_line.images = self.attachments
@@ -120,3 +158,5 @@ class ChatPane(Vertical):
     def _resize_prompt(self) -> None:
         lines = min(MAX_PROMPT_LINES, max(1, self.prompt.wrapped_document.height))
         self.prompt.styles.height = lines
+        if self.commands.display:
+            self.call_after_refresh(self._place_commands)

@@ -1,12 +1,16 @@
 """Where a prompt is written."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from textual import events
 from textual.message import Message
 from textual.widgets import TextArea
 
 from aitui.ui.keymap import PROMPT
+
+if TYPE_CHECKING:
+    from aitui.ui.widgets.suggestion_list import SuggestionList
 
 MAX_HISTORY = 200
 
@@ -15,7 +19,7 @@ class Composer(TextArea):
     """Several lines of text; Enter sends them. Long pastes stay whole.
 
     Up on the first line and Down on the last one walk through earlier prompts; what was being
-    written comes back at their end.
+    written comes back at their end. While a command is typed, both move in the list above the prompt.
     """
 
     BINDINGS = PROMPT.bindings()
@@ -36,6 +40,8 @@ class Composer(TextArea):
         """The prompt that was cleared last."""
         self.was_cleared = False
         """Whether it is empty because of that."""
+        self.commands: SuggestionList | None = None
+        """The list of what a command may become."""
         self.pending_sends = 0
         """Texts that were submitted and not taken yet."""
 
@@ -55,7 +61,29 @@ class Composer(TextArea):
         self.text = text
         self.move_cursor(self.document.end)
 
+    @property
+    def is_recalling(self) -> bool:
+        """Whether an earlier prompt is shown, as it was sent."""
+        at = self._history_index
+        return at < len(self._earlier_prompts) and self.text == self._earlier_prompts[at]
+
+    @property
+    def _suggested(self) -> str:
+        chosen = None if self.commands is None else self.commands.suggestion
+        return "" if chosen is None else chosen.text
+
+    def _close_list(self) -> bool:
+        """Close the list of commands; return whether it was open."""
+        if self.commands is None or not self.commands.display:
+            return False
+        self.commands.suggestions = ()
+        return True
+
     async def _on_key(self, event: events.Key) -> None:
+        if event.key == "escape" and self._close_list():
+            event.stop()
+            event.prevent_default()
+            return
         # Bindings come out of a queue of their own, and one with priority overtakes the letters
         # before it: what is typed fast, or comes late over a slow line, keeps its order only here.
         for binding in (
@@ -67,7 +95,13 @@ class Composer(TextArea):
 
     def action_send(self) -> None:
         """Send what is written, unless it is nothing; what is typed from now on is another text."""
-        text = self.text
+        text, suggested = self.text, self._suggested
+        if suggested and self.commands is not None and not self.commands.is_complete(text):
+            # A list that came up: what is typed ahead of it is sent as it is.
+            if suggested.endswith(" "):
+                self.set_text(suggested)
+                return
+            text = suggested
         if text.strip():
             self.pending_sends += 1
             self.post_message(self.Submitted(text))
@@ -87,13 +121,18 @@ class Composer(TextArea):
 
     async def action_complete(self) -> None:
         """Complete a command; elsewhere, go on to the next pane."""
-        if self.text.startswith("/"):
+        if self._suggested:
+            self.set_text(self._suggested)
+        elif self.text.startswith("/"):
             await self.run_action("app.complete_command")
         else:
             self.screen.focus_next()
 
     def action_earlier(self) -> None:
-        """Up one line, or to the prompt before."""
+        """Up one line, or to the prompt before; in the list of commands while it is open."""
+        if self._suggested and self.commands is not None:
+            self.commands.move(-1)
+            return
         if self._cursor_row > 0 or not self._earlier_prompts:
             self.action_cursor_up()
             return
@@ -103,7 +142,10 @@ class Composer(TextArea):
         self.set_text(self._earlier_prompts[self._history_index])
 
     def action_later(self) -> None:
-        """Down one line, or to the prompt after."""
+        """Down one line, or to the prompt after; in the list of commands while it is open."""
+        if self._suggested and self.commands is not None:
+            self.commands.move(1)
+            return
         is_last_line = self._cursor_row >= self.wrapped_document.height - 1
         if not is_last_line or self._history_index >= len(self._earlier_prompts):
             self.action_cursor_down()

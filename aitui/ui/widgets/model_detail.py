@@ -269,7 +269,7 @@ def _context_rows(model: Model, facts: DetailFacts, width: int) -> list[DetailRo
     source = model.context.source.value
     if facts.trained is not None:
         pieces += ((f" · trained for {format_tokens(facts.trained)}", "muted"),)
-    elif not model.resident:
+    elif not model.resident or not model.context.known_tokens:
         pieces += ((f" · {source}", "muted"),)
     rows = _labelled("context", pieces, width)
     if facts.context_used is not None and model.resident:

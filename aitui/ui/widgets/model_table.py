@@ -107,10 +107,8 @@ def state_text(model: Model, facts: RowFacts) -> str:
     match model.state:
         case RunState.STOPPED:
             return _not_running_text(model, facts)
-        case RunState.STARTING if model.progress is not None or model.expected_load is None:
-            return f"loading {load_progress(model, facts)}"
         case RunState.STARTING:
-            return load_progress(model, facts)
+            return f"loading {load_progress(model, facts)}"
         case RunState.STOPPING:
             return f"stopping {max(0.0, facts.monotonic - model.since):.0f} s"
         case _:
@@ -120,10 +118,7 @@ def state_text(model: Model, facts: RowFacts) -> str:
 def short_state_text(model: Model, facts: RowFacts) -> str:
     """The state in six cells or a little more, for a narrow table."""
     text = state_text(model, facts)
-    if model.state is RunState.STARTING:
-        elapsed = f"{max(0.0, facts.monotonic - model.since):.0f} s"
-        return elapsed if model.progress is None else load_progress(model, facts)
-    return text.split(" ", 1)[0]
+    return load_progress(model, facts) if text.startswith("loading ") else text.split(" ", 1)[0]
 
 
 def _not_running_text(model: Model, facts: RowFacts) -> str:
@@ -140,13 +135,13 @@ def _not_running_text(model: Model, facts: RowFacts) -> str:
 
 
 def load_progress(model: Model, facts: RowFacts) -> str:
-    """How far a load is, if that is reported, else its seconds, and of how many: `18 of ≈29 s`."""
+    """How far a load is, if that is reported, else its time, in up to five cells."""
     if model.progress is not None:
         return f"{model.progress * 100:.0f} %"
-    elapsed = f"{max(0.0, facts.monotonic - model.since):.0f}"
-    if model.expected_load is None:
+    elapsed = max(0, int(facts.monotonic - model.since))
+    if elapsed < 100:
         return f"{elapsed} s"
-    return f"{elapsed} of ≈{model.expected_load:.0f} s"
+    return f"{elapsed // 60}m{elapsed % 60:02}" if elapsed < 6000 else f"{elapsed // 3600} h"
 
 
 def load_fraction(model: Model, facts: RowFacts) -> float | None:
@@ -293,11 +288,15 @@ def _searchable_text(model: Model) -> str:
     return "\n".join(parts).casefold()
 
 
-def count_text(models: Sequence[Model]) -> str:
-    """How many models are in which state, and of how many: "2 ready · 1 loading of 14"."""
+def count_text(models: Sequence[Model], room: int) -> str:
+    """How many models are in which state, and of how many: "2 ready · 1 loading of 14".
+
+    In fewer cells the last states are left out, in the end all of them.
+    """
     counts = Counter(_counted_state(model) for model in models)
-    parts = [f"{counts[word]} {word}" for word in _COUNTED if counts[word]]
-    return f"{' · '.join(parts) or 'none loaded'} of {len(models):,}" if models else ""
+    parts = [f"{counts[word]} {word}" for word in _COUNTED if counts[word]] or ["none loaded"]
+    whole = (f"{' · '.join(parts[:end])} of {len(models):,}" for end in range(len(parts), 0, -1))
+    return next((text for text in whole if len(text) <= room), f"{len(models):,}") if models else ""
 
 
 _COUNTED = ("ready", "loading", "stopping", "waiting", "failed", "crashed")
@@ -345,6 +344,11 @@ class ColumnWidths:
                 cells = min(cells, _MOST_CELLS.get(column.key, 16))
                 self.cells[column.key] = max(self.cells[column.key], cells)
             self.short_state = max(self.short_state, cell_len(short_state_text(model, facts)))
+
+    def grow(self, key: str, texts: Iterable[str]) -> None:
+        """Give a column the cells for these texts."""
+        cells = max(map(cell_len, texts), default=0)
+        self.cells[key] = max(self.cells[key], min(cells, _MOST_CELLS[key]))
 
     def fit(self, width: int) -> list[tuple[TableColumn, int]]:
         """The columns that a table of that width shows, each with its cells."""
@@ -426,6 +430,9 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         If the model under the cursor isn't among them, the cursor goes to the first: that was looked for.
         """
         self._show_rows((), otherwise=0)
+
+    def watch_users(self) -> None:
+        self.widths.grow("users", self.users.values())
 
     def watch_stale(self) -> None:
         self.refresh()
@@ -640,8 +647,8 @@ class ColumnTitles(Widget):
     """What the rows don't show, behind the title of the first column."""
     edge: reactive[bool] = reactive(False)
     """Whether it is the edge of a frame."""
-    counts: reactive[tuple[str, str]] = reactive(("", ""))
-    """In an edge, in the place of the first title: the counts of models, long and short."""
+    focused: reactive[bool] = reactive(False)
+    """Whether the focus is within that frame."""
 
     def __init__(self, table: ModelTable, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
@@ -649,7 +656,6 @@ class ColumnTitles(Widget):
 
     def on_mount(self) -> None:
         self.watch(self._table, "view", self._follow_table)
-        self.watch(self._table, "has_focus", self._follow_table, init=False)
         # The table may have a scroll bar.
         self.watch(self._table, "virtual_size", self._follow_table)
 
@@ -683,13 +689,11 @@ class ColumnTitles(Widget):
             for _, title, at, _ in titles:
                 text += " " * (at - cell_len(text)) + title
             return Strip([Segment(text, style)]).adjust_cell_length(width, style)
-        focused = self._table.has_focus
-        line = theme_style(self.app, "accent" if focused else "frame", "background")
+        line = theme_style(self.app, "accent" if self.focused else "frame", "background")
         room = (titles[1][2] if len(titles) > 1 else width) - 4
-        fits = cell_len(self.counts[0]) + 10 <= room
-        name = ("Models", self.counts[not fits], "")
+        name = ("Models", count_text(self._table.models, room - 11), "")
         segments = [Segment("╭─", line)]
-        segments += render_title(self.app, name, room, line, focused=focused)
+        segments += render_title(self.app, name, room, line, focused=self.focused)
         at = 2 + room
         for _, title, start, _ in titles[1:]:
             segments.append(Segment("─" * (start - 1 - at), line))

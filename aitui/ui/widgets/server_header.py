@@ -20,6 +20,7 @@ from aitui.ui.theme import hue_of, theme_color, theme_style
 WARNING_DAYS = 30
 URGENT_DAYS = 7
 NEARLY_FULL, FULL = 0.85, 0.95
+LATENCY_CELLS = 6
 LONG_VERSION_COLUMNS = 180
 """Columns from which the version has the server's name before it."""
 
@@ -102,9 +103,12 @@ class ServerHeader(Widget):
         # Textual computes it from all ancestors each time: it was two thirds of a drawing.
         self._plain = self.rich_style
         name = self._name_and_link()
+        # The views stay where they are when the latency changes.
+        live = self._snapshot.connection.phase is ConnectionPhase.LIVE
+        gap = max(1, LATENCY_CELLS + 2 - len(name[-1][0])) if live else 1
         sides = [self._segments(name + shown) for shown in (self._notes(), [])]
         for left, room in ((left, room) for left in sides for room in _ROOMS):
-            tabs = self._draw_tabs(room.views, _width(left) + 2)
+            tabs = self._draw_tabs(room.views, _width(left) + 1, gap)
             right = self._draw_facts(room, width)
             taken = 1 + _width(left) + _width(tabs) + _width(right) + 2 * bool(right) + 1
             if taken <= width:
@@ -161,8 +165,8 @@ class ServerHeader(Widget):
             items.append((f"retry in {left:.0f} s", "muted"))
         return [(f"  {words}", style) for words, style in items if words]
 
-    def _draw_tabs(self, views: str, start: int) -> list[Segment]:
-        """Draw the views from a column on, the one that is shown marked."""
+    def _draw_tabs(self, views: str, start: int, gap: int) -> list[Segment]:
+        """Draw the views from a column on, behind a gap, the one that is shown marked."""
         self._tabs = []
         if not views or self._server is None:
             return []
@@ -171,7 +175,8 @@ class ServerHeader(Widget):
         chip = theme_style(self.app, "bold background", "accent")
         if self.app.no_color:
             chip += Style(reverse=True)
-        segments = [Segment(" ", plain)]
+        segments = [Segment(" " * gap, plain)]
+        start += gap
         for key, name, action in VIEW_TABS:
             active = action == self._view
             margin = " " if active or views == "wide" else ""

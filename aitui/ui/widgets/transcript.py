@@ -125,6 +125,7 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
         self._next_scrollbar_at = 0.0
         self._moving = False
         self._painting = False
+        self._notes = 0
 
     @property
     def allow_select(self) -> bool:
@@ -150,7 +151,7 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
     # --- what the chat tells
 
     def begin_turn(self, turn_id: str, role: str, model: str = "") -> None:
-        """Add a turn at the end. `role` is user, assistant or system."""
+        """Add a turn at the end. `role` is user, assistant or note."""
         self.conversation.begin(turn_id, role, model)
         self._show()
 
@@ -161,6 +162,15 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
         """
         self.conversation.append(turn_id, text, reasoning=kind == "reasoning")
         self._schedule_flush()
+
+    def add_note(self, title: str, text: str) -> None:
+        """Show Markdown that belongs to no conversation, until another one is shown."""
+        self._notes += 1
+        turn_id = f"note {self._notes}"
+        self.begin_turn(turn_id, "note", title)
+        self.append(turn_id, text)
+        self.finish(turn_id)
+        self.action_follow()
 
     def set_state(self, turn_id: str, words: str) -> None:
         """Say beside the model's name what a turn waits for or does. Raises KeyError."""

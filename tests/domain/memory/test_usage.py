@@ -74,6 +74,17 @@ def test_the_cards_of_the_host_have_what_the_server_measured_since() -> None:
         assert picture.at == max(at, 11.0)
 
 
+def test_what_a_card_gained_since_its_processes_were_seen_is_of_the_one_load() -> None:
+    sample = replace(SERVER, at=14.0, gpus=(replace(FIRST, used_bytes=25 * GIB, sampled_at=14.0),))
+    seen = host(GpuProcessMemory("GPU-1", 100, 18 * GIB))
+    loading = model("a", state=RunState.STARTING)
+    for others, share in ((), 23), ((model("b", 9009, RunState.STARTING),), 18):
+        known = {"a": footprint(30)}
+        (card,) = memory_usage(sample, [loading, *others], host=seen, expected=known).cards
+        assert [one.used_bytes for one in card.models] == [share * GIB]
+        assert card.others == (25 - share) * GIB
+
+
 def test_without_a_card_the_header_counts_the_machine() -> None:
     picture = memory_usage(replace(SERVER, gpus=()), [])
     assert not picture.on_cards

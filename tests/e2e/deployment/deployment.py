@@ -1,6 +1,7 @@
 """A whole deployment: llama-swap as a unit of systemd behind SSH, and somebody at a terminal."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -28,7 +29,7 @@ models:
       --ctx-size 65536
       --start-delay 0.4 --memory-mib 8000 --fail-oom-above 131072
   frail:
-    cmd: ${server} --model /models/frail.gguf --chunks 40 --die-after 4
+    cmd: ${server} --model /models/frail.gguf --chunks 40 --die-after 20
   napping:
     ttl: 60
     cmd: ${server} --model /models/napping.gguf --start-delay 4
@@ -140,9 +141,9 @@ class Deployment:
     async def table(self, model: str, **variables: str) -> AsyncIterator[Terminal]:
         """Run the dashboard, the cursor on a model."""
         async with self.open(**variables) as shown:
-            await shown.see("l load", model)
+            await shown.see("? help", model)
             shown.press("/")
-            await shown.see("words of the id, name or state must have")
+            await shown.see("keep the filter")
             shown.press(f"{model}\r")
             await shown.see(f"▌○ {model}", "l load")
             yield shown
@@ -193,12 +194,25 @@ async def answer(shown: Terminal, question: str, key: str = "y") -> None:
             reading = READING_UNPROMPTED
 
 
+async def read_messages(shown: Terminal, *texts: str) -> None:
+    """Open the last messages, of which the line above the keys shows the beginning of one."""
+    shown.press("m")
+    await shown.see("the newest first")
+
+    def said() -> str:
+        return " ".join(re.sub("[│╭╮╰╯─]", " ", shown.text).split())
+
+    await shown.until(lambda: all(text in said() for text in texts), f"in the messages: {texts}")
+    shown.press("q")
+    await shown.unsee("the newest first")
+
+
 async def find_detail(shown: Terminal, *texts: str) -> str:
     """Wait until the pane of the model under the cursor says that; everything that it says."""
 
     def detail() -> str:
-        lines = (line.rpartition("││") for line in shown.screen.display)
-        return " ".join(" ".join(text.rstrip(" │") for _, pane, text in lines if pane).split())
+        lines = (re.split("[│╯╮]│", line, maxsplit=1)[1:] for line in shown.screen.display)
+        return " ".join(" ".join(text.rstrip(" │") for pane in lines for text in pane).split())
 
     await shown.until(lambda: all(text in detail() for text in texts), f"in detail: {texts}")
     return detail()

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from aitui.demo.dialect import Dialect
-from e2e.deployment.deployment import READING, Deployment, answer, find_detail, paste
+from e2e.deployment.deployment import READING, Deployment, answer, find_detail, paste, read_messages
 from e2e.pseudo_terminal.terminal import Terminal, terminal
 
 pytestmark = [
@@ -38,7 +38,7 @@ async def reload(shown: Terminal) -> None:
 async def ask_for_context(shown: Terminal, size: int) -> None:
     """Type another context size for the model under the cursor."""
     shown.press("c")
-    await shown.see("context now", "⏎ preview")
+    await shown.see("⏎ Review", "Esc Cancel")
     shown.press(f"{CLEAR}{size}\r")
 
 
@@ -66,9 +66,10 @@ async def test_a_file_that_llama_swap_refuses_is_neither_reloaded_nor_started(
         deployment.machine.write_config("models: [nonsense\n")
         shown.press("H")
         await shown.told("Not reloaded: llama-swap would refuse its config file")
-        await shown.told("config.yaml:2:1: while parsing a flow sequence")
+        await read_messages(shown, "config.yaml:2:1: while parsing a flow sequence")
         shown.press("R")
         await shown.told("Not restarted: llama-swap would refuse its config file")
+        await read_messages(shown, "correct that line first (5)")
         for command in ("reload", "restart"):
             status, words = await deployment.shell(command, "--yes")
             assert status == 1
@@ -83,14 +84,14 @@ async def test_a_file_that_llama_swap_refuses_is_neither_reloaded_nor_started(
 async def test_a_load_goes_on_without_being_watched(deployment: Deployment) -> None:
     async with deployment.table("napping") as shown:
         shown.press("l")
-        await shown.see("◐ napping", "loading")
+        await shown.see("napping", "loading")
         shown.press(ESCAPE * 2)
         await shown.told("napping is still loading. Press u to abort.")
         shown.press("q")
         await shown.see("Quit aitui?", "napping is still loading.", "▸ n Stay")
         shown.press("n")
         await shown.told("napping is ready after")
-        await find_detail(shown, "ready for", "unloads in ≈ 5", "after 1m 00s without a request")
+        await find_detail(shown, "● ready", "unloads in 5")
 
 
 @pytest.mark.deployment
@@ -99,7 +100,7 @@ async def test_an_unload_that_nobody_asked_for_is_explained(deployment: Deployme
     async with deployment.table("napping") as other:
         async with deployment.table("napping") as shown:
             shown.press("l")
-            await shown.see("◐ napping")
+            await shown.see("loading")
             shown.press("q")
             fate = "may unload it as soon as it is ready" if goes_at_once else "keeps loading it"
             await answer(shown, f"llama-swap {fate} if aitui quits now.")
@@ -109,7 +110,7 @@ async def test_an_unload_that_nobody_asked_for_is_explained(deployment: Deployme
             await other.see("○ napping", "unloaded")
             await find_detail(other, "as soon as it was ready: the client that had asked for it")
         else:
-            await find_detail(other, "unloads in ≈ 5")
+            await find_detail(other, "● ready", "unloads in 5")
 
 
 @pytest.mark.deployment
@@ -117,29 +118,31 @@ async def test_the_memory_of_a_model_stays_what_it_is(deployment: Deployment) ->
     async with deployment.table("small") as shown:
         for _ in range(3):
             shown.press("l")
-            await shown.see("● small", "7.8G (weights 5.9G", "measured")
+            await shown.see("● small")
+            await find_detail(shown, "7.8 GB", "weights")
             shown.press("u")
-            await shown.see("▌○ small", "7.8G")
+            await shown.see("▌○ small")
+            await find_detail(shown, "7.8 GB")
         shown.press("q")
         assert await shown.ends() == 0
     async with deployment.table("small") as shown:
-        await shown.see("7.8G")
+        await find_detail(shown, "7.8 GB")
 
 
 @pytest.mark.deployment
 async def test_the_reason_of_a_failure_is_that_of_the_last_run(deployment: Deployment) -> None:
     async with deployment.table("broken") as shown:
         shown.press("l")
-        await find_detail(shown, "— out of memory: 4096.00 MiB did not fit")
+        await find_detail(shown, "out of memory: 4096.00 MiB did not fit")
         deployment.write_config("--fail-oom 0.1", "--fail-missing-file")
         await reload(shown)
         shown.press("l")
-        detail = await find_detail(shown, "— the file /models/broken.gguf does not exist")
+        detail = await find_detail(shown, "the file /models/broken.gguf does not exist")
         assert "out of memory" not in detail
         deployment.write_config("--fail-missing-file", "--fail-oom 0.1")
         await reload(shown)
         shown.press("l")
-        await find_detail(shown, "— out of memory: 4096.00 MiB did not fit")
+        await find_detail(shown, "out of memory: 4096.00 MiB did not fit")
 
 
 async def test_a_load_that_is_given_up_in_the_queue_is_removed_from_it(
@@ -150,7 +153,7 @@ async def test_a_load_that_is_given_up_in_the_queue_is_removed_from_it(
         await shown.see("the load waits for it")
         await answer(shown, "Load small?")
         await shown.see("waits ")
-        await find_detail(shown, "the server hasn't begun yet · u aborts")
+        await find_detail(shown, "the server has not begun to load it", "u aborts")
         shown.press("u")
         await shown.told("Gave up waiting for small")
         if deployment.dialect is Dialect.V218:
@@ -197,7 +200,8 @@ async def test_a_change_that_was_cut_off_is_told_at_once_and_undone(
         await shown.ends()
         deployment.ssh.delay = 0.0
     async with deployment.table("small") as shown:
-        await shown.told("was cut off: the new file is in its place")
+        await shown.told("The change of small  --ctx-size 65536 → 32768")
+        await read_messages(shown, "was cut off: the new file is in its place")
         await undo(shown)
         await shown.see("Undo the last change of the config file?", "--ctx-size 65536 → 32768")
         await answer(shown, "Undo the last change of the config file?")
@@ -237,7 +241,7 @@ async def test_a_ready_model_that_dies_has_crashed(deployment: Deployment) -> No
         shown.press(ESCAPE)
         await shown.see("i write")
         shown.press(ESCAPE)
-        await find_detail(shown, "— upstream exited unexpectedly", "CUDA error: an illegal memory")
+        await find_detail(shown, "upstream exited unexpectedly", "CUDA error: an illegal memory")
 
 
 async def test_a_value_that_stands_already_unloads_nobody(deployment: Deployment) -> None:
@@ -277,7 +281,7 @@ async def test_only_a_failed_load_offers_the_old_value(deployment: Deployment) -
         shown.press(ESCAPE)
         await shown.unsee("The old value is back")
         shown.press("c")
-        await shown.see("context now", "⏎ preview")
+        await shown.see("⏎ Review", "Esc Cancel")
         shown.press(f"{CLEAR}262144")
         await shown.see("✘", "it ran out of memory with 262,144")
     assert deployment.config == before
@@ -326,7 +330,7 @@ async def test_an_edit_is_merged_with_what_was_written_meanwhile(deployment: Dep
         shown.press("5")
         await shown.see("# What the machine serves.")
         shown.press("e")
-        await shown.see("Change the config file?", "+      --ctx-size 32768")
+        await shown.see("Change the config file?", "--ctx-size 32768")
         await asyncio.sleep(READING)
         shown.press("y")
         await answer(shown, "your edit is merged into its text")
@@ -360,7 +364,6 @@ async def test_a_prompt_that_is_too_long_is_sent_after_one_key_has_made_room(
         await paste(shown, "a line of what was pasted\n" * 800)
         await shown.see("what was pasted")
         shown.press("\r")
-        await shown.told("^g makes it 8k")
         await shown.see("^g more context")
         shown.press(CLEAR)
         await shown.unsee("what was pasted")

@@ -65,7 +65,7 @@ async def test_questions_toasts_the_palette_and_help(shown: Terminal) -> None:
     await harmless(shown)
     shown.press("\x1b")
     await shown.see("○ 10")
-    shown.press("gl")
+    shown.press("gjl")
     await shown.see("Cancel")
     await harmless(shown)
     shown.press("n")

@@ -49,9 +49,9 @@ def hang_up(opened: Terminal) -> None:
 async def put_cursor_on(opened: Terminal, words: str) -> None:
     """Filter for a model."""
     opened.press("/")
-    await opened.see("words of the id, name or state must have")
+    await opened.see("words of the id, name or state")
     opened.press(words)
-    await opened.see(f" {words}\n")
+    await opened.see(f"filter {words} ")
     opened.press("\r")
     await opened.see("l load", "▌")
 

@@ -15,7 +15,7 @@ async def test_status_tells_what_runs(pane: Pane) -> None:
     await pane.ask("hi")
     await pane.app.until_ready(FAST)
     await pane.send("/status")
-    await pane.app.told(FAST)
+    await pane.app.see("1 ready of 8 models", "Model", "Ctx")
 
 
 @pytest.mark.parametrize("command", ["/load", "/ai-server-load"])
@@ -72,7 +72,7 @@ async def test_model_goes_on_with_another_one(
         await pane.ask("one")
         await pane.app.until_ready(FAST)
         await pane.send(f"/model {OTHER}")
-        await pane.app.see(f"Chat · {OTHER}")
+        await pane.app.see(f"─ {OTHER} ─")
         await pane.open(FAST)
         assert pane.said == []
         await pane.open(OTHER)
@@ -233,7 +233,44 @@ async def test_rename_gives_a_title(stand_in: StandIn, server: Server, tmp_path:
 async def test_help_lists_the_commands(stand_in: StandIn, server: Server, tmp_path: Path) -> None:
     async with chatting(stand_in, server, tmp_path, size=WIDE) as pane:
         await pane.send("/help")
-        await pane.app.see("/set NAME VALUE", "/history WORDS", "/restart")
+        await pane.app.see("/set [NAME VALUE]", "/history [WORDS]", "/restart")
+
+
+async def test_set_lists_parameters_and_refuses_unknown_ones(pane: Pane) -> None:
+    await pane.send("/set temprature 0.2")
+    await pane.app.told("did you mean temperature?")
+    pane.widget.prompt.set_text("")
+    await pane.send("/set seed 7")
+    await pane.app.told("seed 7")
+    await pane.send("/set")
+    await pane.app.see("Others:", "top_n_sigma")
+
+
+async def test_system_is_shown_and_removed(pane: Pane) -> None:
+    await pane.send("/system Be brief.")
+    await pane.app.told("The system prompt is set")
+    await pane.send("/system")
+    await pane.app.see("System prompt", "Be brief.")
+    await pane.send("/system off")
+    await pane.app.told("is removed")
+    await pane.ask("hi")
+    assert pane.asked[0][0]["role"] == "user"
+
+
+async def test_copy_takes_the_last_reply_and_never_a_note(pane: Pane) -> None:
+    await pane.ask("hi")
+    await pane.send("/status")
+    await pane.app.see("of 8 models")
+    await pane.send("/copy")
+    await pane.app.told("opied")
+    assert pane.app.app.clipboard == pane.said[1]
+    await pane.send("/copy code")
+    await pane.app.told("the last reply has no code")
+
+
+async def test_ctx_without_an_id_means_this_model(pane: Pane) -> None:
+    await pane.send("/ctx 64k")
+    await pane.app.told("no SSH host is set")
 
 
 # --- files

@@ -125,11 +125,31 @@ async def test_tab_finds_an_id_by_its_middle(pane: Pane) -> None:
     assert pane.written == f"/model {ENDLESS}"
 
 
-async def test_tab_says_what_there_is_to_choose_from(pane: Pane) -> None:
-    pane.widget.prompt.set_text("/re")
+async def test_the_list_of_commands_filters_as_one_types_and_inserts(pane: Pane) -> None:
+    listed = pane.widget.commands
+    await pane.app.press(*"/re")
+    await pane.app.see("/retry", "/rename TITLE", "⏎ run /retry")
+    assert listed.region.bottom <= pane.widget.status.region.y
+    await pane.app.press("down", "up", "down")
+    chosen = listed.suggestion
+    assert chosen is not None
     await pane.app.press("tab")
-    await pane.app.told("/refresh /retry /rename")
-    assert pane.written == "/re"
+    assert pane.written == chosen.text
+    await pane.app.press("ctrl+u", *"/sta", "escape")
+    await pane.app.until(lambda: not listed.display, "closed")
+    assert (pane.written, pane.app.models.focused) == ("/sta", pane.widget.prompt)
+
+
+async def test_enter_runs_the_selected_command_once_it_is_listed(pane: Pane) -> None:
+    await pane.app.press(*"/stat")
+    await pane.app.see("⏎ run /status")
+    await pane.app.press("enter")
+    await pane.app.see("of 8 models")
+
+
+async def test_a_command_typed_ahead_is_sent_as_it_is_typed(pane: Pane) -> None:
+    pane.app.burst("slash", *"set seed 7", "enter")
+    await pane.app.told("seed 7")
 
 
 async def test_tab_says_where_nothing_completes(pane: Pane) -> None:

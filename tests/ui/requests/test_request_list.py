@@ -1,4 +1,4 @@
-"""The list of requests on the screen of models, and the key that cancels one."""
+"""The requests on the screen of models, and the key that cancels one."""
 
 import asyncio
 from pathlib import Path
@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from aitui.demo.certificates import Certificates
 from aitui.demo.dialect import Dialect
 from aitui.domain.snapshot import Server
+from aitui.ui.widgets.activity_pane import ActivityPane
 from catalogue import QUICK, STEADY, dialects
 from other_client import chat
 from stand_in import StandIn
@@ -22,7 +23,7 @@ async def test_who_uses_a_model_is_in_sight(
         driven(server, tmp_path) as app,
         stand_in.busy(QUICK, remote_ip="10.0.0.9", user_agent="OpenWebUI/0.6"),
     ):
-        await app.see(f"using    10.0.0.9 · OpenWebUI  at {QUICK}")
+        await app.see(f"10.0.0.9 · OpenWebUI {QUICK}", "1 running")
 
 
 @dialects(Dialect.HEAD)
@@ -34,7 +35,7 @@ async def test_an_address_with_a_name_goes_by_it(
         driven(named, tmp_path) as app,
         stand_in.busy(QUICK, remote_ip="10.0.0.9", user_agent="OpenWebUI/0.6"),
     ):
-        await app.see(f"using    phone · OpenWebUI  at {QUICK}")
+        await app.see(f"phone · OpenWebUI {QUICK}")
 
 
 @dialects(Dialect.HEAD)
@@ -42,7 +43,7 @@ async def test_who_waits_is_in_sight_with_whom_that_evicts(
     stand_in: StandIn, certificates: Certificates, server: Server, tmp_path: Path
 ) -> None:
     async with (
-        driven(server, tmp_path) as app,
+        driven(server, tmp_path, size=(200, 50)) as app,
         asyncio.TaskGroup() as others,
         stand_in.busy(QUICK, remote_ip="10.0.0.9"),
     ):
@@ -69,10 +70,10 @@ async def test_x_cancels_the_only_request_after_asking(
     stand_in: StandIn, server: Server, tmp_path: Path
 ) -> None:
     async with driven(server, tmp_path) as app, stand_in.busy(QUICK, user_agent="OpenWebUI/0.6"):
-        await app.see("using")
+        await app.see("1 running")
         await app.press("x")
         await app.answer("y")
-        await app.unsee("using")
+        await app.unsee("1 running")
     assert [one for one in stand_in.requests if one.path.endswith("/cancel")]
 
 
@@ -81,7 +82,7 @@ async def test_x_answered_with_no_cancels_nothing(
     stand_in: StandIn, server: Server, tmp_path: Path
 ) -> None:
     async with driven(server, tmp_path) as app, stand_in.busy(QUICK):
-        await app.see("using")
+        await app.see("1 running")
         await app.press("x")
         await app.answer("n")
         await app.settle()
@@ -114,10 +115,10 @@ async def test_an_older_server_has_its_requests_counted(
 ) -> None:
     async with driven(server, tmp_path, size=(110, 30)) as app:
         async with stand_in.busy(QUICK):
-            await app.see("1 request")
+            await app.see("1 request running; this server doesn't report which", "1 running")
             async with stand_in.busy(QUICK):
-                await app.see("2 requests")
-        await app.see("No active requests")
+                await app.see("2 requests running")
+        await app.unsee("running")
 
 
 @dialects(Dialect.HEAD)
@@ -134,3 +135,22 @@ async def test_the_mouse_chooses_the_request_that_is_cancelled(
         await app.press("x")
         await app.see("Cancel this request?", "10.0.0.9 · OpenWebUI at")
         await app.answer("n")
+
+
+@dialects(Dialect.HEAD)
+async def test_what_ended_before_is_listed_and_a_reply_of_another_client_counts(
+    stand_in: StandIn, certificates: Certificates, server: Server, tmp_path: Path
+) -> None:
+    await chat(stand_in, certificates, STEADY)
+    async with driven(server, tmp_path, size=(120, 36)) as app:
+        await app.see("1 today", "✓", "Throughput tok/s", "5 min ago", "peak")
+        pane = app.models.query_one(ActivityPane)
+        (row,) = pane.finished
+        assert row.tokens
+        assert row.rate
+        await app.see(f"→{row.tokens} ", f"{row.rate:.0f} peak"[-4:])
+        async with asyncio.TaskGroup() as others:
+            others.create_task(chat(stand_in, certificates, STEADY))
+            await app.until(lambda: app.models.snapshot.generation_rate, "a rate")
+            await app.see(" tok/s", "≈")
+        await app.see("2 today")
