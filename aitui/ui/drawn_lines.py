@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
-from textual.geometry import Region
+from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -14,10 +14,17 @@ from aitui.ui.text import truncate
 
 
 class DrawnLines:
-    """The lines of one widget, which asks for them in its `render_line`."""
+    """The lines of one widget, which asks for them in its `render_line`.
 
-    def __init__(self, widget: Widget) -> None:
+    `redraw` shows them for another size. The widget's `on_resize` does that as well, but isn't always
+    called for its first size: Textual 8.2.8 sends no event to a widget that was asked for its region
+    before it was laid out.
+    """
+
+    def __init__(self, widget: Widget, redraw: Callable[[], None] | None = None) -> None:
         self._widget = widget
+        self._redraw = redraw
+        self._size = Size()
         self._strips: Sequence[Strip] = ()
 
     def __len__(self) -> int:
@@ -27,6 +34,7 @@ class DrawnLines:
         """Replace the lines; `scrolled` is how many are above the widget."""
         before, self._strips = self._strips, strips
         widget = self._widget
+        self._size = widget.size
         if len(before) != len(strips):
             widget.refresh()
             return
@@ -39,6 +47,9 @@ class DrawnLines:
     def strip(self, row: int, width: int) -> Strip:
         """Return a line on the widget's background, blank below the last one."""
         style = self._widget.rich_style
+        if self._redraw is not None and self._size != self._widget.size:
+            self._size = self._widget.size
+            self._redraw()
         if row < len(self._strips):
             return self._strips[row].adjust_cell_length(width).apply_style(style)
         return Strip.blank(width, style)
