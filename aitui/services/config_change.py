@@ -6,6 +6,7 @@ followed in the same way.
 """
 
 import asyncio
+import posixpath
 import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext, suppress
@@ -21,6 +22,7 @@ from aitui.domain.config.locate import ValueSource
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.llama_server import effective_flag_value, find_flag
 from aitui.domain.progress import ProgressTracker, Steps
+from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import ConnectionPhase, Snapshot
 from aitui.errors import (
     Action,
@@ -47,6 +49,7 @@ from aitui.host.unit import UnitInfo
 from aitui.services.config_plan import (
     CONTEXT_SIZE,
     KEYS,
+    LONGEST_LABEL,
     ChangePlan,
     consequences,
     flag_edit,
@@ -267,7 +270,8 @@ class ConfigRunner(Struct, frozen=True):
         """
         admin, change, reading = self.admin, plan.change, plan.reading
         with progress.step("read") as words:
-            words.append(f"{len(reading.content):,} bytes")
+            name = sanitize_line(posixpath.basename(reading.path), LONGEST_LABEL)
+            words.append(f"{name}, {len(reading.content.splitlines()):,} lines")
         with progress.step("edit") as words:
             words.append(f"{change.old or 'unset'} → {change.new}" if change.flag else "")
         entry = JournalEntry(
@@ -586,7 +590,7 @@ async def _verify(session: Session, expected: ExpectedSetting) -> str:
         return await _verify_by_program(session, expected.model, int(value or 0))
     if is_in_environment:
         return "not verified: the server doesn't report the model's environment"
-    return f"runs with {flag} {runs_with or 'unset'}, and answers"
+    return f"runs with {flag} {runs_with or 'unset'}"
 
 
 async def _verify_by_program(session: Session, model: str, tokens: int) -> str:
@@ -608,7 +612,7 @@ async def _verify_by_program(session: Session, model: str, tokens: int) -> str:
             remedy="look at its command in the config file, and at the model's log",
             action=Action.SHOW_CONFIG,
         )
-    return f"runs with a context of {tokens:,} tokens, and answers"
+    return f"runs with a context of {tokens:,} tokens"
 
 
 def undo_confirmation(entry: JournalEntry, at: str, snapshot: Snapshot | None) -> Confirmation:

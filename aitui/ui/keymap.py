@@ -392,7 +392,7 @@ CONTEXT_SIZE = KeyGroup(
 STEPS = KeyGroup(
     "steps",
     Key("escape,enter,q", "dismiss", "Close", sign="Esc"),
-    Key("y", "copy_report", "copy the report"),
+    Key("y", "copy_report", "copy the report", "copy the steps"),
     *_SCROLL,
 )
 CHOICE = KeyGroup("choice", Key("enter,space", "choose", "Choose", listed=False))

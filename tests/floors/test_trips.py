@@ -118,6 +118,6 @@ async def test_the_context_dialog_to_the_file(
             await app.press("y")
             await app.until(lambda: trip.modules, "renamed")
         assert "131072" in on_this_machine.config.read_text()
-        await app.see("✔ verify")
+        await app.see("✓ verify")
     assert files_of(trip) == listed_files("The context dialog to the file")
     assert len(trip.modules) <= 18

@@ -74,7 +74,7 @@ def texts(model: Model, width: int = 39, height: int = 15, **more: Any) -> list[
 def test_what_is_known_of_a_ready_model_has_its_row() -> None:
     model = replace(READY_ONE, requests=1, rate=48.3, command=f"{COMMAND} --parallel 2 --jinja")
     rows = texts(model, context_used=215_000, prompt_rate=1912.0)
-    assert rows[:3] == ["● ready 1 h · unloads 30 min after use", "reasoning · tools", ""]
+    assert rows[:3] == ["● ready 1 h · idle timeout 30 min", "reasoning · tools", ""]
     assert rows[3] == "slots    1 of 2 in use · laptop · pi"
     assert rows[4] == "speed    48.3 tok/s · prompt 1,912"
     assert rows[5] == "context  256k"
@@ -106,7 +106,7 @@ def test_a_context_that_is_nearly_full_changes_its_color(used: int, color: str) 
 
 def test_flags_that_have_no_room_are_counted() -> None:
     many = f"{COMMAND} --model /srv/models/a-very-long-folder/Qwen3.6-35B-A3B-Q8_0.gguf --jinja"
-    *_, last = texts(replace(READY_ONE, command=many), height=14)
+    *_, last = texts(replace(READY_ONE, command=many), height=13)
     assert last.endswith("z 2 more flags")
     rows = texts(replace(READY_ONE, command=many), height=40)
     assert "  --model …/Qwen3.6-35B-A3B-Q8_0.gguf" in rows

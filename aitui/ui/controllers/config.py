@@ -1,6 +1,7 @@
 """The machine behind the server: its config file, view 5, its service, and every change of them."""
 
 import asyncio
+import posixpath
 import time
 from collections.abc import Awaitable, Callable
 
@@ -15,6 +16,7 @@ from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.memory.forecast import OffloadSlowdown
 from aitui.domain.models import Model
 from aitui.domain.progress import Steps
+from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock, Snapshot
 from aitui.errors import (
     AituiError,
@@ -28,6 +30,7 @@ from aitui.host.config_file import FileSnapshot
 from aitui.services.config_change import ConfigRunner, Job, JobResult, PlanAnswer
 from aitui.services.config_plan import (
     CONTEXT_SIZE,
+    CONTEXT_SIZE_FLAGS,
     MERGED_NOTE,
     ChangePlan,
     change_confirmation,
@@ -68,6 +71,7 @@ class DialogFrontend:
         self._session = session
         self._ask = ask
         self._screen: StepsScreen | None = None
+        self._next = "", False
         self.goes_back = False
         """Whether the last plan was answered with No, and not cancelled."""
 
@@ -79,8 +83,10 @@ class DialogFrontend:
         screen = ConfirmScreen(
             lambda snapshot: change_confirmation(plan, snapshot), self._session.snapshot
         )
+        self._next = failure_text(plan), plan.change.flag in CONTEXT_SIZE_FLAGS
         if await self._app.push_screen_wait(screen):
             return PlanAnswer.YES
+        self._next = "", False
         self.goes_back = not (screen.is_cancelled or screen.wants_other)
         return PlanAnswer.ONLY_THIS_MODEL if screen.wants_other else PlanAnswer.NO
 
@@ -88,7 +94,11 @@ class DialogFrontend:
         """Open the dialog of a job, in place of the one before it."""
         if self._screen is not None and self._screen.is_current:
             self._screen.dismiss()
-        screen = self._screen = StepsScreen(title, self._clock, model)
+        on_failure, of_context = self._next
+        screen = self._screen = StepsScreen(
+            title, self._clock, model, on_failure=on_failure, of_context=of_context
+        )
+        self._next = "", False
         self._app.push_screen(screen)
 
         def show(steps: Steps) -> None:
@@ -107,6 +117,15 @@ class DialogFrontend:
                 severity="information" if result.error is None else "error",
                 timeout=10,
             )
+
+
+def failure_text(plan: ChangePlan) -> str:
+    """Say what is done if a step of a change fails."""
+    change, file = plan.change, sanitize_line(posixpath.basename(plan.reading.path), 60)
+    again = ""
+    if change.flag in CONTEXT_SIZE_FLAGS and (change.old or "").isdecimal():
+        again = f" and {format_context_size(int(change.old or 0))}"
+    return f"If a step fails, aitui offers to restore {file}{again}."
 
 
 def result_lines(result: JobResult) -> tuple[str, ...]:

@@ -58,6 +58,12 @@ class Choice(PlainText, can_focus=True):
         """Take the same room with and without the mark."""
         self.update(f"  {self._words}")
 
+    def rename(self, words: str) -> None:
+        """Give it other words."""
+        if words != self._words:
+            self._words = words
+            self.update(f"{'▸' if self.has_focus else ' '} {words}")
+
     async def action_choose(self) -> None:
         await self.screen.run_action(f"answer({self._value})")
 

@@ -1,85 +1,138 @@
 """Something that takes several steps: each ticks off with its time, or says how it failed."""
 
+from collections.abc import Iterator
+
 from textual.app import ComposeResult
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.reactive import reactive
 from textual.screen import ModalScreen
 
 from aitui.domain.progress import Step, Steps, StepState
 from aitui.domain.snapshot import Clock, Snapshot
-from aitui.domain.units import format_seconds
+from aitui.ui.frame import Pieces, set_frame_title
 from aitui.ui.keymap import STEPS
 from aitui.ui.plain import PlainText
+from aitui.ui.screens.confirm import Choice
 from aitui.ui.text import seconds_text, shorten_id
+from aitui.ui.widgets.key_bar import KeyBar
 
 MARKS = {
-    StepState.WAITING: ("○", "$foreground 65%"),
-    StepState.RUNNING: ("◐", "$warning"),
-    StepState.DONE: ("✔", "$success"),
+    StepState.WAITING: ("○", "$muted"),
+    StepState.RUNNING: ("◑", "$transit"),
+    StepState.DONE: ("✓", "$ready"),
     StepState.FAILED: ("✘", "$error"),
-    StepState.SKIPPED: ("–", "$foreground 65%"),
+    StepState.SKIPPED: ("–", "$muted"),
 }
 MAX_LINE_CELLS = 600
 """Cells of a step's words, and of the outcome's lines."""
+GAUGE_CELLS = 24
+TITLE_CELLS = 46
+"""Cells of the frame's line that the model's id doesn't have."""
+STAGES = (("✓ value ✓ review ", "ready"), ("● apply", "bold accent"))
 
 
 class StepsScreen(ModalScreen[None]):
-    """Shows steps as they go on. Closing it stops nothing; a message tells the end then.
+    """Shows steps as they go on. Closing it stops nothing; a message reports the end then.
 
-    `model` is the one that they load, if any.
+    `model` is the one that they load, if any; `on_failure` says what happens if one of them fails.
+    `of_context` is set for a change of the context size, whose dialogs look like one.
     """
 
-    CSS_PATH = "steps.tcss"
+    CSS_PATH = ["dialog.tcss", "steps.tcss"]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (21, "-high")]  # noqa: RUF012
     BINDINGS = STEPS.bindings()
 
     steps: reactive[Steps] = reactive(Steps(), init=False)
     expected_load_time: reactive[float | None] = reactive(None, init=False)
     """Seconds that the step called `load` took the last times."""
 
-    def __init__(self, title: str, clock: Clock, model: str = "") -> None:
+    def __init__(
+        self,
+        title: str,
+        clock: Clock,
+        model: str = "",
+        *,
+        on_failure: str = "",
+        of_context: bool = False,
+    ) -> None:
         super().__init__()
         self._title = title
         self._clock = clock
         self._model = model
+        self._on_failure = on_failure
+        self._of_context = of_context
+        self._progress: tuple[float | None, str] = None, ""
         self._outcome: tuple[str, ...] = ()
         self._has_succeeded: bool | None = None
 
     def compose(self) -> ComposeResult:
-        with Vertical(id="dialog"):
-            yield PlainText(shorten_id(self._title, MAX_LINE_CELLS), id="title")
-            with VerticalScroll(id="seen", can_focus=False):
+        with Vertical(id="dialog", classes="dialog"):
+            with VerticalScroll(id="seen", classes="text", can_focus=False):
+                yield PlainText(id="title")
                 yield PlainText(id="steps")
                 yield PlainText(id="outcome")
-            yield PlainText(id="hint")
+            with Horizontal(classes="choices"):
+                yield Choice("", answer=False, id="close")
+        yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
         if self._model:
-            self.watch(self.app, "snapshot", self._read_expected_load_time)
+            self.watch(self.app, "snapshot", self._read_load)
+        self.query_one(Choice).focus()
         self._show()
+
+    def on_resize(self) -> None:
+        """Write the title into the frame, and in whole below it if it has no room there."""
+        width = min(72, self.size.width)
+        title, name = shorten_id(self._title, MAX_LINE_CELLS), ""
+        right: Pieces = ""
+        if self._of_context:
+            name = shorten_id(self._model, width - TITLE_CELLS) if width >= TITLE_CELLS + 12 else ""
+            title, right = "Context size", STAGES
+        whole = Content(title)
+        heading = self.query_one("#title", PlainText)
+        heading.display = whole.cell_length > width - 8
+        heading.update(whole.stylize("bold"))
+        set_frame_title(self.query_one("#dialog"), title, name, right)
 
     def tick(self) -> None:
         """Let ages and seconds go on."""
-        self._show()
+        if self._has_succeeded is None:
+            self._show()
 
-    def _read_expected_load_time(self, snapshot: Snapshot) -> None:
+    def _read_load(self, snapshot: Snapshot) -> None:
         model = snapshot.model(self._model)
         self.expected_load_time = None if model is None else model.expected_load
+        progress = (None, "") if model is None else (model.progress, model.progress_note)
+        if progress != self._progress:
+            self._progress = progress
+            self._show()
 
     def watch_steps(self) -> None:
+        self._show()
+
+    def watch_expected_load_time(self) -> None:
         self._show()
 
     def finish(self, *lines: str, well: bool) -> None:
         self._outcome = tuple(shorten_id(line, MAX_LINE_CELLS) for line in lines if line)
         self._has_succeeded = well
         self._show()
+        if self.is_mounted:
+            outcome = self.query_one("#outcome")
+            self.call_after_refresh(outcome.scroll_visible, animate=False)
+
+    async def action_answer(self, answer: bool) -> None:  # noqa: ARG002, FBT001
+        if self.is_current:
+            self.dismiss()
 
     def action_scroll(self, lines: int) -> None:
         self.query_one("#seen").scroll_relative(y=lines, animate=False)
 
     def action_copy_report(self) -> None:
         now = self._clock.monotonic()
-        lines = [_step_line(step, now, None).plain for step in self.steps.steps]
+        lines = [_step_line(step, now).plain.rstrip() for step in self.steps.steps]
         self.app.copy_to_clipboard("\n".join([self._title, *lines, *self._outcome]))
 
     def _show(self) -> None:
@@ -87,35 +140,89 @@ class StepsScreen(ModalScreen[None]):
             # It comes a moment after the first of its steps, and goes before the last.
             return
         now = self._clock.monotonic()
-        lines = [_step_line(step, now, self.expected_load_time) for step in self.steps.steps]
+        lines = [_step_line(step, now, self._load_words(step, now)) for step in self.steps.steps]
         self.query_one("#steps", PlainText).update(Content("\n").join(lines))
         outcome = self.query_one("#outcome", PlainText)
-        outcome.display = bool(self._outcome)
-        outcome.set_class(self._has_succeeded is False, "-failed")
-        outcome.update(Content("\n".join(self._outcome)))
-        close, copy = STEPS.sign("dismiss"), STEPS.sign("copy_report")
-        words = f"{close} closes{'; it goes on' if self._has_succeeded is None else f'   {copy} copies the report'}"
-        self.query_one("#hint", PlainText).update(words)
+        outcome.update(Content("\n").join(self._last_lines(now)))
+        ended = self._has_succeeded is not None
+        words = "Close" if ended else "Hide, continue in background"
+        self.query_one(Choice).rename(f"{STEPS.sign('dismiss')} {words}")
+        self.query_one(KeyBar).hints = (
+            STEPS.hint("dismiss", "close" if ended else "hide"),
+            STEPS.hint("copy_report"),
+        )
+
+    def _last_lines(self, now: float) -> Iterator[Content]:
+        """Yield what stands below the steps: how long they take, then how they ended."""
+        if self._has_succeeded is not None:
+            first, rest = ("bold $ready", "") if self._has_succeeded else ("bold $error", "$error")
+            for number, line in enumerate(self._outcome):
+                log = line.startswith("| ")
+                yield Content.styled(line, "$muted" if log else rest if number else first)
+            return
+        started = [step for step in self.steps.steps if step.began]
+        if started:
+            elapsed = max(0.0, now - started[0].began)
+            about = self._expected_time()
+            words = f" of about {seconds_text(about)}" if about else ""
+            time = (seconds_text(elapsed), "bold")
+            yield Content.assemble(("elapsed ", "$muted"), time, (words, "$muted"))
+        if note := self._progress[1]:
+            yield Content.styled(f"log       {shorten_id(note, MAX_LINE_CELLS)}", "$muted")
+        if self._on_failure:
+            yield Content("")
+            yield Content.styled(self._on_failure, "$muted")
+
+    def _expected_time(self) -> float | None:
+        """Return how long all of it takes, if the load takes as long as the last times."""
+        expected = self.expected_load_time
+        if expected is None or not any(step.name == "load" for step in self.steps.steps):
+            return None
+        others = (step.seconds(0.0) for step in self.steps.steps if step.name != "load")
+        return expected + sum(others)
+
+    def _load_words(self, step: Step, now: float) -> Content | None:
+        """Draw how far the load is, as the server reports it, else by the time that it takes."""
+        if step.name != "load" or step.state is not StepState.RUNNING:
+            return None
+        elapsed, expected = step.seconds(now), self.expected_load_time
+        reported = self._progress[0]
+        if reported is None and not expected:
+            return None
+        from aitui.ui.plots import Band, gauge
+        from aitui.ui.theme import theme_color
+
+        share = min(1.0, elapsed / expected if reported is None and expected else reported or 0.0)
+        band = Band(share, theme_color(self.app, "transit"))
+        drawn = gauge((band,), 1.0, GAUGE_CELLS, theme_color(self.app, "faint"))
+        parts = [(part.text, "$faint" if part.text[0] == "─" else "$transit") for part in drawn]
+        if reported is not None:
+            parts.append((f" {reported * 100:.0f} %", "bold $transit"))
+        if expected:
+            left = expected - elapsed
+            words = f"{seconds_text(left)} left" if left > 0 else "longer than usual"
+            parts.append((f" {words}", "$muted"))
+        return Content.assemble(*parts)
 
 
-def _step_line(step: Step, now: float, expected: float | None) -> Content:
+def _step_line(step: Step, now: float, drawn: Content | None = None) -> Content:
     mark, style = MARKS[step.state]
+    running = step.state is StepState.RUNNING
     time = ""
-    if step.state in {StepState.RUNNING, StepState.DONE, StepState.FAILED}:
+    if running or step.state in {StepState.DONE, StepState.FAILED}:
         time = seconds_text(step.seconds(now))
-        if step.state is StepState.RUNNING and step.name == "load" and expected:
-            time += f" of ≈ {format_seconds(expected)}"
     words = step.words
-    if step.state is StepState.RUNNING and (left := step.limit - step.seconds(now)) > 0:
+    if running and (left := step.limit - step.seconds(now)) > 0:
         words = f"{words}, at most {left:.0f} s more"
+    if step.state is StepState.FAILED:
+        words = ""  # why it failed stands below, whole
     quiet = step.state in {StepState.WAITING, StepState.SKIPPED}
+    name = "$muted" if quiet else "bold" if running else ""
     return Content.assemble(
         (mark, style),
         " ",
-        (step.name.ljust(9), "$foreground 65%" if quiet else ""),
-        (time.rjust(8), "$foreground 65%"),
-        # Why a step failed stands below, whole.
-        f"  {shorten_id(words, MAX_LINE_CELLS)}"
-        if words and step.state is not StepState.FAILED
-        else "",
+        (step.name.ljust(9), name),
+        (time.rjust(7), "$muted"),
+        "   ",
+        drawn or (shorten_id(words, MAX_LINE_CELLS), "$muted" if quiet else ""),
     )

@@ -31,7 +31,7 @@ class GpuMemoryPane(Widget):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes="frame")
-        self._lines = DrawnLines(self)
+        self._lines = DrawnLines(self, self._redraw)
 
     def on_mount(self) -> None:
         self.app.theme_changed_signal.subscribe(self, lambda _: self._redraw())

@@ -25,7 +25,7 @@ class LogTail(Widget):
     def __init__(self, *, id: str) -> None:  # noqa: A002
         super().__init__(id=id, classes="frame")
         self._kept: deque[LogLine] = deque(maxlen=MOST_LINES)
-        self._lines = DrawnLines(self)
+        self._lines = DrawnLines(self, self._redraw)
 
     def on_mount(self) -> None:
         self._show_phase(FeedPhase.WAITING)

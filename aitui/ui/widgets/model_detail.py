@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from aitui.domain.llama_server import CommandLine
 
 LABEL_WIDTH = 9
+_ROWS_FOR_ABOUT = 7
+"""Rows that the description leaves to the command, which says more."""
 GAUGE_CELLS = 12
 """The least of a gauge that says anything."""
 CONTEXT_WARNING, CONTEXT_LIMIT = 0.80, 0.95
@@ -86,7 +88,8 @@ def detail_rows(model: Model, facts: DetailFacts, width: int, height: int) -> tu
     if numbers:
         rows += [(), *numbers]
     rows += _labelled("aliases", ((", ".join(model.aliases), "foreground"),), width)
-    rows += _labelled("about", ((note_text(model, facts.row), "foreground"),), width)
+    if height - len(rows) >= _ROWS_FOR_ABOUT:
+        rows += _labelled("about", ((note_text(model, facts.row), "foreground"),), width)
     command = _command_rows(model.command, width, height - len(rows))
     rows += command or _labelled("address", ((model.proxy, "muted"),), width)
     return tuple(rows)
@@ -214,7 +217,7 @@ def _unload_pieces(model: Model, facts: RowFacts) -> DetailRow:
         return (("no idle timeout", "muted"),)
     left = seconds_until_unload(model, facts.monotonic)
     if left is None:
-        return ((f"unloads {format_duration(model.ttl)} after use", "muted"),)
+        return ((f"idle timeout {format_duration(model.ttl)}", "muted"),)
     return ((f"unloads in {format_duration(left)}", "muted"),)
 
 

@@ -143,7 +143,7 @@ async def test_a_model_is_added_from_the_files_that_no_block_names(
         await app.armed()
         await app.see("new-Q4_K_M:")
         await app.press("y")
-        await app.see("✔ verify")
+        await app.see("✓ verify")
         text = on_this_machine.config.read_text()
         assert text.startswith(before)
         assert f"{models}/new-Q4_K_M.gguf" in text
@@ -158,7 +158,7 @@ async def test_a_model_is_removed_after_a_dialog(
         await open_view(app, "from-the-environment")
         await app.press("delete")
         await app.answer("y")
-        await app.see("✔ reload", "– load")
+        await app.see("✓ reload", "– load")
         assert "from-the-environment" not in on_this_machine.config.read_text()
         await app.press("escape", "escape")
         await app.unsee("from-the-environment")

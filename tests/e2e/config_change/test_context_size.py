@@ -48,7 +48,7 @@ async def test_every_build_runs_with_the_new_size(
 async def keys_change_the_size(administered: Administered, tmp_path: Path) -> None:
     async with driven(administered.server, tmp_path / "aitui") as app:
         await change(app, "131072")
-        await app.see("✔ verify", "runs with a context of 131,072")
+        await app.see("✓ verify", "runs with a context of 131,072")
         assert administered.config.read_text() == CHANGED
         commands = await running_commands(administered.server.url)
         assert "--ctx-size 131072" in commands["small"]
@@ -73,7 +73,7 @@ async def test_a_prompt_that_is_too_long_is_sent_after_one_key_has_made_room(
         await app.press("ctrl+g")
         await app.see("131072")
         await app.answer("y")
-        await app.see("✔ verify", "runs with a context of 131,072")
+        await app.see("✓ verify", "runs with a context of 131,072")
         await app.press("escape", "enter")
         await app.until(lambda: app.models.chat.is_replying, "sent")
         chat = app.controllers.chat.chat
@@ -87,13 +87,13 @@ async def test_undo_restores_the_file_byte_for_byte_and_the_model_runs_as_before
 ) -> None:
     async with driven(administered.server, tmp_path / "aitui") as app:
         await change(app, "131072")
-        await app.see("✔ verify")
+        await app.see("✓ verify")
         await app.press("escape")
         app.app.action_undo_change()
         await app.armed()
         await app.see("Undo the last change", "small", ["131072", "→", "65536"][0])
         await app.press("y")
-        await app.see("✔ verify", "runs with a context of 65,536")
+        await app.see("✓ verify", "runs with a context of 65,536")
         assert isinstance(app.app.screen, StepsScreen)
         assert app.app.screen.expected_load_time is not None
         assert administered.config.read_text() == CONFIG
@@ -108,7 +108,7 @@ async def test_a_value_that_kills_the_model_ends_with_the_old_one_and_the_reason
         await change(app, "262144")
         await app.see("Put the old value back?", "out of memory")
         await app.answer("y")
-        await app.see("The old value is back", "✔ verify", "out of memory")
+        await app.see("The old value is back", "✓ verify", "out of memory")
         assert administered.config.read_text() == CONFIG
         await app.press("escape")
         await app.until_ready("small")
@@ -124,7 +124,7 @@ async def test_the_environment_of_a_model_is_changed_and_proven_by_the_model_its
         app.go_to("from-the-environment")
         await app.press("c", *"32768", "enter")
         await app.answer("y")
-        await app.see("✔ verify", "runs with a context of 32,768 tokens")
+        await app.see("✓ verify", "runs with a context of 32,768 tokens")
         expected = CONFIG.replace("CTX_SIZE=16384", "CTX_SIZE=32768")
         assert administered.config.read_text() == expected
 

@@ -68,7 +68,7 @@ async def test_the_prompt_changes_flags_as_well(
         await app.armed()
         await app.see("131072 --temp 0.6")
         await app.press("y")
-        await app.see("✔ verify", "runs with --temp 0.6")
+        await app.see("✓ verify", "runs with --temp 0.6")
 
 
 async def test_who_shares_a_value_is_named_and_can_be_left_out(
@@ -150,5 +150,5 @@ async def test_a_service_that_cannot_be_reloaded_is_restarted_after_a_question(
         await app.answer("y")
         await app.see("Restart llama-swap.service instead?")
         await app.answer("y")
-        await app.see("✔ verify", "by a restart")
+        await app.see("✓ verify", "by a restart")
     assert "--ctx-size 131072" in (await running_commands(over_ssh.server.url))["small"]

@@ -57,7 +57,7 @@ async def test_a_newer_file_is_pointed_out_and_reloaded_with_one_key(
         await app.see("the server runs an older one", "H reload")
         await app.press("H")
         await app.answer("y")
-        await app.see("✔ reload", "✔ answer")
+        await app.see("✓ reload", "✓ answer")
         await app.press("escape")
         await app.unsee("the server runs an older one")
 
@@ -75,7 +75,7 @@ async def test_restart_names_whose_model_goes_and_waits_until_it_answers(
         await app.armed()
         await app.see("Restart llama-swap.service?", "unloads small", "No active requests.")
         await app.press("y")
-        await app.see("✔ restart", "✔ answer")
+        await app.see("✓ restart", "✓ answer")
     after = systemd.systemctl("show", "-p", "MainPID", "--value", "llama-swap.service")
     assert before != after
     assert not await running_commands(over_ssh.server.url)
@@ -291,7 +291,7 @@ async def test_a_restart_in_place_of_a_reload_is_a_question_of_its_own(
         await app.answer("y")
         await app.see("Restart llama-swap.service instead?")
         await app.answer("y")
-        await app.see("✔ reload", "by a restart")
+        await app.see("✓ reload", "by a restart")
     assert main_pid(systemd) != before
 
 

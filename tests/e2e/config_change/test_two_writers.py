@@ -92,7 +92,7 @@ async def test_the_whole_file_is_edited_and_checked_before_it_is_written(
         await opened.see("Edit it again?", "line 5")
         assert on_this_machine.config.read_text() == CONFIG
         await say_yes(opened, until="+ globalTTL: 900")
-        await say_yes(opened, until="✔ reload")
+        await say_yes(opened, until="✓ reload")
     assert on_this_machine.config.read_text() == CONFIG.replace("1800", "900")
 
 
@@ -172,7 +172,7 @@ async def test_an_edit_is_merged_with_what_was_written_meanwhile(
             await asyncio.sleep(1.2)
             opened.press("y")
             await opened.see("+ globalTTL: 300")
-        await say_yes(opened, until="✔ reload")
+        await say_yes(opened, until="✓ reload")
     assert on_this_machine.config.read_text() == written
 
 

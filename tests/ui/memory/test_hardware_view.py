@@ -21,6 +21,7 @@ from aitui.domain.models import LoadFailure, Model
 from aitui.domain.snapshot import Server
 from aitui.ui.card_frame import CardLayout
 from aitui.ui.theme import DARK, LIGHT
+from aitui.ui.widgets.gpu_memory import GpuMemoryPane
 from aitui.ui.widgets.hardware_view import Arrangement, HardwareView, arrange
 from catalogue import QUICK
 from stand_in import StandIn
@@ -390,6 +391,15 @@ async def test_a_large_screen_has_the_memory_beside_the_models(
         assert ("─ GPU memory ─" in app.text.replace("╭", "─")) is there
         if there:
             await app.see("21.0 / 72 GB · 51.0 free", "19.0 / 24 GB  79 %")
+
+
+async def test_the_pane_of_the_memory_is_drawn_where_no_resize_was_sent(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(GpuMemoryPane, "on_resize", lambda _: None)
+    show_instead_of_servers(monkeypatch, replace(live(), hardware=TWO_CARDS))
+    async with driven(SERVER, tmp_path, size=(120, 36), clock=STILL) as app:
+        await app.see("21.0 / 72 GB · 51.0 free", "19.0 / 24 GB  79 %")
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])

@@ -1,0 +1,36 @@
+"""Dialogs of one size: what they say scrolls, what is to be pressed stays where it is."""
+
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from aitui.domain.progress import Steps, StepState
+from aitui.ui.screens.confirm import Choice
+from aitui.ui.screens.steps import StepsScreen
+from ui.driven import driven
+from ui.hand_made import NOW, SERVER, STILL, live, show_instead_of_servers
+from ui.mixture import LOADING
+
+
+async def test_a_load_is_a_gauge_as_reported_else_by_its_usual_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = live(LOADING)
+    show_instead_of_servers(monkeypatch, snapshot)
+    async with driven(SERVER, tmp_path, size=(80, 24), clock=STILL) as app:
+        screen = StepsScreen("Changing a model", STILL, LOADING.id, on_failure="It is put back.")
+        await app.app.push_screen(screen)
+        steps = Steps.from_names("reload", "load", "verify")
+        steps = steps.with_state("reload", StepState.RUNNING, NOW - 20)
+        steps = steps.with_state("reload", StepState.DONE, NOW - 18)
+        screen.steps = steps.with_state("load", StepState.RUNNING, NOW - 14.5)
+        await app.see("━━━━━━━━━━━━────────────", "14 s left", "elapsed 20 s of about 31 s")
+        await app.see("It is put back.")
+        reported = replace(LOADING, progress=0.75, progress_note="shard 5 of 18")
+        app.app.snapshot = replace(snapshot, models=(reported,))
+        await app.see("━━━━━━━━━━━━━━━━━━────── 75 %", "shard 5 of 18")
+        button = screen.query_one(Choice).region
+        screen.finish("small didn't come up", *(f"| line {n}" for n in range(30)), well=False)
+        await app.see("Esc Close", "small didn't come up")
+        assert screen.query_one(Choice).region.y == button.y
