@@ -60,6 +60,8 @@ async def test_a_model_is_asked_once_a_load_and_only_while_it_answers(pane: Pane
 
 @pytest.mark.parametrize(("used", "color"), [(79, "ready"), (80, "warning"), (95, "error")])
 async def test_the_gauge_changes_its_color_near_the_end(pane: Pane, used: int, color: str) -> None:
+    # The next snapshot would bring the facts of the conversation back.
+    pane.app.controllers.chat.show_settings = lambda: None  # type: ignore[method-assign]
     sent = pane.widget.sent
     sent.facts = SentFacts(
         system="Be terse.", sampling=SamplingParameters.of({"seed": 7}), used=used, context_size=100
