@@ -281,20 +281,28 @@ def no_such_model_error(wanted: str, snapshot: Snapshot) -> NoSuchModel:
 def resolve_loadable_model(wanted: str, snapshot: Snapshot) -> Model:
     """Find a model; raises ActionRefused for one that this server lists and doesn't run itself."""
     model = resolve_model(wanted, snapshot)
-    if model.loadable:
-        return model
+    refuse_if_elsewhere(model, "be loaded or unloaded", "load")
+    return model
+
+
+def refuse_if_elsewhere(model: Model, change: str, verb: str) -> None:
+    """Raise ActionRefused for a model that this server lists and doesn't run itself.
+
+    `change` and `verb` say what it can't do, and what can be done with its targets.
+    """
     if model.kind is ModelKind.PEER:
         raise ActionRefused(
-            f"{model.id} can't be loaded or unloaded from here",
+            f"{model.id} can't {change} from here",
             why=f"it runs at the peer {model.peer or 'named in its id'}",
             remedy="ask that server",
         )
-    targets = ", ".join(model.targets)
-    raise ActionRefused(
-        f"{model.id} is a {model.kind.value}, not a model",
-        why=f"it chooses among {targets}" if targets else "it has no process of its own",
-        remedy="load one of its targets",
-    )
+    if not model.loadable:
+        targets = ", ".join(model.targets)
+        raise ActionRefused(
+            f"{model.id} is a {model.kind.value}, not a model",
+            why=f"it chooses among {targets}" if targets else "it has no process of its own",
+            remedy=f"{verb} one of its targets",
+        )
 
 
 class LoadResult(Struct, frozen=True):
