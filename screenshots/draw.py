@@ -1,20 +1,27 @@
 """Draws the pictures of the README: the real app at work on the demo's stand-in server."""
 
 import asyncio
+import html
 import os
 import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Any
 
+from rich.color import Color
+from rich.segment import Segment
+from textual.app import App
 from textual.pilot import Pilot
 
 from aitui.__main__ import demo_server
-from aitui.demo.catalogue import GEMMA, GPT_OSS, MINIMAX, QWEN
+from aitui.demo.catalogue import GEMMA, GPT_OSS, MINIMAX, QWEN, SMOL
+from aitui.domain.models import RunState
 from aitui.domain.snapshot import Clock, Snapshot
 from aitui.paths import Paths
 from aitui.settings import SettingsFlags, read_settings
@@ -109,25 +116,200 @@ def clock() -> Clock:
     return Clock(time.monotonic, lambda: today + STARTS_AT + time.monotonic() - began)
 
 
+CELL_WIDTH, CELL_HEIGHT, FONT_SIZE, BASELINE = 8.43, 18, 14, 13.5
+FONT = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
+
+
+class Recorder:
+    """Collects frames of an app; `at` of each is in seconds of the moving picture.
+
+    One SVG, in which each different row is drawn once and frames put rows together: sharp at every
+    size, and made without a browser.
+    """
+
+    def __init__(self, app: App[Any]) -> None:
+        self._app = app
+        self._rows: dict[str, int] = {}
+        self._frames: list[tuple[float, tuple[int, ...]]] = []
+
+    def record(self, at: float) -> None:
+        """Keep what is on screen, unless it is what the last frame shows."""
+        strips = self._app.screen._compositor.render_strips()
+        ground = self._app.theme_variables["background"]
+        rows = tuple(self._number(_draw_row(list(strip), ground)) for strip in strips)
+        if not self._frames or self._frames[-1][1] != rows:
+            self._frames.append((at, rows))
+
+    def _number(self, row: str) -> int:
+        return self._rows.setdefault(row, len(self._rows))
+
+    def save(self, path: Path, ends_at: float) -> None:
+        """Write the picture, which begins again when it has ended."""
+        columns, lines = self._app.size
+        width, height = columns * CELL_WIDTH, lines * CELL_HEIGHT
+        ground = self._app.theme_variables["background"]
+        parts = [
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height}">',
+            f"<style>text{{font:{FONT_SIZE}px {FONT};white-space:pre}}.b{{font-weight:bold}}</style>",
+            f'<rect width="100%" height="100%" fill="{ground}"/>',
+            (
+                '<rect width="0" height="0"><animate id="loop" attributeName="x" '
+                f'begin="0s;loop.end" dur="{ends_at:.2f}s" values="0;0"/></rect>'
+            ),
+            "<defs>",
+            *(f'<g id="r{number}">{row}</g>' for row, number in self._rows.items()),
+            "</defs>",
+        ]
+        ends = [at for at, _ in self._frames[1:]] + [ends_at]
+        for (at, rows), end in zip(self._frames, ends, strict=True):
+            first = ' visibility="visible"' if not at else ' visibility="hidden"'
+            placed = "".join(
+                f'<use href="#r{number}" y="{line * CELL_HEIGHT}"/>'
+                for line, number in enumerate(rows)
+            )
+            shows = (
+                f'<set attributeName="visibility" to="visible" begin="loop.begin+{at:.2f}s" '
+                f'dur="{end - at:.2f}s"/>'
+            )
+            hides = (
+                f'<set attributeName="visibility" to="hidden" begin="loop.begin+{end:.2f}s"/>'
+                if not at
+                else ""
+            )
+            parts.append(f"<g{first}>{shows}{hides}{placed}</g>")
+        parts.append("</svg>")
+        path.write_text("\n".join(parts), encoding="utf-8")
+
+
+def _draw_row(segments: list[Segment], ground: str) -> str:
+    grounds, texts, at = [], [], 0
+    for text, style, _ in segments:
+        cells = Segment(text).cell_length
+        color, back = "#dce3ee", ground
+        bold = False
+        if style is not None:
+            color = _hex(style.color, color)
+            back = _hex(style.bgcolor, back)
+            bold = bool(style.bold)
+            if style.reverse:
+                color, back = back, color
+        x, width = at * CELL_WIDTH, cells * CELL_WIDTH
+        if back != ground:
+            grounds.append(
+                f'<rect x="{x:.1f}" width="{width + 0.2:.1f}" height="{CELL_HEIGHT}" fill="{back}"/>'
+            )
+        if text.strip():
+            lead = len(text) - len(text.lstrip())
+            shown = text.strip()
+            x += lead * CELL_WIDTH
+            length = Segment(shown).cell_length * CELL_WIDTH
+            weight = ' class="b"' if bold else ""
+            texts.append(
+                f'<text x="{x:.1f}" y="{BASELINE}" textLength="{length:.1f}" fill="{color}"{weight}>'
+                f"{html.escape(shown)}</text>"
+            )
+        at += cells
+    return "".join((*grounds, *texts))
+
+
+def _hex(color: Color | None, default: str) -> str:
+    return default if color is None or color.is_default else color.get_truecolor().hex
+
+
+@asynccontextmanager
+async def demo(size: tuple[int, int]) -> AsyncIterator[tuple[AituiApp, Pilot[None]]]:
+    """The demo at that size, from 12:41:16 UTC on."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths, now = Paths.below(Path(folder)), clock()
+        opening = AppContext(
+            settings=read_settings(SettingsFlags(), {}, paths.config, Path(folder)),
+            paths=paths,
+            home=Path(folder),
+            clock=now,
+            random=Random(1),  # noqa: S311
+            demo_world=partial(demo_server, now.wall),
+            start_with_demo=True,
+        )
+        app = AituiApp(opening)
+        async with app.run_test(size=size) as pilot:
+            yield app, pilot
+
+
+FRAME_SECONDS = 0.2
+TYPING_SECONDS = 0.06
+
+
+async def film(app: AituiApp, pilot: Pilot[None]) -> None:
+    """Load a model, chat with it, and give it a larger context, as one moving picture."""
+    await until(app, is_complete)
+    table, recorder = models(app).query_one(ModelTable), Recorder(app)
+    shown = 0.0
+
+    async def watch(seconds: float, done: Callable[[], bool] = lambda: False) -> None:
+        nonlocal shown
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends and not done():
+            recorder.record(shown)
+            await asyncio.sleep(FRAME_SECONDS)
+            shown += FRAME_SECONDS
+
+    async def press(*keys: str) -> None:
+        nonlocal shown
+        for key in keys:
+            await pilot.press(key)
+            shown += TYPING_SECONDS
+            recorder.record(shown)
+
+    def is_ready() -> bool:
+        model = models(app).snapshot.model(SMOL)
+        return model is not None and model.state is RunState.READY
+
+    def context_size() -> int:
+        model = models(app).snapshot.model(SMOL)
+        return 0 if model is None else model.context.tokens
+
+    def has_replied() -> bool:
+        reply = models(app).chat.status.reply
+        return reply is not None and reply.phase.is_final
+
+    table.select(SMOL)
+    await watch(1.5)
+    await press("l")
+    await watch(1.0)
+    if isinstance(app.screen, ConfirmScreen):
+        await watch(1.5)
+        await press("y")
+    await watch(15, is_ready)
+    await watch(1.0)
+    await press("enter")
+    await watch(0.5)
+    await press(*"A table of three sorting algorithms, please", "enter")
+    await watch(20, has_replied)
+    await watch(2.5)
+    await press("escape", "escape", "c")
+    await watch(1.0)
+    await press(*"32k")
+    await watch(2.0)
+    await press("enter")
+    await watch(2.5)
+    await press("y")
+    await watch(3.0)
+    await watch(25, lambda: is_ready() and context_size() == 32 * 1024)
+    await watch(4.0)
+    recorder.save(HERE / "aitui.svg", shown)
+    print("drew aitui.svg")
+
+
 async def main() -> None:
-    """Draw at the sizes that the README shows."""
+    """Draw every view at three sizes, and the moving picture; `film` draws that alone."""
     os.environ["TZ"] = "UTC"
     time.tzset()
-    for size in ((80, 24), (120, 36)):
-        with tempfile.TemporaryDirectory() as folder:
-            paths, now = Paths.below(Path(folder)), clock()
-            opening = AppContext(
-                settings=read_settings(SettingsFlags(), {}, paths.config, Path(folder)),
-                paths=paths,
-                home=Path(folder),
-                clock=now,
-                random=Random(1),  # noqa: S311
-                demo_world=partial(demo_server, now.wall),
-                start_with_demo=True,
-            )
-            app = AituiApp(opening)
-            async with app.run_test(size=size) as pilot:
+    if sys.argv[1:] != ["film"]:
+        for size in ((80, 24), (120, 36), (200, 50)):
+            async with demo(size) as (app, pilot):
                 await draw_all(app, pilot)
+    async with demo((110, 32)) as (app, pilot):
+        await film(app, pilot)
 
 
 if __name__ == "__main__":
