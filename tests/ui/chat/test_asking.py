@@ -243,7 +243,7 @@ async def test_the_gauge_counts_what_one_slot_holds(pane: Pane) -> None:
     await pane.ask("hi")
     used = pane.answer.context_used
     assert used is not None
-    await pane.app.see(f"ctx {used}/8k")
+    await pane.app.see(f"{used} of 8k")
 
 
 async def test_nothing_is_laid_out_for_a_terminal_that_takes_nothing(
