@@ -39,6 +39,8 @@ from aitui.ui.controllers.transcript_sync import TranscriptPresenter
 from aitui.ui.keymap import APP, MODELS
 from aitui.ui.reply_text import completion_notice, failure_text, needed_context
 from aitui.ui.terminal.external_editor import edit_text
+from aitui.ui.theme import hue_of
+from aitui.ui.widgets.chat_status import WARNING_SHARE, SentFacts, larger_context
 
 if TYPE_CHECKING:
     from aitui.domain.snapshot import Snapshot
@@ -422,6 +424,8 @@ class ChatController:
             pane.prompt.add_to_history(draft.text)
         elif draft is not None and not pane.prompt.text:
             self._restore_prompt(draft)
+        document = pane.transcript.conversation
+        document.hue = lambda model_id: hue_of(self.session.snapshot, model_id)
         self._presenter.show(chat.conversation, chat.reply)
         pane.model_id, pane.heading = chat.conversation.model, chat.conversation.title
         pane.transcript.empty_text = "Start typing. / lists commands."
@@ -687,6 +691,8 @@ class ChatController:
         self._presenter.update(chat.conversation, answer)
         pane = self.pane
         pane.status.reply, pane.is_replying = answer, chat.busy
+        if answer.context_used is not None:
+            self.show_settings()
 
     def report_rate(self) -> None:
         """Report how fast our own reply comes: it counts in what all clients get."""
@@ -727,6 +733,29 @@ class ChatController:
             status = self.pane.status
             status.context_size = None if model is None else self._sessions.slots.size_for(model)
             status.model, status.snapshot = model, snapshot
+            self.show_settings()
+
+    def show_settings(self) -> None:
+        """Show what goes along with the next prompt, and how full the context is."""
+        chat, status, sent = self.chat, self.pane.status, self.pane.sent
+        if chat is None:
+            return
+        used = None if status.reply is None else status.reply.context_used
+        if used is None:
+            used = _context_used(chat.conversation)
+        size, model, larger = status.context_size, status.model, 0
+        if model is not None and size and used and used * 100 >= size * WARNING_SHARE:
+            larger = larger_context(status.snapshot, model)
+        conversation = chat.conversation
+        sent.facts = SentFacts(
+            conversation.system,
+            conversation.sampling,
+            self.pane.attachments,
+            model,
+            used,
+            size,
+            larger,
+        )
 
     def _warn(self, words: str) -> None:
         self._app.notify(words, severity="warning")
@@ -741,6 +770,13 @@ def _refused_images(
         earlier = (image for turn in chat.conversation.path for image in turn.attachments)
         return prompt.attachments or tuple(earlier)
     return ()
+
+
+def _context_used(conversation: Conversation) -> int | None:
+    """The tokens that the last reply and everything before it took, None if that isn't known."""
+    usages = (turn.usage for turn in reversed(conversation.path))
+    usage = next((one for one in usages if one is not None), None)
+    return None if usage is None else usage.prompt_tokens + usage.completion_tokens
 
 
 def _is_reply_visible(chat: ChatSession) -> bool:

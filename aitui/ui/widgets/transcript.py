@@ -70,9 +70,16 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
         scrollbar-size-vertical: 1;
 
         .transcript--text, .transcript--prompt { color: $foreground; }
-        .transcript--user { color: $secondary; }
-        .transcript--who { color: $primary; }
-        .transcript--quiet, .transcript--reasoning, .transcript--footer { color: $text-muted; }
+        .transcript--user { color: $accent; }
+        .transcript--who { color: $foreground; }
+        .transcript--m1 { color: $m1; }
+        .transcript--m2 { color: $m2; }
+        .transcript--m3 { color: $m3; }
+        .transcript--m4 { color: $m4; }
+        .transcript--m5 { color: $m5; }
+        .transcript--other { color: $other; }
+        .transcript--error { color: $error; }
+        .transcript--quiet, .transcript--reasoning, .transcript--footer { color: $muted; }
         .transcript--heading { color: $accent; }
         .transcript--marker { color: $accent; }
         .transcript--line { color: $foreground 35%; }

@@ -152,11 +152,11 @@ async def test_a_prompt_is_shown_as_it_was_typed() -> None:
         running.transcript.finish("1")
         await running.settle()
         assert running.lines[:5] == [
-            "  You",
-            "    # no heading",
-            "",
-            "        four  blanks",
-            "    **x**",
+            "▎ You",
+            "▎ # no heading",
+            "▎",
+            "▎     four  blanks",
+            "▎ **x**",
         ]
 
 
