@@ -273,6 +273,14 @@ class TranscriptDocument:
         self._first_dirty, self._highlighter, self._highlight_end = 0, None, 0
         self.layout.truncate(0)
 
+    def is_fold(self, index: int | None) -> bool:
+        """Whether an entry is the line that stands for a turn's reasoning."""
+        entries = self.layout.entries
+        if index is None or not 0 <= index < len(entries):
+            return False
+        parts = (part for turn in self._turns for part in turn.parts if part.reasoning)
+        return any(part.fold is entries[index] for part in parts)
+
     def toggle_reasoning(self, index: int | None) -> bool:
         """Unfold or fold the reasoning that an entry belongs to, else the last one, if any."""
         entries = self.layout.entries

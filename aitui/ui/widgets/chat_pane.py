@@ -115,6 +115,13 @@ class ChatPane(Vertical):
 
     watch_heading = _update_title
 
+    @on(Composer.ScrollRequested)
+    def _scroll_transcript(self, message: Composer.ScrollRequested) -> None:
+        if message.pages:
+            self.transcript.action_move(message.pages, "pages")
+        else:
+            self.transcript.action_follow()
+
     @on(Composer.Changed)
     def _resize_prompt(self) -> None:
         lines = min(MAX_PROMPT_LINES, max(1, self.prompt.wrapped_document.height))

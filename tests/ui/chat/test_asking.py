@@ -277,7 +277,7 @@ async def test_a_chat_that_evicts_asks_and_names_whom(
         await pane.app.until_ready(FAST)
         await pane.open(OTHER)
         await pane.send("and you?")
-        await pane.app.see(f"Chat with {OTHER}?", f"evicts {FAST}")
+        await pane.app.see(f"Chat with {OTHER}?", f"▌{FAST}")
         await pane.app.answer("y")
         await pane.ended()
         assert [body["model"] for body in pane.bodies] == [FAST, OTHER]
@@ -321,7 +321,7 @@ async def test_one_that_cost_nothing_asks_when_it_comes_to_cost(
         async with stand_in.busy(OTHER):
             await pane.app.until_ready(OTHER)
         await pane.send("second")
-        await pane.app.see(f"Chat with {FAST}?", f"evicts {OTHER}")
+        await pane.app.see(f"Chat with {FAST}?", f"▌{OTHER}")
         assert isinstance(pane.app.app.screen, ConfirmScreen)
 
 

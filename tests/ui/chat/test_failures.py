@@ -381,7 +381,7 @@ async def test_a_load_that_fails_offers_what_it_had_evicted(
         async with stand_in.busy(OTHER):
             await pane.app.until_ready(OTHER)
         await pane.send("hi")
-        await pane.app.see(f"evicts {OTHER}")
+        await pane.app.see(f"▌{OTHER}")
         await pane.app.answer("y")
         await pane.app.see(f"Load {OTHER} again?", "out of memory")
         await pane.app.answer("y")

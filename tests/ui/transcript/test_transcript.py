@@ -129,6 +129,10 @@ async def test_reasoning_is_one_line_until_it_is_opened() -> None:
         await running.pilot.press("t")
         await running.settle()
         assert "First I think" not in running.text
+        row = next(at for at, line in enumerate(running.lines) if "▸ thought" in line)
+        await running.pilot.click(transcript, offset=(4, row))
+        await running.settle()
+        assert "  First I think" in running.text
 
 
 async def test_the_state_of_an_answer_stands_beside_its_model() -> None:
