@@ -239,11 +239,6 @@ class ChatSessions:
         chats = self.by_model.values()
         return next((chat for chat in chats if chat.conversation.id == conversation_id), None)
 
-    async def learn_slot_size(self, model_id: str) -> None:
-        """Ask a model that is answering for the size of its slots."""
-        if self._client is not None:
-            await self.slots.fetch(self._client, model_id)
-
     async def _open_chat(self, conversation: Conversation) -> ChatSession:
         self._require_idle(conversation.model)
         if self._client is None:
@@ -317,7 +312,6 @@ class ChatController:
         self._pending_requests: set[str] = set()
         self._drafts: dict[str, PromptDraft] = {}
         self._failures: dict[str, str] = {}
-        self._slots_asked: dict[str, float] = {}
         self._needed_contexts: dict[str, int] = {}
         self._dropped_edit = PromptDraft()
         self._own_reply: OwnReply | None = None
@@ -679,13 +673,6 @@ class ChatController:
             self._notifier.notify_if_away(words)
 
     def _handle_reply_change(self, chat: ChatSession, answer: Reply) -> None:
-        # Once a reply: asked again after a crash, the question would load the model.
-        is_asked = self._slots_asked.get(answer.model) == answer.asked
-        is_known = is_asked or answer.model in self._sessions.slots.sizes
-        if answer.phase in _GENERATING_PHASES and not is_known:
-            self._slots_asked[answer.model] = answer.asked
-            learning = self._learn_slot_size(answer.model)
-            self._tasks.run_in_background(learning, f"slots {answer.model}")
         if chat is not self.chat:
             return
         self._presenter.update(chat.conversation, answer)
@@ -723,15 +710,13 @@ class ChatController:
         elif not self.pane.prompt.text:
             self._restore_prompt(prompt)
 
-    async def _learn_slot_size(self, model_id: str) -> None:
-        await self._sessions.learn_slot_size(model_id)
-        self._show_context_size(self.session.snapshot)
-
     def _show_context_size(self, snapshot: "Snapshot") -> None:
         if self.chat is not None:
             model = snapshot.model(self.chat.conversation.model)
             status = self.pane.status
-            status.context_size = None if model is None else self._sessions.slots.size_for(model)
+            logged = snapshot.hardware.slot_sizes.get(self.chat.conversation.model, 0)
+            size_for = self._sessions.slots.size_for
+            status.context_size = None if model is None else size_for(model, logged)
             status.model, status.snapshot = model, snapshot
             self.show_settings()
 
