@@ -141,7 +141,7 @@ async def test_a_url_can_be_typed_at_once(app: Driven, other: StandIn) -> None:
 
 async def test_a_url_that_is_none_is_refused_in_words_and_the_server_stays(app: Driven) -> None:
     await app.press("S", "tab", *"ftp://localhost:8080", "enter")
-    await app.see("http:// or https:// in front", "ftp://localhost:8080")
+    await app.see("expected http:// or https://", "ftp://localhost:8080")
     await app.press("escape")
     await app.see("stand-in ●", QUICK)
 
