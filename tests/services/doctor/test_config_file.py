@@ -58,7 +58,10 @@ async def test_a_file_that_is_read_only_would_be_replaced_all_the_same(
     preset.chmod(0o444)
     report = await machine_of(local)
     assert report.status("config folder writable") is CheckStatus.OPEN
-    assert "is read-only, and would be replaced" in report["config folder writable"].seen
+    assert (
+        "the file itself is read-only, and would still be replaced"
+        in report["config folder writable"].seen
+    )
     assert report["config folder writable"].remedy == f"chmod u+w {preset}"
 
 
