@@ -35,14 +35,18 @@ PROMPT = "Split this model over both cards. What does the KV cache cost at 128k 
 STARTS_AT = 12 * 3600 + 41 * 60 + 16
 """Seconds of the day at which every picture begins."""
 HERE = Path(__file__).parent
-LIMIT = 60.0
+IN_README = {f"{name}-120x36.svg" for name in ("models", "chat", "hardware", "change")}
+"""Those that are kept; the others are drawn into a folder of their own, to be looked at."""
+LIMIT = 120.0
 FONT_OF_ANOTHER_HOST = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 
 
 def drawn(app: AituiApp, name: str) -> None:
     """Save what is on screen; the picture loads nothing from anywhere."""
     picture = FONT_OF_ANOTHER_HOST.sub("", app.export_screenshot(title="aitui"))
-    (HERE / name).write_text(picture, encoding="utf-8")
+    folder = HERE if name in IN_README else HERE / "all"
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(picture, encoding="utf-8")
     print(f"drew {name}")
 
 
@@ -61,37 +65,98 @@ def models(app: AituiApp) -> ModelsScreen:
     return screen
 
 
+class Artist:
+    """Draws the app at one size."""
+
+    def __init__(self, app: AituiApp, pilot: Pilot[None]) -> None:
+        self.app = app
+        self.pilot = pilot
+        self.table = models(app).query_one(ModelTable)
+
+    def draw(self, name: str) -> None:
+        """Save what is on screen."""
+        drawn(self.app, f"{name}-{self.app.size.width}x{self.app.size.height}.svg")
+
+    async def press(self, *keys: str, wait: float = 0.8) -> None:
+        """Press keys and let what follows be painted."""
+        await self.pilot.press(*keys)
+        await asyncio.sleep(wait)
+
+    async def views(self) -> None:
+        """The first screen, the other views, and what lies over them without asking anything."""
+        self.table.select(QWEN)
+        await asyncio.sleep(0.5)
+        self.draw("models")
+        for key, view in (("2", "logs"), ("4", "hardware"), ("5", "config"), ("D", "doctor")):
+            await self.press(key, wait=2.0)
+            self.draw(view)
+            if view == "hardware":
+                await self.press("p")
+                self.draw("processes")
+                await self.press("p")
+            await self.press("escape")
+        for key, dialog in (("?", "help"), ("S", "servers"), ("m", "messages"), (":", "palette")):
+            await self.press(key)
+            if dialog == "palette":
+                await self.press(*"load g", "down")
+            self.draw(dialog)
+            await self.press("escape")
+
+    async def questions(self) -> None:
+        """What is asked before something changes."""
+        for model, key, dialog in (
+            *((MINIMAX, "l", "question"), (QWEN, "u", "unload"), (QWEN, "U", "all")),
+            *((QWEN, "H", "reload"), (QWEN, "R", "restart")),
+        ):
+            self.table.select(model)
+            await self.press(key)
+            await question_open(self.app)
+            self.draw(dialog)
+            await self.press("escape")
+
+    async def change(self) -> None:
+        """The three steps of another context size."""
+        self.table.select(QWEN)
+        await self.press("c", *"256k")
+        self.draw("size")
+        await self.pilot.press("enter")
+        await question_open(self.app)
+        self.draw("change")
+        await self.press("y", wait=4.0)
+        self.draw("steps")
+        await until(self.app, lambda now: any(model.id == QWEN for model in now.ready))
+        await self.press("escape", wait=2.0)
+        await self.press("escape")
+
+    async def chat(self) -> None:
+        """A reply beside the table, the list of commands, and the chat alone."""
+        chat = models(self.app).chat
+        self.table.select(QWEN)
+        await self.press("enter")
+        async with asyncio.timeout(LIMIT):
+            while not chat.prompt.has_focus:
+                await asyncio.sleep(0.05)
+        await self.pilot.press(*PROMPT, "enter")
+        async with asyncio.timeout(LIMIT):
+            while chat.status.reply is None or not chat.status.reply.phase.is_final:
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(0.5)
+        self.draw("chat")
+        await self.press(*"/c")
+        self.draw("commands")
+        await self.press("ctrl+u", "f2")
+        self.draw("zoom")
+
+
 async def draw_all(app: AituiApp, pilot: Pilot[None]) -> None:
-    """The first screen, the hardware, the questions before an eviction and a change, and a chat."""
+    """Every view and dialog."""
     await until(app, is_complete)
-    size = f"{app.size.width}x{app.size.height}"
-    table = models(app).query_one(ModelTable)
-    table.select(QWEN)
-    await asyncio.sleep(0.5)
-    drawn(app, f"models-{size}.svg")
-    await pilot.press("4")
-    await asyncio.sleep(1.5)
-    drawn(app, f"hardware-{size}.svg")
-    await pilot.press("1")
-    table.select(MINIMAX)
-    await pilot.press("l")
-    await question_open(app)
-    drawn(app, f"question-{size}.svg")
-    await pilot.press("escape")
-    table.select(QWEN)
-    await pilot.press("c", *"262144", "enter")
-    await question_open(app)
-    drawn(app, f"change-{size}.svg")
-    await pilot.press("escape", "enter")
-    async with asyncio.timeout(LIMIT):
-        while not models(app).chat.prompt.has_focus:
-            await asyncio.sleep(0.05)
-    await pilot.press(*PROMPT, "enter")
-    async with asyncio.timeout(LIMIT):
-        while (answer := models(app).chat.status.reply) is None or not answer.phase.is_final:
-            await asyncio.sleep(0.05)
-    await asyncio.sleep(0.5)
-    drawn(app, f"chat-{size}.svg")
+    artist = Artist(app, pilot)
+    await artist.views()
+    await artist.questions()
+    await artist.chat()
+    await artist.press("f2", "escape", "escape")
+    await artist.change()
 
 
 def is_complete(snapshot: Snapshot) -> bool:

@@ -86,10 +86,10 @@ def terminal_ask(arguments: Arguments, snapshot: Callable[[], Snapshot]) -> Ask:
                 return False
             raise ActionRefused(
                 f"{confirmation.title} Not a terminal",
-                why="; ".join(confirmation.facts or confirmation.diff),
+                why="; ".join(confirmation.lines or confirmation.diff),
                 remedy="pass --yes to confirm",
             )
-        lines = (*confirmation.diff, *confirmation.facts)
+        lines = (*confirmation.diff, *confirmation.lines)
         print(confirmation.title, *lines, sep="\n  ", file=sys.stderr)
         print(f"{confirmation.yes}? [y/N] ", end="", file=sys.stderr, flush=True)
         return (await _read_line()).strip().lower() in {"y", "yes"}

@@ -62,7 +62,7 @@ class ChatExchange(Struct, frozen=True):
         if not self.process.flags.takes_images and has_image(body):
             return RequestOutcome(CompleteResponse(error_answer(500, _NO_IMAGES, "server_error")))
         request = GenerationRequest.read(body, self.model)
-        size = self.process.flags.context_size
+        size = self.process.flags.slot_size
         if size and request.prompt_tokens > size:
             return RequestOutcome(CompleteResponse(context_error(request.prompt_tokens, size)))
         self.process.reply_count += 1

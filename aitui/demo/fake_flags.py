@@ -15,6 +15,7 @@ _DEFAULT_CONTEXT = 4096
 _DEFAULT_MODEL_FILE = "/models/fake.gguf"
 _MISSING_FOLDER = "/nonexistent"
 _KIB_PER_HEAD = 24
+_CONTEXT_PADDING = 256
 _BITS = {"f32": 32.0, "f16": 16.0, "bf16": 16.0, "q8_0": 8.5, "q5_1": 6.0, "q4_0": 4.5}
 
 
@@ -30,6 +31,7 @@ class FakeFlags(Struct, frozen=True):
     model_file: str = _DEFAULT_MODEL_FILE
     context_size: int = _DEFAULT_CONTEXT
     slots: int = 4
+    shares_cache: bool = True
     start_delay: float = 0.0
     load_delay: float = 0.0
     stop_delay: float = 0.0
@@ -56,6 +58,13 @@ class FakeFlags(Struct, frozen=True):
     one_card: bool = False
     main_gpu: int = 0
     tensor_split: tuple[float, ...] = ()
+
+    @property
+    def slot_size(self) -> int:
+        """Tokens that one slot may hold: all, or a part rounded up as llama.cpp rounds it."""
+        if self.shares_cache:
+            return self.context_size
+        return -(-self.context_size // self.slots // _CONTEXT_PADDING) * _CONTEXT_PADDING
 
     @property
     def memory_mib(self) -> int:
@@ -108,6 +117,9 @@ def read_flags(model: ModelConfiguration) -> FakeFlags:
     context = values.get("--pinned-context", values.get("--ctx-size", values.get("-c")))
     if context is None:
         context = model.environment.get("LLAMA_ARG_CTX_SIZE", str(_DEFAULT_CONTEXT))
+    slots = values.get("--parallel", values.get("-np"))
+    unified = not {"--kv-unified", "-kvu"}.isdisjoint(values)
+    unified = unified or model.environment.get("LLAMA_ARG_KV_UNIFIED") == "1"
     memory = values.get("--fail-oom")
     limit = values.get("--fail-oom-above")
     death = values.get("--die-after")
@@ -120,7 +132,8 @@ def read_flags(model: ModelConfiguration) -> FakeFlags:
         alias=values.get("--alias", values.get("-a", model.id)),
         model_file=place,
         context_size=int(context) if _is_count(context) else 0,
-        slots=int(values.get("--parallel", values.get("-np", 4))),
+        slots=int(slots or 4),
+        shares_cache=unified or slots is None,
         start_delay=float(values.get("--start-delay", known.start_delay)),
         load_delay=float(values.get("--load-delay", known.load_delay)),
         stop_delay=float(values.get("--stop-delay", 0)),

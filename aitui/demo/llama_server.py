@@ -64,7 +64,7 @@ def _page(_process: UpstreamProcess) -> ResponseContent:
 def _props(process: UpstreamProcess) -> ResponseContent:
     flags = process.flags
     parameters = {"temperature": 0.8, "top_k": 40, "top_p": 0.95, "min_p": 0.05, "n_predict": -1}
-    settings = {"id": 0, "n_ctx": flags.context_size, "params": parameters}
+    settings = {"id": 0, "n_ctx": flags.slot_size, "params": parameters}
     return llama_server_json(
         {
             "default_generation_settings": settings,
@@ -85,7 +85,7 @@ def _slots(process: UpstreamProcess) -> ResponseContent:
         {
             "id": number,
             "id_task": -1,
-            "n_ctx": process.flags.context_size,
+            "n_ctx": process.flags.slot_size,
             "speculative": False,
             "is_processing": number < process.busy_slots,
         }

@@ -72,7 +72,7 @@ class UpstreamLog:
         self.write_line(
             "I",
             f"srv    load_model: initializing, n_slots = {flags.slots}, "
-            f"n_ctx_slot = {flags.context_size}, kv_unified = 'true'",
+            f"n_ctx_slot = {flags.slot_size}, kv_unified = '{str(flags.shares_cache).lower()}'",
         )
         self.write_line("I", "srv  llama_server: model loaded")
         self.write_line("I", f"srv  llama_server: listening on http://127.0.0.1:{port}")

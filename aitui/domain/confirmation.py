@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
 
+from aitui.domain.eviction import ModelCost
 from aitui.domain.snapshot import Snapshot
 
 
@@ -14,7 +15,8 @@ class Confirmation(Struct, frozen=True):
     holds the lines of a diff that yes would apply; `other` offers a third choice. `unprompted` is
     set if the question appears by itself, while the user may be typing for something else.
     `separate` is set if `--yes` doesn't answer it: that answers for the model that was named, never
-    for others. `loads` is the model that yes loads, `evicts` are those that are unloaded for it.
+    for others. `costs` say what becomes of the models that run, ahead of the facts. `loads` is the
+    model that yes loads, `evicts` are those that are unloaded for it.
     `stage` is that of a change with several: "review".
     """
 
@@ -27,9 +29,16 @@ class Confirmation(Struct, frozen=True):
     other: str = ""
     unprompted: bool = False
     separate: bool = False
+    costs: tuple[ModelCost, ...] = ()
     loads: str = ""
     evicts: tuple[str, ...] = ()
     stage: str = ""
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The costs and the facts, a sentence a line."""
+        costs = (line for cost in self.costs for line in (cost.sentence, *cost.costs))
+        return (*costs, *self.facts)
 
 
 Ask = Callable[[Callable[[Snapshot], Confirmation]], Awaitable[bool]]

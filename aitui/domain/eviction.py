@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from aitui.domain.clients import client_name
 from aitui.domain.models import ActiveRequest, Model, RunState
-from aitui.domain.units import format_seconds
+from aitui.domain.units import count_of, format_seconds
 
 if TYPE_CHECKING:
     from aitui.domain.config.swap_rules import EvictionPlan
@@ -148,14 +148,6 @@ def describe_users(model: Model, snapshot: "Snapshot") -> tuple[str, ...]:
     return _limit_lines(map(_describe_use, own))
 
 
-def describe_all_users(snapshot: "Snapshot") -> tuple[str, ...]:
-    """Describe the server's requests with their models, one per line."""
-    return _limit_lines(
-        _describe_wait(use) if use.waits else f"{_describe_use(use)}: {_model_label(use)}"
-        for use in list_uses(snapshot)
-    )
-
-
 def describe_waiting_clients(snapshot: "Snapshot") -> tuple[str, ...]:
     """Describe which clients wait for which model, and what that will evict, one per line."""
     return _limit_lines(_describe_wait(use) for use in list_uses(snapshot) if use.waits)
@@ -181,6 +173,86 @@ def _limit_lines(lines: Iterable[str]) -> tuple[str, ...]:
     if len(different) <= MOST_CLIENTS_SHOWN:
         return tuple(different)
     return (*different[:MOST_CLIENTS_SHOWN], f"and {len(different) - MOST_CLIENTS_SHOWN} more")
+
+
+class ModelCost(Struct, frozen=True):
+    """What becomes of a model that runs, and what that costs others, a line each.
+
+    `outcome` stands beside its id; `sentence` says the same where it has a line of its own.
+    """
+
+    model: str
+    outcome: str
+    sentence: str
+    costs: tuple[str, ...] = ()
+
+
+AGE_STEPS = (3600, 1800, 600, 300, 120, 60, 30, 10)
+"""Seconds: the age of a request that grows second by second would disarm the dialog that shows it."""
+
+
+def unload_costs(snapshot: "Snapshot") -> tuple[ModelCost, ...]:
+    """Return every model that runs, as something that unloads all of them ends it, with its requests."""
+    uses = list_uses(snapshot)
+    return tuple(
+        ModelCost(
+            model.id,
+            unload_outcome(model),
+            describe_unload(model),
+            _describe_ends([use for use in uses if use.model is model], snapshot)
+            or ((f"cuts off {count_of(model.requests, 'request')}",) if model.requests else ()),
+        )
+        for model in snapshot.resident
+    )
+
+
+def describe_other_uses(snapshot: "Snapshot") -> tuple[str, ...]:
+    """Describe the requests that no model serves that runs here, one per line."""
+    uses = [use for use in list_uses(snapshot) if use.model is None or not use.model.resident]
+    waits = [_describe_wait(use) for use in uses if use.waits]
+    return (*_describe_ends([use for use in uses if not use.waits], snapshot), *_limit_lines(waits))
+
+
+def describe_free_memory(snapshot: "Snapshot") -> tuple[str, ...]:
+    """Say how much of the cards' memory is free when nothing is loaded; empty if that is unknown."""
+    usage = snapshot.hardware.usage
+    total, used = usage.total_bytes, usage.used_bytes
+    if not usage.on_cards or not total or used is None or not snapshot.resident:
+        return ()
+    loaded = sum(share.used_bytes for card in usage.cards for share in card.models)
+    free = min(total, total - used + loaded) / (1 << 30)
+    return (f"{free:.0f} GB of GPU memory are free when nothing is loaded.",)
+
+
+def unload_outcome(model: Model) -> str:
+    """Say in a few words what becomes of a model that is unloaded: "unloads, 41.2 GB"."""
+    if model.state is RunState.STARTING:
+        return "load aborted"
+    memory = model.memory
+    if memory is None or not memory.needed:
+        return "unloads"
+    mark = "≈" if memory.approximate else ""
+    return f"unloads, {mark}{memory.needed / (1 << 30):.1f} GB"
+
+
+def _describe_ends(uses: Iterable[ClientRequest], snapshot: "Snapshot") -> tuple[str, ...]:
+    """Say which requests are cut off, those of one client and age in one line."""
+    now = snapshot.connection.last_response_at
+    found: dict[tuple[bool, str], int] = {}
+    for use in uses:
+        words = client_name(use.request)
+        if use.model is None or not use.model.loadable:
+            words += f" at {_model_label(use)}"
+        age = 0.0 if now is None else now - use.request.started
+        if (step := next((one for one in AGE_STEPS if one <= age), None)) and not use.waits:
+            words += f", running for {format_seconds(step)} or more"
+        found[use.waits, words] = found.get((use.waits, words), 0) + 1
+    return tuple(
+        f"{count_of(count, 'waiting request')} gets an error: {words}"
+        if waits
+        else f"cuts off {count_of(count, 'request')}: {words}"
+        for (waits, words), count in found.items()
+    )
 
 
 def describe_unload(model: Model) -> str:

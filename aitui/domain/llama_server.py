@@ -21,6 +21,7 @@ from aitui.errors import ConfigRefused
 
 CONTEXT_SIZE = ("-c", "--ctx-size")
 PARALLEL = ("-np", "--parallel")
+UNIFIED_CACHE = ("-kvu", "--kv-unified")
 MODEL = ("-m", "--model")
 MODEL_REPOSITORY = ("-hf", "-hfr", "--hf-repo")
 
@@ -114,6 +115,14 @@ class CommandLine(Struct, frozen=True):
     def parallel_slots(self) -> int | None:
         """Return the slots that share the context; None if llama-server decides."""
         return _natural(self.value(PARALLEL)) or None
+
+    @property
+    def context_parts(self) -> int:
+        """Into how many parts the slots divide the context: 1 if each of them may have all of it.
+
+        llama-server chooses that if it chooses how many slots there are.
+        """
+        return 1 if self.has(UNIFIED_CACHE) else self.parallel_slots or 1
 
     @property
     def model(self) -> str | None:

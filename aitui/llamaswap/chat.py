@@ -23,13 +23,9 @@ from aitui.llamaswap.chat_errors import (
 from aitui.llamaswap.chat_stream import ChatStreamParser
 from aitui.llamaswap.errors import web_page_error
 from aitui.llamaswap.http import HttpClient, Request, ResponseStream
-from aitui.llamaswap.model_info import parse_slot_size, slots_path
 from aitui.llamaswap.stream import PacedReader
 
 _PATH = "/v1/chat/completions"
-_SLOTS_SECONDS = 15.0
-# Older builds report the whole prompt of each slot.
-_LARGEST_SLOTS = 8 * 1024 * 1024
 
 Batch = tuple[Delta, ...]
 """The deltas that came together; never empty."""
@@ -65,17 +61,6 @@ class ChatClient:
             stream = await self._open(request, stack)
             async with aclosing(self._read_reply(request.model, stream)) as batches:
                 yield batches
-
-    async def slot_size(self, model: str) -> int:
-        """Fetch the tokens that one conversation may have, 0 if not reported.
-
-        Only for a model that is answering: the request starts a stopped one. Raises Unreachable,
-        TlsRefused, BadResponse.
-        """
-        response = await self._http.request(
-            Request("GET", slots_path(model), _SLOTS_SECONDS, max_bytes=_LARGEST_SLOTS)
-        )
-        return parse_slot_size(response) if response.is_success else 0
 
     async def _open(self, request: ChatRequest, stack: AsyncExitStack) -> ResponseStream:
         extras = self._extras.get(request.model, EXTRAS)

@@ -1,6 +1,6 @@
-"""What llama-server reports about a running model: `/upstream/ID/props` and `/upstream/ID/slots`.
+"""What llama-server reports about a running model: `/upstream/ID/props`.
 
-A request starts a stopped model and resets its idle timer: send it only while the model answers.
+A request starts a stopped model and resets its idle timer: send it only to verify a load.
 """
 
 import msgspec
@@ -10,7 +10,6 @@ from aitui.llamaswap.http import path_segment
 from aitui.llamaswap.schemas import decode_as
 
 LARGEST_CONTEXT = 1 << 31
-_LARGEST_SLOT = 1 << 40
 
 
 class _Generation(msgspec.Struct):
@@ -40,24 +39,3 @@ def parse_context_sizes(response: Response) -> frozenset[int]:
     if not 0 < of_slot < LARGEST_CONTEXT:
         return frozenset()
     return frozenset({of_slot, of_slot * max(1, min(properties.total_slots, 1024))})
-
-
-class _Slot(msgspec.Struct):
-    n_ctx: int = 0
-
-
-_SLOTS = msgspec.json.Decoder(list[_Slot])
-
-
-def slots_path(model_id: str) -> str:
-    """Return the path of a model's slots."""
-    return f"/upstream/{path_segment(model_id)}/slots"
-
-
-def parse_slot_size(response: Response) -> int:
-    """Return the tokens that one conversation may have, 0 if not reported."""
-    try:
-        sizes = [slot.n_ctx for slot in _SLOTS.decode(response.body)]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return 0
-    return min((size for size in sizes if 0 < size < _LARGEST_SLOT), default=0)

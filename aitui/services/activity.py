@@ -71,7 +71,7 @@ class RequestLog:
         """Return a request under way with what is known of its reply by now.
 
         The server reports its bytes. How many a token takes is learned from replies that have ended;
-        until then the rate is that of the model's last reply.
+        until then the rate is that of the model's last reply, without one as many as with others.
         """
         kind = request.response_headers.get("content-type", "")
         if not request.received_bytes or "event-stream" not in kind:
@@ -84,7 +84,10 @@ class RequestLog:
         own = self.own_reply
         if own is not None and request.who == THIS_CHAT and request.model == own.model:
             return replace(request, tokens=own.tokens, rate=own.rate, exact=True)
-        size, flow = self._token_bytes.get(request.model), stream.bytes_per_second()
+        sizes, flow = self._token_bytes, stream.bytes_per_second()
+        size = sizes.get(request.model)
+        if size is None and sizes and request.model not in self._rates:
+            size = sum(sizes.values()) / len(sizes)
         rate = flow / size if size and flow is not None else self._rates.get(request.model)
         tokens = round(request.received_bytes / size) if size else None
         return replace(request, tokens=tokens, rate=rate)

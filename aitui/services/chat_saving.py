@@ -3,18 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 from aitui.aio import background_task
 from aitui.domain.chat.conversation import Conversation, Turn
 from aitui.domain.chat.reply import Reply
 from aitui.domain.models import Model, RunState
-from aitui.errors import AituiError, HistoryError
+from aitui.errors import HistoryError
 from aitui.store.history import ConversationHistory
-
-if TYPE_CHECKING:
-    from aitui.llamaswap.chat import ChatClient
-
 
 SAVE_INTERVAL = 0.3
 """Seconds between two writes of a streaming reply; at most a second of it may be lost."""
@@ -85,21 +80,23 @@ class ConversationSaver:
 
 
 class SlotSizeCache:
-    """The slot sizes that a server's models reported, as long as they stay loaded."""
+    """The slot sizes that models reported when they refused a prompt, as long as they stay loaded."""
 
     def __init__(self) -> None:
-        self.sizes: dict[str, int] = {}
-        """In tokens, by the models that were asked since they were loaded; 0 if not reported."""
+        self._sizes: dict[str, int] = {}
         self._seen_ready: set[str] = set()
 
-    def size_for(self, model: Model) -> int:
-        """Return the tokens of one slot: as reported, else the context divided by the command's slots."""
-        slots = model.command_line.parallel_slots or 1
-        return self.sizes.get(model.id) or model.context.tokens // max(1, slots)
+    def size_for(self, model: Model, logged: int) -> int:
+        """Return the tokens of one slot: as the model reported or `logged` it, else by its command.
+
+        No model is asked: one that has died since would be loaded again.
+        """
+        by_command = model.context.tokens // model.command_line.context_parts
+        return self._sizes.get(model.id) or logged or by_command
 
     def record(self, model_id: str, tokens: int) -> None:
-        """Store what the server reported."""
-        self.sizes[model_id] = tokens
+        """Store what the model reported."""
+        self._sizes[model_id] = tokens
 
     def update_model(self, model: Model) -> None:
         """Forget a model that was unloaded: it may come back with other slots.
@@ -110,13 +107,4 @@ class SlotSizeCache:
             self._seen_ready.add(model.id)
         elif model.id in self._seen_ready:
             self._seen_ready.discard(model.id)
-            self.sizes.pop(model.id, None)
-
-    async def fetch(self, client: "ChatClient", model_id: str) -> None:
-        """Ask the model; only for one that replies, since this loads any other."""
-        self.sizes[model_id] = 0
-        try:
-            self.sizes[model_id] = await client.slot_size(model_id)
-        except AituiError:
-            # Servers without --slots answer 501: the command's own figures count then.
-            return
+            self._sizes.pop(model.id, None)

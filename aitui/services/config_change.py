@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from aitui.aio import shield
 from aitui.domain.config.locate import ValueSource
 from aitui.domain.confirmation import Confirmation
+from aitui.domain.eviction import describe_free_memory, unload_costs
 from aitui.domain.llama_server import effective_flag_value, find_flag
 from aitui.domain.progress import ProgressTracker, Steps
 from aitui.domain.sanitize import sanitize_line
@@ -618,9 +619,12 @@ async def _verify_by_program(session: Session, model: str, tokens: int) -> str:
 def undo_confirmation(entry: JournalEntry, at: str, snapshot: Snapshot | None) -> Confirmation:
     """Confirm an undo, with what it unloads; `at` is the time of the change, in words."""
     facts = [f"made {at}: {entry.description}"]
+    costs = () if snapshot is None else unload_costs(snapshot)
     if snapshot is not None:
         facts += consequences(snapshot, "" if _undo_removes(entry) else entry.model, entry.flag)
-    return Confirmation("Undo the last change to the config file?", tuple(facts), yes="Undo")
+        facts += describe_free_memory(snapshot)
+    title = "Undo the last change to the config file?"
+    return Confirmation(title, tuple(facts), yes="Undo", costs=costs)
 
 
 def rollback_confirmation(cause: AituiError) -> Confirmation:

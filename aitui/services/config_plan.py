@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from aitui.domain.clients import client_name
 from aitui.domain.config.blocks import (
     add_model,
     choose_template,
@@ -25,7 +24,7 @@ from aitui.domain.config.sizes import format_context_size
 from aitui.domain.config.text_merge import MergedText, find_conflict_mark
 from aitui.domain.config.verify import ConfigChange
 from aitui.domain.confirmation import Confirmation
-from aitui.domain.eviction import describe_unload
+from aitui.domain.eviction import describe_other_uses, unload_costs
 from aitui.domain.memory.forecast import OffloadSlowdown, describe_fit
 from aitui.domain.models import is_later_shard, parse_shard
 from aitui.domain.release import ServerRelease
@@ -142,6 +141,7 @@ def change_confirmation(plan: ChangePlan, snapshot: Snapshot | None) -> Confirma
         tuple(facts),
         yes=title.partition(" ")[0],
         diff=tuple(lines[2:]),
+        costs=() if snapshot is None else unload_costs(snapshot),
         other=f"only {model}" if change.also else "",
         no="Back" if change.flag in CONTEXT_SIZE_FLAGS else "Cancel",
         stage="review" if change.flag in CONTEXT_SIZE_FLAGS else "",
@@ -149,23 +149,14 @@ def change_confirmation(plan: ChangePlan, snapshot: Snapshot | None) -> Confirma
 
 
 def consequences(snapshot: Snapshot, then_loads: str = "", flag: str = "") -> list[str]:
-    """Describe in sentences what a reload or a restart unloads and cuts.
+    """Describe in sentences what a reload or a restart cuts beside the requests of models that run.
 
     `then_loads` is the model that is loaded afterwards, with another value of `flag`.
     """
-    resident = snapshot.resident
-    facts = [
-        describe_unload(model)
-        + (f", {count_of(model.requests, 'request')} there" if model.requests else "")
-        for model in resident
-    ]
-    facts += [
-        f"cuts the request of {client_name(request)} at {request.model}"
-        for request in snapshot.requests.running or ()
-    ]
+    facts = list(describe_other_uses(snapshot))
     if snapshot.requests.running is None and snapshot.requests.total:
         facts.append(f"cuts {count_of(snapshot.requests.total, 'running request')}")
-    if not resident:
+    if not snapshot.resident:
         facts.append("No model is loaded, so no request is cut off.")
     elif snapshot.requests.total == 0:
         facts.append("No active requests.")

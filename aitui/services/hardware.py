@@ -132,16 +132,21 @@ LONGEST_LINE = 4000
 
 
 class StartupLogs:
-    """The memory that start-up logs report, kept as long as the model is the same process."""
+    """What start-up logs report, kept as long as the model is the same process."""
 
     def __init__(self, client: "LlamaSwapClient") -> None:
         self._client = client
-        self._read: dict[str, tuple[float, StartupMemory | None]] = {}
+        self._read: dict[str, tuple[float, StartupMemory | None, int]] = {}
 
     @property
     def starts(self) -> dict[str, "StartupMemory"]:
         """Return the memory of each start that the log reported."""
-        return {name: start for name, (_, start) in self._read.items() if start is not None}
+        return {name: start for name, (_, start, _) in self._read.items() if start is not None}
+
+    @property
+    def slot_sizes(self) -> dict[str, int]:
+        """Return the tokens of a slot of each start that the log reported."""
+        return {name: size for name, (_, _, size) in self._read.items() if size}
 
     def unread(self, models: tuple[Model, ...]) -> tuple[Model, ...]:
         """Return the ready models with an unread log, and forget the logs of other models."""
@@ -155,14 +160,15 @@ class StartupLogs:
 
     async def read(self, model: Model) -> None:
         """Read the history of a model's log; this loads nothing."""
-        start = None
+        start, slot_size = None, 0
         # The log view shows why a log can't be read.
         with contextlib.suppress(AituiError):
-            start = await self._read_last_start(model.id, QUIET_SECONDS)
-            start = start or await self._read_last_start(model.id, PATIENT_QUIET_SECONDS)
-        self._read[model.id] = model.since, start
+            start, slot_size = await self._read_last_start(model.id, QUIET_SECONDS)
+            if start is None:
+                start, slot_size = await self._read_last_start(model.id, PATIENT_QUIET_SECONDS)
+        self._read[model.id] = model.since, start, slot_size
 
-    async def _read_last_start(self, name: str, quiet: float) -> "StartupMemory | None":
+    async def _read_last_start(self, name: str, quiet: float) -> "tuple[StartupMemory | None, int]":
         """Read the stream until it falls silent, since it goes on after its history."""
         from aitui.domain.memory.start_up import StartupLogReader
 
@@ -180,7 +186,7 @@ class StartupLogs:
                     rest = rest[-LONGEST_LINE:]
                     reader.feed_all(whole)
                     limit.reschedule(min(deadline, loop.time() + quiet))
-        return reader.memory
+        return reader.memory, reader.slot_size
 
 
 QUIET_INTERVAL = 10.0
@@ -425,6 +431,7 @@ class HardwareMonitor:
             usage=picture,
             history=self._choose_history(picture),
             models=known,
+            slot_sizes=self._logs.slot_sizes,
             slowdowns=self._learning.slowdowns(models, picture, known),
             last_sample_at=self._last_sample_at,
             error=self._error_text(),

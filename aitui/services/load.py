@@ -11,10 +11,12 @@ from aitui.aio import background_task
 from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.eviction import (
     EvictionVictim,
+    ModelCost,
     describe_users,
     describe_waiting_clients,
     guess_reason,
     predict_victims,
+    unload_outcome,
 )
 from aitui.domain.memory.forecast import FitVerdict, describe_fit
 from aitui.domain.models import LoadFailure, Model, ModelKind, RunState, find_model
@@ -281,20 +283,28 @@ def no_such_model_error(wanted: str, snapshot: Snapshot) -> NoSuchModel:
 def resolve_loadable_model(wanted: str, snapshot: Snapshot) -> Model:
     """Find a model; raises ActionRefused for one that this server lists and doesn't run itself."""
     model = resolve_model(wanted, snapshot)
-    if model.loadable:
-        return model
+    refuse_if_elsewhere(model, "be loaded or unloaded", "load")
+    return model
+
+
+def refuse_if_elsewhere(model: Model, change: str, verb: str) -> None:
+    """Raise ActionRefused for a model that this server lists and doesn't run itself.
+
+    `change` and `verb` say what it can't do, and what can be done with its targets.
+    """
     if model.kind is ModelKind.PEER:
         raise ActionRefused(
-            f"{model.id} can't be loaded or unloaded from here",
+            f"{model.id} can't {change} from here",
             why=f"it runs on the peer {model.peer or 'named in its id'}",
             remedy="use that server",
         )
-    targets = ", ".join(model.targets)
-    raise ActionRefused(
-        f"{model.id} is a {model.kind.value}, not a model",
-        why=f"it chooses among {targets}" if targets else "it has no process of its own",
-        remedy="load one of its targets",
-    )
+    if not model.loadable:
+        targets = ", ".join(model.targets)
+        raise ActionRefused(
+            f"{model.id} is a {model.kind.value}, not a model",
+            why=f"it chooses among {targets}" if targets else "it has no process of its own",
+            remedy=f"{verb} one of its targets",
+        )
 
 
 class LoadResult(Struct, frozen=True):
@@ -332,15 +342,14 @@ def load_confirmation(model_id: str, snapshot: Snapshot) -> Confirmation:
     """Confirm a load, with the models it evicts and the requests that wait."""
     model = snapshot.model(model_id) or Model(model_id)
     evicted = predict_victims(model, snapshot)
-    facts: list[str] = []
-    for victim in evicted:
-        facts += (_describe_victim(victim), *describe_users(victim.model, snapshot))
-    facts += describe_waiting_clients(snapshot)
+    costs = tuple(_victim_cost(victim, snapshot) for victim in evicted)
+    facts = list(describe_waiting_clients(snapshot))
     if any(not victim.certain for victim in evicted):
         facts.append(guess_reason(snapshot))
     if model.state is RunState.READY:
         # Its groups may make a request for it evict others, though nothing is loaded.
-        return Confirmation(f"Load {model_id}?", tuple(facts), yes="Load", needed=bool(evicted))
+        title, needed = f"Load {model_id}?", bool(evicted)
+        return Confirmation(title, tuple(facts), yes="Load", needed=needed, costs=costs)
     if model.expected_load is not None:
         facts.append(f"Loading took {format_seconds(model.expected_load)} before.")
     goes = [victim.model.id for victim in evicted]
@@ -352,22 +361,24 @@ def load_confirmation(model_id: str, snapshot: Snapshot) -> Confirmation:
         tuple(facts),
         yes="Load",
         needed=needed,
+        costs=costs,
         loads=model_id,
         evicts=tuple(goes),
     )
 
 
-def _describe_victim(victim: EvictionVictim) -> str:
-    mark = "" if victim.certain else "≈ "
+def _victim_cost(victim: EvictionVictim, snapshot: Snapshot) -> ModelCost:
+    model, mark = victim.model, "" if victim.certain else "≈ "
     if victim.requests is None:
         use = "this server does not report whether it is in use"
-    elif victim.requests == 0:
-        use = "idle"
+    elif victim.requests == 1:
+        use = "1 request is running, and the load waits for it"
     else:
         use = f"{victim.requests} requests are running, and the load waits for them"
-    if victim.requests == 1:
-        use = "1 request is running, and the load waits for it"
-    return f"{mark}evicts {victim.model.id}: {use}"
+    costs = (use, *describe_users(model, snapshot)) if victim.requests != 0 else ()
+    sentence = f"{mark}evicts {model.id}" + ("" if costs else ": idle")
+    outcome = ("" if costs else "idle · ") + mark + unload_outcome(model)
+    return ModelCost(model.id, outcome, sentence, costs)
 
 
 async def _load_and_report(

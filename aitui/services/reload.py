@@ -9,6 +9,7 @@ from aitui.aio import background_task, cancel_and_wait
 from aitui.domain.config.document import decode_config
 from aitui.domain.config.lint import find_diagnostics
 from aitui.domain.confirmation import Ask, Confirmation
+from aitui.domain.eviction import describe_free_memory, unload_costs
 from aitui.domain.logs import last_reload
 from aitui.domain.progress import ProgressTracker
 from aitui.domain.release import DRAIN_SECONDS, WAITS_TO_STOP_SINCE
@@ -308,7 +309,12 @@ async def confirm_reload(admin: HostAdmin, ask: Ask) -> bool:
     admin.server.refuse_if_read_only("reloading the server")
     await refuse_invalid_config(admin, "Not reloaded")
     title = "Reload the server's config file?"
-    return await ask(lambda now: Confirmation(title, tuple(consequences(now)), yes="Reload"))
+
+    def build(now: Snapshot) -> Confirmation:
+        facts = (*consequences(now), *describe_free_memory(now))
+        return Confirmation(title, facts, yes="Reload", costs=unload_costs(now))
+
+    return await ask(build)
 
 
 async def confirm_restart(admin: HostAdmin, ask: Ask) -> bool:
@@ -318,7 +324,8 @@ async def confirm_restart(admin: HostAdmin, ask: Ask) -> bool:
     title = f"Restart {admin.service.unit}?"
 
     def build(now: Snapshot) -> Confirmation:
-        return Confirmation(title, (*consequences(now), *drain_facts(now)), yes="Restart")
+        facts = (*consequences(now), *describe_free_memory(now), *drain_facts(now))
+        return Confirmation(title, facts, yes="Restart", costs=unload_costs(now))
 
     return await ask(build)
 

@@ -3,10 +3,11 @@
 from aitui.domain.clients import client_name
 from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.eviction import (
-    describe_all_users,
-    describe_unload,
+    describe_free_memory,
+    describe_other_uses,
     describe_users,
     request_count,
+    unload_costs,
 )
 from aitui.domain.models import ActiveRequest, Model, RunState
 from aitui.domain.snapshot import Snapshot
@@ -79,13 +80,15 @@ def unload_confirmation(model_id: str, snapshot: Snapshot) -> Confirmation:
 def unload_all_confirmation(snapshot: Snapshot) -> Confirmation:
     """Confirm to unload everything, with the requests that it cuts."""
     resident = snapshot.resident
-    facts = [describe_unload(model) for model in resident]
+    facts = list(describe_other_uses(snapshot))
     if snapshot.requests.total is None:
         facts.append("This server does not report requests; any that are running will be cut off.")
     else:
-        facts += (_describe_cut(snapshot.requests.total), *describe_all_users(snapshot))
+        facts.append(_describe_cut(snapshot.requests.total))
+    facts += describe_free_memory(snapshot)
     what = "the only model" if len(resident) == 1 else f"all {len(resident)} models"
-    return Confirmation(f"Unload {what}?", tuple(facts), yes="Unload all")
+    title = f"Unload {what}?"
+    return Confirmation(title, tuple(facts), yes="Unload all", costs=unload_costs(snapshot))
 
 
 def _describe_cut(requests: int) -> str:

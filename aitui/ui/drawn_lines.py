@@ -1,6 +1,7 @@
 """Lines that a widget has drawn: only those that differ are painted again."""
 
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -39,8 +40,9 @@ class DrawnLines:
             widget.refresh()
             return
         width = widget.size.width
-        changed = (row for row, strip in enumerate(strips) if strip != before[row])
-        regions = [Region(0, row - scrolled, width, 1) for row in changed]
+        changed = ((row, strip) for row, strip in enumerate(strips) if strip != before[row])
+        places = ((first_change(before[row], strip), row - scrolled) for row, strip in changed)
+        regions = [Region(x, y, width - x, 1) for x, y in places if x < width]
         if regions:
             widget.refresh(*regions)
 
@@ -53,6 +55,23 @@ class DrawnLines:
         if row < len(self._strips):
             return self._strips[row].adjust_cell_length(width).apply_style(style)
         return Strip.blank(width, style)
+
+
+def first_change(before: Strip, after: Strip) -> int:
+    """Return the cell from which two lines differ, as far as that is certain."""
+    cells = 0
+    for one, other in zip(before, after, strict=False):
+        if one == other:
+            cells += one.cell_length
+            continue
+        if one.style == other.style:
+            both = takewhile(
+                lambda pair: pair[0] == pair[1], zip(one.text, other.text, strict=False)
+            )
+            # What follows may combine with the last sign.
+            cells += cell_len("".join(sign for sign, _ in both)[:-1])
+        break
+    return cells
 
 
 def title_strip(style: Callable[[str], Style], left: Pieces, right: Pieces, width: int) -> Strip:

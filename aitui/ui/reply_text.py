@@ -72,8 +72,8 @@ def footer_items(turn: Turn, place: str = "") -> tuple[str, ...]:
     if turn.usage is not None:
         parts.append(f"{turn.usage.completion_tokens:,} tokens")
     timings = turn.timings
-    if timings is not None and timings.rate:
-        parts.append(f"{format_rate(timings.rate)} tok/s")
+    if rate := _rate(turn):
+        parts.append(f"{format_rate(rate)} tok/s")
     if turn.ended is not None and turn.began:
         seconds = max(0.0, turn.ended - turn.began)
         parts.append(seconds_text(seconds) if seconds < 60 else format_seconds(seconds))
@@ -87,6 +87,16 @@ def footer_items(turn: Turn, place: str = "") -> tuple[str, ...]:
         if timings.drafted:
             parts.append(f"{timings.accepted or 0:,} of {timings.drafted:,} drafted taken")
     return tuple(part for part in parts if part)
+
+
+def _rate(turn: Turn) -> float:
+    """The tokens per second that the server reports, else those between the first and the last."""
+    if turn.timings is not None and turn.timings.rate:
+        return turn.timings.rate
+    if turn.usage is None or turn.ended is None or turn.first_token is None or not turn.began:
+        return 0.0
+    seconds = turn.ended - turn.began - turn.first_token
+    return turn.usage.completion_tokens / seconds if seconds > 0 else 0.0
 
 
 def _end_reason(turn: Turn) -> str:

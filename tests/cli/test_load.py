@@ -102,7 +102,7 @@ async def test_a_load_that_evicts_names_the_victim_and_asks(
     await load_model(watch.session, STEADY, answers)
     (question,) = answers.questions
     assert question.title == f"Load {STEADY}?"
-    assert any(f"≈ evicts {QUICK}" in fact for fact in question.facts)
+    assert any(f"≈ evicts {QUICK}" in fact for fact in question.lines)
     assert stand_in.running() == {STEADY: "ready"}
 
 
@@ -123,7 +123,7 @@ async def test_the_question_says_how_many_requests_the_victim_serves(
         await watch.until_state(QUICK, RunState.READY)
         answers = no(watch)
         await load_model(watch.session, STEADY, answers)
-        assert any("1 request is running" in fact for fact in answers.questions[0].facts)
+        assert any("1 request is running" in fact for fact in answers.questions[0].lines)
 
 
 async def test_the_question_says_how_long_it_took_the_last_times(watch: Watched) -> None:
@@ -132,7 +132,7 @@ async def test_the_question_says_how_long_it_took_the_last_times(watch: Watched)
     await load_model(watch.session, QUICK, yes(watch))
     answers = no(watch)
     await load_model(watch.session, STEADY, answers)
-    assert any("took" in fact for fact in answers.questions[0].facts)
+    assert any("took" in fact for fact in answers.questions[0].lines)
 
 
 @each_dialect

@@ -69,7 +69,7 @@ async def test_a_model_in_use_is_asked_about(watch: Watched, stand_in: StandIn) 
         await watch.until(lambda now: now.requests.total == 1)
         answers = no(watch)
         assert await unload_model(watch.session, QUICK, answers) == ()
-        assert any("1 running request will be cut" in fact for fact in answers.questions[0].facts)
+        assert any("1 running request will be cut" in fact for fact in answers.questions[0].lines)
         assert stand_in.running() == {QUICK: "ready"}
         assert not asked_for(stand_in, "/api/models/unload")
 
@@ -81,7 +81,7 @@ async def test_the_question_names_who_uses_the_model(watch: Watched, stand_in: S
         await watch.until_state(QUICK, RunState.READY)
         answers = no(watch)
         await unload_model(watch.session, QUICK, answers)
-        assert "in use by 192.168.2.20 · OpenWebUI" in answers.questions[0].facts
+        assert "in use by 192.168.2.20 · OpenWebUI" in answers.questions[0].lines
 
 
 @each_dialect
@@ -129,7 +129,7 @@ async def test_all_are_unloaded_after_a_question_that_names_them(
     assert await unload_all_models(watch.session, answers) == (PAIR_CHAT, PAIR_EMBED)
     (question,) = answers.questions
     assert question.title == "Unload all 2 models?"
-    assert question.facts[0].startswith(f"unloads {PAIR_CHAT} (loading took ")
+    assert question.lines[0].startswith(f"unloads {PAIR_CHAT} (loading took ")
     assert stand_in.running() == {}
 
 

@@ -166,16 +166,18 @@ def test_a_flag_is_there_with_or_without_a_value() -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "slots"),
+    ("command", "slots", "parts"),
     [
-        ("llama-server -np 4", 4),
-        ("llama-server --parallel=2", 2),
-        ("llama-server -np -1", None),
-        ("llama-server", None),
+        ("llama-server -np 4", 4, 4),
+        ("llama-server --parallel=2", 2, 2),
+        ("llama-server --parallel=2 -kvu", 2, 1),
+        ("llama-server -np -1", None, 1),
+        ("llama-server", None, 1),
     ],
 )
-def test_parallel_slots(command: str, slots: int | None) -> None:
+def test_parallel_slots(command: str, slots: int | None, parts: int) -> None:
     assert CommandLine.read(command).parallel_slots == slots
+    assert CommandLine.read(command).context_parts == parts
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Finished requests and the names of their clients."""
 
+from msgspec.structs import replace
+
 from aitui.domain.clients import ClientNames
 from aitui.domain.models import ActiveRequest, FinishedRequest
 from aitui.services.activity import MOST_FINISHED, OwnReply, RequestLog
@@ -73,6 +75,7 @@ def test_the_size_of_a_token_is_learned_from_replies_that_ended() -> None:
     assert log.measure(streaming(2, 240), 20.0).rate == 50.0  # that of its last reply
     later = log.measure(streaming(2, 24_240), 22.0)
     assert (later.tokens, later.rate, later.exact) == (101, 50.0, False)
+    assert log.measure(replace(streaming(3, 2_400), model="n"), 20.0).tokens == 10
 
 
 def test_the_reply_in_our_own_chat_is_known_exactly() -> None:

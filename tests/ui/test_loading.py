@@ -120,7 +120,7 @@ async def test_a_load_that_evicts_names_its_victim_first(app: Driven, stand_in: 
     await app.told("is ready after")
     app.go_to(STEADY)
     await app.press("l")
-    await app.see(f"Load {STEADY}?", f"≈ evicts {QUICK}: idle")
+    await app.see(f"Load {STEADY}?", f"▌{QUICK}", "idle · ≈ unloads")
     assert stand_in.running() == {QUICK: "ready"}
     await app.answer("y")
     await app.told(f"{STEADY} is ready after")
@@ -136,7 +136,7 @@ async def test_the_question_counts_the_requests_at_the_victim(
         await app.until(lambda: app.model(QUICK).requests == 1, "in use")
         app.go_to(STEADY)
         await app.press("l")
-        await app.see(f"evicts {QUICK}: 1 request is running, and the load waits")
+        await app.see(f"▌{QUICK}", "1 request is running, and the load waits")
         await app.press("n")
 
 

@@ -92,6 +92,7 @@ async def test_a_model_that_comes_up_rises_and_the_cursor_stays_with_it(app: Dri
     await app.press("l")
     await app.until_ready(STEADY)
     await app.until(lambda: ids(app)[0] == STEADY, "first")
+    await app.see("Models  1 ready of")
     assert app.under_cursor == STEADY
 
 

@@ -105,7 +105,7 @@ async def test_upper_u_asks_and_then_unloads_everything(app: Driven, stand_in: S
         pass
     await app.until(lambda: len(app.models.snapshot.ready) == 2, "both")
     await app.press("U")
-    await app.see("Unload all 2 models?", f"unloads {PAIR_CHAT}", f"unloads {PAIR_EMBED}")
+    await app.see("Unload all 2 models?", f"▌{PAIR_CHAT}", f"▌{PAIR_EMBED}")
     assert orders(stand_in) == []
     await app.answer("y")
     await app.told(f"Unloaded {PAIR_CHAT}, {PAIR_EMBED}")

@@ -63,12 +63,13 @@ class HardwareState(Struct, frozen=True, eq=False):
 
     `last_sample_at` is when the last sample came (monotonic seconds), None before the first.
     `error` says in words why nothing is known. `models` has what is remembered or read of each
-    model, `facts` what the machine is, `records` what was seen of the models' memory so far.
+    model, `slot_sizes` the tokens of a slot by the logs of the ready models, `facts` what the machine is, `records` what was seen of the models' memory so far.
     """
 
     usage: MemoryUsage = field(default_factory=MemoryUsage)
     history: SampleHistory = field(default_factory=SampleHistory)
     models: Mapping[str, "ModelMemory"] = field(default_factory=dict)
+    slot_sizes: Mapping[str, int] = field(default_factory=dict)
     slowdowns: tuple["OffloadSlowdown", ...] = ()
     last_sample_at: float | None = None
     error: str = ""

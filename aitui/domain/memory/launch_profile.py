@@ -12,6 +12,7 @@ from aitui.domain.llama_server import (
     MODEL,
     MODEL_REPOSITORY,
     PARALLEL,
+    UNIFIED_CACHE,
     CommandLine,
     environment_arguments,
 )
@@ -48,7 +49,7 @@ _OTHERS = (
     ("-fit", "--fit"),
 )  # fmt: skip
 _SWITCHES = (
-    ("-kvu", "--kv-unified"),
+    UNIFIED_CACHE,
     ("-no-kvu", "--no-kv-unified"),
     ("-nkvo", "--no-kv-offload"),
     ("--swa-full",),
@@ -102,15 +103,13 @@ def launch_profile(
     """
     own = CommandLine.read(command, named)
     line = CommandLine((*environment_arguments(environment), *own.arguments))
-    slots = _natural(line.value(PARALLEL)) or 1
     layers = line.value(GPU_LAYERS)
-    unified = line.has(("-kvu", "--kv-unified")) or line.value(PARALLEL) is None
     return LaunchProfile(
         context_size=line.context_size or None,
         cache_k=(line.value(CACHE_TYPE_K) or "f16").lower(),
         cache_v=(line.value(CACHE_TYPE_V) or "f16").lower(),
         gpu_layers=_EVERY_LAYER if layers in {"all", "-1"} else _natural(layers),
-        streams=1 if unified else slots,
+        streams=line.context_parts,
         micro_batch=_natural(line.value(MICRO_BATCH)) or _USUAL_MICRO_BATCH,
         cache_on_gpu=not line.has(("-nkvo", "--no-kv-offload")),
         flash_attention=line.value(FLASH_ATTENTION) not in {"off", "0", "disabled", "false"},

@@ -1,8 +1,8 @@
-"""What llama-server's start-up log reports about the memory it takes.
+"""What llama-server's start-up log reports about the memory it takes, and its slots.
 
 The lines are those of today's builds, of llama.cpp since 2023 (`llm_load_tensors`,
 `llama_new_context_with_model`), and of ik_llama.cpp; with prefixes, colors, or as JSON lines
-(`--log-jsonl`). Without `-lv 4` today's builds print none of them.
+(`--log-jsonl`). Without `-lv 4` today's builds print none of them but the size of a slot.
 """
 
 import json
@@ -25,6 +25,7 @@ _BUFFER = re.compile(
     r"buffer size\s*=\s*(?P<mib>[0-9]{1,12}(?:\.[0-9]{1,4})?) MiB"
 )
 _CONTEXT = re.compile(r"\bn_ctx\s*=\s*([0-9]{1,12})\s*\Z")
+_SLOT = re.compile(r"\bn_ctx_slot\s*=\s*([0-9]{1,10})\b")
 _ROW = re.compile(
     r"\|\s+- (?P<device>[A-Za-z][\w.\-]{0,40})[^|]{0,200}\|"
     r"(?:[^(|]{0,60}\()?\s*(?P<self>[0-9]+)\s*=\s*(?P<model>[0-9]+)\s*\+\s*(?P<context>[0-9]+)"
@@ -117,10 +118,10 @@ class StartupLogReader:
             self._start = _StartupRun()
         elif "buffer size" in text:
             self._start.add_buffer(text)
-        elif "|" in text:
-            self._start.add_row(text)
         elif "n_ctx" in text:
             self._start.read_sizes(text)
+        elif "|" in text:
+            self._start.add_row(text)
 
     def feed_all(self, lines: Iterable[str]) -> "StartupLogReader":
         """Read several lines, the oldest first."""
@@ -133,12 +134,18 @@ class StartupLogReader:
         """The memory of the last start, None if its log has none."""
         return self._start.memory
 
+    @property
+    def slot_size(self) -> int:
+        """The tokens that one slot of the last start may hold, 0 if its log doesn't say."""
+        return self._start.slot_size
+
 
 class _StartupRun:
     def __init__(self) -> None:
         self._buffers: dict[tuple[str, str], int] = {}
         self._projected: dict[str, DeviceMemory] = {}
         self._context: int | None = None
+        self.slot_size = 0
 
     @property
     def memory(self) -> StartupMemory | None:
@@ -186,6 +193,8 @@ class _StartupRun:
         context = _CONTEXT.search(text)
         if context is not None and "slot" not in text:
             self._context = int(context[1]) or None
+        elif (slot := _SLOT.search(text)) is not None:
+            self.slot_size = int(slot[1])
 
 
 def _extract_message(line: str) -> str | dict[str, object]:

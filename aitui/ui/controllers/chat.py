@@ -39,6 +39,8 @@ from aitui.ui.controllers.transcript_sync import TranscriptPresenter
 from aitui.ui.keymap import APP, MODELS
 from aitui.ui.reply_text import completion_notice, failure_text, needed_context
 from aitui.ui.terminal.external_editor import edit_text
+from aitui.ui.theme import hue_of
+from aitui.ui.widgets.chat_status import WARNING_SHARE, SentFacts, larger_context
 
 if TYPE_CHECKING:
     from aitui.domain.snapshot import Snapshot
@@ -237,11 +239,6 @@ class ChatSessions:
         chats = self.by_model.values()
         return next((chat for chat in chats if chat.conversation.id == conversation_id), None)
 
-    async def learn_slot_size(self, model_id: str) -> None:
-        """Ask a model that is answering for the size of its slots."""
-        if self._client is not None:
-            await self.slots.fetch(self._client, model_id)
-
     async def _open_chat(self, conversation: Conversation) -> ChatSession:
         self._require_idle(conversation.model)
         if self._client is None:
@@ -315,7 +312,6 @@ class ChatController:
         self._pending_requests: set[str] = set()
         self._drafts: dict[str, PromptDraft] = {}
         self._failures: dict[str, str] = {}
-        self._slots_asked: dict[str, float] = {}
         self._needed_contexts: dict[str, int] = {}
         self._dropped_edit = PromptDraft()
         self._own_reply: OwnReply | None = None
@@ -422,6 +418,8 @@ class ChatController:
             pane.prompt.add_to_history(draft.text)
         elif draft is not None and not pane.prompt.text:
             self._restore_prompt(draft)
+        document = pane.transcript.conversation
+        document.hue = lambda model_id: hue_of(self.session.snapshot, model_id)
         self._presenter.show(chat.conversation, chat.reply)
         pane.model_id, pane.heading = chat.conversation.model, chat.conversation.title
         pane.transcript.empty_text = "Start typing. / lists commands."
@@ -675,18 +673,13 @@ class ChatController:
             self._notifier.notify_if_away(words)
 
     def _handle_reply_change(self, chat: ChatSession, answer: Reply) -> None:
-        # Once a reply: asked again after a crash, the question would load the model.
-        is_asked = self._slots_asked.get(answer.model) == answer.asked
-        is_known = is_asked or answer.model in self._sessions.slots.sizes
-        if answer.phase in _GENERATING_PHASES and not is_known:
-            self._slots_asked[answer.model] = answer.asked
-            learning = self._learn_slot_size(answer.model)
-            self._tasks.run_in_background(learning, f"slots {answer.model}")
         if chat is not self.chat:
             return
         self._presenter.update(chat.conversation, answer)
         pane = self.pane
         pane.status.reply, pane.is_replying = answer, chat.busy
+        if answer.context_used is not None:
+            self.show_settings()
 
     def report_rate(self) -> None:
         """Report how fast our own reply comes: it counts in what all clients get."""
@@ -717,16 +710,37 @@ class ChatController:
         elif not self.pane.prompt.text:
             self._restore_prompt(prompt)
 
-    async def _learn_slot_size(self, model_id: str) -> None:
-        await self._sessions.learn_slot_size(model_id)
-        self._show_context_size(self.session.snapshot)
-
     def _show_context_size(self, snapshot: "Snapshot") -> None:
         if self.chat is not None:
             model = snapshot.model(self.chat.conversation.model)
             status = self.pane.status
-            status.context_size = None if model is None else self._sessions.slots.size_for(model)
+            logged = snapshot.hardware.slot_sizes.get(self.chat.conversation.model, 0)
+            size_for = self._sessions.slots.size_for
+            status.context_size = None if model is None else size_for(model, logged)
             status.model, status.snapshot = model, snapshot
+            self.show_settings()
+
+    def show_settings(self) -> None:
+        """Show what goes along with the next prompt, and how full the context is."""
+        chat, status, sent = self.chat, self.pane.status, self.pane.sent
+        if chat is None:
+            return
+        used = None if status.reply is None else status.reply.context_used
+        if used is None:
+            used = _context_used(chat.conversation)
+        size, model, larger = status.context_size, status.model, 0
+        if model is not None and size and used and used * 100 >= size * WARNING_SHARE:
+            larger = larger_context(status.snapshot, model)
+        conversation = chat.conversation
+        sent.facts = SentFacts(
+            conversation.system,
+            conversation.sampling,
+            self.pane.attachments,
+            model,
+            used,
+            size,
+            larger,
+        )
 
     def _warn(self, words: str) -> None:
         self._app.notify(words, severity="warning")
@@ -741,6 +755,13 @@ def _refused_images(
         earlier = (image for turn in chat.conversation.path for image in turn.attachments)
         return prompt.attachments or tuple(earlier)
     return ()
+
+
+def _context_used(conversation: Conversation) -> int | None:
+    """The tokens that the last reply and everything before it took, None if that isn't known."""
+    usages = (turn.usage for turn in reversed(conversation.path))
+    usage = next((one for one in usages if one is not None), None)
+    return None if usage is None else usage.prompt_tokens + usage.completion_tokens
 
 
 def _is_reply_visible(chat: ChatSession) -> bool:

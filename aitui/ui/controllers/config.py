@@ -14,11 +14,12 @@ from aitui.domain.config.sizes import format_context_size
 from aitui.domain.config.text_merge import merge_texts
 from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.memory.forecast import OffloadSlowdown
-from aitui.domain.models import Model
+from aitui.domain.models import Model, find_model
 from aitui.domain.progress import Steps
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock, Snapshot
 from aitui.errors import (
+    ActionRefused,
     AituiError,
     ConfigChangedMeanwhile,
     ConfigRefused,
@@ -44,7 +45,7 @@ from aitui.services.config_plan import (
 )
 from aitui.services.config_watch import read_server_config
 from aitui.services.host_admin import HostAdmin, connect, no_host_error
-from aitui.services.load import resolve_model
+from aitui.services.load import refuse_if_elsewhere, resolve_model
 from aitui.services.session import Session
 from aitui.ui.context import ServerContext
 from aitui.ui.keymap import remedy_text
@@ -170,9 +171,7 @@ class ConfigController:
 
     def show(self, model: Model | None) -> None:
         if self._session.admin is None:
-            error = no_host_error(self._session.server)
-            words = f"{error.why}\n{remedy_text(error)}"
-            self._app.notify(words, title=error.what, severity="warning")
+            self._show_refusal(no_host_error(self._session.server))
         elif not isinstance(self._app.screen, ConfigScreen):
             model_id = model.id if model is not None else ""
             self._app.push_screen(ConfigScreen(self._clock, self._session.server, model_id))
@@ -189,7 +188,7 @@ class ConfigController:
         session = self._session
         model = session.snapshot.model(model_id)
         is_refused = session.admin is None or session.server.read_only or self._is_changing
-        if model is None or is_refused:
+        if model is None or is_refused or not model.loadable:
             # Says why not.
             self.change_context_size(model_id)
             return
@@ -202,6 +201,12 @@ class ConfigController:
 
     def change_context_size(self, model_id: str, size: int | None = None) -> None:
         """Change a context size; asks for the size if none is given."""
+        if (model := find_model(model_id, self._session.snapshot.models)) is not None:
+            try:
+                refuse_if_elsewhere(model, "get another context size", "change")
+            except ActionRefused as error:
+                self._show_refusal(error)
+                return
 
         async def change(runner: ConfigRunner) -> JobResult | None:
             tokens, typed = size, ""
@@ -260,6 +265,10 @@ class ConfigController:
                 self._tasks.run_in_background(
                     self._offer_context_rollback(slowdown), "slow", exclusive=False
                 )
+
+    def _show_refusal(self, error: AituiError) -> None:
+        words = f"{error.why}\n{remedy_text(error)}"
+        self._app.notify(words, title=error.what, severity="warning")
 
     def _start(self, action: str, change: _Change) -> None:
         """Run a change in the background; one at a time, since each waits for its effect."""

@@ -158,7 +158,7 @@ def _load_effects(model_id: str, snapshot: Snapshot) -> Sequence[StyledText]:
     confirmation = load_confirmation(model_id, snapshot)
     asks = confirmation.needed
     last = [("aitui asks before it does this.", "$muted")] if asks else []
-    return [(fact, "$warning" if "evicts" in fact else "") for fact in confirmation.facts] + last
+    return [(fact, "$warning" if "evicts" in fact else "") for fact in confirmation.lines] + last
 
 
 def conversation_commands(

@@ -145,9 +145,11 @@ class SlashCommandRunner:
             self._pane.transcript.add_note("System prompt", shown)
         elif command.rest.lower() == "off":
             await chat.set_system("")
+            self._chats.show_settings()
             self._notify("The system prompt is removed")
         else:
             await chat.set_system(command.rest)
+            self._chats.show_settings()
             self._notify("The system prompt is set")
 
     async def _run_set(self, command: SlashCommand) -> None:
@@ -164,6 +166,7 @@ class SlashCommandRunner:
             hint = f"did you mean {near}?" if near else "/set lists them"
             raise ValueError(f"there is no parameter {name[:80]}: {hint}")
         await chat.set_sampling(sampling.with_text(name, value))
+        self._chats.show_settings()
         shown = ", ".join(f"{key} {text}" for key, text in chat.conversation.sampling.values)
         self._notify(f"Parameters: {shown or 'those of the server'}")
 

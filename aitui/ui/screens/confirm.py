@@ -21,7 +21,7 @@ from aitui.ui.keymap import CHOICE, CONFIRM
 from aitui.ui.memory_bar import load_bars
 from aitui.ui.plain import PlainText
 from aitui.ui.text import shorten_id
-from aitui.ui.theme import theme_style
+from aitui.ui.theme import hue_of, theme_style
 from aitui.ui.widgets.key_bar import KeyBar
 
 
@@ -82,7 +82,8 @@ MAX_FACT_CELLS = 240
 MAX_CHOICE_CELLS = 40
 """Cells of a fact and of a choice: a hostile id must not push the choices out of sight."""
 FACT_STYLES = {"✘": "$error", "!": "$warning", "✔": "$ready"}
-COSTS = ("evicts ", "≈ evicts ", "unloads ", "cuts ", "in use by ")
+LOW_HEIGHT = 21
+COSTS = ("unloads ", "cuts ", "in use by ")
 """How a fact begins that says what the answer costs others."""
 
 
@@ -98,12 +99,13 @@ class ConfirmScreen(ModalScreen[bool]):
     """
 
     CSS_PATH = ["dialog.tcss", "confirm.tcss"]  # noqa: RUF012
-    VERTICAL_BREAKPOINTS = [(0, "-low"), (21, "-high")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (LOW_HEIGHT, "-high")]  # noqa: RUF012
     BINDINGS = CONFIRM.bindings()
 
     def __init__(self, build: Callable[[Snapshot], Confirmation], snapshot: Snapshot) -> None:
         super().__init__()
         self._build = build
+        self._snapshot = snapshot
         self._confirmation = build(snapshot)
         self._title = PlainText(id="title")
         self._bars = LoadBars(id="bars")
@@ -149,9 +151,11 @@ class ConfirmScreen(ModalScreen[bool]):
 
     def on_resize(self) -> None:
         self._show_title()
+        self._show_facts()
 
     def _compare_facts(self, snapshot: Snapshot) -> None:
         self._bars.show(snapshot, self._confirmation)
+        self._snapshot = snapshot
         question = self._build(snapshot)
         if question != self._confirmation:
             self._confirmation = question
@@ -185,21 +189,44 @@ class ConfirmScreen(ModalScreen[bool]):
 
     def _show(self) -> None:
         self._armed = self._ignored.display = False
-        facts = self._confirmation.facts or ("No other client is affected.",)
         self._show_title()
-        self._facts.update(Content("\n").join(map(_style_fact, facts)))
+        self._show_facts()
         self._difference.display = bool(self._confirmation.diff)
         self._difference.update(render_diff(self._confirmation.diff))
         self._no.focus()
         self.call_after_refresh(self._schedule_arming)
 
+    @property
+    def _width(self) -> int:
+        return min(78 if self._confirmation.loads else 72, self.size.width)
+
+    def _show_facts(self) -> None:
+        """Write what becomes of each model, with what that costs, then everything else."""
+        facts, costs = self._confirmation.facts, self._confirmation.costs
+        # Without the frame, its padding and a scrollbar.
+        room = self._width - (5 if self.size.height < LOW_HEIGHT else 7)
+        lines: list[Content] = []
+        for cost in costs:
+            hue = hue_of(self._snapshot, cost.model)
+            name = shorten_id(cost.model, max(8, room - cell_len(cost.outcome) - 2))
+            gap = " " * max(1, room - 1 - cell_len(name) - cell_len(cost.outcome))
+            edge = ("▌", f"${hue}")
+            lines.append(Content.assemble(edge, (name, "bold"), gap, cost.outcome))
+            lines += (_style_fact(f"  {line}", "$warning") for line in cost.costs)
+        if costs and facts:
+            lines.append(Content(""))
+        lines += map(_style_fact, facts)
+        if not lines:
+            lines.append(Content("No other client is affected."))
+        self._facts.update(Content("\n").join(lines))
+
     def _show_title(self) -> None:
         """Write the title into the frame, and in whole below it if it has no room there."""
         title = shorten_id(self._confirmation.title, MAX_FACT_CELLS)
         dialog = self.query_one("#dialog")
-        count = len(self._confirmation.evicts)
+        count = len(self._confirmation.costs)
         cost = f"unloads {count_of(count, 'model')}" if count else ""
-        room = min(78 if self._confirmation.loads else 72, self.size.width) - 8
+        room = self._width - 8
         fits = cell_len(title) <= room and not self._confirmation.stage
         fits_both = cell_len(title) + len(cost) + 3 <= room
         right: Pieces = ((cost, "warning"),) if cost and fits_both else ""
@@ -221,9 +248,9 @@ class ConfirmScreen(ModalScreen[bool]):
             self._armed = True
 
 
-def _style_fact(fact: str) -> Content:
+def _style_fact(fact: str, style: str = "") -> Content:
     """Style a fact by its sign, or as a cost."""
-    style = FACT_STYLES.get(fact[:1], "$warning" if fact.startswith(COSTS) else "")
+    style = style or FACT_STYLES.get(fact[:1], "$warning" if fact.startswith(COSTS) else "")
     return Content.styled(shorten_id(fact, MAX_FACT_CELLS), style)
 
 

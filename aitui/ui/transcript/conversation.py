@@ -20,7 +20,7 @@ from aitui.ui.transcript.layout import (
     next_fence,
 )
 
-PROMPT_INDENT = 2
+PROMPT_INDENT = 0
 
 
 class CompletedTurn(Struct, frozen=True):
@@ -139,17 +139,15 @@ class TranscriptTurn:
             self.parts.append(TurnPart(reasoning=reasoning, plain=self.role == "user"))
         return self.parts[-1]
 
-    def header(self, *, first: bool) -> Piece:
+    def header(self, *, first: bool, hue: str = "who") -> Piece:
         """The line with the speaker, and the state of an answer."""
         who = "You" if self.role == "user" else self.model or "Assistant"
         words = f"{who} · {self.state}" if self.state else who
-        return _make_label(
-            words, "user" if self.role == "user" else "who", bold=True, gap=not first
-        )
+        return _make_label(words, "user" if self.role == "user" else hue, bold=True, gap=not first)
 
-    def entries(self, now: float, *, first: bool) -> Iterator[LaidOutPiece]:
+    def entries(self, now: float, *, first: bool, hue: str) -> Iterator[LaidOutPiece]:
         """Everything of the turn that is shown, from top to bottom."""
-        header = self.header(first=first)
+        header = self.header(first=first, hue=hue)
         if self.head is None or self.head.piece != header:
             self.head = LaidOutPiece(header)
         yield self.head
@@ -188,6 +186,8 @@ class TranscriptDocument:
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self.layout = TranscriptLayout()
         self._now = monotonic
+        self.hue: Callable[[str], str] = lambda _: "who"
+        """The part by which a model's name is colored."""
         self._turns: list[TranscriptTurn] = []
         self._by_id: dict[str, TranscriptTurn] = {}
         self._first_dirty: int | None = None
@@ -253,7 +253,9 @@ class TranscriptDocument:
         turn.state = words
         place = self._turns.index(turn)
         if self._first_dirty is None or place < self._first_dirty:
-            self.layout.replace(turn.at, LaidOutPiece(turn.header(first=place == 0)))
+            self.layout.replace(
+                turn.at, LaidOutPiece(turn.header(first=place == 0, hue=self._hue_of(turn)))
+            )
 
     def finish(self, turn_id: str, footer: str) -> None:
         turn = self._by_id[turn_id]
@@ -270,6 +272,14 @@ class TranscriptDocument:
         self._by_id = {turn.id: turn for turn in self._turns}
         self._first_dirty, self._highlighter, self._highlight_end = 0, None, 0
         self.layout.truncate(0)
+
+    def is_fold(self, index: int | None) -> bool:
+        """Whether an entry is the line that stands for a turn's reasoning."""
+        entries = self.layout.entries
+        if index is None or not 0 <= index < len(entries):
+            return False
+        parts = (part for turn in self._turns for part in turn.parts if part.reasoning)
+        return any(part.fold is entries[index] for part in parts)
 
     def toggle_reasoning(self, index: int | None) -> bool:
         """Unfold or fold the reasoning that an entry belongs to, else the last one, if any."""
@@ -367,12 +377,15 @@ class TranscriptDocument:
             for part in turn.parts:
                 if part.has_pending:
                     part.advance()
-            layout.extend(turn.entries(self._now(), first=index == 0))
+            layout.extend(turn.entries(self._now(), first=index == 0, hue=self._hue_of(turn)))
             below = len(turn.footer_entries())
             if turn.parts and turn.parts[-1].is_open:
                 below += len(turn.parts[-1].tail)
             self._stable = len(layout.entries) - below
         self._first_dirty = None
+
+    def _hue_of(self, turn: TranscriptTurn) -> str:
+        return self.hue(turn.model) if turn.role == "assistant" else "quiet"
 
     def _mark_dirty(self, turn: TranscriptTurn) -> None:
         place = self._turns.index(turn)

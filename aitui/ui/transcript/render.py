@@ -301,7 +301,7 @@ def estimate_height(piece: Piece, width: int) -> int:
 def _render_label(piece: Piece, width: int, references: References) -> list[TranscriptRow]:
     style = TextStyle(piece.style, bold=piece.level > 0)
     if piece.style != "footer":
-        return wrap_runs(((piece.source, style),), width)
+        return wrap_runs(((piece.source, style),), width, fill=style)
     first, *others = piece.source.split(ITEM_GAP)
     rows = wrap_runs(((first, style),), width)
     if len(rows) > 1 and others:
@@ -360,7 +360,7 @@ def _render_plain(text: str, width: int, style: TextStyle) -> list[TranscriptRow
     return [
         row
         for line in text.split("\n")
-        for row in wrap_runs(((line.expandtabs(4), style),) if line else (), width)
+        for row in wrap_runs(((line.expandtabs(4), style),) if line else (), width, fill=style)
     ]
 
 

@@ -190,8 +190,11 @@ PARTS = (
     "text", "prompt", "user", "who", "quiet", "reasoning", "footer", "heading", "marker", "line",
     "quote", "link", "code", "code-text", "code-keyword", "code-function", "code-string",
     "code-number", "code-comment", "code-deleted", "cursor", "hint",
+    "m1", "m2", "m3", "m4", "m5", "other", "error",
 )  # fmt: skip
 GUTTER = 2
+_OWN_PARTS = frozenset({"user", "prompt"})
+"""Parts of the user's own turns, which have an edge."""
 
 
 class StyleCache:
@@ -224,6 +227,8 @@ class StyleCache:
         mark = Segment(" " * GUTTER, self.style(TextStyle()))
         if cursor:
             mark = Segment("▌ ", self.style(TextStyle("cursor")))
+        elif row.fill.part in _OWN_PARTS:
+            mark = Segment("▎ ", self.style(TextStyle("cursor")))
         segments = [mark, *(Segment(text, self.style(text_style)) for text, text_style in row.runs)]
         return Strip(segments).adjust_cell_length(width, self.style(row.fill))
 

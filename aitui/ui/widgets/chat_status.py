@@ -1,35 +1,48 @@
-"""The line between transcript and prompt: what the answer is at, how fast, how full."""
+"""Between transcript and prompt: what the reply is at, what goes along, how full the context is."""
 
-from rich.style import Style
+from collections.abc import Callable
+
+from msgspec import Struct
+from rich.cells import cell_len
+from rich.segment import Segment
+from textual import events
+from textual.message import Message
 from textual.reactive import reactive, var
 from textual.strip import Strip
 from textual.widget import Widget
 
+from aitui.domain.chat.conversation import ImageAttachment, SamplingParameters
 from aitui.domain.chat.reply import Reply, ReplyPhase
+from aitui.domain.config.sizes import double
+from aitui.domain.memory.forecast import FitVerdict
 from aitui.domain.models import Model
 from aitui.domain.snapshot import Clock, Snapshot
 from aitui.domain.units import format_rate, format_tokens
-from aitui.ui.plain import component_classes
+from aitui.ui.frame import Pieces, render_title
 from aitui.ui.reply_text import phase_text, silence_text
-from aitui.ui.text import LineItem, fit_items, render_items, truncate
+from aitui.ui.text import seconds_text, truncate, truncate_words
+from aitui.ui.theme import theme_style
 
-BARS = "▁▂▃▄▅▆▇█"
-MAX_BARS = 12
+WARNING_SHARE, ERROR_SHARE = 80, 95
+"""Percent of the context from which the gauge changes its color."""
+GAUGE_CELLS = 18
+MAX_CHIP_ROWS = 3
+MAX_NAME_CELLS = 24
+MAX_SYSTEM_CELLS = 30
+LEAST_HEIGHT = 14
+"""Rows of the pane from which the lines below the rule have room."""
 
-
-def sparkline(series: tuple[float, ...]) -> str:
-    """The latest rates as bars, the highest of them full."""
-    shown = series[-MAX_BARS:]
-    top = max(shown, default=0.0)
-    if top <= 0:
-        return ""
-    return "".join(BARS[min(7, int(value / top * 7.999))] for value in shown)
+_PHASE_STYLES = {
+    ReplyPhase.DONE: ("✓ ", "ready"),
+    ReplyPhase.FAILED: ("✘ ", "error"),
+    ReplyPhase.CUT: ("✘ ", "error"),
+    ReplyPhase.STOPPED: ("■ ", "warning"),
+    ReplyPhase.QUEUED: ("◌ ", "warning"),
+}
 
 
 class ChatStatus(Widget):
-    """One line that drops whole items where there is no room."""
-
-    COMPONENT_CLASSES = component_classes("chat-status", "phase", "quiet", "failed")
+    """The rule above the prompt, with the state of the reply in it."""
 
     reply: reactive[Reply | None] = reactive(None)
     context_size: reactive[int | None] = reactive(None)
@@ -37,58 +50,214 @@ class ChatStatus(Widget):
     """The one that loads; the clock draws its load once a second."""
     snapshot: var[Snapshot] = var(Snapshot())
     trouble: reactive[str] = reactive("")
-    """Why the answer that is shown has failed."""
+    """Why the reply that is shown has failed."""
 
-    def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        is_following: Callable[[], bool] = lambda: True,
+        id: str | None = None,  # noqa: A002
+    ) -> None:
         super().__init__(id=id)
         self._clock = clock
-        self._last_items: tuple[LineItem, ...] = ()
+        self._is_following = is_following
+        self._last_line: tuple[Pieces, Pieces] = ("", "")
 
     def render_line(self, y: int) -> Strip:  # noqa: ARG002 - there is one line
-        self._last_items = self._items()
-        kept = fit_items(self._last_items, self.size.width - 2)
-        gauge = max(1, len(kept) - 1)
-        return render_items(
-            kept[:gauge], kept[gauge:], self.size.width, self._item_style, self.rich_style
-        )
+        self._last_line = words, right = self._line()
+        line = self.rich_style + theme_style(self.app, "frame")
+        width = self.size.width
+        title = render_title(self.app, ("", words, right), width - 2, line, focused=False)
+        return Strip([Segment("─", line), *title, Segment("─", line)]).adjust_cell_length(width)
 
-    def _item_style(self, name: str) -> Style:
-        return self.get_component_rich_style(f"chat-status--{name}")
-
-    def _items(self) -> tuple[LineItem, ...]:
-        answer = self.reply
-        if answer is None:
-            return ()
+    def _line(self) -> tuple[Pieces, Pieces]:
+        reply = self.reply
+        if reply is None:
+            return "", ""
         now = self._clock.monotonic()
-        silence = silence_text(answer, self.snapshot, now)
-        words = silence or phase_text(answer, self.model, now)
-        if answer.phase is ReplyPhase.FAILED and self.trouble:
-            return (
-                LineItem(truncate(f"{words}: {self.trouble}", self.size.width - 2), 9, "failed"),
-            )
-        rates = answer.rates
-        items = [LineItem(words, 9, "phase")]
-        if rates.per_second and not silence:
-            items.append(LineItem(f"{format_rate(rates.per_second)} tok/s", 8, "phase"))
-            items.append(LineItem(sparkline(rates.series), 3, "phase"))
+        silence = silence_text(reply, self.snapshot, now)
+        words = silence or phase_text(reply, self.model, now)
+        sign, style = _PHASE_STYLES.get(reply.phase, ("► ", "transit"))
+        if silence:
+            sign, style = "◌ ", "warning"
+        if reply.phase is ReplyPhase.FAILED and self.trouble:
+            return ((f"{sign}{words}: {self.trouble}", style),), ""
+        pieces = [(f"{sign}{words}", style)]
+        rates, more = reply.rates, []
         if rates.tokens:
-            items.append(LineItem(f"{rates.tokens:,} tok", 4, "quiet"))
-        if rates.first_token is not None:
-            items.append(LineItem(f"first {rates.first_token:.2f} s", 5, "quiet"))
-        items.append(LineItem(self._context_gauge(answer), 6, "quiet"))
-        return tuple(item for item in items if item.text)
-
-    def _context_gauge(self, answer: Reply) -> str:
-        used, size = answer.context_used, self.context_size
-        if used is None:
-            return ""
-        if not size:
-            return f"ctx {format_tokens(used)}"
-        return f"ctx {format_tokens(used)}/{format_tokens(size)} {used * 100 // size} %"
+            more.append(f"{rates.tokens:,} tokens")
+            ended = now if reply.ended_at is None else reply.ended_at
+            more.append(seconds_text(max(0.0, ended - reply.asked)))
+        if rates.per_second and not silence:
+            pieces += [(f" {format_rate(rates.per_second)}", "bold foreground"), (" tok/s", "")]
+        if more:
+            pieces.append((" · " + " · ".join(more), ""))
+        follows = "↓ following" if self._is_following() else "End follows"
+        return tuple(pieces), follows if rates.tokens and not reply.phase.is_final else ""
 
     def tick(self) -> None:
         """Let seconds go on while nothing comes."""
-        if self._items() != self._last_items:
+        if self._line() != self._last_line:
             self.refresh()
 
     watch_reply = watch_trouble = tick
+
+
+class SentFacts(Struct, frozen=True):
+    """What goes along with the next prompt, and `used` tokens of the context before it."""
+
+    system: str = ""
+    sampling: SamplingParameters = SamplingParameters()
+    images: tuple[ImageAttachment, ...] = ()
+    model: Model | None = None
+    used: int | None = None
+    context_size: int | None = None
+    larger_fits: int = 0
+    """A context size that fits, offered when this one is nearly full; 0 for none."""
+
+
+def larger_context(snapshot: Snapshot, model: Model) -> int:
+    """Return twice a model's context if that fits once everything else is unloaded, else 0."""
+    size = double(model.context.tokens)
+    longest = snapshot.hardware.longest_context(model.id)
+    others = [one.id for one in snapshot.resident]
+    fits = snapshot.hardware.fit(model.id, size, others).verdict is FitVerdict.FITS
+    return size if fits and (longest is None or size <= longest) else 0
+
+
+class _Piece(Struct, frozen=True):
+    """A text in a style; `chip` has a ground of its own, `image` is the place of one in it."""
+
+    text: str
+    style: str = ""
+    chip: bool = False
+    image: int = -1
+
+
+class SentLines(Widget):
+    """What goes along with the next prompt, and how full the context is; a click removes an image."""
+
+    facts: reactive[SentFacts] = reactive(SentFacts())
+    room: reactive[int] = reactive(LEAST_HEIGHT)
+    """Rows of the pane; below `LEAST_HEIGHT` only images are shown."""
+
+    class Detached(Message):
+        """An image was clicked on; `index` is its place."""
+
+        def __init__(self, index: int) -> None:
+            super().__init__()
+            self.index = index
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._rows: list[list[_Piece]] = []
+
+    def watch_facts(self) -> None:
+        self._update_rows()
+
+    watch_room = on_resize = watch_facts
+
+    def render_line(self, y: int) -> Strip:
+        plain = self.rich_style
+        if y >= len(self._rows):
+            rule = plain + theme_style(self.app, "frame")
+            return Strip([Segment("─" * self.size.width, rule)])
+        segments = [Segment(" ", plain)]
+        for piece in self._rows[y]:
+            style = plain + theme_style(self.app, piece.style, "select" if piece.chip else "")
+            segments.append(Segment(piece.text, style))
+        return Strip(segments).adjust_cell_length(self.size.width, plain)
+
+    def on_click(self, event: events.Click) -> None:
+        at = 1
+        for piece in self._rows[event.y] if event.y < len(self._rows) else ():
+            width = cell_len(piece.text)
+            if piece.image >= 0 and at <= event.x < at + width:
+                self.post_message(self.Detached(piece.image))
+                return
+            at += width
+
+    def _update_rows(self) -> None:
+        rows = self._chip_rows()
+        if self.room >= LEAST_HEIGHT and (gauge := self._gauge()):
+            rows.append(gauge)
+        if rows == self._rows and self.display is bool(rows):
+            return
+        self._rows = rows
+        self.display = bool(rows)
+        self.styles.height = len(rows) + (self.room >= LEAST_HEIGHT)
+        self.refresh()
+
+    def _chip_rows(self) -> list[list[_Piece]]:
+        facts = self.facts
+        chips: list[list[_Piece]] = []
+        is_high = self.room >= LEAST_HEIGHT
+        if is_high and facts.system.strip():
+            words = truncate_words(" ".join(facts.system.split()), MAX_SYSTEM_CELLS)
+            chips.append([_Piece(f" {words} ", "foreground", chip=True)])
+        for name, value in facts.sampling.values if is_high else ():
+            text = f" {name} {truncate(value, MAX_NAME_CELLS)} "
+            chips.append([_Piece(text, "foreground", chip=True)])
+        for place, image in enumerate(facts.images):
+            label = _Piece(
+                f" ▣ {truncate(image.name, MAX_NAME_CELLS)} ", "foreground", chip=True, image=place
+            )
+            chips.append([label, _Piece("× ", "error", chip=True, image=place)])
+        if (limit := _limit(facts)).text:
+            chips.append([limit])
+        return _wrap_chips(chips, self.size.width - 2)
+
+    def _gauge(self) -> list[_Piece]:
+        used, size = self.facts.used, self.facts.context_size
+        if used is None:
+            return []
+        if not size:
+            return [_Piece("context "), _Piece(format_tokens(used), "foreground")]
+        share = used * 100 // size
+        style = "error" if share >= ERROR_SHARE else "warning" if share >= WARNING_SHARE else ""
+        filled = min(GAUGE_CELLS, used * GAUGE_CELLS // size)
+        row = [
+            _Piece("context "),
+            _Piece("━" * filled, style or "ready"),
+            _Piece("─" * (GAUGE_CELLS - filled), "faint"),
+            _Piece(f" {share} %", f"bold {style or 'foreground'}"),
+            _Piece(f" {format_tokens(used)} of {format_tokens(size)}"),
+        ]
+        if style and self.facts.larger_fits:
+            command = f"/ctx {format_tokens(self.facts.larger_fits)}"
+            row += [_Piece(" · "), _Piece(command, "accent"), _Piece(" fits")]
+        return row
+
+
+def _limit(facts: SentFacts) -> _Piece:
+    """What the model can't do, as far as its command says so; whether it sees images, if that matters."""
+    model = facts.model
+    command = None if model is None else model.command_line
+    if command is None or not command.arguments:
+        return _Piece("")
+    if command.has(("--embedding", "--embeddings")):
+        return _Piece("embedding model: can't chat", "warning")
+    if command.has(("--rerank", "--reranking")):
+        return _Piece("reranker: can't chat", "warning")
+    sees = command.has(("--mmproj", "-mm", "--mmproj-url", "-mmu"))
+    if not facts.images or (not sees and not command.has(("-m", "--model"))):
+        return _Piece("")
+    return _Piece("the model sees images") if sees else _Piece("can't see images", "warning")
+
+
+def _wrap_chips(chips: list[list[_Piece]], width: int) -> list[list[_Piece]]:
+    """Rows of chips behind a label; what has no room in the last row is counted."""
+    rows: list[list[_Piece]] = []
+    used = 0
+    for number, chip in enumerate(chips):
+        cells = sum(cell_len(piece.text) for piece in chip) + 2
+        if not rows or (used + cells > width and used > 5):
+            if len(rows) == MAX_CHIP_ROWS:
+                rows[-1].append(_Piece(f"+{len(chips) - number}"))
+                break
+            rows.append([_Piece("     " if rows else "with ")])
+            used = 5
+        rows[-1] += [*chip, _Piece("  ")]
+        used += cells
+    return rows

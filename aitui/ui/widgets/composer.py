@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from aitui.ui.widgets.suggestion_list import SuggestionList
 
 MAX_HISTORY = 200
+_SCROLL_KEYS = {"end": 0, "pageup": -1, "pagedown": 1}
+"""Keys that scroll the transcript also while something is typed; End does at the end of the prompt."""
 
 
 class Composer(TextArea):
@@ -30,6 +32,13 @@ class Composer(TextArea):
         def __init__(self, text: str) -> None:
             super().__init__()
             self.text = text
+
+    class ScrollRequested(Message):
+        """The transcript is to move by that many pages, or to follow its end for 0."""
+
+        def __init__(self, pages: int) -> None:
+            super().__init__()
+            self.pages = pages
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, soft_wrap=True, show_line_numbers=False, tab_behavior="focus")
@@ -86,6 +95,12 @@ class Composer(TextArea):
             return
         # Bindings come out of a queue of their own, and one with priority overtakes the letters
         # before it: what is typed fast, or comes late over a slow line, keeps its order only here.
+        at_end = self.cursor_location == self.document.end
+        if event.key in _SCROLL_KEYS and (event.key != "end" or at_end):
+            self.post_message(self.ScrollRequested(_SCROLL_KEYS[event.key]))
+            event.stop()
+            event.prevent_default()
+            return
         for binding in (
             () if event.is_printable else self._bindings.key_to_bindings.get(event.key, ())
         ):

@@ -656,11 +656,16 @@ class ColumnTitles(Widget):
 
     def on_mount(self) -> None:
         self.watch(self._table, "view", self._follow_table)
+        self.watch(self._table, "models", self._follow_counts, init=False)
         # The table may have a scroll bar.
         self.watch(self._table, "virtual_size", self._follow_table)
 
     def _follow_table(self) -> None:
         self.refresh()
+
+    def _follow_counts(self) -> None:
+        if self.edge:
+            self.refresh()
 
     @property
     def _titles(self) -> list[tuple[TableColumn, str, int, int]]:

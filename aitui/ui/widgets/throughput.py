@@ -60,6 +60,10 @@ class ThroughputPane(Widget):
         self.running = snapshot.requests.running or ()
         self.total = snapshot.requests.total
         self.rate = snapshot.generation_rate
+        if self.rate is not None:
+            self._unknown_since = None
+        elif self._unknown_since is None:
+            self._unknown_since = self._clock.wall()
         self.finished = snapshot.finished
 
     def tick(self) -> None:
@@ -72,10 +76,6 @@ class ThroughputPane(Widget):
 
     def watch_total(self) -> None:
         self._draw()
-
-    def watch_rate(self, before: float | None, after: float | None) -> None:
-        if (before is None) is not (after is None):
-            self._unknown_since = self._clock.wall() if after is None else None
 
     def on_resize(self) -> None:
         self._draw()

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from rich.cells import cell_len
 from rich.style import Style
+from textual import events
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
@@ -70,9 +71,16 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
         scrollbar-size-vertical: 1;
 
         .transcript--text, .transcript--prompt { color: $foreground; }
-        .transcript--user { color: $secondary; }
-        .transcript--who { color: $primary; }
-        .transcript--quiet, .transcript--reasoning, .transcript--footer { color: $text-muted; }
+        .transcript--user { color: $accent; }
+        .transcript--who { color: $foreground; }
+        .transcript--m1 { color: $m1; }
+        .transcript--m2 { color: $m2; }
+        .transcript--m3 { color: $m3; }
+        .transcript--m4 { color: $m4; }
+        .transcript--m5 { color: $m5; }
+        .transcript--other { color: $other; }
+        .transcript--error { color: $error; }
+        .transcript--quiet, .transcript--reasoning, .transcript--footer { color: $muted; }
         .transcript--heading { color: $accent; }
         .transcript--marker { color: $accent; }
         .transcript--line { color: $foreground 35%; }
@@ -238,6 +246,14 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
         if self.conversation.toggle_reasoning(self._cursor):
             self.screen.clear_selection()
             self._show()
+
+    def on_click(self, event: events.Click) -> None:
+        """Unfold or fold the reasoning by its line."""
+        row = self.scroll_offset.y + event.y
+        index = self._layout.entry_at(row) if row < self._layout.height else None
+        if self.conversation.is_fold(index):
+            self._cursor = index
+            self.action_reasoning()
 
     # --- drawing
 

@@ -67,6 +67,28 @@ def test_the_usual_verbosity_says_nothing() -> None:
     assert StartupLogReader().feed_all(lines).memory is None
 
 
+@pytest.mark.parametrize(
+    ("line", "size"),
+    [
+        ("slot         init: id  0 | task -1 | new slot n_ctx_slot = 4096", 4096),
+        ("slot operator(): id  3 | task 0 | new prompt, n_ctx_slot = 8192, n_keep = 0", 8192),
+        ("load_model: initializing, n_slots = 4, n_ctx_slot = 99999999999999", 0),
+        ("llama_context: n_ctx = 4096", 0),
+    ],
+)
+def test_the_size_of_a_slot_stands_in_lines_of_all_builds(line: str, size: int) -> None:
+    assert StartupLogReader().feed_all([line]).slot_size == size
+
+
+def test_the_size_of_a_slot_is_that_of_the_last_start_at_any_verbosity() -> None:
+    usual, verbose = STARTS["big, default verbosity (3), cold page cache"], STARTS["tiny-a, -lv 4"]
+    newer = (RECORDED_10605 / "four-runs-in-one-log.txt").read_text().splitlines()[:180]
+    assert StartupLogReader().feed_all(usual).slot_size == 32768
+    assert StartupLogReader().feed_all([*usual, *newer]).slot_size == 4096
+    assert StartupLogReader().feed_all([*newer, *verbose]).slot_size == 32768
+    assert StartupLogReader().feed_all([*usual, *newer[:3]]).slot_size == 0
+
+
 def test_only_the_last_start_counts() -> None:
     found = told(*STARTS["big, -lv 4"], *STARTS["tiny-a, -lv 4"])
     assert found.cache_bytes == 16 * MIB

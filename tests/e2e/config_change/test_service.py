@@ -73,7 +73,7 @@ async def test_restart_names_whose_model_goes_and_waits_until_it_answers(
         await app.until_ready("small")
         await app.press("R")
         await app.armed()
-        await app.see("Restart llama-swap.service?", "unloads small", "No active requests.")
+        await app.see("Restart llama-swap.service?", "▌small", "No active requests.")
         await app.press("y")
         await app.see("✓ restart", "✓ answer")
     after = systemd.systemctl("show", "-p", "MainPID", "--value", "llama-swap.service")

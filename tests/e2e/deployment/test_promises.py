@@ -253,7 +253,7 @@ async def test_a_value_that_stands_already_unloads_nobody(deployment: Deployment
         assert await deployment.running() == {"small": "ready"}
         deployment.write_config("65536", "32768")
         await ask_for_context(shown, 32768)
-        await shown.see("Reload the server's config file?", "unloads small")
+        await shown.see("Reload the server's config file?", "▌small")
 
 
 @pytest.mark.deployment

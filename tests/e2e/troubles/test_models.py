@@ -39,7 +39,7 @@ async def test_a_load_that_vanished_shows_why_and_brings_its_victim_back(app: Dr
     await app.until_ready(QUICK)
     app.go_to(OUT_OF_MEMORY)
     await app.press("l")
-    await app.see(f"evicts {QUICK}")
+    await app.see(f"▌{QUICK}")
     await app.answer("y")
     await app.see(f"Load {QUICK} again?", OUT_OF_MEMORY_REASON, "was evicted for it")
     await app.answer("y")

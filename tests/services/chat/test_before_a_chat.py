@@ -57,7 +57,7 @@ def test_a_chat_with_a_loaded_model_needs_no_question() -> None:
 def test_a_chat_that_evicts_asks_and_names_the_victim() -> None:
     question = chat_confirmation("a", snapshot(A, ready(B)))
     assert question.needed
-    assert "evicts b" in question.facts[0]
+    assert "evicts b" in question.lines[0]
 
 
 def test_a_peer_evicts_nothing_here() -> None:
@@ -70,7 +70,7 @@ async def test_somebody_who_says_no_sends_nothing(watch: Watched, other: OtherCl
     await watch.until_state(STEADY, RunState.READY)
     asked = no(watch)
     assert not await confirm_chat(watch.session, QUICK, asked)
-    assert STEADY in asked.questions[0].facts[0]
+    assert STEADY in asked.questions[0].lines[0]
     assert await confirm_chat(watch.session, QUICK, yes(watch))
 
 

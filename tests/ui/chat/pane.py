@@ -34,6 +34,7 @@ models:
     cmd: "${{fake}} --load-delay 1 --tokens-per-second 2000"
   "{SHARED}":
     cmd: "llama-server --port ${{PORT}} --ctx-size 8192 --parallel 4 --tokens-per-second 2000"
+    env: ["LLAMA_ARG_KV_UNIFIED=1"]
   "{TALKATIVE}":
     cmd: "${{fake}} --tokens-per-second 60 --chunks 400"
   "{BROKEN}":

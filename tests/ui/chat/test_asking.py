@@ -243,7 +243,7 @@ async def test_the_gauge_counts_what_one_slot_holds(pane: Pane) -> None:
     await pane.ask("hi")
     used = pane.answer.context_used
     assert used is not None
-    await pane.app.see(f"ctx {used}/8k")
+    await pane.app.see(f"{used} of 8k")
 
 
 async def test_nothing_is_laid_out_for_a_terminal_that_takes_nothing(
@@ -277,7 +277,7 @@ async def test_a_chat_that_evicts_asks_and_names_whom(
         await pane.app.until_ready(FAST)
         await pane.open(OTHER)
         await pane.send("and you?")
-        await pane.app.see(f"Chat with {OTHER}?", f"evicts {FAST}")
+        await pane.app.see(f"Chat with {OTHER}?", f"▌{FAST}")
         await pane.app.answer("y")
         await pane.ended()
         assert [body["model"] for body in pane.bodies] == [FAST, OTHER]
@@ -321,7 +321,7 @@ async def test_one_that_cost_nothing_asks_when_it_comes_to_cost(
         async with stand_in.busy(OTHER):
             await pane.app.until_ready(OTHER)
         await pane.send("second")
-        await pane.app.see(f"Chat with {FAST}?", f"evicts {OTHER}")
+        await pane.app.see(f"Chat with {FAST}?", f"▌{OTHER}")
         assert isinstance(pane.app.app.screen, ConfirmScreen)
 
 

@@ -314,13 +314,13 @@ async def test_a_refused_image_is_named_and_detached(
     path.write_bytes(b"\x89PNG\r\n\x1a\n")
     async with chatting(stand_in, server, tmp_path, OTHER, size=WIDE) as pane:
         await pane.send(f"/file {path}")
-        await pane.app.see("1 attached:  cat.png ✕")
+        await pane.app.see("▣ cat.png ×")
         await pane.send("What is this?")
         await pane.app.told(f"{OTHER} refused an image: cat.png is detached")
         await pane.app.told("image input is not supported")
         assert any("again: /file " in one for one in pane.app.said)
         assert pane.written == "What is this?"
-        await pane.app.unsee("attached:")
+        await pane.app.unsee("▣")
         await pane.app.press("enter")
         assert (await pane.ended()).phase is ReplyPhase.DONE
 
@@ -381,7 +381,7 @@ async def test_a_load_that_fails_offers_what_it_had_evicted(
         async with stand_in.busy(OTHER):
             await pane.app.until_ready(OTHER)
         await pane.send("hi")
-        await pane.app.see(f"evicts {OTHER}")
+        await pane.app.see(f"▌{OTHER}")
         await pane.app.answer("y")
         await pane.app.see(f"Load {OTHER} again?", "out of memory")
         await pane.app.answer("y")

@@ -273,3 +273,18 @@ async def test_f2_zooms_the_chat_while_typing_and_esc_leaves_the_prompt_first(
         await app.press("escape", "escape")
         await app.until(lambda: app.table.has_focus, "left")
         assert pane.widget.display is False
+
+
+async def test_the_transcript_scrolls_and_follows_while_the_prompt_has_the_focus(
+    pane: Pane,
+) -> None:
+    transcript = pane.widget.transcript
+    transcript.add_note("Long", "\n\n".join(f"paragraph {number}" for number in range(40)))
+    await pane.app.see("paragraph 39")
+    await pane.app.press("pageup")
+    await pane.app.until(lambda: not transcript.following, "scrolled")
+    await pane.app.press(*"abc", "home", "end")
+    assert not transcript.following
+    await pane.app.press("end")
+    await pane.app.until(lambda: transcript.following, "followed")
+    assert pane.written == "abc"

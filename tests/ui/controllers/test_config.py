@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from textual.widgets import Input
 
 from aitui.domain.memory.forecast import OffloadSlowdown
-from aitui.domain.models import Model, RunState
+from aitui.domain.models import Model, ModelKind, RunState
 from aitui.domain.snapshot import Server, Snapshot
 from aitui.errors import ActionRefused
 from aitui.ui.controllers.config import ConfigController
@@ -52,6 +52,18 @@ async def test_a_change_that_is_refused_is_refused_before_a_size_is_typed(server
     with pytest.raises(ActionRefused):
         await bench.tasks.run("change")
     assert bench.app.screen_stack == []
+
+
+@pytest.mark.parametrize("kind", [ModelKind.PEER, ModelKind.SELECTOR])
+@pytest.mark.parametrize("size", [None, 65536])
+def test_a_model_that_runs_elsewhere_is_refused_at_once(kind: ModelKind, size: int | None) -> None:
+    bench = Config(live(Model("away", kind=kind, peer="attic", targets=("ready",))))
+    if size is None:
+        bench.controller.ask_for_context_size("away")
+    else:
+        bench.controller.change_context_size("away", size)
+    assert (bench.app.screen_stack, bench.tasks.waiting) == ([], {})
+    assert ("attic" if kind is ModelKind.PEER else "ready") in bench.app.said[0]
 
 
 async def test_a_model_that_became_slow_is_offered_its_old_context() -> None:

@@ -55,7 +55,7 @@ def standing(
 
 
 def asked(snapshot: Snapshot) -> str:
-    return "\n".join(load_confirmation(WANTED, snapshot).facts)
+    return "\n".join(load_confirmation(WANTED, snapshot).lines)
 
 
 def test_a_load_that_fits_says_what_it_needs_and_what_is_free_before_and_after() -> None:

@@ -87,10 +87,10 @@ async def test_the_victims_are_named_for_certain_and_whoever_stays_is_not(
         await load(app, model_id)
     app.go_to("other-30b")
     await app.press("l")
-    await app.see("Load other-30b?", "evicts big-70b: idle", "evicts small-3b: idle")
+    await app.see("Load other-30b?", "▌big-70b", "▌small-3b", "idle · unloads")
     assert "≈ evicts" not in app.text
     assert "a guess" not in app.text
-    assert "evicts kept-8b" not in app.text
+    assert "▌kept-8b" not in app.text
     await app.answer("y")
     await app.told("other-30b is ready after")
     assert world.server.running() == {"kept-8b": "ready", "other-30b": "ready"}
@@ -114,7 +114,7 @@ async def test_a_chat_with_a_ready_model_asks_where_it_evicts_another(
     await app.press("enter")
     await app.until(lambda: app.models.chat.prompt.has_focus, "ready for words")
     await app.press(*"hello", "enter")
-    await app.see("Chat with big-70b?", "evicts small-3b: idle")
+    await app.see("Chat with big-70b?", "▌small-3b", "idle · unloads")
     await app.answer("y")
     await app.until(lambda: world.server.running() == {"big-70b": "ready"}, "evicted")
 
@@ -131,7 +131,7 @@ async def test_after_a_reload_by_somebody_else_nothing_is_certain_any_more(
     await load(app, "big-70b")
     app.go_to("small-3b")
     await app.press("l")
-    await app.see("≈ evicts big-70b: idle", "≈ a guess: aitui has not read")
+    await app.see("▌big-70b", "idle · ≈ unloads", "≈ a guess: aitui has not read")
     await app.press("n")
 
 

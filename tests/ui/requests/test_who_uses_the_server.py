@@ -104,7 +104,7 @@ async def test_a_cancelled_request_ends(stand_in: StandIn, server: Server, tmp_p
             answers = yes(watch)
             assert await cancel_request(watch.session, request, answers)
             assert watch.snapshot.requests.running == ()
-    assert "192.168.2.20 · OpenWebUI" in answers.questions[0].facts[0]
+    assert "192.168.2.20 · OpenWebUI" in answers.questions[0].lines[0]
 
 
 @dialects(Dialect.HEAD)

@@ -129,6 +129,10 @@ async def test_reasoning_is_one_line_until_it_is_opened() -> None:
         await running.pilot.press("t")
         await running.settle()
         assert "First I think" not in running.text
+        row = next(at for at, line in enumerate(running.lines) if "▸ thought" in line)
+        await running.pilot.click(transcript, offset=(4, row))
+        await running.settle()
+        assert "  First I think" in running.text
 
 
 async def test_the_state_of_an_answer_stands_beside_its_model() -> None:
@@ -152,11 +156,11 @@ async def test_a_prompt_is_shown_as_it_was_typed() -> None:
         running.transcript.finish("1")
         await running.settle()
         assert running.lines[:5] == [
-            "  You",
-            "    # no heading",
-            "",
-            "        four  blanks",
-            "    **x**",
+            "▎ You",
+            "▎ # no heading",
+            "▎",
+            "▎     four  blanks",
+            "▎ **x**",
         ]
 
 
