@@ -59,6 +59,13 @@ def read_address(given: RawValue) -> ServerAddress:
     )
 
 
+def with_scheme(text: str) -> str:
+    """Put http:// before a host of this machine or network, https:// before another one."""
+    if re.match(r"https?:", text, re.IGNORECASE) or "://" in text:
+        return text
+    return f"{'http' if _is_local_host(text.rpartition('@')[2]) else 'https'}://{text}"
+
+
 def without_user_info(text: str) -> str:
     """Return a URL, even a broken one, without what precedes its last @."""
     before, at, after = text.rpartition("@")

@@ -28,7 +28,7 @@ from msgspec.structs import replace
 from aitui.domain.server import Endpoints, Server
 from aitui.errors import CertificateFileError, SettingsError
 from aitui.settings import table
-from aitui.settings.address import ServerAddress, read_address
+from aitui.settings.address import ServerAddress, read_address, with_scheme
 from aitui.settings.raw import RawValue, SettingsFlags
 from aitui.settings.table import DEFAULT_URL, Setting
 from aitui.settings.toml import SettingsFile, read_config_file
@@ -241,7 +241,7 @@ def server_at(
 
     Raises SettingsError if the URL can't be one.
     """
-    given = RawValue(url, prefix="", place="typed", origin="typed")
+    given = RawValue(with_scheme(url), prefix="", place="typed", origin="typed")
     server = build_server({"url": given}, read_address(given), home=home, read_only=read_only)
     if like is None:
         return server

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aitui.errors import SettingsError
-from aitui.settings.address import read_address
+from aitui.settings.address import read_address, with_scheme
 from aitui.settings.raw import RawValue
 
 
@@ -133,3 +133,18 @@ def test_reading_a_url_again_changes_nothing(scheme: str, rest: str) -> None:
         return
     assert url_of(url) == url
     assert not set(url) & set("?#@ ")
+
+
+@pytest.mark.parametrize(
+    ("typed", "url"),
+    [
+        ("localhost:8080", "http://localhost:8080"),
+        ("192.168.2.3:8080", "http://192.168.2.3:8080"),
+        ("box.lan", "http://box.lan"),
+        ("[::1]:8080", "http://[::1]:8080"),
+        ("ai.example.org/llm", "https://ai.example.org/llm"),
+        ("http://ai.example.org", "http://ai.example.org"),
+    ],
+)
+def test_a_typed_url_needs_no_scheme(typed: str, url: str) -> None:
+    assert with_scheme(typed) == url

@@ -125,14 +125,24 @@ async def test_upper_s_takes_a_typed_url(app: Driven, other: StandIn) -> None:
     assert QUICK not in app.text
 
 
+async def test_a_url_is_typed_without_its_scheme_and_stays_if_it_is_refused(
+    app: Driven, other: StandIn
+) -> None:
+    await app.press("S", *"ftp://x", "enter")
+    await app.see("http:// or https:// in front", "ftp://x")
+    await app.press(*["backspace"] * 7, *other.url.removeprefix("http://"), "enter")
+    await app.see("elsewhere-1b")
+
+
 async def test_a_url_can_be_typed_at_once(app: Driven, other: StandIn) -> None:
     await app.press("S", *other.url, "enter")
     await app.see("elsewhere-1b")
 
 
 async def test_a_url_that_is_none_is_refused_in_words_and_the_server_stays(app: Driven) -> None:
-    await app.press("S", "tab", *"localhost:8080", "enter")
-    await app.told("http://localhost:8080")
+    await app.press("S", "tab", *"ftp://localhost:8080", "enter")
+    await app.see("expected http:// or https://", "ftp://localhost:8080")
+    await app.press("escape")
     await app.see("stand-in ●", QUICK)
 
 

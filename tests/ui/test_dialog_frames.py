@@ -1,16 +1,23 @@
 """Dialogs of one size: what they say scrolls, what is to be pressed stays where it is."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from textual.screen import ModalScreen
 
+from aitui.domain.confirmation import Confirmation
 from aitui.domain.progress import Steps, StepState
-from aitui.ui.screens.confirm import Choice
+from aitui.ui.screens.confirm import Choice, ConfirmScreen
+from aitui.ui.screens.context_size import ContextSizeScreen
 from aitui.ui.screens.steps import StepsScreen
 from ui.driven import driven
 from ui.hand_made import NOW, SERVER, STILL, live, show_instead_of_servers
-from ui.mixture import LOADING
+from ui.mixture import LOADING, READY
+
+SNAPSHOT = live(READY, LOADING)
 
 
 async def test_a_load_is_a_gauge_as_reported_else_by_its_usual_time(
@@ -34,3 +41,32 @@ async def test_a_load_is_a_gauge_as_reported_else_by_its_usual_time(
         screen.finish("small didn't come up", *(f"| line {n}" for n in range(30)), well=False)
         await app.see("Esc Close", "small didn't come up")
         assert screen.query_one(Choice).region.y == button.y
+
+
+QUESTION = Confirmation("Unload all?", tuple(f"fact {n}" for n in range(40)), yes="Unload all")
+DIALOGS: dict[str, Callable[[], ModalScreen[Any]]] = {
+    "steps": lambda: StepsScreen("Changing a model with a long name", STILL, LOADING.id),
+    "question": lambda: ConfirmScreen(lambda _: QUESTION, SNAPSHOT),
+    "context": lambda: ContextSizeScreen(READY, SNAPSHOT),
+}
+
+
+@pytest.mark.parametrize("size", [(40, 10), (80, 24)])
+async def test_buttons_are_in_sight_and_the_text_scrolls(
+    size: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show_instead_of_servers(monkeypatch, SNAPSHOT)
+    async with driven(SERVER, tmp_path, size=size, clock=STILL) as app:
+        for name, build in DIALOGS.items():
+            screen = build()
+            await app.app.push_screen(screen)
+            if isinstance(screen, StepsScreen):
+                screen.finish(*(f"line {n}" for n in range(40)), well=False)
+            await app.settle()
+            inside = screen.query_one("#dialog").content_region
+            for button in screen.query(Choice):
+                assert inside.contains_region(button.region), (name, button.region, inside)
+            text = screen.query_one(".text")
+            assert text.size.height > 1, name
+            assert name == "context" or text.max_scroll_y > 0, name
+            await app.app.pop_screen()

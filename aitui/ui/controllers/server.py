@@ -233,11 +233,16 @@ class ServerSwitcher:
         from aitui.ui.screens.dialogs import ServersScreen
 
         servers = self._app_context.settings.servers
-        server = await self._app.push_screen_wait(ServersScreen(servers, current))
+        # `--read-only` makes every server of the settings so, and means a typed one as well.
+        build = partial(
+            server_at,
+            home=self._app_context.home,
+            read_only=all(one.read_only for one in servers),
+            like=servers[0],
+        )
+        server = await self._app.push_screen_wait(ServersScreen(servers, current, build))
         if isinstance(server, str):
-            # `--read-only` makes every server of the settings so, and means a typed one as well.
-            read_only = all(one.read_only for one in servers)
-            server = server_at(server, self._app_context.home, read_only=read_only, like=servers[0])
+            server = build(server)
         if server is not None:
             await self.go_to(server)
 

@@ -1,17 +1,18 @@
 """Chooses one of several texts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
 from aitui.domain.snapshot import Server
-from aitui.errors import KeyPasswordNeeded, SshKeyPassphraseNeeded
-from aitui.ui.keymap import CHOOSE, KEY_PASSWORD, SERVERS
+from aitui.errors import KeyPasswordNeeded, SettingsError, SshKeyPassphraseNeeded
+from aitui.ui.keymap import CHOOSE, KEY_PASSWORD, SERVERS, remedy_text
 from aitui.ui.plain import PlainText, plain
 from aitui.ui.text import shorten_id
 
@@ -71,13 +72,22 @@ EXAMPLE = "http://localhost:8080"
 
 
 class ServersScreen(ModalScreen[Server | str | None]):
-    """Ends with a server of the list, with a URL that was typed, or with None."""
+    """Ends with a server of the list, with a URL that was typed, or with None.
+
+    `check` raises SettingsError for a text that can't be a URL: it stays in the field.
+    """
 
     CSS_PATH = "small_dialog.tcss"
     BINDINGS = SERVERS.bindings()
 
-    def __init__(self, servers: tuple[Server, ...], current: Server | None) -> None:
+    def __init__(
+        self,
+        servers: tuple[Server, ...],
+        current: Server | None,
+        check: Callable[[str], object] = str,
+    ) -> None:
         super().__init__()
+        self._check = check
         self._servers = servers
         self._current = current
 
@@ -111,8 +121,16 @@ class ServersScreen(ModalScreen[Server | str | None]):
 
     @on(Input.Submitted)
     def _handle_submit(self, message: Input.Submitted) -> None:
-        if self.is_current and message.value.strip():
-            self.dismiss(message.value.strip())
+        typed = message.value.strip()
+        if not self.is_current or not typed:
+            return
+        try:
+            self._check(typed)
+        except SettingsError as error:
+            refusal = " ".join(part for part in (error.what, error.why, remedy_text(error)) if part)
+            self.query_one("#words", PlainText).update(Content.styled(refusal, "$error"))
+        else:
+            self.dismiss(typed)
 
     def _option(self, server: Server) -> Option:
         mark = "● " if server == self._current else "  "

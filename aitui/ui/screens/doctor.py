@@ -49,9 +49,11 @@ class DoctorScreen(Screen[None]):
         self._run_checks = check_up
         self._clock = clock
         self._checks_running = True
+        # A check-up may end after a screen that closes has lost its children.
+        self._progress = PlainText(id="progress")
 
     def compose(self) -> ComposeResult:
-        yield PlainText(id="progress")
+        yield self._progress
         yield VerticalScroll(id="checks")
         yield KeyBar(id="keys")
 
@@ -113,15 +115,14 @@ class DoctorScreen(Screen[None]):
         """Show how far the checks are, and for how long they have run."""
         if not self.is_attached:
             return
-        progress = self.query_one("#progress", PlainText)
         counts = summary(self._checks)
         if self._checks_running:
             seconds = format_seconds(self._clock.monotonic() - self._began)
             stage = self._stage
             where = f"{stage.number} of {stage.of}: {stage.words}" if stage else "beginning"
-            progress.update(Content(f"Checking {where}, {seconds} · {counts}"))
+            self._progress.update(Content(f"Checking {where}, {seconds} · {counts}"))
         else:
-            progress.update(Content(f"Checked · {counts}"))
+            self._progress.update(Content(f"Checked · {counts}"))
 
 
 class CheckRow(Horizontal):

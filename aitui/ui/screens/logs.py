@@ -32,7 +32,6 @@ from aitui.ui.text import (
 )
 from aitui.ui.widgets.find_bar import FindBar, match_position
 from aitui.ui.widgets.key_bar import KeyBar
-from aitui.ui.widgets.log_rows import FailureLines
 from aitui.ui.widgets.log_view import LogView
 from aitui.ui.widgets.server_header import ServerHeader
 from aitui.ui.widgets.trouble_pane import TroublePane
@@ -197,6 +196,9 @@ class LogsScreen(Screen[None]):
         phase = snapshot.connection.phase
         came_back = phase is ConnectionPhase.LIVE and self._was_lost
         self._was_lost = phase is ConnectionPhase.LOST
+        model = snapshot.model(self._model_id)
+        if self._failed is not None and model is not None and model.failed is not None:
+            self._show_failure(model.failed)
         if came_back and self._feed_state.phase is FeedPhase.LOST:
             await self.run_action("app.retry_log")
 
@@ -298,10 +300,19 @@ class LogsScreen(Screen[None]):
         view = self._view
         view.clear()
         if self._failed is not None and name == self._model_id:
-            view.failure_lines = FailureLines(self._failed.log, jump_pending=True)
+            view.look_for_failure(self._failed.log)
         self._bar.chosen = name
         self.post_message(LogSelected(name))
         self._show()
+
+    def _show_failure(self, failed: LoadFailure) -> None:
+        """Show a newer failure, or what its log has told since it became known."""
+        if failed == self._failed:
+            return
+        self._failed = failed
+        if self.log_name == self._model_id:
+            self._view.look_for_failure(failed.log)
+            self._show()
 
     def _apply_filter(self, log_filter: LogFilter) -> bool:
         """Whether that could be done: a pattern that takes too long changes nothing."""

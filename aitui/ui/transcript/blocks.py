@@ -441,8 +441,10 @@ class StreamedText:
         if below is not None and below.end == leaf.start and below.leaf.is_definition:
             # A paragraph below a definition may become its title.
             return last - 1
-        # An unfinished line may become the end of a fence or the underline of a heading.
-        is_unsure = below is not None and below.leaf is leaf and below.end >= complete
+        # An unfinished line may become the end of a fence or the underline of a heading; the last
+        # whole one the head of a table, and then the paragraph ends before it.
+        known = complete - (leaf.kind is PieceKind.PARAGRAPH)
+        is_unsure = below is not None and below.leaf is leaf and below.end >= known
         return last - is_unsure
 
     def _cut(self, parts: Sequence[_Part], count: int) -> None:

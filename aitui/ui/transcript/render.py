@@ -125,7 +125,12 @@ def table_rows(
         max(1, *(_cell_width(cells[column]) for at, cells in enumerate(first) if at != 1))
         for column in range(len(names))
     ]
-    widths = _column_widths(wanted, width - cell_len(COLUMN_SEPARATOR[0]) * (len(names) - 1))
+    words = [
+        max(1, *(_longest_word(cells[column]) for at, cells in enumerate(first) if at != 1))
+        for column in range(len(names))
+    ]
+    room = width - cell_len(COLUMN_SEPARATOR[0]) * (len(names) - 1)
+    widths = _column_widths(wanted, words, room)
     if widths is None:
         return None
     shown = (
@@ -166,17 +171,27 @@ def _cell_width(cell: Sequence[Run]) -> int:
     return sum(cell_len(text) for text, _ in cell)
 
 
-def _column_widths(wanted: Sequence[int], room: int) -> list[int] | None:
-    """The widths that columns get: narrow ones what they want, the others equal shares."""
+def _longest_word(cell: Sequence[Run]) -> int:
+    words = "".join(text for text, _ in cell).split()
+    return max((cell_len(word) for word in words), default=0)
+
+
+def _column_widths(wanted: Sequence[int], words: Sequence[int], room: int) -> list[int] | None:
+    """The widths that columns get: narrow ones what they want, the others equal shares.
+
+    No column is narrower than its longest word as long as all of those fit.
+    """
     if sum(wanted) <= room:
         return list(wanted)
     if room < NARROWEST_COLUMN * len(wanted):
         return None
-    widths = [0] * len(wanted)
-    order = sorted(range(len(wanted)), key=lambda index: wanted[index])
+    widths = list(words) if sum(words) <= room else [0] * len(wanted)
+    room -= sum(widths)
+    order = sorted(range(len(wanted)), key=lambda index: wanted[index] - widths[index])
     for place, index in enumerate(order):
-        widths[index] = min(wanted[index], room // (len(order) - place))
-        room -= widths[index]
+        more = min(wanted[index] - widths[index], room // (len(order) - place))
+        widths[index] += more
+        room -= more
     return widths
 
 

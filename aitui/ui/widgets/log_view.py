@@ -103,12 +103,21 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
             self.set_filter(replace(self.rows.filter, pattern=None))
             self.rows.extend(new, unfinished)
             self.post_message(self.FilterDropped(error))
-        at = self.failure_lines.locate(self.rows) if self.failure_lines.jump_pending else None
-        if at is not None:
-            self.go_to(at)
+        self._go_to_failure()
         self._sync_view(self.rows.first_row - first_row)
         if bottom or self.following:
             self.refresh()
+
+    def look_for_failure(self, lines: tuple[str, ...]) -> None:
+        """Mark the lines of a failed load; go to them unless the view was moved by hand."""
+        at_hand = (self.following or self.failure_lines.jump_pending) and not self.paused
+        self.failure_lines = FailureLines(lines, jump_pending=at_hand)
+        self._go_to_failure()
+
+    def _go_to_failure(self) -> None:
+        at = self.failure_lines.locate(self.rows) if self.failure_lines.jump_pending else None
+        if at is not None:
+            self.go_to(at)
 
     def clear(self) -> None:
         """Forget all lines and follow those to come."""

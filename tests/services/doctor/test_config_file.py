@@ -58,7 +58,10 @@ async def test_a_file_that_is_read_only_would_be_replaced_all_the_same(
     preset.chmod(0o444)
     report = await machine_of(local)
     assert report.status("config folder writable") is CheckStatus.OPEN
-    assert "is read-only, and would still be replaced" in report["config folder writable"].seen
+    assert (
+        "the file itself is read-only, and would still be replaced"
+        in report["config folder writable"].seen
+    )
     assert report["config folder writable"].remedy == f"chmod u+w {preset}"
 
 
@@ -74,7 +77,7 @@ async def test_a_folder_that_the_login_may_not_write(served: Server, machine: Us
     machine.config.parent.chmod(0o555)
     report = await machine_of(served)
     assert report.status("config folder writable") is CheckStatus.FAILED
-    assert "No file can be created in /mnt/home/.config/llama-swap" in (
+    assert "No file can be made in /mnt/home/.config/llama-swap" in (
         report["config folder writable"].seen
     )
     assert "on box: ls -ld" in report["config folder writable"].remedy

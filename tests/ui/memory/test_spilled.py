@@ -21,7 +21,7 @@ async def test_where_the_file_can_be_changed_the_old_size_is_offered(
     show_instead_of_servers(monkeypatch, SLOW)
     server = replace(SERVER, ssh_host="local", preset_path=str(tmp_path / "config.yaml"))
     async with driven(server, tmp_path, size=(120, 36), clock=STILL) as app:
-        await app.see("has become slow", "back to 65,536?", "9.1 tok/s with 262,144 tokens")
+        await app.see("has become slow", "to 65,536?", "9.1 tok/s with 262,144 tokens")
         await app.answer("n")
         await app.unsee("has become slow")
         app.app.post_snapshot(app.server, replace(SLOW, version="219"))

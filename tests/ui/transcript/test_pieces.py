@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.cells import cell_len
@@ -207,6 +207,7 @@ def test_words_come_in_the_order_that_markdown_it_has_them(text: str) -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.sampled_from(OPEN_BLOCKS), max_size=10).map("".join), st.integers(1, 90))
+@example("a\n" * 40 + "| a | b |\n|---|---|\n" + "| 1 | 2 |\n" * 48, 1)
 def test_what_stays_open_over_a_cut_is_what_it_was(document: str, size: int) -> None:
     deltas = [document[at : at + size] for at in range(0, len(document), size)]
     assert streamed(deltas) == split_text(document)

@@ -342,3 +342,12 @@ async def test_a_sentence_in_a_footer_is_whole_and_has_the_facts_below_it() -> N
         rows = rows_of(running)
         assert " ".join(rows[-3:-1]) == cut
         assert rows[-1] == "1,204 tokens · 48.3 tok/s · 25 s · first token 0.41 s"
+
+
+async def test_a_table_breaks_no_word_that_has_room() -> None:
+    async with shown((46, 20)) as running:
+        await running.answer(
+            "| model | note |\n|---|---|\n"
+            "| Qwen3-Coder-30B-A3B-Q6_K_XL | loads slowly, since it is split over two cards |\n"
+        )
+        assert "Qwen3-Coder-30B-A3B-Q6_K_XL │ loads" in running.text
