@@ -592,7 +592,7 @@ class AituiApp(App[None]):
             raise AituiError(
                 f"The theme {self.theme} holds for this time only",
                 why=f"{self._servers.paths.state}: {error.strerror or error}",
-                remedy="set XDG_STATE_HOME to a folder that can be written",
+                remedy="set XDG_STATE_HOME to a writable folder",
             ) from error
 
     def _tick(self) -> None:
