@@ -63,7 +63,7 @@ def _command(arguments: Arguments, settings: Settings | SettingsError, paths: Pa
 
 def _dashboard(arguments: Arguments, settings: Settings, paths: Paths, home: Path) -> int:
     if not sys.stdout.isatty():
-        print("aitui draws on a terminal; for scripts: aitui status --json", file=sys.stderr)
+        print("aitui needs a terminal; for scripts: aitui status --json", file=sys.stderr)
         return 2
     # Textual draws on stderr: it can't be redirected to keep what libraries write off the screen.
     prepare_screen()

@@ -132,35 +132,38 @@ def _json(words: str) -> Option:
 
 
 SERVER_OPTIONS = (
-    _option("--server", metavar="NAME", words="a server of config.toml"),
+    _option("--server", metavar="NAME", words="a server from config.toml"),
     _option("--url", metavar="URL", words="the server's URL, like http://localhost:8080"),
-    _switch("--read-only", words="load, unload and change nothing"),
+    _switch("--read-only", words="do not load, unload or change anything"),
     _option(
-        "--config", type=Path, metavar="FILE", words="read FILE instead of the usual config.toml"
+        "--config", type=Path, metavar="FILE", words="read FILE instead of the default config.toml"
     ),
 )
 """Those that stand before and after a command alike."""
 
 DASHBOARD_OPTIONS = (
-    _switch("--demo", words="start a stand-in server in this process and show that one"),
+    _switch("--demo", words="open the dashboard with a simulated server"),
     _option(
-        "--fps", type=_fps, metavar="N", words="draw at most N frames a second, for slow lines"
+        "--fps",
+        type=_fps,
+        metavar="N",
+        words="draw at most N frames a second, for slow connections",
     ),
 )
 
-_YES = _switch("--yes", words="answer the question, if there is one, with yes")
-_CONFIG_MODEL = _model("the model's id, as the config file has it")
+_YES = _switch("--yes", words="answer yes to any confirmation")
+_CONFIG_MODEL = _model("the model's id in the config file")
 _NO_RELOAD = _switch(
     "--no-reload",
     dest="reload",
     action="store_false",
-    words="write the file and stop: the server goes on with what it has",
+    words="write the file only; the server keeps its current config",
 )
 _CHANGE = (
     _YES,
     _NO_RELOAD,
-    _switch("--only", words="change this model alone if others share the value"),
-    _switch("--shared", words="change the others as well; --yes alone never does"),
+    _switch("--only", words="change only this model if others share the value"),
+    _switch("--shared", words="also change the others; --yes alone never does"),
 )
 
 COMMANDS = (
@@ -179,17 +182,19 @@ COMMANDS = (
         "show GPU memory: which model uses how much, and what is free",
         (_json("one JSON object, for scripts"),),
     ),
-    CommandSpec("load", "[options] ID", "load a model, wait until it is ready", (_model(), _YES)),
+    CommandSpec(
+        "load", "[options] ID", "load a model and wait until it is ready", (_model(), _YES)
+    ),
     CommandSpec(
         "unload",
         "[options] (ID | --all)",
         "free a model's memory",
-        (_model(nargs="?"), _switch("--all", words="every model that is loaded"), _YES),
+        (_model(nargs="?"), _switch("--all", words="all loaded models"), _YES),
     ),
     CommandSpec(
         "chat",
         "[options] [PROMPT]",
-        "ask a model, print its answer",
+        "send a prompt to a model and print the reply",
         (
             _option(
                 "prompt",
@@ -202,10 +207,10 @@ COMMANDS = (
                 "-m",
                 "--model",
                 metavar="ID",
-                words="the model's id or an alias; without it the model that is loaded",
+                words="the model's id or an alias (default: the loaded model)",
             ),
             _option(
-                "--max-tokens", type=_tokens, metavar="N", words="end the answer after N tokens"
+                "--max-tokens", type=_tokens, metavar="N", words="end the reply after N tokens"
             ),
             _option(
                 "--set",
@@ -213,7 +218,7 @@ COMMANDS = (
                 dest="settings",
                 metavar="NAME=VALUE",
                 convert=tuple,
-                words="a parameter like temperature=0.2, for this answer",
+                words="a parameter like temperature=0.2, for this reply",
             ),
             _option("--system", metavar="TEXT", words="the system prompt"),
             _switch(
@@ -221,8 +226,8 @@ COMMANDS = (
                 dest="go_on",
                 words="continue the last conversation, or its interrupted reply",
             ),
-            _json("one JSON object at the end instead of text as it comes"),
-            _switch("--evict", words="load the model even where that pushes another one out"),
+            _json("print one JSON object at the end, do not stream text"),
+            _switch("--evict", words="load the model even if that evicts another one"),
         ),
         group="chat",
     ),
@@ -236,9 +241,9 @@ COMMANDS = (
             _log("upstream", "of all models"),
             _log("http", "of requests, llama-swap ≥ v259"),
             _switch(
-                "-f", "--follow", words="go on with what comes, and wait for a server that goes"
+                "-f", "--follow", words="follow new lines, and reconnect if the server goes away"
             ),
-            _switch("--polls", words="with the lines that aitui's own polling leaves"),
+            _switch("--polls", words="include the lines caused by aitui's own polling"),
         ),
         group="log",
     ),
@@ -268,23 +273,21 @@ COMMANDS = (
                 "flag",
                 metavar="FLAG",
                 convert=str.strip,
-                words="one of llama-server without its dashes, like temp, or ttl",
+                words="a llama-server flag without dashes, like temp, or ttl",
             ),
             _option("value", metavar="VALUE", words="its new value"),
             *_CHANGE,
         ),
     ),
     CommandSpec("preset", "[options]", "print the server's config file"),
-    CommandSpec("reload", "[options]", "have the server read its config file again", (_YES,)),
+    CommandSpec("reload", "[options]", "reload the server's config file", (_YES,)),
     CommandSpec("restart", "[options]", "restart the server", (_YES,)),
-    CommandSpec(
-        "undo", "[options]", "take the last change of the config file back", (_YES, _NO_RELOAD)
-    ),
+    CommandSpec("undo", "[options]", "undo the last change to the config file", (_YES, _NO_RELOAD)),
     CommandSpec(
         "journal",
         "[options]",
-        "list what was changed from here",
-        (_json("one JSON object a change"),),
+        "list the changes made with aitui",
+        (_json("one JSON object per change"),),
     ),
 )
 """Every command with its options: the parser and `--help` are made of it."""
@@ -297,17 +300,17 @@ _ALL_OPTIONS = (
 _EXAMPLES = """\
 examples:
   aitui                               the dashboard of the default server
-  aitui --demo                        the dashboard of a stand-in server
-  aitui --url http://localhost:8080   another server, for this once
+  aitui --demo                        the dashboard of a simulated server
+  aitui --url http://localhost:8080   another server, just this once
   aitui --server home status --json   the models of a server of config.toml
   aitui gpu                           GPU memory by model, and what is free
-  aitui load qwen3-30b                load a model and wait until it answers
-  aitui unload --all --yes            free all memory without a question
-  git diff | aitui chat "a message"   ask the loaded model about what is piped
-  aitui logs qwen3-30b -f             what a model writes, as it comes
-  aitui doctor                        what is wrong between here and the server
-  aitui ctx qwen3-30b 128k            change a context size, prove it works
-  aitui undo                          undo the last change of the config file
+  aitui load qwen3-30b                load a model and wait until it is ready
+  aitui unload --all --yes            free all memory without confirming
+  git diff | aitui chat "a message"   send piped text to the loaded model
+  aitui logs qwen3-30b -f             follow the log of a model
+  aitui doctor                        check the connection and the server
+  aitui ctx qwen3-30b 128k            change a context size and verify it
+  aitui undo                          undo the last change to the config file
 
 exit codes:
   0  done                      4  refused by TLS

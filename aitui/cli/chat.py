@@ -197,7 +197,7 @@ def _send(
     turn = last_reply(chat.conversation)
     if not arguments.go_on or turn is None or not turn.is_incomplete:
         raise SettingsError(
-            "There is nothing to ask",
+            "There is no prompt",
             remedy='give a prompt: aitui chat "Why is the sky blue?", or pipe one in',
         )
     printer.skip_existing(len(turn.text), len(turn.reasoning))
@@ -215,13 +215,13 @@ async def _conversation(
     latest = await history.conversations(session.server.identity, 1)
     if not latest:
         raise AituiError(
-            "There is no conversation to go on with",
-            why=f"none with {session.server.label} was kept",
+            "There is no conversation to continue",
+            why=f"none with {session.server.label} was saved",
             remedy="leave out --continue",
         )
     opened = await history.resume(latest[0].id, new_id)
     if opened.forked:
-        _print_note("another aitui writes that conversation: going on with a copy of it")
+        _print_note("another aitui is using that conversation: continuing with a copy")
     conversation = opened.conversation
     model_id = arguments.model or conversation.model
     system = conversation.system if arguments.system is None else arguments.system
@@ -249,7 +249,7 @@ async def _history(paths: Paths, *, needed: bool) -> AsyncIterator[ConversationH
     except HistoryError as error:
         if needed:
             raise
-        _print_note(f"the conversation isn't kept: {error}")
+        _print_note(f"the conversation is not saved: {error}")
         yield None
         return
     try:
@@ -304,12 +304,12 @@ def _raise_on_failure(reply: Reply, stopped: str) -> None:
         raise ReplyStopped(
             f"Stopped after {count_of(reply.rates.tokens, 'token')}",
             why=stopped,
-            remedy="aitui chat --continue goes on" if len(reply.text) else "",
+            remedy="aitui chat --continue resumes it" if len(reply.text) else "",
         )
     if reply.empty_text:
         _print_note(reply.empty_text)
     elif reply.finish == "length":
-        _print_note("the answer reached its limit of tokens: aitui chat --continue goes on")
+        _print_note("the reply reached its token limit: aitui chat --continue resumes it")
 
 
 def _print_note(words: str) -> None:

@@ -76,7 +76,7 @@ class TerminalFrontend:
         if result.job is Job.CHANGE and isinstance(result.error, ConfigChangedMeanwhile):
             print(result.error.diff, file=sys.stderr)
         if result.job is Job.ROLLBACK and result.error is None:
-            print("the old value is back", file=sys.stderr)
+            print("the old value is restored", file=sys.stderr)
 
 
 async def run_admin_command(arguments: Arguments, server: Server, paths: Paths) -> None:
@@ -109,7 +109,7 @@ async def run_admin_command(arguments: Arguments, server: Server, paths: Paths) 
                 raise
             await _run_job(admin, None, arguments)
             raise Unreachable(
-                "The change is taken back, but the server doesn't answer",
+                "The change was undone, but the server does not respond",
                 why=error.what,
                 remedy="it reads the file when it starts; if it runs: aitui reload",
             ) from error
@@ -127,7 +127,7 @@ async def _run_job(admin: HostAdmin, session: Session | None, arguments: Argumen
 async def _undo(runner: ConfigRunner, _: Arguments) -> None:
     undone = _require_success(await runner.undo(_format_time), "Not undone").entry
     if undone is not None:
-        print(f"taken back: {undone.description}")
+        print(f"undone: {undone.description}")
 
 
 async def _reload(runner: ConfigRunner, _: Arguments) -> None:
@@ -189,7 +189,7 @@ async def _print_journal(admin: HostAdmin, *, as_json: bool) -> None:
         else:
             print(f"{_format_time(entry.at)}  {entry.outcome.value:7}  {entry.description}")
     if not entries and not as_json:
-        print(f"aitui has changed nothing at {admin.server.label} yet")
+        print(f"aitui has not changed the config of {admin.server.label} yet")
 
 
 def _format_time(at: float) -> str:

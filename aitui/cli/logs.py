@@ -111,7 +111,7 @@ async def _follow(feed: LogFeed, output: LogPrinter) -> None:
         await asyncio.to_thread(output.write, news.lines)
         if lost and before is not None and before.state.phase is FeedPhase.FOLLOWING:
             why = news.state.error.what if news.state.error is not None else "the server ended it"
-            print(f"── lost: {why}; trying again ──", file=sys.stderr, flush=True)
+            print(f"── lost: {why}; reconnecting ──", file=sys.stderr, flush=True)
         before = news
 
 
@@ -135,7 +135,7 @@ async def _explain_error(session: Session, name: str, error: AituiError) -> Aitu
     await session.monitor.fetch()
     if name == "http" and not session.snapshot.release.has(SEPARATE_LOGS_SINCE):
         return ActionRefused(
-            "This server has no log of requests alone",
+            "This server has no separate request log",
             why="llama-swap before v259 writes them to its own log",
             remedy="aitui logs --proxy",
         )
@@ -143,8 +143,8 @@ async def _explain_error(session: Session, name: str, error: AituiError) -> Aitu
     if model.kind is ModelKind.PEER:
         return ActionRefused(
             f"The log of {model.id} is not on this server",
-            why=f"it runs at the peer {model.peer or 'named in its id'}",
-            remedy="ask that server",
+            why=f"it runs on the peer {model.peer or 'named in its id'}",
+            remedy="use that server",
         )
     return error
 

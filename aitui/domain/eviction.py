@@ -56,8 +56,8 @@ def predict_victims(wanted: Model, snapshot: "Snapshot") -> tuple[EvictionVictim
 def guess_reason(snapshot: "Snapshot") -> str:
     """Return in a sentence why the victims aren't certain."""
     if snapshot.swap_rules is None:
-        return "≈ a guess: groups stand in the server's config alone"
-    return "≈ a guess: the config file alone doesn't tell what this server will do"
+        return "≈ a guess: aitui has not read the server's config"
+    return "≈ a guess: the config file alone does not show what this server will do"
 
 
 def request_count(model: Model, snapshot: "Snapshot") -> int | None:

@@ -102,7 +102,7 @@ def missing_card_warnings(hardware: HardwareState) -> list[str]:
     if there and not there & last.keys():
         return []
     return [
-        f"GPU {gpu.index} {gpu.name} has vanished: it was measured last "
+        f"GPU {gpu.index} {gpu.name} is gone: last measured "
         f"{format_seconds(samples[-1].at - at)} ago"
         for key, (gpu, at) in last.items()
         if key not in there

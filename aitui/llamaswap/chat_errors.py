@@ -114,7 +114,7 @@ def reply_cut_error(why: str, tokens: int, characters: int) -> ReplyInterrupted:
     """Return the exception for a stream that ended before the reply did."""
     noun = "token" if tokens == 1 else "tokens"
     what = f"The answer was cut after {tokens:,} {noun}" if tokens else "The answer never began"
-    remedy = "continue it, or ask again" if characters else "ask again"
+    remedy = "continue it, or retry" if characters else "ask again"
     return ReplyInterrupted(what, why=why, remedy=remedy, tokens=tokens, characters=characters)
 
 

@@ -400,9 +400,9 @@ class ChatSession:
         now = self._clock.monotonic()
         if stream.cancelled() and self._was_suspended:
             error = ReplyInterrupted(
-                "The answer was cut",
-                why="this machine has slept, and nothing more came after that",
-                remedy="continue it, or ask again",
+                "The reply was cut off",
+                why="this machine slept, and the stream did not resume",
+                remedy="continue it, or retry",
             )
             builder.end(now, ReplyPhase.CUT, error)
         elif stream.cancelled():
@@ -439,7 +439,7 @@ class ChatSession:
 
     def _require_idle(self) -> None:
         if self._reply_builder is not None:
-            raise ValueError("an answer is under way: stop it first")
+            raise ValueError("a reply is still running: stop it first")
 
 
 def last_reply(conversation: Conversation) -> Turn | None:

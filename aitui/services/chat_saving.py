@@ -49,7 +49,7 @@ class ConversationSaver:
             yield
             return
         saving = self._save_periodically(conversation, turn, view)
-        async with background_task(saving, "save the answer"):
+        async with background_task(saving, "save the reply"):
             yield
 
     async def _save_periodically(

@@ -59,7 +59,7 @@ def resolve_chat_model(wanted: str, snapshot: Snapshot) -> Model:
     if not loaded:
         raise AituiError(
             "No model is loaded",
-            why="without -m the chat is with the loaded one",
+            why="without -m, aitui chats with the loaded model",
             remedy="name one with -m ID",
             action=Action.REFRESH,
         )

@@ -82,9 +82,9 @@ def _copy_to_file(file: Path, content: bytes) -> None:
         replace_atomically(file, content)
     except OSError as error:
         raise AituiError(
-            "Nothing could be copied",
-            why=f"the terminal takes no text, and {file} can't be written: {error.strerror}",
-            remedy="set XDG_STATE_HOME to a folder that can be written",
+            "The text could not be copied",
+            why=f"the terminal accepts no copied text, and {file} can't be written: {error.strerror}",
+            remedy="set XDG_STATE_HOME to a writable folder",
         ) from error
 
 
@@ -101,7 +101,7 @@ _BY_TERM = {
     "tmux-256color": "tmux",
 }
 _BY_PROGRAM = {"WezTerm": "WezTerm", "ghostty": "Ghostty", "vscode": "VS Code", "rio": "Rio"}
-_TO_FILES = "copies go to a file where the terminal takes none"
+_TO_FILES = "copies go to a file if the terminal accepts none"
 
 
 def describe_clipboard(environment: Mapping[str, str]) -> tuple[bool, str, str]:
@@ -111,16 +111,16 @@ def describe_clipboard(environment: Mapping[str, str]) -> tuple[bool, str, str]:
         return False, refusal, _TO_FILES
     term, program = environment.get("TERM", ""), environment.get("TERM_PROGRAM", "")
     if program == "iTerm.app":
-        where = "Settings, General, Selection: applications may access the clipboard"
-        return False, "iTerm2 takes it where its settings allow it", where
+        where = "in Settings, General, Selection: allow applications to access the clipboard"
+        return False, "iTerm2 accepts it if its settings allow it", where
     known = _BY_TERM.get(term, "") or _BY_PROGRAM.get(program, "")
     if environment.get("WT_SESSION"):
         known = "Windows Terminal"
     if environment.get("VTE_VERSION"):
         known = "VTE"
     if known:
-        return True, f"taken by {known}", ""
-    return False, f"not known of TERM={sanitize_line(term, 60) or '(unset)'}", _TO_FILES
+        return True, f"supported by {known}", ""
+    return False, f"unknown for TERM={sanitize_line(term, 60) or '(unset)'}", _TO_FILES
 
 
 def _clipboard_obstacle(environment: Mapping[str, str]) -> str:
@@ -128,9 +128,9 @@ def _clipboard_obstacle(environment: Mapping[str, str]) -> str:
     if supports_osc52(environment):
         return ""
     if environment.get("STY"):
-        return "GNU screen keeps it to itself"
+        return "GNU screen does not pass it on"
     if environment.get("VTE_VERSION"):
-        return f"VTE {sanitize_line(environment['VTE_VERSION'], 20)} is too old to take it"
+        return f"VTE {sanitize_line(environment['VTE_VERSION'], 20)} is too old to support it"
     if environment.get("TERM_PROGRAM") == "Apple_Terminal":
-        return "not taken by the Terminal of macOS"
-    return f"not taken by TERM={sanitize_line(environment.get('TERM', ''), 60)}"
+        return "not supported by macOS Terminal"
+    return f"not supported by TERM={sanitize_line(environment.get('TERM', ''), 60)}"

@@ -203,7 +203,7 @@ class ConfigRunner(Struct, frozen=True):
             return await self.reload()
         raise ValueUnchanged(
             f"It is {change.new or 'set'} already",
-            why=f"{change.flag} of {change.model} has that value in the config file",
+            why=f"{change.flag} of {change.model} already has that value in the config file",
         )
 
     async def change(self, plan: ChangePlan) -> JobResult | None:
@@ -224,7 +224,7 @@ class ConfigRunner(Struct, frozen=True):
         if entry is None:
             raise ActionRefused(
                 "There is nothing to undo",
-                why=f"aitui changed nothing at {label}, or took it all back",
+                why=f"aitui changed nothing at {label}, or has undone all of it",
                 remedy="list the changes",
                 action=Action.SHOW_JOURNAL,
             )
@@ -399,7 +399,7 @@ class ConfigRunner(Struct, frozen=True):
     ) -> WrittenChange:
         if watch is None or self.session is None:
             written = await write_with_journal(self.admin, entry, progress, write)
-            progress.skip(*TAKING_EFFECT, words="the server goes on with what it has")
+            progress.skip(*TAKING_EFFECT, words="the server keeps its current config")
             return written
         await watch.arm()
         written = await write_with_journal(self.admin, entry, progress, write)
@@ -435,7 +435,7 @@ async def _validate_on_host(admin: HostAdmin, unit: UnitInfo, path: str) -> None
             raise ConfigRefused(
                 "llama-swap itself refuses the new config file",
                 why=refusal,
-                remedy="nothing was changed: correct that first",
+                remedy="nothing was changed: fix that first",
             )
 
 
@@ -466,7 +466,7 @@ async def write_with_journal(
         await admin.journal.end(entry.id, ChangeOutcome.FAILED)
         raise
     except BaseException:
-        progress.fail("broken off")
+        progress.fail("interrupted")
         with suppress(JournalError):  # it is settled a minute later then
             await shield(admin.journal.end(entry.id, ChangeOutcome.CUT_OFF))
         raise
@@ -474,7 +474,7 @@ async def write_with_journal(
     await admin.journal.end(entry.id, ChangeOutcome.DONE, backup=written.backup)
     warnings = written.warnings
     if written.changed_after:
-        words = "Another program wrote the file right after it: the file holds that text now."
+        words = "Another program overwrote the file right after that; the file now holds that text."
         warnings = (*warnings, words)
     return WrittenChange(replace(entry, backup=written.backup), warnings)
 
@@ -521,7 +521,7 @@ async def load_and_verify(
         if await _retry_during_outage(session, load, give_up_at) is None:
             raise ConfigNotApplied(
                 f"{expected.model} was not loaded",
-                why="its loading was aborted",
+                why="the load was aborted",
                 remedy=f"load it: aitui load {expected.model}",
             )
         words.append(f"{expected.model} is ready")
@@ -571,7 +571,7 @@ async def _verify(session: Session, expected: ExpectedSetting) -> str:
     model = snapshot.model(expected.model)
     if model is None or not model.command:
         raise ConfigNotApplied(
-            f"{expected.model} isn't in /running any more",
+            f"{expected.model} is no longer in /running",
             why="it became ready, and another client unloaded it",
             remedy=f"load it again: aitui load {expected.model}",
         )
@@ -583,7 +583,7 @@ async def _verify(session: Session, expected: ExpectedSetting) -> str:
     if runs_with != value and not is_in_environment:
         raise ConfigNotApplied(
             f"{expected.model} runs with {flag} {runs_with or 'unset'}, not {value or 'unset'}",
-            why="the server reads another file, or has not read this one",
+            why="the server uses another file, or has not read this one",
             remedy="see which file the service reads",
             action=Action.RUN_DOCTOR,
         )
@@ -609,8 +609,8 @@ async def _verify_by_program(session: Session, model: str, tokens: int) -> str:
     if not any(0 <= size - tokens < padding for size in sizes):
         raise ConfigNotApplied(
             f"{model} runs with a context of {max(sizes):,} tokens, not {tokens:,}",
-            why="its program, or what starts it, ignores the value, or the model allows fewer tokens",
-            remedy="look at its command in the config file, and at the model's log",
+            why="its program or start script ignores the value, or the model allows fewer tokens",
+            remedy="check its command in the config file, and the model's log",
             action=Action.SHOW_CONFIG,
         )
     return f"runs with a context of {tokens:,} tokens"
@@ -623,7 +623,7 @@ def undo_confirmation(entry: JournalEntry, at: str, snapshot: Snapshot | None) -
     if snapshot is not None:
         facts += consequences(snapshot, "" if _undo_removes(entry) else entry.model, entry.flag)
         facts += describe_free_memory(snapshot)
-    title = "Undo the last change of the config file?"
+    title = "Undo the last change to the config file?"
     return Confirmation(title, tuple(facts), yes="Undo", costs=costs)
 
 

@@ -99,8 +99,8 @@ def _plan_of(
             f"{first.words}{more}",
             line=first.line,
             column=first.column,
-            why="llama-swap would not come up with that file",
-            remedy="correct that line first",
+            why="llama-swap would not start with that file",
+            remedy="fix that line first",
             action=Action.EDIT_CONFIG,
         )
     return ChangePlan(reading, change, content, found)
@@ -157,7 +157,7 @@ def consequences(snapshot: Snapshot, then_loads: str = "", flag: str = "") -> li
     if snapshot.requests.running is None and snapshot.requests.total:
         facts.append(f"cuts {count_of(snapshot.requests.total, 'running request')}")
     if not snapshot.resident:
-        facts.append("No model is loaded: no request is cut.")
+        facts.append("No model is loaded, so no request is cut off.")
     elif snapshot.requests.total == 0:
         facts.append("No active requests.")
     if then_loads:
@@ -183,9 +183,9 @@ def _fit_facts(change: ConfigChange, snapshot: Snapshot) -> tuple[str, ...]:
 def slowdown_text(slowdown: OffloadSlowdown) -> str:
     """Say how much slower the model is, and the probable reason."""
     return (
-        f"{format_rate(slowdown.rate)} tok/s with {slowdown.context_size:,} tokens, where it made "
+        f"{format_rate(slowdown.rate)} tok/s with {slowdown.context_size:,} tokens, down from "
         f"{format_rate(slowdown.usual)} with {slowdown.context_before:,}: "
-        "some of it is probably no longer in the graphics card's memory"
+        "part of the model is probably no longer in GPU memory"
     )
 
 
@@ -195,7 +195,7 @@ def revert_context_confirmation(slowdown: OffloadSlowdown) -> Confirmation:
         f"{slowdown.model} has become slow. Change its context back to {slowdown.context_before:,}?",
         (
             slowdown_text(slowdown),
-            "What that unloads and cuts is asked before anything is changed.",
+            "Before anything changes, you confirm what this unloads and cuts off.",
         ),
         yes="Show the change",
         no="Leave it",
@@ -218,7 +218,9 @@ async def plan_content(
         return None
     if (mark := find_conflict_mark(content)) is not None:
         raise ConfigRefused(
-            "A conflict is not resolved yet.", line=mark, remedy="Keep what is right, and no mark."
+            "A conflict is not resolved yet.",
+            line=mark,
+            remedy="Keep the right lines and remove the conflict markers.",
         )
     before, after = decode_config(reading.content), decode_config(content)
     change = ConfigChange(
@@ -227,7 +229,7 @@ async def plan_content(
     return await asyncio.to_thread(_plan_of, reading, change, content, admin.release())
 
 
-MERGED_NOTE = "! your edit, merged with what was written meanwhile"
+MERGED_NOTE = "! your edit, merged with the changes made meanwhile"
 
 
 def resolve_confirmation(merged: MergedText) -> Confirmation:
@@ -236,7 +238,7 @@ def resolve_confirmation(merged: MergedText) -> Confirmation:
     return Confirmation(
         "Resolve the conflicts in the editor?",
         (
-            "Another program changed the same lines of the file meanwhile.",
+            "Meanwhile, another program changed the same lines of the file.",
             f"{count_of(len(merged.conflicts), 'conflict')}, with both texts: line {lines}.",
         ),
         yes="Resolve",
@@ -285,9 +287,9 @@ async def plan_new_model(admin: HostAdmin, path: str, *, likely: Sequence[str] =
 
     def edit(document: ConfigDocument) -> ConfigChange:
         like, own = choose_template(document, likely)
-        notes.append(f"its flags are those of {sanitize_line(like, 120)}")
+        notes.append(f"its flags are copied from {sanitize_line(like, 120)}")
         if own:
-            notes.append(f"! with {', '.join(own)}, which may be meant for that model alone")
+            notes.append(f"! with {', '.join(own)}, which may be specific to that model")
         return add_model(document, suggest_id(path), path, like=like)
 
     plan = await plan_change(admin, edit)

@@ -99,7 +99,7 @@ async def _find_out_whether_read(
     if modified <= max(facts.started_at, admin.last_reload_at or 0.0) + 1.0:
         return config
     changed = time.strftime("%H:%M", time.localtime(modified))
-    newer = f"the file was changed at {changed}, and the server runs an older one"
+    newer = f"the file was changed at {changed}; the server still runs an older version"
     runs_it = await _runs_this_file(admin, config, snapshot)
     if runs_it is not None:
         return config if runs_it else replace(config, newer=newer)
@@ -110,7 +110,7 @@ async def _find_out_whether_read(
     if outcome is not None and outcome.refusal:
         return replace(config, newer=f"{newer}: it refused the new one: {outcome.refusal}")
     if doubt:
-        doubt = f"the file was changed at {changed}; whether the server has read it is not known"
+        doubt = f"the file was changed at {changed}; it is unknown whether the server has read it"
         return replace(config, doubt=doubt)
     return config if outcome is not None else replace(config, newer=newer)
 
@@ -250,8 +250,8 @@ async def _settle_change(
     except ConfigLocked:
         return ()
     except AituiError as error:
-        return (f"{what} was cut off, and which file is in its place can't be seen: {error}",)
-    return (f"{what} was cut off: {_describe_state(whole, found, is_past=later is not None)}",)
+        return (f"{what} was interrupted, and aitui can't see which file is in place: {error}",)
+    return (f"{what} was interrupted: {_describe_state(whole, found, is_past=later is not None)}",)
 
 
 def _state_from_later_change(
@@ -269,14 +269,14 @@ def _state_from_later_change(
 
 
 def _describe_state(whole: FileVersion, found: RecoveryResult, *, is_past: bool) -> str:
-    words = f"{whole.value} is in its place"
+    words = f"{whole.value} is in place"
     if is_past:
-        words = f"{whole.value} was in its place, and was changed again since"
+        words = f"{whole.value} was in place, but has changed since"
     if not found.removed:
         return words
     if len(found.removed) == 1:
-        return f"{words}; what it had left beside it is removed"
-    return f"{words}; {len(found.removed)} files that it had left beside it are removed"
+        return f"{words}; its leftover file was removed"
+    return f"{words}; {len(found.removed)} leftover files were removed"
 
 
 def _format_time(at: float, now: float) -> str:

@@ -68,7 +68,7 @@ def _write(directory: Path, name: str, text: str) -> Path:
         with open(path, "x", encoding="utf-8", opener=open_private) as file:
             file.write(text)
     except FileExistsError as error:
-        raise AituiError(f"{path} exists already", remedy="give another name") from error
+        raise AituiError(f"{path} exists already", remedy="choose another name") from error
     except OSError as error:
         raise AituiError(f"{path} can't be written: {error.strerror}") from error
     return path

@@ -50,9 +50,9 @@ the program {what} does not exist
     exec: "(?P<what>[^"]+)": (?:executable file not found|stat )
 the program {what} does not exist
     \b(?:ba|da|a|z)?sh: (?:\S+ )*?(?P<what>[^\s:]+): (?:command )?not found
-the program {what} may not be run
+the program {what} can't be run: permission denied
     fork/exec (?P<what>.+?): permission denied
-the program is made for another kind of machine
+the program was built for a different architecture
     exec format error
 port {what} is taken
     couldn't bind (?:HTTP server|to server) socket.*?port\s*[:=]\s*(?P<what>\d+)
@@ -63,7 +63,7 @@ out of memory: {what} MiB did not fit on device {device}
     allocating (?P<what>[\d.]+) MiB on device (?P<device>\d+): \w+ failed
 out of memory: {what} MiB did not fit into the host's memory
     (?:CPU|Host)\w*_buffer\w*.*failed to allocate.*?(?P<what>[\d.]+) MiB
-out of memory on the graphics card
+out of GPU memory
     (?:unable|failed) to allocate <DEVICE>\S* buffer
     <DEVICE> error: out of memory
     (?:cuda|hip)Malloc\w* failed
@@ -85,9 +85,9 @@ out of memory
     unable to allocate \w+ buffer
 llama-server does not know the argument {what}
     (?:unknown|invalid|unrecognized) (?:argument|option)s?:? ['\"]?(?P<what>[^\s'\"]+)
-the value of the argument {what} is wrong
+the value of the argument {what} is invalid
     error while handling argument \"?(?P<what>[^\s\":]+)
-an argument lacks its value
+an argument has no value
     expected value for argument
 llama-server does not know the model's architecture {what}
     unknown model architecture: '?(?P<what>[^']+)
@@ -97,7 +97,7 @@ the file {what} does not exist
     failed to open (?:GGUF )?(?:file )?'?(?P<what>[^'():]+?)'?[:\s(]+No such file
 the file {what} does not exist
     (?:file|model) '?(?P<what>[^']+?)'? does not exist
-the file {what} may not be read
+no permission to read the file {what}
     failed to open (?:GGUF )?(?:file )?'?(?P<what>[^'():]+?)'?[:\s(]+Permission denied
 the model's file is damaged or incomplete
     not within the file bounds
@@ -106,7 +106,7 @@ the model's file is damaged or incomplete
     failed to read (?:magic|header|tensor|key)
     unexpectedly reached end of file
     invalid split file
-the model's file and this llama-server do not fit together
+this llama-server can't use the model's file
     wrong number of tensors
     missing tensor '
     key not found in model
@@ -118,11 +118,11 @@ the model could not be downloaded
     (?:curl|download).*(?:could not resolve|HTTP (?:error )?4\d\d)
 a file or folder of its command does not exist
     no such file or directory
-its context could not be made: {what}
+its context could not be created: {what}
     failed to initialize (?:the )?context: (?P<what>.+)
-its context could not be made
+its context could not be created
     failed to (?:create|initialize) (?:the )?context
-the graphics card's driver does not work: {what}
+the GPU driver failed: {what}
     <DEVICE> error: (?P<what>.+)
 it crashed: {what} failed
     (?P<what>GGML_ASSERT\(.+\)) failed
@@ -130,7 +130,7 @@ it crashed
     segmentation fault
     signal: aborted
     core dumped
-the program uses instructions that this processor lacks
+the program uses instructions that this CPU does not support
     illegal instruction
 it was killed by the system, most often because the host ran out of memory
     signal: killed

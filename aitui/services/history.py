@@ -38,5 +38,5 @@ async def find_conversations(
 
 def deletion_confirmation(conversation: ListedConversation) -> Confirmation:
     """Confirm the deletion of a conversation."""
-    facts = (conversation.heading, "All that was said in it is gone for good.")
+    facts = (conversation.heading, "Its messages are deleted permanently.")
     return Confirmation("Delete this conversation?", facts, yes="Delete", no="Keep it")

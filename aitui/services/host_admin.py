@@ -123,8 +123,8 @@ def host_key_confirmation(error: HostKeyRefused, label: str) -> Confirmation:
         (
             "Its key is not known yet:",
             f"{error.algorithm} {error.fingerprint}",
-            "On that machine, ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub shows its own.",
-            "Yes remembers it in known_hosts.",
+            "Compare it with ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub on that machine.",
+            "If you trust it, it is added to known_hosts.",
         ),
         yes="Trust it",
     )

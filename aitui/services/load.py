@@ -95,7 +95,7 @@ def quit_confirmation(snapshot: Snapshot, *, answering: bool) -> Confirmation:
     """Confirm to quit, with what that cuts; `answering` is set while a reply streams."""
     facts = _open_load_lines(snapshot, "aitui quits now")
     if answering:
-        facts = (*facts, "An answer is under way. What came of it is kept.")
+        facts = (*facts, "A reply is still running. The text received so far is kept.")
     return _leave_confirmation("Quit aitui?", "Quit", facts)
 
 
@@ -106,7 +106,7 @@ def leave_confirmation(label: str, snapshot: Snapshot) -> Confirmation:
 
 
 def _leave_confirmation(title: str, yes: str, facts: tuple[str, ...]) -> Confirmation:
-    return Confirmation(title, facts or ("Nothing is loading any more.",), yes=yes, no="Stay")
+    return Confirmation(title, facts or ("Nothing is loading anymore.",), yes=yes, no="Stay")
 
 
 def _open_load_lines(snapshot: Snapshot, condition: str) -> tuple[str, ...]:
@@ -164,10 +164,10 @@ async def _load_within_limit(
                 await _request_and_watch(session, model_id, begun)
     except TimeoutError:
         raise ModelNotReady(
-            f"{model_id} is not up after {limit:.0f} s",
+            f"{model_id} is not ready after {limit:.0f} s",
             why="that is the limit set for a load without progress; "
             + outcome_without_waiting(Model(model_id, state=RunState.STARTING), session.snapshot),
-            remedy="raise AI_SERVER_TIMEOUT_MS, or look at its log",
+            remedy="raise AI_SERVER_TIMEOUT_MS, or read its log",
         ) from None
 
 
@@ -223,7 +223,7 @@ async def _request_load(session: Session, model_id: str) -> AituiError | None:
         raise
     except TlsRefused as error:
         # A connection that breaks before any response looks like that; `/running` decides.
-        lost = ConnectionLost("The connection broke while the model was waited for")
+        lost = ConnectionLost("The connection was lost while waiting for the model")
         lost.__cause__ = error
         return lost
     except (LoadFailed, Unreachable) as error:
@@ -239,9 +239,9 @@ def _absent_model_error(model_id: str, trouble: AituiError | None, *, begun: boo
     """Return the error for a model that `/running` doesn't list after the wait for it."""
     if trouble is None:
         return ModelNotReady(
-            f"{model_id} came up and is gone again",
+            f"{model_id} became ready, then was unloaded",
             why="another client unloaded it, or loaded another one",
-            remedy="look who is using the server",
+            remedy="check who is using the server",
         )
     if begun and not isinstance(trouble, LoadFailed):
         failed = LoadFailed(f"{model_id} didn't come up", why=trouble.what)
@@ -274,8 +274,8 @@ def no_such_model_error(wanted: str, snapshot: Snapshot) -> NoSuchModel:
     return NoSuchModel(
         f"no model “{wanted}” on this server",
         status=404,
-        why=f"nearest: {', '.join(near)}" if near else "the server lists nothing like it",
-        remedy="refresh if it was added just now",
+        why=f"nearest: {', '.join(near)}" if near else "the server lists no similar name",
+        remedy="refresh if it was just added",
         action=Action.REFRESH,
     )
 
@@ -295,8 +295,8 @@ def refuse_if_elsewhere(model: Model, change: str, verb: str) -> None:
     if model.kind is ModelKind.PEER:
         raise ActionRefused(
             f"{model.id} can't {change} from here",
-            why=f"it runs at the peer {model.peer or 'named in its id'}",
-            remedy="ask that server",
+            why=f"it runs on the peer {model.peer or 'named in its id'}",
+            remedy="use that server",
         )
     if not model.loadable:
         targets = ", ".join(model.targets)

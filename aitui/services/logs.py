@@ -105,7 +105,7 @@ class LogFeed:
         lines = self._arrived.take()
         if self._dropped_lines:
             lost = f"{self._dropped_lines:,} lines"
-            words = f"{lost} came faster than they could be shown, and are gone"
+            words = f"{lost} arrived too fast to be shown and were dropped"
             lines = (_mark_line(words), *lines)
             self._dropped_lines = 0
         return LogUpdate(lines, self._unfinished, self.state)
@@ -243,7 +243,7 @@ def save_log(
         raise AituiError(
             "The log could not be saved",
             why=f"{folder}: {error.strerror or error}",
-            remedy="set XDG_DATA_HOME to a folder that can be written",
+            remedy="set XDG_DATA_HOME to a writable folder",
         ) from error
     return file
 

@@ -105,9 +105,9 @@ class ReloadWatch:
                 )
                 if not self._ended.done() and (why := self._refusal.result()):
                     raise ConfigRefused(
-                        f"{self.session.server.label} refused its config file, and goes on as before",
+                        f"{self.session.server.label} rejected its config file and keeps the previous one",
                         why=sanitize_line(why, 2 * _LONGEST_PATH),
-                        remedy="correct that first",
+                        remedy="fix that first",
                         action=Action.SHOW_CONFIG,
                     )
                 await asyncio.wait({self._ended})
@@ -164,7 +164,7 @@ async def trigger_reload(watch: ReloadWatch, ask: Ask) -> str:
 
     It notices the change itself, or gets SIGHUP, or is restarted if a reload is impossible and the
     user agrees. Raises ServiceFailed, HostUnreachable, ConfigRefused if a restart would end it, and
-    ConfigNotApplied if the server gives no sign of a reload.
+    ConfigNotApplied if the server shows no sign of a reload.
     """
     session, lost = watch.session, _is_lost(watch.session)
     await session.monitor.expect_unload(*(model.id for model in session.snapshot.resident))
@@ -186,9 +186,9 @@ async def _signal_or_restart(watch: ReloadWatch, ask: Ask, *, lost: bool) -> str
         trouble = error
     else:
         trouble = ConfigNotApplied(
-            f"{watch.session.server.label} gives no sign of a reload",
-            why=f"SIGHUP was sent, and its streams went on for {RELOAD_SECONDS:.0f} s",
-            remedy="look into its log, then restart it",
+            f"{watch.session.server.label} shows no sign of a reload",
+            why=f"SIGHUP was sent, but its streams stayed open for {RELOAD_SECONDS:.0f} s",
+            remedy="read its log, then restart it",
             action=Action.RESTART_SERVICE,
         )
     # The server may have refused the file: it goes on for now, and a restart would end it.
@@ -247,7 +247,7 @@ async def refuse_invalid_config(admin: HostAdmin, outcome: str) -> None:
         raise ConfigRefused(
             f"{outcome}: llama-swap would refuse its config file",
             why=f"{path}:{first.line}:{first.column}: {first.words}{more}",
-            remedy="correct that line first",
+            remedy="fix that line first",
             action=Action.SHOW_CONFIG,
         )
 
@@ -308,7 +308,7 @@ async def confirm_reload(admin: HostAdmin, ask: Ask) -> bool:
     """Ask whether to reload; raises ConfigRefused, before asking, if the file is invalid."""
     admin.server.refuse_if_read_only("reloading the server")
     await refuse_invalid_config(admin, "Not reloaded")
-    title = "Have the server read its config file again?"
+    title = "Reload the server's config file?"
 
     def build(now: Snapshot) -> Confirmation:
         facts = (*consequences(now), *describe_free_memory(now))
@@ -335,8 +335,8 @@ def drain_facts(snapshot: Snapshot) -> tuple[str, ...]:
     waits_for = _drained_requests(snapshot)
     if not waits_for:
         return ()
-    waits = f"first llama-swap waits up to {DRAIN_SECONDS:.0f} s for {waits_for} to end"
-    return (f"{waits}, and answers nothing else meanwhile",)
+    waits = f"llama-swap first waits up to {DRAIN_SECONDS:.0f} s for {waits_for} to end"
+    return (f"{waits}, and serves nothing else meanwhile",)
 
 
 def _drained_requests(snapshot: Snapshot) -> str:
@@ -405,10 +405,10 @@ async def _restart_and_wait(admin: HostAdmin, session: Session, progress: Progre
             await _wait_until_healthy(admin, session)
         except Unreachable as error:
             raise ServiceFailed(
-                f"{admin.service.unit} runs, and {session.server.label} doesn't answer",
+                f"{admin.service.unit} runs, but {session.server.label} does not respond",
                 why=f"{error.what}: waited for {SERVER_RESPONSE_TIMEOUT:.0f} s",
                 journal=await admin.service.journal(),
-                remedy="look at the address it listens on (-listen), and at the proxy before it",
+                remedy="check its listen address (-listen) and the proxy in front of it",
             ) from error
 
 

@@ -64,10 +64,10 @@ def unload_confirmation(model_id: str, snapshot: Snapshot) -> Confirmation:
     requests = request_count(model, snapshot) if model.state is RunState.READY else 0
     if requests is None:
         facts: tuple[str, ...] = (
-            f"{snapshot.requests.total} requests run on this server."
+            f"{snapshot.requests.total} requests are running on this server."
             if snapshot.requests.total
-            else "This server doesn't tell whether requests run.",
-            "Those at this model will be cut.",
+            else "This server does not report requests.",
+            "Those using this model will be cut off.",
         )
         # Without an event stream requests are unknown, and every unload would ask.
         needed = bool(snapshot.requests.total)
@@ -82,7 +82,7 @@ def unload_all_confirmation(snapshot: Snapshot) -> Confirmation:
     resident = snapshot.resident
     facts = list(describe_other_uses(snapshot))
     if snapshot.requests.total is None:
-        facts.append("This server doesn't tell whether requests run; they will be cut.")
+        facts.append("This server does not report requests; any that are running will be cut off.")
     else:
         facts.append(_describe_cut(snapshot.requests.total))
     facts += describe_free_memory(snapshot)
@@ -94,7 +94,7 @@ def unload_all_confirmation(snapshot: Snapshot) -> Confirmation:
 def _describe_cut(requests: int) -> str:
     if requests == 0:
         return "No active requests."
-    return f"{count_of(requests, 'running request')} will be cut."
+    return f"{count_of(requests, 'running request')} will be cut off."
 
 
 async def _wait_until_unloaded(session: Session, model_ids: set[str]) -> None:
@@ -110,8 +110,8 @@ async def _wait_until_unloaded(session: Session, model_ids: set[str]) -> None:
         still = [model.id for model in session.snapshot.resident if model.id in model_ids]
         raise UnloadFailed(
             f"{', '.join(still)} still runs",
-            why=f"the server said OK, and still lists it {UNLOAD_CONFIRMED_WITHIN:.0f} s later",
-            remedy="another client may have loaded it again: look who is using it",
+            why=f"the server said OK, but still lists it {UNLOAD_CONFIRMED_WITHIN:.0f} s later",
+            remedy="another client may have loaded it again: check who is using it",
         ) from error
 
 
@@ -140,14 +140,14 @@ async def cancel_request(session: Session, request: ActiveRequest, ask: Ask) -> 
 def cancel_confirmation(request: ActiveRequest, snapshot: Snapshot, now: float) -> Confirmation:
     """Confirm to cancel a request, with its client."""
     if not _is_running(request, snapshot):
-        return Confirmation("Cancel this request?", ("It has ended by now.",), yes="Cancel it")
+        return Confirmation("Cancel this request?", ("It has already ended.",), yes="Cancel it")
     # Its age grows while the user reads: rounded to ten seconds, it doesn't disarm the dialog.
     age = max(0.0, now - request.started) // 10 * 10
     facts = (
         f"{client_name(request)} at {request.model or 'no model'}",
         f"{request.path}, for {format_seconds(age)} or more",
-        "Its answer is cut where it stands.",
-        "Address and program are what the client says of itself.",
+        "Its reply is cut off immediately.",
+        "The address and program are reported by the client itself.",
     )
     return Confirmation("Cancel this request?", facts, yes="Cancel it", no="Let it run")
 

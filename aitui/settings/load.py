@@ -179,7 +179,7 @@ async def require_certificates(server: Server) -> None:
     if missing:
         files = ", ".join(f"{path} ({what})" for what, path in missing)
         raise CertificateFileError(
-            "The default server lets in only clients with a certificate, and files are missing",
+            "The default server requires a client certificate, and files are missing",
             why=files,
             remedy="put them there, or name another server with --url or AI_SERVER_URL",
         )

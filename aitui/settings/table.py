@@ -79,7 +79,7 @@ CERTS_DIR: Setting[Path | None] = Setting(
     takes_empty=True,
 )
 CA = _file("ca", "the authority that signed the server's certificate", shown="root-ca.pem")
-CLIENT_CERT = _file("client_cert", "the certificate that lets this client in", shown="client.pem")
+CLIENT_CERT = _file("client_cert", "this client's certificate", shown="client.pem")
 CLIENT_KEY = _file("client_key", "its private key", shown="client-key.pem")
 CLIENT_KEY_PASSWORD: Setting[str | None] = Setting(
     "client_key_password",
@@ -89,11 +89,15 @@ CLIENT_KEY_PASSWORD: Setting[str | None] = Setting(
     shown="none",
 )
 API_KEY: Setting[str | None] = Setting(
-    "api_key", "a key that llama-swap asks for", None, _value(values.read_api_key), shown="none"
+    "api_key",
+    "the API key, if llama-swap requires one",
+    None,
+    _value(values.read_api_key),
+    shown="none",
 )
 USERNAME: Setting[str | None] = Setting(
     "username",
-    "the user for a proxy that asks for one (Basic authentication)",
+    "the user name, if a proxy requires Basic authentication",
     None,
     _value(values.read_username),
     shown="none",
@@ -134,15 +138,15 @@ ENDPOINTS = tuple(
     _endpoint(name, words)
     for name, words in (
         ("models", "where the server lists its models"),
-        ("running", "where it lists those that run"),
+        ("running", "where it lists running models"),
         ("unload", "what unloads one model"),
         ("unload_all", "what unloads all"),
-        ("upstream_health", "what says that a model is ready"),
+        ("upstream_health", "what reports that a model is ready"),
     )
 )
 COLOR = Setting(
     "colour",
-    "a color of the server's own",
+    "a color for this server",
     _PLAIN.color,
     _value(values.read_color),
     shown="none",
@@ -151,7 +155,7 @@ COLOR = Setting(
 )
 READ_ONLY = Setting(
     "read_only",
-    "load, unload and change nothing",
+    "do not load, unload or change anything",
     _PLAIN.read_only,
     _value(values.read_bool),
     shown="false",

@@ -592,7 +592,7 @@ class AituiApp(App[None]):
             raise AituiError(
                 f"The theme {self.theme} holds for this time only",
                 why=f"{self._servers.paths.state}: {error.strerror or error}",
-                remedy="set XDG_STATE_HOME to a folder that can be written",
+                remedy="set XDG_STATE_HOME to a writable folder",
             ) from error
 
     def _tick(self) -> None:
@@ -607,7 +607,7 @@ class AituiApp(App[None]):
         if current := self._servers.controllers:
             strip = self.screen is self._models_screen and self._models_screen.shows_memory
             whole = self.screen.name == "hardware"
-            current.chat.report_rate()
+            current.report_rate()
             hardware = current.context.session.hardware
             hardware.set_watched(watched=strip or whole, with_host=whole)
 

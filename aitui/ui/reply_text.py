@@ -104,7 +104,7 @@ def _end_reason(turn: Turn) -> str:
         return "stopped"
     if turn.state in {TurnState.CUT, TurnState.RUNNING}:
         # The commands below say what helps: the error's own remedy would say it twice.
-        trouble = turn.trouble.removesuffix(" — continue it, or ask again")
+        trouble = turn.trouble.removesuffix(" — continue it, or retry")
         return f"✘ cut: {trouble or 'aitui ended before it did'} ({INCOMPLETE_HINT})"
     if turn.finish == "length":
         return f"at its limit of tokens ({INCOMPLETE_HINT})"

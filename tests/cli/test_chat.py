@@ -93,7 +93,7 @@ async def test_standard_input_is_joined_to_the_prompt(loaded: Shell) -> None:
 async def test_without_anything_to_ask_it_is_wrong_usage(loaded: Shell) -> None:
     outcome = await loaded.run("chat")
     assert (outcome.status, outcome.out) == (USAGE, "")
-    assert "nothing to ask" in outcome.err
+    assert "There is no prompt" in outcome.err
     assert loaded.asked == []
 
 
@@ -291,7 +291,7 @@ async def test_a_history_that_cannot_be_written_stops_no_answer(loaded: Shell) -
     outcome = await loaded.run("chat", "hi")
     assert outcome.status == DONE
     assert outcome.out.startswith("This answer")
-    assert "isn't kept" in outcome.err
+    assert "is not saved" in outcome.err
 
 
 async def test_on_a_terminal_the_reasoning_is_dim(loaded: Shell) -> None:

@@ -406,13 +406,13 @@ async def test_undo_needs_no_server(aitui: CommandLine, tmp_path: Path) -> None:
     assert (await aitui.run(*change)).status == DONE
     alone = await aitui.run("undo", "--yes", "--no-reload")
     assert (alone.status, file.read_text()) == (DONE, before), alone.err
-    assert "taken back: " in alone.out
+    assert "undone: " in alone.out
 
     assert (await aitui.run(*change)).status == DONE
     undone = await aitui.run("undo", "--yes")
     assert (undone.status, file.read_text()) == (UNREACHABLE, before)
-    assert "taken back: " in undone.out
-    assert "The change is taken back, but the server doesn't answer" in undone.err
+    assert "undone: " in undone.out
+    assert "The change was undone, but the server does not respond" in undone.err
 
 
 async def test_a_script_that_the_settings_name_counts_as_a_llama_server(

@@ -418,7 +418,7 @@ async def test_a_change_that_is_cancelled_is_settled_at_once(
     change.cancel()
     await asyncio.wait({change})
     (sentence,) = await recover_changes(runner.admin)
-    assert "was cut off: the old file is in its place" in sentence
+    assert "was interrupted: the old file is in place" in sentence
     assert await recover_changes(runner.admin) == ()
 
 

@@ -51,7 +51,7 @@ NO_LIBRARY = (
         (DAMAGED, "the model's file is damaged or incomplete"),
         (PORT_TAKEN, "port 9001 is taken"),
         (CUDA_FULL, "out of memory: 48124.50 MiB did not fit on device 0"),
-        (VULKAN_FULL, "out of memory on the graphics card"),
+        (VULKAN_FULL, "out of GPU memory"),
         (GONE_BINARY, "the program /nonexistent/llama-server does not exist"),
         (NO_LIBRARY, "the shared library libcublas.so.12 is missing"),
     ],
@@ -63,7 +63,7 @@ def test_the_reason_is_recognised_in_a_whole_log(log: str, reason: str) -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("ROCm error: out of memory", "out of memory on the graphics card"),
+        ("ROCm error: out of memory", "out of GPU memory"),
         (
             (
                 "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 100.0 MiB on device 1: "
@@ -73,14 +73,14 @@ def test_the_reason_is_recognised_in_a_whole_log(log: str, reason: str) -> None:
         ),
         (
             "llama_model_load: error loading model: unable to allocate ROCm0 buffer",
-            "out of memory on the graphics card",
+            "out of GPU memory",
         ),
         (
             (
                 "ggml_backend_metal_buffer_type_alloc_buffer: error: failed to allocate buffer, "
                 "size = 9000.00 MiB"
             ),
-            "out of memory on the graphics card",
+            "out of GPU memory",
         ),
         (
             "ggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate buffer of size 9",
@@ -104,7 +104,7 @@ def test_the_reason_is_recognised_in_a_whole_log(log: str, reason: str) -> None:
         ("error: unknown argument: --foo", "llama-server does not know the argument --foo"),
         (
             'error while handling argument "--ctx-size": stoi',
-            "the value of the argument --ctx-size is wrong",
+            "the value of the argument --ctx-size is invalid",
         ),
         (
             (
@@ -123,15 +123,15 @@ def test_the_reason_is_recognised_in_a_whole_log(log: str, reason: str) -> None:
         ),
         (
             "llama_model_load: error loading model: missing tensor 'blk.0.attn_q.weight'",
-            "the model's file and this llama-server do not fit together",
+            "this llama-server can't use the model's file",
         ),
         (
             "gguf_init_from_file: failed to open GGUF file '/m/a.gguf' (Permission denied)",
-            "the file /m/a.gguf may not be read",
+            "no permission to read the file /m/a.gguf",
         ),
         (
             "failed to start command 'x': fork/exec /opt/x: permission denied",
-            "the program /opt/x may not be run",
+            "the program /opt/x can't be run: permission denied",
         ),
         (
             'exec: "llama-server": executable file not found in $PATH',
@@ -141,7 +141,10 @@ def test_the_reason_is_recognised_in_a_whole_log(log: str, reason: str) -> None:
             "bash: line 1: llama-server: command not found",
             "the program llama-server does not exist",
         ),
-        ("fork/exec /opt/x: exec format error", "the program is made for another kind of machine"),
+        (
+            "fork/exec /opt/x: exec format error",
+            "the program was built for a different architecture",
+        ),
         ("bind: Address already in use", "its port is taken"),
         (
             "[WARN] <slow-start> ExitError >> signal: killed, exit code: -1",
@@ -151,7 +154,7 @@ def test_the_reason_is_recognised_in_a_whole_log(log: str, reason: str) -> None:
         ("ggml.c:1: GGML_ASSERT(n > 0) failed", "it crashed: GGML_ASSERT(n > 0) failed"),
         (
             "fatal: CUDA error: an illegal memory access was encountered",
-            "the graphics card's driver does not work: an illegal memory access was encountered",
+            "the GPU driver failed: an illegal memory access was encountered",
         ),
         (
             "[WARN] group: starting never-healthy failed: health check timed out after 15s",
@@ -227,7 +230,7 @@ def test_a_warning_is_no_reason_if_an_error_gives_one() -> None:
 
 def test_a_context_that_fails_for_another_reason_is_not_out_of_memory() -> None:
     line = "llama_init_from_model: failed to initialize the context: V cache needs flash_attn"
-    assert find_cause([line])[0] == "its context could not be made: V cache needs flash_attn"
+    assert find_cause([line])[0] == "its context could not be created: V cache needs flash_attn"
 
 
 @given(st.lists(st.text()))

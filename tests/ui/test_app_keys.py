@@ -70,7 +70,7 @@ async def test_the_palette_offers_every_key_and_the_themes(app: Driven) -> None:
     offered = {command.title for command in screen_commands(app.app.screen)}
     assert offered >= {
         *("load", "unload", "unload all", "filter", "sort", "copy id", "refresh"),
-        *("another server", "help", "quit", "theme: choose other colors"),
+        *("another server", "help", "quit", "theme"),
     }
     assert not any("page" in title for title in offered)
 
@@ -167,3 +167,12 @@ async def test_upper_s_keeps_read_only(server: Server, other: StandIn, tmp_path:
         await app.see(QUICK)
         await app.press("S", "tab", *other.url, "enter")
         await app.see("elsewhere-1b", "read-only")
+
+
+async def test_time_that_goes_by_opens_no_chat(app: Driven) -> None:
+    """A chat takes 5 MiB, which a dashboard that only watches doesn't need."""
+    await app.see(QUICK)
+    app.app._tick()
+    controllers = app.app._servers.controllers
+    assert controllers is not None
+    assert controllers._open_chat is None

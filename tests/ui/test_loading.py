@@ -84,7 +84,7 @@ async def test_l_on_a_ready_model_says_so_and_asks_nothing_of_the_server(
 async def test_l_on_a_peers_model_is_refused(app: Driven, stand_in: StandIn) -> None:
     app.go_to(PEER)
     await app.press("l")
-    await app.told(f"{PEER} can't be loaded or unloaded from here it runs at the peer peer1")
+    await app.told(f"{PEER} can't be loaded or unloaded from here it runs on the peer peer1")
     assert orders(stand_in) == []
 
 
@@ -403,7 +403,7 @@ async def test_the_question_before_quitting_follows_the_load(lazy: Driven) -> No
     await begin_to_load(lazy, UNHURRIED)
     await lazy.press("q")
     await lazy.see(f"{UNHURRIED} is still loading.")
-    await lazy.see("Nothing is loading any more.")
+    await lazy.see("Nothing is loading anymore.")
     await lazy.answer("y")
     await lazy.until(lambda: not lazy.app.is_running, "ended")
 

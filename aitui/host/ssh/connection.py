@@ -381,7 +381,7 @@ def translate_connection_errors(where: str) -> Iterator[None]:
         raise HostTimedOut(
             f"{where} does not answer",
             why="the connection took too long",
-            remedy="is it switched on, and is the way there open?",
+            remedy="check that it is on, and that the network lets you reach it",
         ) from error
     except ConnectionRefusedError as error:
         raise HostUnreachable(

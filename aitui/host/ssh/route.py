@@ -76,7 +76,7 @@ async def fetch_greeting(route: SshRoute, seconds: float = SshTimeouts().connect
         raise HostTimedOut(
             f"{where} does not answer",
             why=f"nothing came within {seconds:g} seconds",
-            remedy="is it switched on, and is the way there open?",
+            remedy="check that it is on, and that the network lets you reach it",
         ) from error
     except ConnectionRefusedError as error:
         raise HostUnreachable(

@@ -75,7 +75,7 @@ _GREETING_SECONDS = 10.0
 _SHOWN_DIAGNOSTICS = 3
 _SHOWN_MODELS = 5
 _TRUE = frozenset({"true", "yes", "on", "y"})
-_REMEDY = "mend it in $EDITOR"
+_REMEDY = "fix it in $EDITOR"
 _TOLERANCE = 1.0
 """Seconds: systemd's times and those of files are not the same clock's."""
 
@@ -133,7 +133,7 @@ class HostChecks:
         seen = f"{sanitize_line(address, 100)} is {route.label}{over}"
         self._report(passing_check(CONFIG, seen))
         if route.by_command:
-            checkup.skip(NAME, PORT, why="a ProxyCommand of ~/.ssh/config connects")
+            checkup.skip(NAME, PORT, why="a ProxyCommand in ~/.ssh/config connects")
         else:
             await self._check_network(route)
         if checkup.blocked:
@@ -181,7 +181,7 @@ class HostChecks:
             return
         self._report(passing_check(HOST_KEY, f"known: {key}"))
         locked = shlex.quote(route.locked[0]) if route.locked else ""
-        add = f"ssh-add {locked}, if that one is to be used" if locked else ""
+        add = f"ssh-add {locked} to use that key" if locked else ""
         self._report(passing_check(LOGIN, f"logged in to {route.label}; {tried}", add))
         try:
             async with self._time_limit():
@@ -189,7 +189,7 @@ class HostChecks:
         except HostError as error:
             checkup.block(FILES, error)
         else:
-            self._report(passing_check(FILES, f"it works; the login's folder is {home}"))
+            self._report(passing_check(FILES, f"it works; the home folder is {home}"))
 
     async def check_config(
         self,
@@ -263,11 +263,11 @@ class HostChecks:
             return inconclusive_check(READS, "not known: its command doesn't name llama-swap")
         shown = sanitize_line(named, 300)
         if reading is None:
-            seen = f"{shown}; the one that aitui would change wasn't read"
+            seen = f"{shown}; aitui could not read the one it would change"
             return inconclusive_check(READS, seen)
         if await self._host.resolve(named) == reading.real_path:
             return passing_check(READS, f"{shown}, the one that aitui changes")
-        seen = f"it reads {shown}, and aitui would change {sanitize_line(reading.path, 300)}"
+        seen = f"it reads {shown}, but aitui would change {sanitize_line(reading.path, 300)}"
         remedy = f"set preset_path = '{shown}' in config.toml, or AI_SERVER_PRESET_PATH"
         return defect_check(READS, seen, remedy)
 
@@ -312,16 +312,16 @@ class HostChecks:
             raise HostTimedOut(
                 f"{self._host.label} does not answer",
                 why=f"nothing came within {self._seconds:g} seconds",
-                remedy="is it switched on, and is the way there open?",
+                remedy="check that it is on, and that the network lets you reach it",
             ) from error
 
 
 def _describe_keys(route: SshRoute) -> str:
     words = [f"keys tried: {', '.join(route.keys) or 'no file'}"]
     if route.locked:
-        words.append(f"not tried, since they want a passphrase: {', '.join(route.locked)}")
+        words.append(f"not tried because they need a passphrase: {', '.join(route.locked)}")
     if route.hardware:
-        words.append(f"on a security key, so through ssh-agent alone: {', '.join(route.hardware)}")
+        words.append(f"on a security key, so only through ssh-agent: {', '.join(route.hardware)}")
     if not route.agent:
         words.append("no agent")
     elif route.agent_keys is None:
@@ -337,10 +337,12 @@ async def _folder_check(host: Host, reading: FileSnapshot) -> CheckResult:
     shown = sanitize_line(folder, 300)
     statuses = {(await host.run(("test", right, folder))).status for right in ("-w", "-x")}
     if statuses - {0, 1}:
-        return inconclusive_check(FOLDER, f"{shown}; the login can't ask: it has no command `test`")
+        return inconclusive_check(
+            FOLDER, f"{shown}; not checked: that machine has no `test` command"
+        )
     if 1 in statuses:
         refusal = FilePermissionDenied(
-            f"No file can be made in {shown}",
+            f"No file can be created in {shown}",
             why="the login may not write there, or its disk is read-only",
             remedy=f"on {host.label}: ls -ld {shown}, then chown or chmod it",
         )
@@ -358,7 +360,7 @@ async def _owner_check(host: Host, reading: FileSnapshot) -> CheckResult:
     path = sanitize_line(reading.real_path, 300)
     user, groups = await _login_ids(host, "-u"), await _login_ids(host, "-G")
     if not user:
-        return inconclusive_check(OWNER, f"{ownership}; the login doesn't tell its own number")
+        return inconclusive_check(OWNER, f"{ownership}; the login does not report its user ID")
     if user[0] != 0 and (owner != user[0] or group not in groups):
         refusal = FilePermissionDenied(
             f"{path} belongs to {ownership}",
@@ -417,7 +419,7 @@ def _validity_check(understood: ConfigFindings) -> CheckResult:
     if first[0].fatal:
         seen = f"llama-swap would not start with it: {seen}"
         return defect_check(VALID, seen, _REMEDY, Action.EDIT_CONFIG)
-    seen = f"llama-swap takes it, and yet: {seen}"
+    seen = f"llama-swap accepts it, but: {seen}"
     return inconclusive_check(VALID, seen, _REMEDY, Action.EDIT_CONFIG)
 
 
@@ -440,7 +442,7 @@ def _models_check(
     if strange:
         differences.append(f"not in the file: {_format_names(strange)}")
     if differences:
-        remedy = "unless preset_path names another file than its, reload it"
+        remedy = "reload it, unless preset_path names a different file"
         return defect_check(MODELS, "; ".join(differences), remedy, Action.RELOAD_CONFIG)
     count = count_of(len(understood.models), "model")
     return passing_check(MODELS, f"{count}, as the server lists them")
@@ -463,7 +465,7 @@ async def _unit_file_check(service: SystemdService, facts: UnitInfo) -> CheckRes
         seen = "its file has changed since systemd read it"
         remedy = "systemctl --user daemon-reload, then restart it"
         return inconclusive_check(TEXT, seen, remedy, Action.RESTART_SERVICE)
-    return passing_check(TEXT, "nothing is wrong with it")
+    return passing_check(TEXT, "no problems found")
 
 
 async def _active_check(service: SystemdService, facts: UnitInfo) -> CheckResult:
@@ -477,19 +479,19 @@ async def _active_check(service: SystemdService, facts: UnitInfo) -> CheckResult
 
 
 def _enablement_check(facts: UnitInfo, label: str) -> CheckResult:
-    state = facts.unit_file_state or "in no state that systemd names"
+    state = facts.unit_file_state or "in an unknown state"
     if facts.enabled:
-        return passing_check(ENABLED, f"it comes up by itself ({state})")
-    seen = f"it does not come up by itself: it is {state}"
+        return passing_check(ENABLED, f"it starts automatically ({state})")
+    seen = f"it does not start automatically: it is {state}"
     return defect_check(ENABLED, seen, f"on {label}: systemctl --user enable {facts.unit}")
 
 
 def _linger_check(facts: UnitInfo, label: str) -> CheckResult:
     if facts.linger is None:
-        return inconclusive_check(LINGER, "not known: logind does not say")
+        return inconclusive_check(LINGER, "unknown: logind does not report it")
     if facts.linger:
-        return passing_check(LINGER, "the login's systemd runs without anybody logged in")
-    seen = "the login's systemd, and the server with it, ends with its last session"
+        return passing_check(LINGER, "the user's systemd keeps running after logout")
+    seen = "the user's systemd, and the server with it, stops at logout"
     return defect_check(LINGER, seen, f"on {label}: loginctl enable-linger")
 
 
@@ -498,9 +500,9 @@ def _watch_check(facts: UnitInfo) -> CheckResult:
     if watches is None:
         return inconclusive_check(WATCHES, "not known: its command doesn't name llama-swap")
     if watches:
-        return passing_check(WATCHES, "a change takes effect by itself (-watch-config)")
-    seen = "it doesn't: after each change it has to be reloaded, which aitui does"
-    return inconclusive_check(WATCHES, seen, "-watch-config in ExecStart, where that is wanted")
+        return passing_check(WATCHES, "changes take effect automatically (-watch-config)")
+    seen = "no: it has to be reloaded after each change, which aitui does"
+    return inconclusive_check(WATCHES, seen, "add -watch-config to ExecStart if you want that")
 
 
 async def _reload_check(service: SystemdService, changed: float, times: str) -> CheckResult:
@@ -512,7 +514,7 @@ async def _reload_check(service: SystemdService, changed: float, times: str) -> 
         seen = f"{times}; whether it has reloaded since is unknown: {doubt}"
         return inconclusive_check(CONFIG_IN_EFFECT, seen, remedy, action)
     if outcome is not None:
-        seen = f"{times}, and it refused to reload the file: {outcome.refusal}"
+        seen = f"{times}, but it rejected the file on reload: {outcome.refusal}"
         return defect_check(CONFIG_IN_EFFECT, seen, _REMEDY, Action.EDIT_CONFIG)
     seen = f"{times}, it doesn't watch the file, and its journal shows no reload since"
     return defect_check(CONFIG_IN_EFFECT, seen, remedy, action)

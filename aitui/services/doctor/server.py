@@ -59,7 +59,7 @@ NEXT_EVENT_SECONDS = 3.0
 
 _SHOWN_MODELS = 3
 _MISDIRECTED = 421
-_UNBUFFERED = "let the proxy pass events on at once; Caddy: flush_interval -1 in reverse_proxy"
+_UNBUFFERED = "have the proxy pass events on at once; Caddy: flush_interval -1 in reverse_proxy"
 
 _T = TypeVar("_T")
 _EventQueue = asyncio.Queue[Event | AituiError]
@@ -121,7 +121,7 @@ class ServerChecks:
         except AituiError as error:
             checkup.block(PORT, error, TLS, SERVER_CERTIFICATE)
             return
-        self._report(passing_check(PORT, f"{reached} takes connections"))
+        self._report(passing_check(PORT, f"{reached} accepts connections"))
         if is_https(server):
             await self._check_tls()
         else:
@@ -148,14 +148,14 @@ class ServerChecks:
             self._report(passing_check(TLS, seen))
             days = (shaken.certificate.not_after - now).days
             seen = f"{_describe_certificate(shaken.certificate)}, {days} days left"
-            soon = "renew it on the server in time" if days <= 30 else ""
+            soon = "renew it on the server before then" if days <= 30 else ""
             self._report(passing_check(SERVER_CERTIFICATE, seen, soon))
             return
         try:
             untrusted = await fetch_unverified_certificate(server)
         except AituiError:
             look = f"openssl s_client -connect {authority_of(server)} -showcerts"
-            seen = "not seen: the handshake was broken off"
+            seen = "not seen: the handshake was interrupted"
             self._report(inconclusive_check(SERVER_CERTIFICATE, seen, look))
             return
         state = ", expired" if untrusted.not_after < now else ""
@@ -189,17 +189,19 @@ class ServerChecks:
             return
         except AituiError as error:
             self._checkup.blocked = error.what if isinstance(error, Unreachable) else ""
-            self._report(inconclusive_check(CERTIFICATE_ACCEPTED, "not known: no answer tells it"))
+            self._report(
+                inconclusive_check(CERTIFICATE_ACCEPTED, "unknown: no response reports it")
+            )
             self._report(failing_check(HEALTH, error))
             return
         self._record_date(health.headers.get("date", ""), (asked + self._clock.wall()) / 2)
         if not is_https(self._server):
             check = inconclusive_check(CERTIFICATE_ACCEPTED, "no TLS, no certificate")
         elif self._server.client_cert is None:
-            seen = "none is set, and the server wants none"
+            seen = "none is set, and the server requires none"
             check = inconclusive_check(CERTIFICATE_ACCEPTED, seen)
         else:
-            seen = "a request was answered over TLS with it"
+            seen = "a request over TLS succeeded with it"
             check = passing_check(CERTIFICATE_ACCEPTED, seen)
         self._report(check)
         try:
@@ -242,7 +244,7 @@ class ServerChecks:
             return
         which = "ahead of" if ahead > 0 else "behind"
         seen = f"the server's clock is {format_seconds(difference)} {which} ours"
-        remedy = "timedatectl set-ntp true, on the one that is wrong"
+        remedy = "run timedatectl set-ntp true on the one that is wrong"
         self._report(defect_check(CLOCK, seen, remedy))
 
     async def check_events(self, client: LlamaSwapClient) -> None:
@@ -275,7 +277,7 @@ class ServerChecks:
             else:
                 raise TimedOut(
                     f"no event within {within:.0f} s",
-                    why="llama-swap sends its state at once: something on the way holds it back",
+                    why="llama-swap sends its state at once: something in between holds it back",
                     remedy=_UNBUFFERED,
                 )
         seen = f"the server's state after {_format_milliseconds(self._clock.monotonic() - began)}"
@@ -307,14 +309,14 @@ class ServerChecks:
             seen = f"llama-swap {version.version}" + (f" ({built})" if built else "")
             release = self.release = await client.release(version.version)
             if release.words and release != ServerRelease().narrow(version.version):
-                seen += f"; by its routes {release.words}"
+                seen += f"; judging by its routes: {release.words}"
             self._report(passing_check(VERSION, seen))
         except NotSupported:
-            self._report(inconclusive_check(VERSION, "the server doesn't tell"))
+            self._report(inconclusive_check(VERSION, "the server does not report it"))
         except AituiError as error:
             self._report(failing_check(VERSION, error))
         if self._lists_requests:
-            self._report(passing_check(LISTS_REQUESTS, "events tell of each running request"))
+            self._report(passing_check(LISTS_REQUESTS, "events report each running request"))
         elif self._lists_requests is None:
             seen = "not known: no event reported requests"
             self._report(inconclusive_check(LISTS_REQUESTS, seen))
@@ -355,20 +357,20 @@ def _require_ok(health: Response) -> None:
     body = health.body.strip()
     if not body:
         raise BadResponse(
-            "/health was answered with nothing",
-            why="a proxy does so for a name that it doesn't serve",
+            "/health returned an empty response",
+            why="a proxy does this for a host name it does not serve",
             remedy="use the host name that the proxy is set up for",
         )
     if body != b"OK":
         raise BadResponse(
-            "/health was answered with something else than OK",
+            "/health returned something other than OK",
             remedy="check that the URL is that of a llama-swap server",
         )
 
 
 def _format_running(models: Sequence[RunningModel]) -> str:
     if not models:
-        return "no model runs"
+        return "no model is running"
     shown = [f"{model.id} {model.state.value}" for model in models[:_SHOWN_MODELS]]
     more = len(models) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")

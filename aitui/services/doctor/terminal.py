@@ -20,13 +20,13 @@ PASSTHROUGH = "tmux allow-passthrough"
 
 async def _check_tmux(environment: Mapping[str, str], report: Report) -> None:
     if not environment.get("TMUX"):
-        report(inconclusive_check(TMUX, "we are not inside one"))
+        report(inconclusive_check(TMUX, "not inside tmux"))
         return
     version = await _query_tmux(
         environment, "display-message", "-p", "#{version}, #{client_termname}"
     )
     if version is None:
-        seen = "TMUX is set, and it doesn't answer"
+        seen = "TMUX is set, but tmux does not respond"
         report(inconclusive_check(TMUX, seen, "tmux display-message -p ok"))
         return
     report(passing_check(TMUX, version.rstrip(", ")))
@@ -52,7 +52,7 @@ async def _query_tmux(environment: Mapping[str, str], *words: str) -> str | None
 
 
 SIZE = "terminal size"
-COLORS = "terminal colours"
+COLORS = "terminal colors"
 UNICODE = "terminal Unicode"
 CLIPBOARD = "terminal clipboard (OSC 52)"
 
@@ -69,7 +69,7 @@ class TerminalInfo(Struct, frozen=True):
 async def check_terminal(terminal: TerminalInfo, report: Report) -> None:
     """Check what the dashboard uses of the terminal, or that there is none."""
     if terminal.size is None:
-        seen = "there is none here: run aitui doctor in one to see"
+        seen = "not a terminal: run aitui doctor in one to check"
         report(inconclusive_check("terminal", seen))
         return
     report(_size_check(*terminal.size))
@@ -89,9 +89,9 @@ def _size_check(columns: int, lines: int) -> CheckResult:
 
 def _color_check(environment: Mapping[str, str]) -> CheckResult:
     term = environment.get("TERM", "")
-    more = "export COLORTERM=truecolor, where the terminal can show it"
+    more = "export COLORTERM=truecolor, if the terminal supports it"
     if environment.get("NO_COLOR"):
-        return inconclusive_check(COLORS, "none: NO_COLOR is set; signs and words tell everything")
+        return inconclusive_check(COLORS, "none: NO_COLOR is set; symbols and text show everything")
     if environment.get("COLORTERM", "").lower() in {"truecolor", "24bit"}:
         return passing_check(COLORS, "16 million (COLORTERM)")
     if term in {"", "dumb", "unknown"}:
@@ -113,12 +113,12 @@ def _unicode_check(environment: Mapping[str, str]) -> CheckResult:
         return passing_check(UNICODE, seen)
     if charset:
         return defect_check(UNICODE, f"{seen} names another character set", remedy)
-    return inconclusive_check(UNICODE, f"{seen} doesn't tell", remedy)
+    return inconclusive_check(UNICODE, f"{seen} names no character set", remedy)
 
 
 def _clipboard_check(environment: Mapping[str, str]) -> CheckResult:
     if environment.get("TMUX"):
-        return inconclusive_check(CLIPBOARD, "up to tmux: see there")
+        return inconclusive_check(CLIPBOARD, "depends on tmux: see that check")
     able, words, remedy = describe_clipboard(environment)
     return passing_check(CLIPBOARD, words) if able else inconclusive_check(CLIPBOARD, words, remedy)
 

@@ -207,7 +207,7 @@ class SlashCommandRunner:
     async def _run_edit(self, _: SlashCommand) -> None:
         question = _last_prompt(self._chat().conversation)
         if self._chat().busy:
-            raise ValueError("an answer is under way: stop it first")
+            raise ValueError("a reply is still running: stop it first")
         self._chats.editing = question.id
         self._pane.attachments = question.attachments
         self._pane.prompt.set_text(question.text)

@@ -169,4 +169,4 @@ async def test_a_file_newer_than_what_the_server_runs_is_pointed_out(
 ) -> None:
     async with driven(on_this_machine.server, tmp_path / "aitui") as app:
         await app.see("small")
-        await app.unsee("the server runs an older one")
+        await app.unsee("the server still runs an older version")

@@ -54,12 +54,12 @@ async def test_a_newer_file_is_pointed_out_and_reloaded_with_one_key(
     await asyncio.sleep(2.1)  # later than the start by what systemd and file systems round away
     systemd.write_config(CONFIG.replace("65536", "98304"))
     async with driven(over_ssh.server, tmp_path / "aitui", size=(120, 36)) as app:
-        await app.see("the server runs an older one", "H reload")
+        await app.see("the server still runs an older version", "H reload")
         await app.press("H")
         await app.answer("y")
         await app.see("✓ reload", "✓ answer")
         await app.press("escape")
-        await app.unsee("the server runs an older one")
+        await app.unsee("the server still runs an older version")
 
 
 async def test_restart_names_whose_model_goes_and_waits_until_it_answers(
@@ -209,7 +209,7 @@ async def test_yes_to_a_reload_is_no_yes_to_a_restart(
         await watch.until_events_flow()
         ask = terminal_ask(Arguments(command="reload", yes=True), lambda: watch.snapshot)
         progress = ProgressTracker(watch.session.clock, lambda _: None, *RELOADING)
-        with pytest.raises(ConfigNotApplied, match="gives no sign of a reload") as failed:
+        with pytest.raises(ConfigNotApplied, match="shows no sign of a reload") as failed:
             await reload_server(admin, watch.session, progress, ask)
     assert "aitui restart" in failed.value.shell_remedy
     assert main_pid(systemd) == before
@@ -233,7 +233,7 @@ async def test_what_only_llama_swap_refuses_is_said_in_its_words(
         systemd.write_config(BAD_YAML)
         ask = terminal_ask(Arguments(command="reload", yes=True), lambda: watch.snapshot)
         progress = ProgressTracker(watch.session.clock, lambda _: None, *RELOADING)
-        with pytest.raises(ConfigRefused, match="refused its config file") as refused:
+        with pytest.raises(ConfigRefused, match="rejected its config file") as refused:
             await reload_server(admin, watch.session, progress, ask)
         assert "line" in refused.value.why
         assert "aitui preset" in refused.value.shell_remedy
@@ -277,7 +277,7 @@ async def test_a_restart_in_place_of_a_reload_is_a_question_of_its_own(
         await app.answer("y")
         await app.see("It can't be reloaded. Restart llama-swap.service instead?")
         await app.answer("n")
-        await app.see("✘ reload", "gives no sign of a reload")
+        await app.see("✘ reload", "shows no sign of a reload")
         assert main_pid(systemd) == before
         await app.press("escape", "H")
         await app.answer("y")

@@ -154,7 +154,7 @@ path.write_text(text.replace("1800", "900"))
         (THEIRS, "Resolve the conflicts in the editor?", CONFIG.replace("1800", "300")),
         (
             CONFIG + "# theirs\n",
-            "merged with what was written",
+            "merged with the changes made meanwhile",
             CONFIG.replace("1800", "900") + "# theirs\n",
         ),
     ],

@@ -29,7 +29,7 @@ PNG = base64.b64decode(
 async def reload(shown: Terminal) -> None:
     """Have the server read its config file again."""
     shown.press("H")
-    await answer(shown, "Have the server read its config file again?")
+    await answer(shown, "Reload the server's config file?")
     await shown.see("✓ reload", "✓ answer", "Reloaded")
     shown.press(ESCAPE)
     await shown.unsee("✓ answer")
@@ -69,12 +69,12 @@ async def test_a_file_that_llama_swap_refuses_is_neither_reloaded_nor_started(
         await read_messages(shown, "config.yaml:2:1: while parsing a flow sequence")
         shown.press("R")
         await shown.told("Not restarted: llama-swap would refuse its config file")
-        await read_messages(shown, "correct that line first (5)")
+        await read_messages(shown, "fix that line first (5)")
         for command in ("reload", "restart"):
             status, words = await deployment.shell(command, "--yes")
             assert status == 1
             assert "config.yaml:2:1: while parsing a flow sequence" in words
-            assert "correct that line first (aitui preset)" in words
+            assert "fix that line first (aitui preset)" in words
         assert deployment.machine.answers()
         deployment.machine.write_config(good)
         await reload(shown)
@@ -201,17 +201,17 @@ async def test_a_change_that_was_cut_off_is_told_at_once_and_undone(
         deployment.ssh.delay = 0.0
     async with deployment.table("small") as shown:
         await shown.told("The change of small")
-        await read_messages(shown, "was cut off: the new file is in its place")
+        await read_messages(shown, "was interrupted: the new file is in place")
         await undo(shown)
-        await shown.see("Undo the last change of the config file?", "--ctx-size 65536 → 32768")
-        await answer(shown, "Undo the last change of the config file?")
+        await shown.see("Undo the last change to the config file?", "--ctx-size 65536 → 32768")
+        await answer(shown, "Undo the last change to the config file?")
         await shown.see("✓ verify", "Undone")
     assert deployment.config == before
 
 
 @pytest.mark.deployment
 async def test_only_a_file_that_was_not_read_is_called_newer(deployment: Deployment) -> None:
-    newer = "and the server runs an older one"
+    newer = "the server still runs an older version"
     async with deployment.table("small") as shown:
         await asyncio.sleep(2.1)  # later than the start by what systemd and file systems round away
         deployment.write_config("65536", "32768")
@@ -221,7 +221,7 @@ async def test_only_a_file_that_was_not_read_is_called_newer(deployment: Deploym
         await asyncio.sleep(0.3)
         shown.press("\x1b[15~")
         await shown.unsee(newer)
-        assert "is not known" not in shown.text
+        assert "is unknown whether" not in shown.text
         await asyncio.sleep(2.1)
         deployment.write_config("32768", "16384")
         shown.press("\x1b[15~")
@@ -229,7 +229,7 @@ async def test_only_a_file_that_was_not_read_is_called_newer(deployment: Deploym
         assert (await deployment.shell("reload", "--yes"))[0] == 0
         shown.press("\x1b[15~")
         await shown.unsee(newer)
-        assert "is not known" not in shown.text
+        assert "is unknown whether" not in shown.text
 
 
 async def test_a_ready_model_that_dies_has_crashed(deployment: Deployment) -> None:
@@ -253,7 +253,7 @@ async def test_a_value_that_stands_already_unloads_nobody(deployment: Deployment
         assert await deployment.running() == {"small": "ready"}
         deployment.write_config("65536", "32768")
         await ask_for_context(shown, 32768)
-        await shown.see("Have the server read its config file again?", "▌small")
+        await shown.see("Reload the server's config file?", "▌small")
 
 
 @pytest.mark.deployment
@@ -333,7 +333,7 @@ async def test_an_edit_is_merged_with_what_was_written_meanwhile(deployment: Dep
         await shown.see("Change the config file?", "--ctx-size 32768")
         await asyncio.sleep(READING)
         shown.press("y")
-        await answer(shown, "your edit, merged with what was written meanwhile")
+        await answer(shown, "your edit, merged with the changes made meanwhile")
         await shown.see("✓ reload", "The file is changed")
     assert "--ctx-size 32768" in deployment.config
     assert "ttl: 90" in deployment.config
@@ -347,7 +347,7 @@ async def test_an_edit_that_conflicts_is_kept(deployment: Deployment) -> None:
         await shown.see("# What the machine serves.")
         shown.press("e")
         await answer(shown, "Change the config file?")
-        await shown.see("Another program changed the same lines of the file meanwhile.")
+        await shown.see("Meanwhile, another program changed the same lines of the file.")
         await answer(shown, "Resolve the conflicts in the editor?", "n")
         await shown.told("The edit is kept in ")
     kept = [path for path in deployment.home.rglob("*.yaml") if "32768" in path.read_text()]
@@ -388,7 +388,7 @@ async def test_a_question_whose_facts_change_says_why_it_ignores_a_yes(
         shown.press("U")
         await shown.see("Unload the only model?", "No active requests.")
         async with deployment.chatting("talking"):
-            await shown.see("1 running request will be cut.")
+            await shown.see("1 running request will be cut off.")
             shown.press("y")
             await shown.see("! The facts changed: read them, then press y again.")
             assert await deployment.running() == {"talking": "ready"}

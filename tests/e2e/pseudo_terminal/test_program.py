@@ -250,4 +250,4 @@ async def test_where_there_is_no_terminal_it_says_what_to_use(nobody: dict[str, 
         out, words = await process.communicate()
     assert process.returncode == 2
     assert out == b""
-    assert b"aitui draws on a terminal; for scripts: aitui status --json" in words
+    assert b"aitui needs a terminal; for scripts: aitui status --json" in words

@@ -35,7 +35,7 @@ async def test_a_cut_before_the_rename_is_the_old_file(
     assert hidden_beside(config)
     (told,) = await recover_changes(admin)
     noon = time.strftime("%H:%M", time.localtime(NOON))
-    assert told.startswith(f"{WORDS}{noon} was cut off: the old file is in its place")
+    assert told.startswith(f"{WORDS}{noon} was interrupted: the old file is in place")
     assert "are removed" in told
     assert config.read_bytes() == OLD
     assert not hidden_beside(config)
@@ -47,7 +47,7 @@ async def test_a_cut_behind_the_rename_is_the_new_file(
 ) -> None:
     change = await cut_off(Fault.CUT_AFTER)
     (told,) = await recover_changes(admin)
-    assert "was cut off: the new file is in its place" in told
+    assert "was interrupted: the new file is in place" in told
     assert config.read_bytes() == NEW
     assert not hidden_beside(config)
     assert await outcome_of(admin, change) is ChangeOutcome.DONE
@@ -76,7 +76,7 @@ async def test_a_file_that_somebody_else_wrote_since_is_named_so(
     change = await cut_off(Fault.CUT_BEFORE)
     config.write_bytes(FOREIGN)
     (told,) = await recover_changes(admin)
-    assert "a file that another program wrote is in its place" in told
+    assert "a file that another program wrote is in place" in told
     assert config.read_bytes() == FOREIGN
     assert await outcome_of(admin, change) is ChangeOutcome.FAILED
 
@@ -91,7 +91,7 @@ async def test_what_a_later_change_found_there_tells_how_it_ended(
     config.write_bytes(again)
     await admin.journal.end("later", ChangeOutcome.DONE, backup="/a backup")
     (told,) = await recover_changes(admin)
-    assert "the new file was in its place, and was changed again since" in told
+    assert "the new file was in place, but has changed since" in told
     assert await outcome_of(admin, change) is ChangeOutcome.DONE
 
 
@@ -105,7 +105,7 @@ async def test_an_undo_that_was_cut_off_behind_the_rename_has_undone_its_change(
         replace(done, id="undo", before=done.after, after=done.before, undoes="done")
     )
     (told,) = await recover_changes(admin)
-    assert "the new file is in its place" in told
+    assert "the new file is in place" in told
     assert await outcome_of(admin, done) is ChangeOutcome.UNDONE
 
 
@@ -183,17 +183,17 @@ async def test_a_machine_that_isnt_reached_is_told_and_tried_again(
     (told,) = await recover_changes(
         administration(lost, config, tmp_path / "state" / "changes.jsonl")
     )
-    assert "which file is in its place can't be seen: The connection was lost" in told
+    assert "can't see which file is in place: The connection was lost" in told
     assert await outcome_of(admin, change) is ChangeOutcome.OPEN
     (told,) = await recover_changes(admin)
-    assert "the new file is in its place" in told
+    assert "the new file is in place" in told
 
 
 async def test_a_file_that_is_gone_is_told(admin: HostAdmin, config: Path, cut_off: CutOff) -> None:
     await cut_off(Fault.CUT_BEFORE)
     config.unlink()
     (told,) = await recover_changes(admin)
-    assert "which file is in its place can't be seen" in told
+    assert "can't see which file is in place" in told
     assert "No such file" in told
 
 
@@ -214,4 +214,4 @@ async def test_the_file_of_the_change_is_looked_up_where_the_settings_name_anoth
     (told,) = await recover_changes(
         administration(admin.host, config.with_name("other.yaml"), journal)
     )
-    assert "the new file is in its place" in told
+    assert "the new file is in place" in told

@@ -14,7 +14,7 @@ from e2e.recover.conftest import FLAG
 from host.writing import NEW
 from ui.driven import driven
 
-TOLD = "was cut off: the new file is in its place"
+TOLD = "was interrupted: the new file is in place"
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ async def test_the_dashboard_tells_it_when_it_has_reached_the_host(
     journal = Journal.open(Paths.below(folder).state / FILE_NAME)
     await journal.begin(cut_off(server.identity, config))
     async with driven(administered, folder) as app:
-        await app.told("was cut off: the new file is in its place")
+        await app.told("was interrupted: the new file is in place")
         async with asyncio.timeout(10):
             while (await journal.entries())[0].outcome is ChangeOutcome.OPEN:
                 await asyncio.sleep(0.02)

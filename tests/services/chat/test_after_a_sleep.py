@@ -58,7 +58,7 @@ async def test_an_answer_that_does_not_go_on_is_cut_and_can_be_gone_on_with() ->
         assert isinstance(chat.reply.error, ReplyInterrupted)
         turn = chat.conversation.path[-1]
         assert (turn.text, turn.state) == ("so far", TurnState.CUT)
-        assert "has slept" in turn.trouble
+        assert "machine slept" in turn.trouble
         assert "continue it" in turn.trouble
 
 

@@ -44,8 +44,8 @@ async def test_a_proxy_without_its_llama_swap_is_told(stand_in: StandIn, server:
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (HtmlPage(), "something else than OK"),
-        (FixedResponse(200, b"", "text/plain"), "a name that it doesn't serve"),
+        (HtmlPage(), "something other than OK"),
+        (FixedResponse(200, b"", "text/plain"), "a host name it does not serve"),
         (FixedResponse(404, b"404 page not found", "text/plain"), "has no GET /health"),
     ],
 )
@@ -93,7 +93,7 @@ async def test_events_that_are_held_back_are_told(
     stand_in.fault("/api/events", Hang())
     check = (await examined(server))["/api/events"]
     assert check.status is CheckStatus.FAILED
-    assert "something on the way holds it back" in check.seen
+    assert "something in between holds it back" in check.seen
     assert "flush_interval -1" in check.remedy
 
 
@@ -141,7 +141,9 @@ async def test_an_older_server_isnt_at_fault_for_the_views_it_lacks(server: Serv
 
 @dialects(Dialect.HEAD)
 async def test_a_build_without_a_number_is_dated_by_its_routes(server: Server) -> None:
-    assert (await examined(server))["version"].seen.endswith("; by its routes v236 to v251")
+    assert (await examined(server))["version"].seen.endswith(
+        "; judging by its routes: v236 to v251"
+    )
 
 
 @dialects(Dialect.HEAD, Dialect.V263)

@@ -50,7 +50,7 @@ async def test_all_good_is_status_0_and_a_line_a_check(tmp_path: Path, server: S
     assert ran.errors == ""
     *lines, counts = ran.output.splitlines()
     assert {line[0] for line in lines if not line.startswith("    → ")} == {"✔", "–"}
-    assert "✔ certificate accepted: a request was answered over TLS with it" in lines
+    assert "✔ certificate accepted: a request over TLS succeeded with it" in lines
     assert ", 0 failed, " in counts
 
 

@@ -18,7 +18,7 @@ from stand_in import StandIn
 async def test_the_way_to_a_good_server_is_described(server: Server) -> None:
     report = await examined(server)
     assert report["host name"].seen == "127.0.0.1 is 127.0.0.1"
-    assert report["TCP"].seen == "127.0.0.1 takes connections"
+    assert report["TCP"].seen == "127.0.0.1 accepts connections"
     assert report["TLS"].seen == (f"TLSv1.3, chain and name 127.0.0.1 verified with {server.ca}")
     assert "CN=localhost for localhost, 127.0.0.1, issued by" in report["server certificate"].seen
     assert "days left" in report["server certificate"].seen

@@ -101,7 +101,7 @@ async def test_the_palette_offers_it(opened: Driven) -> None:
 
 
 async def test_r_looks_again() -> None:
-    answers = iter([passing_check("TCP", "takes connections"), WRONG])
+    answers = iter([passing_check("TCP", "accepts connections"), WRONG])
 
     async def found() -> AsyncGenerator[CheckResult | CheckStage, None]:
         yield next(answers)
@@ -127,14 +127,14 @@ async def test_lines_appear_before_the_check_up_has_ended() -> None:
 
     async def slow() -> AsyncGenerator[CheckResult | CheckStage, None]:
         yield CheckStage("network", 3, 8)
-        yield passing_check("TCP", "takes connections")
+        yield passing_check("TCP", "accepts connections")
         await go_on.wait()
         yield WRONG
 
     app = Bench(slow)
     async with app.run_test(size=(80, 24)) as pilot:
         seen = Driven(app, pilot)  # type: ignore[arg-type]
-        await seen.see("Checking 3 of 8: network, 0 s · 1 passed", "✔ TCP  takes connections")
+        await seen.see("Checking 3 of 8: network, 0 s · 1 passed", "✔ TCP  accepts connections")
         assert "✘ TLS" not in seen.text
         go_on.set()
         await seen.see("Checked · 1 passed, 1 failed, 0 open", "✘ TLS", "→ set ca")
@@ -179,7 +179,7 @@ def test_the_screen_looks_so(snap_compare: Any) -> None:
             "renew it in time; a renewed file is picked up without a restart",
         )
         yield CheckStage("network", 3, 8)
-        yield passing_check("TCP", "192.168.2.2 takes connections")
+        yield passing_check("TCP", "192.168.2.2 accepts connections")
         yield WRONG
         yield CheckStage("answers", 4, 8)
         yield inconclusive_check(

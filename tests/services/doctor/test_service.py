@@ -92,7 +92,7 @@ async def test_a_unit_that_does_not_come_up_by_itself(served: Server, machine: U
 async def test_a_login_that_doesnt_linger(served: Server) -> None:
     check = (await machine_of(served))["linger"]
     assert check.status is CheckStatus.FAILED
-    assert "ends with its last session" in check.seen
+    assert "stops at logout" in check.seen
     assert check.remedy == "on box: loginctl enable-linger"
 
 
@@ -132,7 +132,7 @@ async def test_a_unit_that_reads_another_file(served: Server, machine: UserManag
     check = (await machine_of(replace(served, preset_path=path)))["unit's config file"]
     assert check.status is CheckStatus.FAILED
     assert check.seen == (
-        f"it reads /mnt/home/.config/llama-swap/config.yaml, and aitui would change {path}"
+        f"it reads /mnt/home/.config/llama-swap/config.yaml, but aitui would change {path}"
     )
     assert "AI_SERVER_PRESET_PATH" in check.remedy
 

@@ -199,7 +199,7 @@ async def test_a_key_with_a_passphrase_is_told_and_not_asked_for(
     lead_to(user, f"  HostName 127.0.0.1\n  Port {sshd.port}\n  IdentityFile {locked}\n")
     report = await machine_of(box)
     assert report.failed == ["SSH login"]
-    assert f"not tried, since they want a passphrase: {locked}" in report["SSH login"].seen
+    assert f"not tried because they need a passphrase: {locked}" in report["SSH login"].seen
     assert f"ssh-add {locked}" in report["SSH login"].remedy
 
 

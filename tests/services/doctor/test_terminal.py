@@ -54,7 +54,7 @@ async def test_the_size_has_to_hold_the_dashboard(
 async def test_colours_are_told(
     environment: dict[str, str], status: CheckStatus, words: str
 ) -> None:
-    check = await one("terminal colours", environment)
+    check = await one("terminal colors", environment)
     assert check.status is status
     assert words in check.seen
 
@@ -106,7 +106,7 @@ async def test_the_clipboard_is_told_by_the_terminals_name(
 
 
 async def test_a_hostile_term_is_shown_harmless() -> None:
-    check = await one("terminal colours", {"TERM": "\x1b]0;x\x07evil"})
+    check = await one("terminal colors", {"TERM": "\x1b]0;x\x07evil"})
     assert "\x1b" not in check.seen
 
 
@@ -117,7 +117,7 @@ async def test_outside_tmux_that_is_said() -> None:
 async def test_a_tmux_that_has_gone_is_told(tmp_path: Path) -> None:
     check = await one("tmux", {**os.environ, "TMUX": f"{tmp_path}/gone,1,0"})
     assert check.status is CheckStatus.OPEN
-    assert "doesn't answer" in check.seen
+    assert "does not respond" in check.seen
 
 
 @pytest.fixture

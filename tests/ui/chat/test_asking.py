@@ -212,7 +212,7 @@ async def test_quitting_asks_while_an_answer_streams(
         await pane.send("go on")
         await pane.streams()
         await pane.app.press("escape", "q")
-        await pane.app.see("Quit aitui?", "What came of it is kept")
+        await pane.app.see("Quit aitui?", "received so far is kept")
         await pane.app.answer("n")
         await pane.app.settle()
         assert pane.chat.busy

@@ -215,7 +215,7 @@ async def test_what_a_sleep_of_the_machine_cut_is_gone_on_with(
         slept[0] = 3600.0
         answer = await pane.ended()
         assert answer.phase is ReplyPhase.CUT
-        await pane.app.see("half of", "has slept", "/continue")
+        await pane.app.see("half of", "machine slept", "/continue")
         await pane.send("/continue")
         await pane.app.until(lambda: len(pane.bodies) == 2, "asked")
         assert (await pane.ended()).phase is ReplyPhase.DONE

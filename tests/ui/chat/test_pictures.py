@@ -89,7 +89,7 @@ ENDED = {
         {
             "text": TEXT,
             "trouble": "The answer was cut after 812 tokens — the stream ended early: the model"
-            " was unloaded, or its server restarted — continue it, or ask again",
+            " was unloaded, or its server restarted — continue it, or retry",
         },
     ),
     "done": (ReplyPhase.DONE, TurnState.DONE, {"text": TEXT, "finish": "stop"}),

@@ -131,7 +131,7 @@ async def test_after_a_reload_by_somebody_else_nothing_is_certain_any_more(
     await load(app, "big-70b")
     app.go_to("small-3b")
     await app.press("l")
-    await app.see("▌big-70b", "idle · ≈ unloads", "≈ a guess: groups stand in the server's config")
+    await app.see("▌big-70b", "idle · ≈ unloads", "≈ a guess: aitui has not read")
     await app.press("n")
 
 
@@ -191,7 +191,7 @@ async def test_without_a_journal_it_is_not_known_and_no_alarm(
 ) -> None:
     monkeypatch.setattr(demo_unit.DemoUnit, "journal", lambda *_: [])
     preset = await read_server_config(admin)
-    assert "is not known" in preset.doubt
+    assert "it is unknown whether" in preset.doubt
     assert (preset.newer, preset.in_force) == ("", False)
 
 

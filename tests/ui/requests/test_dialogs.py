@@ -150,7 +150,7 @@ def test_a_server_that_tells_only_a_number_has_that_told() -> None:
     snapshot = Snapshot(
         models=(Model(QUICK, state=RunState.READY), Model(STEADY)), requests=ActiveRequests(total=3)
     )
-    assert "3 running requests will be cut." in unload_all_confirmation(snapshot).lines
+    assert "3 running requests will be cut off." in unload_all_confirmation(snapshot).lines
     assert "3 requests are running" in " ".join(load_confirmation(STEADY, snapshot).lines)
 
 

@@ -115,7 +115,7 @@ async def test_the_most_that_terminals_take_is_sent_and_more_goes_to_a_file(tmp_
 
 async def test_where_nothing_can_be_written_that_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(AituiError, match="Nothing could be copied"):
+    with pytest.raises(AituiError, match="The text could not be copied"):
         await copy_text("text", {}, print, tmp_path / "file")
 
 
