@@ -19,7 +19,11 @@ def coloured(shown: Terminal) -> set[bytes]:
 
 def underlined(shown: Terminal) -> list[int]:
     """Rows that begin with underlined words."""
-    return [row for row in range(shown.screen.lines) if shown.screen.buffer[row][4].underscore]
+    return [
+        row
+        for row, line in enumerate(shown.screen.display)
+        if any(shown.screen.buffer[row][at].underscore for at in range(len(line) // 8))
+    ]
 
 
 async def test_states_and_the_cursor_are_told_without_colours(
