@@ -105,5 +105,5 @@ async def test_what_is_typed_into_the_filter_is_text(hostile: Driven) -> None:
 
 async def test_a_hostile_title_of_an_error_is_text(hostile: Driven) -> None:
     await hostile.press("S", "tab", *"http://[/x]", "enter")
-    await hostile.until(lambda: hostile.said, "told")
+    await hostile.see("http://[/x] (typed): expected a host name")
     assert_harmless(hostile)
