@@ -202,7 +202,7 @@ async def test_a_pattern_filters(logs: Driven, stand_in: StandIn) -> None:
 
 async def test_what_is_no_pattern_is_said_and_filters_nothing(logs: Driven) -> None:
     await logs.press("f", "(", "enter")
-    await logs.see("no regular expression")
+    await logs.see("not a regular expression")
     assert "first line" in logs.text
 
 
