@@ -83,6 +83,10 @@ class SlashCommand(Struct, frozen=True):
         return self.rest.split()
 
 
+TYPED_WHOLE = frozenset({"/delete"})
+"""What drops something without a question: Enter completes it first, and runs it when it is whole."""
+
+
 class Suggestion(Struct, frozen=True):
     """What a prompt may become: `text`, shown as `label`; its characters in `matched` were typed."""
 

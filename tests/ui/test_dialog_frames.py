@@ -41,6 +41,10 @@ async def test_a_load_is_a_gauge_as_reported_else_by_its_usual_time(
         screen.finish("small didn't come up", *(f"| line {n}" for n in range(30)), well=False)
         await app.see("Esc Close", "small didn't come up")
         assert screen.query_one(Choice).region.y == button.y
+        await app.press("escape")
+        await app.until(lambda: not screen.is_running, "closed")
+        screen.finish("small is ready", well=True)
+        assert screen not in app.app.screen_stack
 
 
 QUESTION = Confirmation("Unload all?", tuple(f"fact {n}" for n in range(40)), yes="Unload all")

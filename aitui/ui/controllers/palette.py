@@ -71,7 +71,7 @@ def open_palette(
     async def add_conversations() -> None:
         if current is not None:
             found = await current.chat.list_conversations()
-            if palette.is_mounted:
+            if palette.is_mounted and palette in app.screen_stack:
                 palette.add_commands(list(conversation_commands(found, resume)))
 
     def run(chosen: Command | None) -> None:

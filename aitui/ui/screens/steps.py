@@ -119,8 +119,7 @@ class StepsScreen(ModalScreen[None]):
         self._outcome = tuple(shorten_id(line, MAX_LINE_CELLS) for line in lines if line)
         self._has_succeeded = well
         self._show()
-        if self.is_mounted:
-            outcome = self.query_one("#outcome")
+        for outcome in self.query("#outcome"):  # none before it opens and after it was closed
             self.call_after_refresh(outcome.scroll_visible, animate=False)
 
     async def action_answer(self, answer: bool) -> None:  # noqa: ARG002, FBT001

@@ -7,6 +7,7 @@ from textual import events
 from textual.message import Message
 from textual.widgets import TextArea
 
+from aitui.domain.slash import TYPED_WHOLE
 from aitui.ui.keymap import PROMPT
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class Composer(TextArea):
         text, suggested = self.text, self._suggested
         if suggested and self.commands is not None and not self.commands.is_complete(text):
             # A list that came up: what is typed ahead of it is sent as it is.
-            if suggested.endswith(" "):
+            if suggested.endswith(" ") or suggested in TYPED_WHOLE:
                 self.set_text(suggested)
                 return
             text = suggested

@@ -171,10 +171,10 @@ async def test_an_image_that_is_refused_is_named_and_detached(deployment: Deploy
     async with deployment.table("talking") as shown:
         await open_chat(shown)
         shown.press(f"/file {image}\r")
-        await shown.see("1 attached:", "cat.png ✕")
+        await shown.see("▣ cat.png ×")
         shown.press("what is that?\r")
         await shown.told("talking refused an image: cat.png is detached")
-        await shown.unsee("1 attached:")
+        await shown.unsee("▣ cat.png")
         shown.press("\r")
         await shown.see("tok/s")
 

@@ -193,6 +193,16 @@ async def test_delete_drops_the_last_question_and_its_answer(pane: Pane) -> None
     assert pane.said[::2] == ["one"]
 
 
+async def test_enter_completes_a_command_that_drops_something_before_it_runs_it(pane: Pane) -> None:
+    await pane.ask("one")
+    await pane.app.press(*"/dele")
+    await pane.app.see("delete the last prompt")
+    await pane.app.press("enter")
+    await pane.app.settle()
+    assert pane.app.models.chat.prompt.text == "/delete"
+    assert pane.said[::2] == ["one"]
+
+
 async def test_continue_goes_on_with_an_answer_that_was_stopped(
     stand_in: StandIn, server: Server, tmp_path: Path
 ) -> None:
