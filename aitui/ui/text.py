@@ -106,6 +106,11 @@ def shorten_id(model_id: str, width: int) -> str:
     return (head or set_cell_size(model_id, room).rstrip()) + "…" + tail
 
 
+def shorten_path(path: str, width: int) -> str:
+    """The path in at most `width` cells; its end stays, which names the file."""
+    return path if cell_len(path) <= width else "…" + _last_cells(path, width - 1)
+
+
 def _last_cells(text: str, width: int) -> str:
     taken, cells = "", 0
     for character in reversed(text):

@@ -129,10 +129,10 @@ async def test_nothing_piles_up(tmp_path: Path) -> None:
         assert at_last <= at_first + MAYBE_KEPT
         assert memory[-1] < MOST_MEMORY * memory_at_first
         assert grown < MOST_GROWTH
-        listed = [line[3:].split()[0] for line in shown.screen.display if line[1:2] in "○●◇✘"]
+        listed = [line[4:].split()[0] for line in shown.screen.display if line[2] in "○●◇✘"]
         assert set(listed) >= {"missing-file", "pair-chat", QUICK, LAST}
         assert "extra" not in shown.text
-        assert sum("ready" in line for line in shown.screen.display[2:20]) == 1
+        assert sum(line[2] == "●" for line in shown.screen.display) == 1
         assert b"Traceback" not in shown.sent
         assert not (tmp_path / ".local/state/aitui/crash.log").exists()
         shown.press("q")

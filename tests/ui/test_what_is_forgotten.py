@@ -20,7 +20,7 @@ async def test_what_a_view_drew_goes_with_it(
     async with driven(server, tmp_path) as app:
         await app.until(lambda: app.models.snapshot.events_flow, "live")
         await app.press("question_mark")
-        await app.see("keys")
+        await app.see("you are here")
         drawn = [
             weakref.ref(widget._styles_cache) for widget in app.app.screen.walk_children(Widget)
         ]

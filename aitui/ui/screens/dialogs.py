@@ -14,13 +14,13 @@ from aitui.domain.snapshot import Server
 from aitui.errors import KeyPasswordNeeded, SettingsError, SshKeyPassphraseNeeded
 from aitui.ui.keymap import CHOOSE, KEY_PASSWORD, SERVERS, remedy_text
 from aitui.ui.plain import PlainText, plain
-from aitui.ui.text import shorten_id
+from aitui.ui.text import shorten_path
 
 MAX_CHOICE_CELLS = 56
 
 
 class ChooseScreen(ModalScreen[str | None]):
-    """Ends with one of them, or with None."""
+    """Ends with one of some paths, or with None."""
 
     CSS_PATH = "small_dialog.tcss"
     BINDINGS = CHOOSE.bindings()
@@ -34,7 +34,10 @@ class ChooseScreen(ModalScreen[str | None]):
         with Vertical(id="dialog"):
             yield PlainText(self._title, id="title")
             yield OptionList(
-                *(Option(plain(shorten_id(choice, MAX_CHOICE_CELLS))) for choice in self._choices),
+                *(
+                    Option(plain(shorten_path(choice, MAX_CHOICE_CELLS)))
+                    for choice in self._choices
+                ),
                 id="list",
             )
             yield PlainText(CHOOSE.line("select", "dismiss"), id="hints")

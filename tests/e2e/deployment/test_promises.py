@@ -300,7 +300,7 @@ async def test_a_restart_says_for_what_it_waits(deployment: Deployment) -> None:
             shown.press(ESCAPE)
             await shown.see("u unload")
             shown.press("R")
-            await shown.see("llama-swap waits up to 30 s for 2 running requests to end")
+            await shown.see("llama-swap first waits up to 30 s for 2 running requests to end")
             await answer(shown, "Restart llama-swap.service?")
             await shown.see("waits for 2 running requests, at most 2")
             shown.press(ESCAPE)

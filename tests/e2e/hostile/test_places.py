@@ -97,7 +97,7 @@ async def test_a_failed_load_and_its_evidence(hostile: StandIn, shown: Terminal)
 async def test_clients_and_their_requests(hostile: StandIn, shown: Terminal) -> None:
     model = next(name for name in _names(hostile) if name.startswith("0"))
     async with hostile.busy(model, user_agent=EVIL), hostile.busy(model, user_agent="x" + EVIL):
-        await shown.see("using")
+        await shown.see("2 running")
         await harmless(shown)
         shown.press("x")
         await harmless(shown)

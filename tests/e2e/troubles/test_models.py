@@ -53,15 +53,15 @@ async def test_after_a_sleep_everything_is_asked_anew_and_ages_are_right(tmp_pat
     clock = Clock(monotonic, lambda: time() + slept)
     async with StandIn(CATALOGUE.replace("ttl: 2", "ttl: 3600")) as stand_in:
         server = Server(stand_in.url, identity="slept", name="slept")
-        async with driven(server, tmp_path, clock=clock) as app:
+        async with driven(server, tmp_path, size=(120, 36), clock=clock) as app:
             await app.until(lambda: app.models.snapshot.events_flow, "live")
             app.go_to(NAPS)
             await app.press("l")
             await app.until_ready(NAPS)
-            await app.see("≈ 59m")
+            await app.see(" 59m ")
             asked = len(stand_in.requests)
             slept = 1800.0
-            await app.see("≈ 29m", "ready for 30m")
+            await app.see(" 29m ", "ready 30 min")
 
             def anew() -> set[str]:
                 return {request.path for request in stand_in.requests[asked:]}
