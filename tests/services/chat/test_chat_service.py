@@ -246,7 +246,7 @@ async def test_one_answer_at_a_time(certificates: Certificates) -> None:
     async with talking(certificates, ENDLESS) as talk:
         sending = asyncio.create_task(talk.chat.send("one"))
         await talk.until(lambda answer: answer.rates.tokens)
-        with pytest.raises(ValueError, match="under way"):
+        with pytest.raises(ValueError, match="still running"):
             await talk.chat.send("two")
         talk.chat.stop()
         await sending
