@@ -229,7 +229,7 @@ class FileWindow:
             missing = max(count - len(self._bytes), self._length)
             more = yield ByteRange(self._start + len(self._bytes), missing)
             if not more:
-                raise unreadable_header_error("it ends before its header does")
+                raise unreadable_header_error("the file ends inside its header")
             self._bytes += more
             self.fetched += len(more)
             self._length = min(self._length * 2, LARGEST_READ)
@@ -308,7 +308,7 @@ class GgufHeaderReader:
     def header(self) -> GgufHeader:
         """What was read. Raises ValueError before the end."""
         if self._header is None:
-            raise ValueError("the header isn't read yet")
+            raise ValueError("the header has not been read yet")
         return self._header
 
     def feed(self, content: bytes) -> None:
@@ -334,7 +334,7 @@ def _read(window: FileWindow, length: int | None) -> Generator[ByteRange, bytes,
         tensors += [(yield from _read_tensor(window))]
     alignment = metadata.get("general.alignment", _USUAL_ALIGNMENT)
     if not isinstance(alignment, int) or not 0 < alignment <= 1 << 20:
-        raise unreadable_header_error("its alignment is none")
+        raise unreadable_header_error("its alignment is invalid")
     ends = None if length is None else length - -(-window.offset // alignment) * alignment
     shapes = {name: shape for name, shape, *_ in tensors}
     embedding = shapes.get("token_embd.weight", ())
@@ -352,7 +352,7 @@ def _read(window: FileWindow, length: int | None) -> Generator[ByteRange, bytes,
 def _read_version(window: FileWindow) -> Generator[ByteRange, bytes, int]:
     yield from window.fetch(8)
     if window.take(4) != _MAGIC:
-        raise unreadable_header_error("it doesn't begin like a GGUF file")
+        raise unreadable_header_error("it does not start like a GGUF file")
     version = window.take(4)
     if version[0] == 0:
         window.order = ">"
@@ -388,7 +388,7 @@ def _read_pair(window: FileWindow, metadata: dict[str, Value]) -> Wants:
     if isinstance(value, tuple):
         window.kept_numbers += len(value)
         if window.kept_numbers > _MOST_NUMBERS:
-            raise unreadable_header_error("its metadata has more lists than any model's")
+            raise unreadable_header_error("its metadata has too many lists")
     if value is not None:
         metadata[sanitize_line(key, _LONGEST_TEXT_KEPT)] = value
 
@@ -432,7 +432,7 @@ def _skip(window: FileWindow, kind: int, count: int, depth: int = 0) -> Wants:
             window.skip(int(window.number("Q")))
     elif kind == _ARRAY:
         if depth > 2 or count > _MOST_LISTS:
-            raise unreadable_header_error("its lists are nested beyond belief")
+            raise unreadable_header_error("its lists are nested too deeply")
         for _ in range(count):
             yield from window.fetch(12)
             inner, items = int(window.number("I")), int(window.number("Q"))
@@ -444,7 +444,7 @@ def _skip(window: FileWindow, kind: int, count: int, depth: int = 0) -> Wants:
 def _number_format(kind: int) -> str:
     form = _FORMS.get(kind)
     if form is None:
-        raise unreadable_header_error(f"it has a value of kind {kind}, which is none")
+        raise unreadable_header_error(f"it has a value of kind {kind}, which does not exist")
     return form
 
 
@@ -457,7 +457,7 @@ def _read_tensor(window: FileWindow) -> Generator[ByteRange, bytes, _Tensor]:
     yield from window.fetch(8 * dimensions + 12)
     shape = tuple(int(size) for size in window.numbers("Q", dimensions))
     if any(size > _LARGEST_DIMENSION for size in shape):
-        raise unreadable_header_error("it has a tensor that is larger than any memory")
+        raise unreadable_header_error("it has a tensor that is too large to be real")
     kind, offset = int(window.number("I")), int(window.number("Q"))
     return name, shape, kind, offset
 
@@ -474,7 +474,7 @@ def _sum_weights(tensors: list[_Tensor], ends: int | None) -> TensorWeights:
             size = max(0, (following[offset] or offset) - offset)
         total += size
         if total > _LARGEST_MODEL:
-            raise unreadable_header_error("its tensors are larger than any memory")
+            raise unreadable_header_error("its tensors are too large to be real")
         layer = _LAYER.match(name)
         if layer is not None:
             layers[int(layer[1])] = layers.get(int(layer[1]), 0) + size

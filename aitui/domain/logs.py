@@ -188,8 +188,8 @@ class LinePattern(Struct, frozen=True):
                 pass
         raise PatternTooSlow(
             "That pattern takes too long",
-            why="a repeat inside a repeat does that, as in (a+)+, or a choice inside one, (a|a)*",
-            remedy="write a simpler one (f), or look for plain words (/)",
+            why="nested repeats cause that, as in (a+)+, or a choice inside a repeat, (a|a)*",
+            remedy="use a simpler one (f), or search for plain words (/)",
         )
 
 
@@ -210,7 +210,7 @@ def compile_pattern(words: str) -> LinePattern | None:
             re.compile(words[:_LONGEST_PATTERN])
             return LinePattern(words, regex.compile(words[:_LONGEST_PATTERN], flags | regex.V0))
     except (re.error, regex.error, RecursionError, OverflowError) as error:
-        raise AituiError("That is no regular expression", why=str(error)) from error
+        raise AituiError("That is not a regular expression", why=str(error)) from error
 
 
 MATCH_SECONDS = 1.0

@@ -36,7 +36,7 @@ class SlashCommandSpec(Struct, frozen=True):
 
 SLASH_COMMANDS = (
     SlashCommandSpec("continue", "", "continue an interrupted reply"),
-    SlashCommandSpec("retry", "", "generate the last reply again"),
+    SlashCommandSpec("retry", "", "answer the last prompt again"),
     SlashCommandSpec("edit", "", "edit the last prompt and send it again"),
     SlashCommandSpec("delete", "", "delete the last prompt and its reply"),
     SlashCommandSpec("branch", "", "show the next of several replies"),
@@ -57,7 +57,7 @@ SLASH_COMMANDS = (
     SlashCommandSpec("unload", "ID", "unload a model", 1, "ai-server-unload"),
     SlashCommandSpec("ctx", "[ID] SIZE", "change the context size", 1, "ai-server-ctx"),
     SlashCommandSpec("flag", "ID FLAG VALUE", "change another flag of a model, or its ttl", 3),
-    SlashCommandSpec("gpu", "", "show the hardware and who uses its memory"),
+    SlashCommandSpec("gpu", "", "show the hardware and what uses its memory"),
     SlashCommandSpec("preset", "", "show the server's config", 0, "ai-server-preset"),
     SlashCommandSpec("reload", "", "reload the server's config"),
     SlashCommandSpec("restart", "", "restart the service", 0, "ai-server-restart"),

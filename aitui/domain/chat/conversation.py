@@ -46,7 +46,7 @@ def encode_image(name: str, content: bytes) -> ImageAttachment:
         raise ValueError(f"{name} is larger than {LARGEST_IMAGE >> 20} MiB")
     kind = image_type(content)
     if not kind:
-        raise ValueError(f"{name} is no image that models take: PNG, JPEG, GIF or WebP")
+        raise ValueError(f"{name} is not a supported image: PNG, JPEG, GIF or WebP")
     return ImageAttachment(name, kind, f"data:{kind};base64,{base64.b64encode(content).decode()}")
 
 
@@ -66,7 +66,7 @@ def append_text_file(prompt: str, name: str, content: bytes) -> str:
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
-        raise ValueError(f"{name} is neither a text in UTF-8 nor an image")
+        raise ValueError(f"{name} is neither UTF-8 text nor an image")
     fence = "`" * (1 + max(map(len, re.findall("``+", text)), default=2))
     body = text if text.endswith("\n") or not text else f"{text}\n"
     return "\n\n".join(part for part in (prompt, f"{name}:\n{fence}\n{body}{fence}") if part)
@@ -143,7 +143,7 @@ def parse_sampling(pairs: Iterable[str]) -> SamplingParameters:
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals:
-            raise ValueError(f"“{pair[:80]}” is no NAME=VALUE, like temperature=0.7")
+            raise ValueError(f"“{pair[:80]}” is not NAME=VALUE, like temperature=0.7")
         sampling = sampling.with_text(name, text)
     return sampling
 
@@ -347,7 +347,7 @@ def with_reply(
     """Add an empty reply to the prompt that is shown last."""
     last = conversation.path[-1:]
     if not last or last[0].role is not Role.USER:
-        raise ValueError("there is no question to answer")
+        raise ValueError("there is no prompt to answer")
     return _with_reply(conversation, turn_id, last[0].id, now, sampling)
 
 
@@ -369,9 +369,9 @@ def reopen_reply(
     """Reopen a reply that was cut, stopped or at its limit, to continue it."""
     turn = _find_turn(conversation, turn_id, Role.ASSISTANT)
     if not turn.is_incomplete:
-        raise ValueError("this answer is complete")
+        raise ValueError("this reply is complete")
     if conversation.children(turn_id):
-        raise ValueError("the conversation has gone on after this answer")
+        raise ValueError("the conversation has continued after this reply")
     opened = replace(
         turn,
         state=TurnState.RUNNING,
@@ -421,13 +421,13 @@ def drop_oldest_turns(conversation: Conversation, turns: int = 2) -> Conversatio
     later = [turn for turn in path[start + turns :] if turn.role is Role.USER]
     questions = [turn for turn in path if turn.role is Role.USER]
     if not questions:
-        raise ValueError("there is nothing to leave out")
+        raise ValueError("there is nothing to delete")
     return replace(conversation, sent_from=(later or questions[-1:])[0].id)
 
 
 def _append_prompt(conversation: Conversation, prompt: Turn, now: float) -> Conversation:
     if not prompt.text.strip() and not prompt.attachments:
-        raise ValueError("there is nothing to ask")
+        raise ValueError("there is no prompt to send")
     added = conversation.with_turn(replace(prompt, began=now, ended=now))
     return replace(added, shown=prompt.id, changed=now)
 

@@ -169,7 +169,7 @@ def _templates(document: ConfigDocument) -> list[ModelEntry]:
         and not entry.pair.aliased
     ]
     if not usable:
-        what = "There is no model with a file that a new one could be like."
+        what = "There is no model with a file to copy the settings from."
         raise ConfigRefused(what, remedy="Write the first one in the editor (e).")
     return usable
 
@@ -279,7 +279,7 @@ def _remove_lines(text: str, entry: ModelEntry, *, flow: bool, last: bool) -> st
     start = text.rfind("\n", 0, entry.key.start) + 1
     indentation = text[start : entry.key.start]
     if flow or indentation.strip(" \ufeff"):
-        what = f"“{sanitize_line(entry.id, 80)}” doesn't stand on lines of its own."
+        what = f"“{sanitize_line(entry.id, 80)}” is not on lines of its own."
         raise ConfigRefused(what, remedy="Remove it in the editor (e).")
     end = end_of_line(text, block_end(text, entry.pair))
     while start > 0:

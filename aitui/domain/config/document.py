@@ -169,7 +169,7 @@ def _strip_comment_lines(command: str) -> tuple[str, list[tuple[int, int]]]:
 
 def _too_long_error(macro: Macro) -> ConfigRefused:
     return ConfigRefused(
-        "A command grows beyond all measure when its macros are put in.",
+        "A command becomes too long when its macros are expanded.",
         why=f"More than {LONGEST_COMMAND:,} characters, at “{sanitize_line(macro.name, 60)}”.",
     )
 
@@ -222,8 +222,8 @@ class ConfigDocument(Struct, frozen=True):
         """
         root = read_tree(text)
         if root is None or not is_mapping(root):
-            why = "Its top is not a mapping."
-            raise ConfigRefused("The config file holds no settings.", line=1, why=why)
+            why = "Its top level is not a mapping."
+            raise ConfigRefused("The config file contains no settings.", line=1, why=why)
         lines = LineIndex.of(text)
         merged = MergedKeys()
         top = merged.keys(root)
@@ -259,7 +259,7 @@ class ConfigDocument(Struct, frozen=True):
         if entry is None:
             raise ConfigRefused(
                 f"The config file has no model “{sanitize_line(model_id, 80)}”.",
-                remedy="Models of a peer are not in it.",
+                remedy="It does not list the models of peers.",
             )
         return entry
 

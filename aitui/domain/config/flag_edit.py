@@ -122,7 +122,7 @@ def _refuse_wrong_value_count(edit: FlagEdit) -> None:
         why = "Its value would be taken for a flag."
     else:
         return
-    raise ConfigRefused(f"{edit.name} can't be set so.", line=edit.line, why=why)
+    raise ConfigRefused(f"{edit.name} can't be set like this.", line=edit.line, why=why)
 
 
 def _refuse_script(edit: FlagEdit) -> None:
@@ -140,7 +140,7 @@ def _refuse_script(edit: FlagEdit) -> None:
     raise ConfigRefused(
         f"{edit.name} can't be set inside a script.",
         line=edit.document.lines.line(edit.command.start),
-        why=f"“{program}” gets the command as a script, where a value can't be changed safely.",
+        why=f"“{program}” runs the command as a script, so a value can't be changed safely.",
         remedy=_IN_EDITOR,
     )
 
@@ -182,9 +182,7 @@ def _change_at(
 def _value_splice(edit: FlagEdit, located: LocatedValue) -> tuple[Splice, YamlScalar]:
     """Return what is written and where, and the scalar that it changes."""
     if located.node is None or located.start >= located.end:
-        what = (
-            f"The value of {sanitize_line(located.name, 60)} is put together from several places."
-        )
+        what = f"The value of {sanitize_line(located.name, 60)} comes from several places."
         raise ConfigRefused(what, line=located.line, remedy=_IN_EDITOR)
     text = edit.document.text
     source_map = SourceMap.read(text, located.node)
@@ -307,7 +305,7 @@ def _detach_shared_command(edit: FlagEdit, located: LocatedValue | None) -> Conf
         raise ConfigRefused(
             f"“{sanitize_line(edit.model_id, 80)}” can't be changed alone.",
             line=line,
-            why="Other models refer to the cmd that stands here.",
+            why="Other models refer to the cmd defined here.",
             remedy=_IN_EDITOR,
         )
     if own.anchor or not own.pair.aliased:

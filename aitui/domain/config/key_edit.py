@@ -37,7 +37,7 @@ def change_key(
     line = document.model(model_id).first_line
     kind = MODEL.keys.get(key)
     if kind is None or kind.takes not in _SINGLE or key == "cmd":
-        what = f"“{sanitize_line(key, 60)}” is no key with a single value."
+        what = f"“{sanitize_line(key, 60)}” is not a key with a single value."
         raise ConfigRefused(what, line=line, remedy=_IN_EDITOR)
     refuse_unwritable(value, line)
     wanted = YamlScalar(value, "", "", "", 0, 0)
@@ -65,7 +65,7 @@ def _replace_key(
     node = entry.value
     line = document.lines.line(node.start)
     if not isinstance(node, YamlScalar) or node.style in {"|", ">"}:
-        what = f"The {key} of this model is no single value."
+        what = f"The {key} of this model is not a single value."
         raise ConfigRefused(what, line=line, remedy=_IN_EDITOR)
     text = after = document.text
     old = scalar_text(node)

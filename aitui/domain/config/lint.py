@@ -203,7 +203,7 @@ class _Linter:
                 yield self._diagnostic(task.at, f"{task.name} {words}.", fatal=kind.strict)
             elif self._is_newer_value(node, kind):
                 shown = sanitize_line(node.value, _LONGEST_SHOWN)
-                words = f"{task.name} takes “{shown}” from llama-swap v{kind.values_since} on"
+                words = f"{task.name} accepts “{shown}” from llama-swap v{kind.values_since} on"
                 yield self._diagnostic(task.at, f"{words}; {self._older}.", fatal=kind.strict)
         elif node.mapping:
             yield from self._check_required_keys(node, kind, task.name, task.at)
@@ -243,9 +243,9 @@ class _Linter:
         # A free key may be there for the anchor below it, as Compose files do with `x-…`.
         elif kind.keys and not value.anchor and not key.value.startswith(("x-", ".")):
             hint = _hint(key.value, kind.keys) if len(key.value) >= _SHORTEST_SLIP else ""
-            words = f"llama-swap knows no “{name}” here.{hint}"
+            words = f"llama-swap has no key “{name}” here.{hint}"
             if not hint and self._release.has(NEWEST_RELEASE + 1):
-                words = f"aitui knows the keys of llama-swap up to v{NEWEST_RELEASE}, and no “{name}” here."
+                words = f"aitui knows the keys up to llama-swap v{NEWEST_RELEASE}; “{name}” is not one of them here."
             yield self._diagnostic(key.start, words, fatal=False)
 
     def _check_merge(self, value: Node, kind: KeySchema, at: int) -> _PendingNode | Diagnostic:
@@ -288,13 +288,13 @@ class _Linter:
             if not _NAME.fullmatch(name):
                 yield self._diagnostic(at, f"“{shown}” can't be the name of a macro.", fatal=True)
             elif name in _RESERVED:
-                words = f"The macro {shown} is llama-swap's own."
+                words = f"The macro name {shown} is reserved by llama-swap."
                 yield self._diagnostic(at, words, fatal=name != "PID")
             if not isinstance(entry.value, YamlScalar) or entry.value.tag.endswith(_NO_MACROS):
-                words = f"The macro {shown} takes text, a number, true or false."
+                words = f"The macro {shown} must be text, a number, true or false."
                 yield self._diagnostic(at, words, fatal=True)
             elif "${" + name + "}" in format_macro_value(entry.value):
-                yield self._diagnostic(at, f"The macro {shown} names itself.", fatal=True)
+                yield self._diagnostic(at, f"The macro {shown} refers to itself.", fatal=True)
 
     def _check_port(
         self, entry: ModelEntry, expanded: Mapping[str, str], *, fatal: bool
@@ -359,7 +359,7 @@ class _Linter:
                 yield self._unknown_model(entry.pair.key.start, name, known, "priority", fatal=True)
         for node in list_items(top.get("apiKeys")):
             if (key := scalar_text(node)) is not None and (not key or " " in key):
-                words = "An API key can't be empty or hold blanks."
+                words = "An API key can't be empty or contain spaces."
                 yield self._diagnostic(node.start, words, fatal=True)
 
     def _check_aliases(self, aliases: dict[str, str]) -> Iterator[Diagnostic]:

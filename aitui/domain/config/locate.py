@@ -89,9 +89,9 @@ class SourceMap(Struct, frozen=True):
         """
         if self.escaped.intersection(range(start, end)):
             raise ConfigRefused(
-                "The value is written in escapes.",
+                "The value is written with escapes.",
                 line=LineIndex.of(text).line(self.starts[start]),
-                why="It isn't clear which of them to replace.",
+                why="It is unclear which of them to replace.",
                 remedy="Write it out, in the editor (e).",
             )
         if start >= end or self.starts[start] < 0 or self.ends[end - 1] < 0:
@@ -147,9 +147,9 @@ def _iter_double_quoted(text: str, start: int, end: int) -> Iterator[tuple[str, 
 
 def _unclear_error(text: str, scalar: YamlScalar) -> ConfigRefused:
     return ConfigRefused(
-        "The value can't be found again in the file.",
+        "The value can't be located in the file.",
         line=LineIndex.of(text).line(scalar.start),
-        why="It is spelled in a way that can't be followed.",
+        why="Its spelling can't be traced back.",
         remedy="Change it in the editor (e).",
     )
 
@@ -172,7 +172,7 @@ class LocatedValue(Struct, frozen=True):
 
     It is the range from `start` to `end` of one scalar's decoded text. `line` is counted from 1.
     `shared_name` is the macro or anchor that holds the value's text, "" if the model has it to
-    itself; `also` are the ids of the other models that read the same text. `node` is None if the value is put together from several places. `quote` are the quotes around
+    itself; `also` are the ids of the other models that read the same text. `node` is None if the value comes from several places. `quote` are the quotes around
     the range, which stay; `prefix` goes before a new value, and `as_word` says whether that has to
     be one word of a command.
     """

@@ -58,7 +58,9 @@ class _RulesReader:
         else:
             keys, is_matrix, in_routing = settings, use == "matrix", True
             if self._has_any(top):
-                raise ConfigRefused("groups or matrix stand both at the top and under routing.")
+                raise ConfigRefused(
+                    "groups or matrix appear both at the top level and under routing."
+                )
             if use not in {"", "group", "matrix"}:
                 raise ConfigRefused("There is no such router.")
         aliases = {alias: block.id for block in self._document.models for alias in block.aliases}
@@ -81,7 +83,7 @@ class _RulesReader:
         if entry is None or _is_absent(entry):
             return {}
         if not isinstance(entry.value, YamlCollection) or not entry.value.mapping:
-            raise ConfigRefused("A list or a value stands where a mapping has to.")
+            raise ConfigRefused("There is a list or a value instead of a mapping.")
         return self._document.merged.keys(entry.value)
 
     def _read_groups(self, keys: Mapping[str, MappingEntry]) -> swap_rules.SwapGroups:
@@ -98,7 +100,7 @@ class _RulesReader:
             )
             for member in _read_members(settings.get("members")):
                 if member in group_of or member not in self._models:
-                    raise ConfigRefused("A member of a group is no model, or in two groups.")
+                    raise ConfigRefused("A member of a group is not a model, or is in two groups.")
                 group_of[member] = group
         return swap_rules.SwapGroups(group_of)
 
@@ -111,7 +113,7 @@ class _RulesReader:
             for name, entry in self._entries(matrix.get("vars")).items()
         }
         if not all(_VARIABLE.fullmatch(name) for name in variables):
-            raise ConfigRefused("The name of a variable isn't one.")
+            raise ConfigRefused("The name of a variable is invalid.")
         costs: dict[str, int] = {}
         for name, entry in self._entries(matrix.get("evict_costs")).items():
             model_id = self._resolve_model(name, variables)
@@ -131,7 +133,7 @@ class _RulesReader:
         }
         # llama-swap reads the pairs of this mapping itself: `<<` is a set like any other there.
         if not 0 < len(found) <= MOST_SETS or _has_merge_key(entry):
-            raise ConfigRefused("The matrix has no sets, or more than are read.")
+            raise ConfigRefused("The matrix has no sets, or too many.")
         for expression in found.values():
             for leaf in swap_rules.leaves(expression):
                 if not isinstance(leaf, SetReference):
@@ -155,7 +157,7 @@ def _sort_sets(sets: Mapping[str, Expression]) -> Iterator[str]:
         if name in done:
             return
         if name not in sets or name in open_:
-            raise ConfigRefused("A set refers to none, or to itself.")
+            raise ConfigRefused("A set refers to an unknown set, or to itself.")
         open_.add(name)
         for leaf in swap_rules.leaves(sets[name]):
             if isinstance(leaf, SetReference):
@@ -179,13 +181,13 @@ def _read_switch(entry: MappingEntry | None, *, left_out: bool) -> bool:
         return left_out
     node = entry.value
     if not isinstance(node, YamlScalar) or node.style or node.value not in _SWITCHES:
-        raise ConfigRefused("A switch is neither on nor off.")
+        raise ConfigRefused("A switch is neither true nor false.")
     return _SWITCHES[node.value]
 
 
 def _read_cost(node: Node) -> int:
     if not isinstance(node, YamlScalar) or node.style or not _COST.fullmatch(node.value):
-        raise ConfigRefused("A cost is no number.")
+        raise ConfigRefused("A cost is not a number.")
     # A leading zero makes it octal, in some readers.
     if node.value.lstrip("+").startswith("0"):
         raise ConfigRefused("A cost isn't above zero.")
@@ -196,11 +198,11 @@ def _read_members(entry: MappingEntry | None) -> Iterator[str]:
     if entry is None or _is_absent(entry):
         return
     if not isinstance(entry.value, YamlCollection) or entry.value.mapping:
-        raise ConfigRefused("The members of a group are no list.")
+        raise ConfigRefused("The members of a group are not a list.")
     for node in entry.value.items:
         text = scalar_text(node)
         if text is None:
-            raise ConfigRefused("A member of a group is no name.")
+            raise ConfigRefused("A member of a group is not a name.")
         yield text
 
 

@@ -30,13 +30,13 @@ def parse_context_size(text: str) -> int:
     shown, remedy = f"“{sanitize_line(text, 40)}”", "Give tokens, such as 131072 or 128k."
     found = _SIZE.fullmatch(given)
     if not found:
-        raise ConfigRefused(f"{shown} is no context size.", remedy=remedy)
+        raise ConfigRefused(f"{shown} is not a context size.", remedy=remedy)
     tokens = Decimal(found[1]) * _UNITS[(found[2] or "").lower()]
     if tokens != tokens.to_integral_value():
-        raise ConfigRefused(f"{shown} is no whole number of tokens.", remedy=remedy)
+        raise ConfigRefused(f"{shown} is not a whole number of tokens.", remedy=remedy)
     if not SMALLEST <= tokens <= LARGEST:
         why = f"From {SMALLEST:,} to {LARGEST:,} are taken."
-        raise ConfigRefused(f"A context of {int(tokens):,} tokens can't be meant.", why=why)
+        raise ConfigRefused(f"A context of {int(tokens):,} tokens is out of range.", why=why)
     return int(tokens)
 
 

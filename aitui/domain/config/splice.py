@@ -75,14 +75,16 @@ def key_insertion(
     if entry.pair.aliased or not isinstance(mapping, YamlCollection) or not mapping.pairs:
         raise ConfigRefused(
             "The model has no block of its own.",
-            why="All of it stands elsewhere.",
+            why="All of it is defined elsewhere.",
             remedy="Write one in the editor (e).",
         )
     ending = line_break(text)
     opening = mapping.pairs[0].key.start
     if mapping.flow:
         if "\n" in raw or "\r" in raw:
-            raise ConfigRefused("A block doesn't go into braces.", remedy="Use the editor (e).")
+            raise ConfigRefused(
+                "A block can't be added inside braces.", remedy="Use the editor (e)."
+            )
         # In JSON keys are quoted.
         quote = text[opening] if text[opening] in {'"', "'"} else ""
         return Splice(opening, opening, f"{quote}{key}{quote}: {raw}, ")

@@ -93,7 +93,7 @@ def parse_set(text: str) -> Expression:
     parser = _SetExpressionParser(tuple(_tokens(text)))
     expression = parser.parse_either(0)
     if not parser.at_end:
-        raise ConfigRefused("Something follows a set that is complete.")
+        raise ConfigRefused("There is text after the end of a set.")
     return expression
 
 
@@ -116,12 +116,12 @@ def _tokens(text: str) -> Iterator[str]:
             while end < len(text) and _is_name_character(text[end]):
                 end += 1
             if text[at:end] == "+":
-                raise ConfigRefused("A + in a set names no other one.")
+                raise ConfigRefused("A + in a set is not followed by a set.")
             yield text[at:end]
         elif sign in "&|()":
             yield sign
         elif not sign.isspace():
-            raise ConfigRefused("A set holds a character that has no meaning there.")
+            raise ConfigRefused("A set contains an invalid character.")
         at = end
 
 

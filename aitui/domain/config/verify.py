@@ -107,7 +107,7 @@ def not_verified_error(line: int | None) -> ConfigRefused:
     return ConfigRefused(
         "The value can't be changed on its own.",
         line=line,
-        why="Something else in the file would change with it.",
+        why="Something else in the file would change too.",
         remedy="Change it in the editor (e).",
     )
 

@@ -121,7 +121,7 @@ def invalid_yaml_error(text: str, index: int, why: str) -> ConfigRefused:
     """Return the error for a text that is no YAML from that index on."""
     line, column = LineIndex.of(text).position(index)
     what, why = "The config file isn't valid YAML.", f"Line {line}, column {column}: {why}"
-    remedy = "Mend it in the editor (e)."
+    remedy = "Fix it in the editor (e)."
     return ConfigRefused(what, line=line, column=column, why=why, remedy=remedy)
 
 
@@ -247,7 +247,7 @@ class _TreeBuilder:
         for pair in pairs:
             if isinstance(pair.key, YamlScalar):
                 if pair.key.value in seen:
-                    why = f"“{sanitize_line(pair.key.value, 60)}” stands there twice."
+                    why = f"“{sanitize_line(pair.key.value, 60)}” is there twice."
                     raise invalid_yaml_error(self._text, pair.key.start, why)
                 seen.add(pair.key.value)
 

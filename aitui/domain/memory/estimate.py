@@ -19,16 +19,16 @@ xverse
 def reason_cache_unknown(header: GgufHeader) -> str:
     """Return why a model's cache can't be calculated, in words; "" for a dense one."""
     if header.layers is None:
-        return "its header doesn't say how many layers it has"
+        return "its header does not give the number of layers"
     for reason, keys in _SPECIAL:
         if header.has(*keys):
             return reason
     if header.metadata.get(f"{header.architecture}.attention.causal") is False:
-        return "it keeps no cache"
+        return "it has no KV cache"
     if header.architecture not in _PLAIN.split():
-        return f"{header.architecture or 'its architecture'} is not known to aitui"
+        return f"{header.architecture or 'its architecture'} is unknown to aitui"
     if not _has_sizes(header):
-        return "its header doesn't say how large its heads are"
+        return "its header does not give the size of the heads"
     return ""
 
 
@@ -37,7 +37,7 @@ _SPECIAL = (
     ("it has latent attention", ("attention.kv_lora_rank", "attention.key_length_mla")),
     ("it has a sliding window", ("attention.sliding_window", "attention.chunk")),
     ("some of its layers share their cache", ("attention.shared_kv_layers",)),
-    ("it has layers that predict further tokens", ("nextn_predict_layers",)),
+    ("it has layers that predict extra tokens", ("nextn_predict_layers",)),
     ("it has a sparse index", ("attention.indexer.",)),
 )
 
@@ -142,7 +142,7 @@ def estimate(
 def reason_not_estimable(header: GgufHeader, profile: LaunchProfile) -> str:
     """Return why a model's memory can't be calculated, in words; "" if it can."""
     if profile.moved:
-        return "its command puts single tensors elsewhere"
+        return "its command places some tensors elsewhere"
     if profile.companions:
         return "its command loads more than one model"
     return reason_cache_unknown(header)

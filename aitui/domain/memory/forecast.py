@@ -184,9 +184,7 @@ def forecast_fit(
     if on_cards and needed is not None and found.verdict is FitVerdict.FITS:
         host, free = needed.host or 0, in_machine.after
         if free is not None and host > free:
-            there = (
-                f"{format_bytes_gib(host)} of it go to RAM, where {format_bytes_gib(free)} are free"
-            )
+            there = f"{format_bytes_gib(host)} of it goes to RAM, where {format_bytes_gib(free)} are free"
             found = replace(found, verdict=FitVerdict.TIGHT, reason=there)
     return replace(found, reason=found.reason or _fit_reason(found, profile, header))
 
@@ -207,13 +205,17 @@ def _fit_reason(found: FitForecast, profile: LaunchProfile, header: GgufHeader |
         return ""
     if found.needed is None:
         why = "" if header is None else reason_not_estimable(header, profile)
-        return f"{why}, so only a load can tell" if why else "this model has not been loaded yet"
+        return (
+            f"{why}, so it is known only after a load"
+            if why
+            else "this model has not been loaded yet"
+        )
     return "free memory is unknown" if found.free is None else ""
 
 
 _VERDICTS = {
     FitVerdict.FITS: "✔ fits",
-    FitVerdict.TIGHT: "! tight: it may not come up, or be slow",
+    FitVerdict.TIGHT: "! tight: it may fail to load, or be slow",
     FitVerdict.NO: "✘ does not fit",
     FitVerdict.UNTRAINED: "! larger than trained",
 }

@@ -85,7 +85,7 @@ def test_only_what_was_broken_off_goes_on(two: Conversation) -> None:
         edits.reopen_reply(two, "b!")
     cut = filled(two, "say", TurnState.CUT)
     assert edits.reopen_reply(cut, "b!").turns["b!"].state is TurnState.RUNNING
-    with pytest.raises(ValueError, match="gone on"):
+    with pytest.raises(ValueError, match="has continued"):
         edits.reopen_reply(cut.with_turn(replace(cut.turns["a!"], finish="length")), "a!")
 
 
@@ -96,7 +96,7 @@ def test_only_questions_are_edited(two: Conversation, wrong: str) -> None:
 
 
 def test_an_answer_wants_a_question(two: Conversation) -> None:
-    with pytest.raises(ValueError, match="no question"):
+    with pytest.raises(ValueError, match="no prompt"):
         edits.with_reply(two, "x", 3.0)
 
 

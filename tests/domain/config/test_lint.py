@@ -128,10 +128,10 @@ def test_the_keys_of_newer_releases_are_known() -> None:
     ("text", "line", "column", "words", "fatal"),
     [
         ("models:\n  a: [\n", 3, 1, "flow", True),
-        ("a: 1\nb: {c: 1, c: 2}\n", 2, 11, "“c” stands there twice", True),
+        ("a: 1\nb: {c: 1, c: 2}\n", 2, 11, "“c” is there twice", True),
         ("- a\n", 1, 1, "not a mapping", True),
-        (MODEL_A + "globalTLL: 5\n", 4, 1, "no “globalTLL” here. Is “globalTTL” meant?", False),
-        (MODEL_A + "    ctx: 5\n", 4, 5, "no “ctx” here", False),
+        (MODEL_A + "globalTLL: 5\n", 4, 1, "no key “globalTLL” here. Is “globalTTL” meant?", False),
+        (MODEL_A + "    ctx: 5\n", 4, 5, "no key “ctx” here", False),
         (MODEL_A + '    ttl: "5"\n', 4, 10, "ttl takes a whole number", True),
         (MODEL_A + "    ttl: -2\n", 4, 10, "ttl takes -1 or more", True),
         (MODEL_A + "    unlisted: perhaps\n", 4, 15, "unlisted takes true or false", True),
@@ -159,8 +159,8 @@ def test_the_keys_of_newer_releases_are_known() -> None:
         (MODEL_A + "  b:\n    ttl: 5\n", 4, 3, "b has no cmd", True),
         (MODEL_A + "  b:\n    cmd: llama-server\n", 4, 3, "b doesn't use ${PORT}", True),
         (MODEL_A + "  b: {cmd: '', proxy: 'http://x'}\n", 4, 3, "b has no cmd", False),
-        (MODEL_A + "macros: {PORT: 1}\n", 4, 10, "llama-swap's own", True),
-        (MODEL_A + "macros: {x: 'a ${x}'}\n", 4, 10, "names itself", True),
+        (MODEL_A + "macros: {PORT: 1}\n", 4, 10, "reserved by llama-swap", True),
+        (MODEL_A + "macros: {x: 'a ${x}'}\n", 4, 10, "refers to itself", True),
         (MODEL_A + "macros: {a b: 1}\n", 4, 10, "can't be the name of a macro", True),
         (MODEL_A + "    <<: 5\n", 4, 5, "Only mappings can be merged", True),
     ],
@@ -260,7 +260,7 @@ def test_other_log_streams_keep_the_server_from_starting(value: str) -> None:
 
 @pytest.mark.parametrize("value", ["", "~", "null", "[a, b]", "{a: b}", "2026-11-28"])
 def test_a_macro_is_text_a_number_or_a_switch(value: str) -> None:
-    words = "The macro extra takes text, a number, true or false."
+    words = "The macro extra must be text, a number, true or false."
     assert words in fatal(f"macros:\n  extra: {value}\n{BLOCK}")
     assert words in fatal(f"{BLOCK}    macros:\n      extra: {value}\n")
 
@@ -346,9 +346,11 @@ def test_values_of_every_release_are_fine(value: str) -> None:
 
 def test_unknown_newer_than_the_server_and_newer_than_aitui_are_told_apart() -> None:
     text = "brandNew: 1\n"
-    assert found_in(text, V263) == [("llama-swap knows no “brandNew” here.", False)]
+    assert found_in(text, V263) == [("llama-swap has no key “brandNew” here.", False)]
     ((newer, fatal),) = found_in(text, V270)
-    assert newer == "aitui knows the keys of llama-swap up to v263, and no “brandNew” here."
+    assert (
+        newer == "aitui knows the keys up to llama-swap v263; “brandNew” is not one of them here."
+    )
     assert not fatal
     assert "globalTTL” meant" in found_in("globalTLL: 5\n", V270)[0][0]
 

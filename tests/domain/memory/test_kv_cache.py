@@ -89,9 +89,9 @@ def test_a_dense_model_can_be_estimated() -> None:
         ("full_attention_interval", 4, "recurrent"),
         ("attention.kv_lora_rank", 512, "latent"),
         ("attention.shared_kv_layers", 10, "share"),
-        ("nextn_predict_layers", 1, "further tokens"),
+        ("nextn_predict_layers", 1, "extra tokens"),
         ("attention.indexer.head_count", 64, "sparse"),
-        ("attention.causal", False, "no cache"),
+        ("attention.causal", False, "no KV cache"),
     ],
 )
 def test_a_model_of_another_kind_is_unknown_until_measured(
@@ -111,7 +111,7 @@ def test_a_sliding_window_of_zero_is_none() -> None:
 def test_an_architecture_that_is_not_known_is_not_guessed() -> None:
     metadata = {key.replace("llama.", "newer."): value for key, value in dense().items()}
     header = read(written({**metadata, "general.architecture": "newer"}))
-    assert reason_cache_unknown(header) == "newer is not known to aitui"
+    assert reason_cache_unknown(header) == "newer is unknown to aitui"
 
 
 @pytest.mark.parametrize("missing", ["block_count", "embedding_length", "attention.head_count"])

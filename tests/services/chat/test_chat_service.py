@@ -246,7 +246,7 @@ async def test_one_answer_at_a_time(certificates: Certificates) -> None:
     async with talking(certificates, ENDLESS) as talk:
         sending = asyncio.create_task(talk.chat.send("one"))
         await talk.until(lambda answer: answer.rates.tokens)
-        with pytest.raises(ValueError, match="under way"):
+        with pytest.raises(ValueError, match="still running"):
             await talk.chat.send("two")
         talk.chat.stop()
         await sending
@@ -254,7 +254,7 @@ async def test_one_answer_at_a_time(certificates: Certificates) -> None:
 
 async def test_nothing_to_ask_is_refused(certificates: Certificates) -> None:
     async with talking(certificates) as talk:
-        with pytest.raises(ValueError, match="nothing to ask"):
+        with pytest.raises(ValueError, match="no prompt to send"):
             await talk.chat.send("  \n")
 
 

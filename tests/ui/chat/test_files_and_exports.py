@@ -121,7 +121,7 @@ async def test_what_is_no_file_to_send_stays_written(
     if content is not None:
         path.write_bytes(content)
     await pane.send(f"/file {path}")
-    await pane.app.told("is no file" if content is None else "neither a text")
+    await pane.app.told("is no file" if content is None else "neither UTF-8 text")
     assert pane.written == f"/file {path}"
 
 

@@ -202,7 +202,7 @@ async def test_a_pattern_filters(logs: Driven, stand_in: StandIn) -> None:
 
 async def test_what_is_no_pattern_is_said_and_filters_nothing(logs: Driven) -> None:
     await logs.press("f", "(", "enter")
-    await logs.see("no regular expression")
+    await logs.see("not a regular expression")
     assert "first line" in logs.text
 
 
@@ -224,7 +224,7 @@ async def test_a_pattern_that_takes_too_long_is_told_and_can_be_mended(
     stand_in.write_log("a" * 60 + "!\n")
     await logs.see("aaa!")
     await logs.press("f", *"(a|a)*$", "enter")
-    await logs.see("That pattern takes too long: a repeat inside a repeat")
+    await logs.see("That pattern takes too long: nested repeats")
     await logs.told("a simpler one")
     assert view(logs).rows.filter.pattern is None
     entry = logs.app.screen.query_one(Input)
