@@ -342,9 +342,10 @@ class ModelsScreen(Screen[None]):
         self._fit_panes(self.size)
         self._report_certificate_expiry()
 
-    def on_resize(self, event: events.Resize) -> None:
-        # Textual gives a screen its new size only after this handler.
-        self._fit_panes(event.size)
+    def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002 - as other screens have it
+        # Not the size of the event: Textual gives a screen its new size only after this handler, and
+        # two events on their way with different sizes had the panes change places for ever.
+        self._fit_panes(self.app.size)
         self.call_after_refresh(self._show_selection)
 
     def toggle_zoom(self) -> None:
