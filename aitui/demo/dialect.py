@@ -55,7 +55,7 @@ class BuildTraits(Struct, frozen=True):
     load_counts_as_use: bool
     preload_line: str
     dequeues_on_hangup: bool = True
-    """A request whose client left no longer waits for its turn (v226, llama-swap#847)."""
+    """A request no longer waits for its turn once its client has left (v226, llama-swap#847)."""
     drain_seconds: float = 30.0
     """How long a server that is to stop waits for running requests; v217 cuts them first."""
     separate_logs: bool = False

@@ -128,7 +128,7 @@ class Visitors:
         return self._run_laptop(), self._run_phone(), self._run_desk()
 
     async def _run_laptop(self) -> None:
-        """An agent whose context grows until it begins a new session."""
+        """An agent with a context that grows until it begins a new session."""
         random = self._randoms[LAPTOP]
         context = 105_204
         await self._visit(Visit(LAPTOP, QWEN, context, 760, 103_010, ago=6.4, written=310))

@@ -6,7 +6,7 @@ SEPARATE_LOGS_SINCE = 259
 """Requests have a log of their own, events hold none, and models are dated."""
 
 REMOVES_QUEUED_SINCE = 226
-"""A request whose client hung up leaves the queue; older servers load its model all the same
+"""A request leaves the queue when its client hangs up; older servers still load its model
 (mostlygeek/llama-swap#847), unless that is unloaded before its turn."""
 
 WAITS_TO_STOP_SINCE = 218

@@ -314,7 +314,7 @@ def _reason_from_proxy(model_id: str, lines: tuple[str, ...], response: str) -> 
 class FailureDiagnoser:
     """Diagnoses models that vanished.
 
-    `failed` is awaited for those that failed, `timed_out` for those whose idle timeout was over. Of
+    `failed` is awaited for those that failed, `timed_out` for those that reached their idle timeout. Of
     others the log says nothing: they were unloaded.
     """
 

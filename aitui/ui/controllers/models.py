@@ -17,7 +17,7 @@ from aitui.ui.keymap import MODELS
 from aitui.ui.text import NOT_REACHED, restore_confirmation, seconds_text
 
 MODEL_PAGES_SINCE = 231
-"""The release whose web page shows one model by its URL."""
+"""The release since which the web page shows one model by its URL."""
 
 
 async def open_in_browser(url: str, environment: Mapping[str, str]) -> bool:

@@ -306,7 +306,7 @@ class LogsScreen(Screen[None]):
         self._show()
 
     def _show_failure(self, failed: LoadFailure) -> None:
-        """Show a newer failure, or what its log has told since it became known."""
+        """Show a newer failure, or what its log says of it by now."""
         if failed == self._failed:
             return
         self._failed = failed

@@ -36,7 +36,7 @@ class StepsScreen(ModalScreen[None]):
     """Shows steps as they go on. Closing it stops nothing; a message reports the end then.
 
     `model` is the one that they load, if any; `on_failure` says what happens if one of them fails.
-    `of_context` is set for a change of the context size, whose dialogs look like one.
+    `of_context` is set for a change of the context size, where all dialogs look like one.
     """
 
     CSS_PATH = ["dialog.tcss", "steps.tcss"]  # noqa: RUF012

@@ -31,7 +31,7 @@ def footer_rows(height: int) -> int:
 
 @runtime_checkable
 class HasMessageFrame(Protocol):
-    """A screen with a frame whose lower edge can hold the last message."""
+    """A screen with a frame that can hold the last message in its lower edge."""
 
     def show_message(self, line: Pieces) -> bool:
         """Write it there, or nothing if it is empty; return whether there is such a frame now."""

@@ -39,7 +39,7 @@ class PaneLayout(Layout):
 
 
 class PaneBody(Container):
-    """Holds the panes; where they go is decided anew for each size, before they are drawn."""
+    """Holds the panes; where they go is decided for each size, before they are drawn."""
 
     def __init__(self, find_regions: Callable[[Size], Mapping[str, Region]], *, id: str) -> None:  # noqa: A002
         super().__init__(id=id)
