@@ -25,9 +25,9 @@ async def test_a_restart_that_waits_for_a_request_says_so_and_counts_down(tmp_pa
             async with world.server.busy("big-70b"):
                 await app.see("1 req")
                 await app.press("R")
-                await app.see("llama-swap waits up to 30 s for 1 running request to end")
+                await app.see("llama-swap first waits up to 30 s for 1 running request to end")
                 await app.answer("y")
-                await app.see("waits for 1 running request, at most 29 s more")
+                await app.see("waits for 1 running request, at most 29 s")
                 await app.see("at most 28 s more")
                 await app.press("escape")
                 await app.see("◌ restarts, ≤ 2")

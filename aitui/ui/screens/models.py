@@ -342,10 +342,15 @@ class ModelsScreen(Screen[None]):
         self._fit_panes(self.size)
         self._report_certificate_expiry()
 
-    def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002 - as other screens have it
-        # Not the size of the event: Textual gives a screen its new size only after this handler, and
-        # two events on their way with different sizes had the panes change places for ever.
-        self._fit_panes(self.app.size)
+    def on_resize(self, event: events.Resize) -> None:
+        if event.size != self.app.size:
+            # Older than the terminal's size. Textual 8.2.8 would lay the screen out for it, which
+            # sends another event: two with different sizes follow each other for ever.
+            event.prevent_default()
+            event.stop()
+            return
+        # Textual gives a screen its new size only after this handler.
+        self._fit_panes(event.size)
         self.call_after_refresh(self._show_selection)
 
     def toggle_zoom(self) -> None:
@@ -527,7 +532,8 @@ class ModelsScreen(Screen[None]):
     def _show_selection(self) -> None:
         """Show the model under the cursor, and the keys that work now."""
         self._show_detail()
-        counts = count_text(self.snapshot.models, self._models.size.width - 14)
+        note = self.snapshot.models_note
+        counts = note or count_text(self.snapshot.models, self._models.size.width - 14)
         self._set_title(self._models, "Models", counts)
         self._show_counts()
         self._show_focus()
@@ -573,6 +579,8 @@ class ModelsScreen(Screen[None]):
 
     def _show_problems(self) -> None:
         lines = [f"! {warning}" for warning in self.snapshot.warnings]
+        if note := self.snapshot.models_note:
+            lines.append(f"! The table shows the {note} models")
         if note := self.snapshot.config_note:
             lines.append(f"! {note}   {APP.sign('reload_config')} reload")
         if doubt := self.snapshot.config_doubt:

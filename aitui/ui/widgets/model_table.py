@@ -696,7 +696,8 @@ class ColumnTitles(Widget):
             return Strip([Segment(text, style)]).adjust_cell_length(width, style)
         line = theme_style(self.app, "accent" if self.focused else "frame", "background")
         room = (titles[1][2] if len(titles) > 1 else width) - 4
-        name = ("Models", count_text(self._table.models, room - 11), "")
+        # Of a list that was cut the title says so before anything else.
+        name = ("Models", self.note or count_text(self._table.models, room - 11), "")
         segments = [Segment("╭─", line)]
         segments += render_title(self.app, name, room, line, focused=self.focused)
         at = 2 + room

@@ -16,7 +16,7 @@ async def test_a_hundred_thousand_models_are_listed_and_searched(tmp_path: Path)
     async with StandIn("models: {}") as stand_in:
         stand_in.fault("/v1/models", FixedResponse(200, body))
         async with terminal(["--url", stand_in.url], surroundings(tmp_path)) as shown:
-            await shown.see(" ms ", "model-000000", "first 5,000 of 100,000")
+            await shown.see(" ms ", "model-000000", "first 5,000")
             shown.press("G")
             await shown.see("model-004999")
             shown.press("/")

@@ -36,7 +36,7 @@ async def test_a_cut_before_the_rename_is_the_old_file(
     (told,) = await recover_changes(admin)
     noon = time.strftime("%H:%M", time.localtime(NOON))
     assert told.startswith(f"{WORDS}{noon} was interrupted: the old file is in place")
-    assert "are removed" in told
+    assert "were removed" in told
     assert config.read_bytes() == OLD
     assert not hidden_beside(config)
     assert await outcome_of(admin, change) is ChangeOutcome.FAILED
@@ -133,7 +133,7 @@ async def test_a_young_change_of_an_aitui_that_has_ended_is_settled_at_once(
     assert await recover_changes(soon) == ()
     await soon.journal.begin(replace(change, writer=(here.user, here.machine, ended.pid)))
     (sentence,) = await recover_changes(soon)
-    assert "was cut off" in sentence
+    assert "was interrupted" in sentence
     assert await outcome_of(soon, change) is not ChangeOutcome.OPEN
 
 

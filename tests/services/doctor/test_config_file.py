@@ -77,7 +77,7 @@ async def test_a_folder_that_the_login_may_not_write(served: Server, machine: Us
     machine.config.parent.chmod(0o555)
     report = await machine_of(served)
     assert report.status("config folder writable") is CheckStatus.FAILED
-    assert "No file can be made in /mnt/home/.config/llama-swap" in (
+    assert "No file can be created in /mnt/home/.config/llama-swap" in (
         report["config folder writable"].seen
     )
     assert "on box: ls -ld" in report["config folder writable"].remedy

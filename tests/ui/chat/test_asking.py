@@ -403,7 +403,7 @@ async def test_the_own_chat_is_among_those_who_use_the_model(
 ) -> None:
     async with chatting(stand_in, server, tmp_path, ENDLESS, size=WIDE) as pane:
         await pane.send("go on")
-        await pane.app.see("using")
+        await pane.app.see("Activity 1 running", "this c")
 
 
 @pytest.mark.parametrize(
