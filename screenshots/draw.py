@@ -105,7 +105,7 @@ class Artist:
     async def questions(self) -> None:
         """What is asked before something changes."""
         for model, key, dialog in (
-            *((MINIMAX, "l", "question"), (QWEN, "u", "unload"), (QWEN, "U", "all")),
+            *((MINIMAX, "l", "question"), (QWEN, "U", "all")),
             *((QWEN, "H", "reload"), (QWEN, "R", "restart")),
         ):
             self.table.select(model)
