@@ -1,6 +1,7 @@
 """The keymap: the only place that names keys, and what the README says of them."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,18 @@ def calls(name: str) -> set[str]:
 
 def test_every_binding_comes_from_the_keymap() -> None:
     assert calls("Binding") == {"keymap.py"}
+
+
+def test_no_screen_names_a_key_by_itself() -> None:
+    literal = re.compile(r" \([a-zA-Z:/]\)|[Pp]ress [a-zA-Z:/]\b")
+    found = [
+        (path.name, node.value)
+        for path in UI.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if literal.search(node.value)
+    ]
+    assert found == []
 
 
 @pytest.mark.parametrize("group", GROUPS, ids=lambda group: str(group.name))

@@ -48,7 +48,7 @@ from aitui.services.host_admin import HostAdmin, connect, no_host_error
 from aitui.services.load import refuse_if_elsewhere, resolve_model
 from aitui.services.session import Session
 from aitui.ui.context import ServerContext
-from aitui.ui.keymap import remedy_text
+from aitui.ui.keymap import APP, remedy_text
 from aitui.ui.screens.config import ConfigScreen, highlight_config
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.context_size import ContextSizeScreen
@@ -139,7 +139,8 @@ def result_lines(result: JobResult) -> tuple[str, ...]:
         return (_DONE[result.job],)
     change = result.plan.change
     words = f"{change.flag} is {change.new} now" if change.flag else "The file is changed"
-    return (f"{words}. Undo is in the palette (:).", *result.written.warnings)
+    palette = f"the palette ({APP.sign('command_palette')})"
+    return (f"{words}. Undo is in {palette}.", *result.written.warnings)
 
 
 def error_lines(error: AituiError) -> tuple[str, ...]:

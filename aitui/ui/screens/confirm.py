@@ -112,11 +112,12 @@ class ConfirmScreen(ModalScreen[bool]):
         self._difference = PlainText(id="difference")
         self._facts = PlainText(id="facts")
         self._ignored = PlainText(
-            "! The facts changed: read them, then press y again.", id="ignored"
+            f"! The facts changed: read them, then press {CONFIRM.sign('answer(True)')} again.",
+            id="ignored",
         )
         no, yes = self._confirmation.no, self._confirmation.yes
-        self._no = Choice(f"n {shorten_id(no, MAX_CHOICE_CELLS)}", answer=False, id="no")
-        self._yes = Choice(f"y {shorten_id(yes, MAX_CHOICE_CELLS)}", answer=True, id="yes")
+        self._no = Choice(_choice_text("answer(False)", no), answer=False, id="no")
+        self._yes = Choice(_choice_text("answer(True)", yes), answer=True, id="yes")
         self._keys = KeyBar(id="keys")
         self._keys.hints = (
             CONFIRM.hint("answer(False)", no.lower()),
@@ -142,7 +143,9 @@ class ConfirmScreen(ModalScreen[bool]):
                 yield self._no
                 yield self._yes
                 if self._confirmation.other:
-                    yield PlainText(f"o {self._confirmation.other}", id="other")
+                    yield PlainText(
+                        _choice_text("want_other", self._confirmation.other), id="other"
+                    )
         yield self._keys
 
     def on_mount(self) -> None:
@@ -246,6 +249,10 @@ class ConfirmScreen(ModalScreen[bool]):
     def _arm(self, turn: int) -> None:
         if turn == self._arm_count:
             self._armed = True
+
+
+def _choice_text(action: str, words: str) -> str:
+    return f"{CONFIRM.sign(action)} {shorten_id(words, MAX_CHOICE_CELLS)}"
 
 
 def _style_fact(fact: str, style: str = "") -> Content:

@@ -223,7 +223,7 @@ class ModelsScreen(Screen[None]):
             self._filter.value = ""
             self.action_keep_filter()
         elif model is not None and model.requested is not None:
-            self.notify(f"{model.id} is still loading. Press u to abort.")
+            self.notify(f"{model.id} is still loading. Press {MODELS.sign('unload')} to abort.")
 
     def keys(self) -> list[Hint]:
         """Key, words and action of what works now, the most needed first."""
