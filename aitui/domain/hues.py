@@ -1,6 +1,6 @@
 """One hue per model, the same in every view."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from msgspec import Struct, field
 
@@ -37,7 +37,10 @@ def assign_hues(hues: Hues, before: Iterable[Model], models: Iterable[Model], no
     # Of several at once, as at the first poll, those that have loaded come first.
     for model in sorted(models, key=lambda model: model.state is RunState.STARTING):
         if model.resident and model.id not in numbers:
-            taken = set(numbers.values())
-            free = (number for number in range(1, MOST_HUES + 1) if number not in taken)
-            numbers[model.id] = next(free, 0)
+            numbers[model.id] = free_hue(numbers.values())
     return Hues(numbers, left)
+
+
+def free_hue(taken: Collection[int]) -> int:
+    """Return the next free hue, 0 for gray if there is none."""
+    return next((number for number in range(1, MOST_HUES + 1) if number not in taken), 0)

@@ -8,7 +8,7 @@ from textual.app import App
 from textual.strip import Strip
 
 from aitui.domain.hardware.sample import Gpu
-from aitui.domain.hues import MOST_HUES
+from aitui.domain.hues import free_hue
 from aitui.domain.memory.usage import GpuMemoryUsage, MemoryUsage
 from aitui.domain.models import Model
 from aitui.domain.snapshot import Snapshot
@@ -131,17 +131,10 @@ def load_bars(
     footprint = None if model is None else model.memory
     if not total or used is None or footprint is None:
         return None
-    now: dict[str, int] = {}
-    for card in usage.cards:
-        for share in card.models:
-            now[share.model] = now.get(share.model, 0) + share.used_bytes
+    now = usage.bytes_by_model(running.id for running in snapshot.resident)
     others = max(0, used - sum(now.values()))
     after = {name: size for name, size in now.items() if name not in goes and name != model_id}
-    hue = hue_of(snapshot, model_id)
-    if model_id not in snapshot.hues.numbers:
-        taken = {number for name, number in snapshot.hues.numbers.items() if name not in goes}
-        number = next((one for one in range(1, MOST_HUES + 1) if one not in taken), 0)
-        hue = f"m{number}" if number else "other"
+    hue = _hue_when_loaded(snapshot, model_id)
     names = bar_labels(model_names(model_id), footprint.needed)
     new = Band(footprint.needed, theme_color(app, hue), names)
 
@@ -151,6 +144,13 @@ def load_bars(
         return memory_bar(app, shown, others, max(0, free), width, with_free=True)
 
     return draw(now), draw(after, new)
+
+
+def _hue_when_loaded(snapshot: Snapshot, model_id: str) -> str:
+    """Name the color that a model has, or gets when it is loaded next; one that left keeps its own."""
+    numbers = snapshot.hues.numbers
+    number = numbers.get(model_id, free_hue(numbers.values()))
+    return f"m{number}" if number else "other"
 
 
 def context_bar(
@@ -165,8 +165,8 @@ def context_bar(
     total, used = usage.total_bytes, usage.used_bytes
     if not total or used is None or needed is None:
         return None
-    hue = hue_of(snapshot, model.id)
-    color = theme_color(app, hue if hue != "error" else "m1")
+    hue = _hue_when_loaded(snapshot, model.id)
+    color = theme_color(app, hue)
     parts = (("weights", needed.weights), ("KV", needed.cache), ("compute", needed.compute))
     shades = {
         "weights": color,
@@ -178,15 +178,9 @@ def context_bar(
         known = []
     bands = [Band(size, shades[name], bar_labels((name,), size)) for name, size in known]
     bands = bands or [Band(needed.needed, color, bar_labels(model_names(model.id), needed.needed))]
-    others: dict[str, int] = {}
-    own = 0
-    for card in usage.cards:
-        for share in card.models:
-            if share.model == model.id:
-                own += share.used_bytes
-            else:
-                others[share.model] = others.get(share.model, 0) + share.used_bytes
-    bands += [model_band(app, snapshot, name, size) for name, size in others.items()]
-    foreign = max(0, used - own - sum(others.values()))
+    held = usage.bytes_by_model(running.id for running in snapshot.resident)
+    foreign = max(0, used - sum(held.values()))
+    held.pop(model.id, None)
+    bands += [model_band(app, snapshot, name, size) for name, size in held.items()]
     free = max(0, total - foreign - sum(band.size for band in bands))
     return memory_bar(app, bands, foreign, free, width, with_free=True)

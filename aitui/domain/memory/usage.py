@@ -170,6 +170,16 @@ class MemoryUsage(Struct, frozen=True):
         unified = all(gpu.unified for gpu in self.eligible_gpus)
         return free if available is None or not unified else min(free, available)
 
+    def bytes_by_model(self, running: Iterable[str]) -> dict[str, int]:
+        """Return what each model that runs has of the memory that `total_bytes` counts."""
+        if not self.on_cards:
+            known = ((model, self.footprints.get(model)) for model in running)
+            return {model: found.host or 0 for model, found in known if found is not None}
+        held: dict[str, int] = {}
+        for share in (share for card in self.cards for share in card.models):
+            held[share.model] = held.get(share.model, 0) + share.used_bytes
+        return held
+
     def free_on(self, gpu: Gpu, evicted: Collection[str] = ()) -> int | None:
         """Return what is free on a card once these models have gone, as far as that is known."""
         if gpu.free_bytes is None or gpu.total_bytes is None:

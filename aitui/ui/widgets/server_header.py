@@ -250,15 +250,7 @@ class ServerHeader(Widget):
         from aitui.ui.plots import Band, gauge
 
         usage, hues = self._snapshot.hardware.usage, self._snapshot.hues.numbers
-        by_model: dict[str, int] = {}
-        if usage.on_cards:
-            for card in usage.cards:
-                for part in card.models:
-                    by_model[part.model] = by_model.get(part.model, 0) + part.used_bytes
-        else:
-            for model in self._snapshot.resident:
-                if (footprint := usage.footprints.get(model.id)) is not None:
-                    by_model[model.id] = footprint.host or 0
+        by_model = usage.bytes_by_model(model.id for model in self._snapshot.resident)
         ordered = sorted(by_model, key=lambda model_id: hues.get(model_id, 0) or len(hues) + 1)
         bands = [
             Band(by_model[model_id], theme_color(self.app, hue_of(self._snapshot, model_id)))

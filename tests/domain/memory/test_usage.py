@@ -183,6 +183,7 @@ def test_a_model_without_a_card_takes_what_is_resident() -> None:
     picture = memory_usage(None, [model("a")], host=host(gpus=()))
     found = picture.footprints["a"]
     assert (found.gpu, found.host, found.needed) == (0, 3 * GIB, 3 * GIB)
+    assert picture.bytes_by_model(["a", "b"]) == {"a": 3 * GIB}
 
 
 def test_a_card_in_the_machine_s_memory_has_no_more_than_the_machine() -> None:
@@ -234,6 +235,7 @@ def test_what_is_seen_is_told_apart_by_card() -> None:
     uses = GpuProcessMemory("GPU-1", 100, 8 * GIB), GpuProcessMemory("GPU-2", 101, 3 * GIB)
     picture = memory_usage(BOTH, [model("a")], host=host(*uses, gpus=(FIRST, SECOND)))
     assert picture.footprints["a"].cards == (("GPU-1", 8 * GIB), ("GPU-2", 3 * GIB))
+    assert picture.bytes_by_model(["a"]) == {"a": 11 * GIB}
 
 
 @pytest.mark.parametrize(
