@@ -15,9 +15,8 @@ class Confirmation(Struct, frozen=True):
     holds the lines of a diff that yes would apply; `other` offers a third choice. `unprompted` is
     set if the question appears by itself, while the user may be typing for something else.
     `separate` is set if `--yes` doesn't answer it: that answers for the model that was named, never
-    for others. `costs` say what becomes of the models that run, ahead of the facts. `loads` is the
-    model that yes loads, `evicts` are those that are unloaded for it.
-    `stage` is that of a change with several: "review".
+    for others. `costs` say what becomes of the models that run, ahead of the facts; if `loads` names
+    a model that yes loads, they are of those that are evicted for it.
     """
 
     title: str
@@ -31,8 +30,6 @@ class Confirmation(Struct, frozen=True):
     separate: bool = False
     costs: tuple[ModelCost, ...] = ()
     loads: str = ""
-    evicts: tuple[str, ...] = ()
-    stage: str = ""
 
     @property
     def lines(self) -> tuple[str, ...]:

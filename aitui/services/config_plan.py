@@ -144,7 +144,6 @@ def change_confirmation(plan: ChangePlan, snapshot: Snapshot | None) -> Confirma
         costs=() if snapshot is None else unload_costs(snapshot),
         other=f"only {model}" if change.also else "",
         no="Back" if change.flag in CONTEXT_SIZE_FLAGS else "Cancel",
-        stage="review" if change.flag in CONTEXT_SIZE_FLAGS else "",
     )
 
 

@@ -363,7 +363,6 @@ def load_confirmation(model_id: str, snapshot: Snapshot) -> Confirmation:
         needed=needed,
         costs=costs,
         loads=model_id,
-        evicts=tuple(goes),
     )
 
 

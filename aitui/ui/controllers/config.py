@@ -72,7 +72,7 @@ class DialogFrontend:
         self._session = session
         self._ask = ask
         self._screen: StepsScreen | None = None
-        self._next = "", False
+        self._plan: ChangePlan | None = None
         self.goes_back = False
         """Whether the last plan was answered with No, and not cancelled."""
 
@@ -82,12 +82,13 @@ class DialogFrontend:
     async def confirm_plan(self, plan: ChangePlan) -> PlanAnswer:
         """Show the diff and what it unloads and cuts, and ask."""
         screen = ConfirmScreen(
-            lambda snapshot: change_confirmation(plan, snapshot), self._session.snapshot
+            lambda snapshot: change_confirmation(plan, snapshot),
+            self._session.snapshot,
+            of_context=_is_of_context(plan),
         )
-        self._next = failure_text(plan), plan.change.flag in CONTEXT_SIZE_FLAGS
         if await self._app.push_screen_wait(screen):
+            self._plan = plan
             return PlanAnswer.YES
-        self._next = "", False
         self.goes_back = not (screen.is_cancelled or screen.wants_other)
         return PlanAnswer.ONLY_THIS_MODEL if screen.wants_other else PlanAnswer.NO
 
@@ -95,11 +96,14 @@ class DialogFrontend:
         """Open the dialog of a job, in place of the one before it."""
         if self._screen is not None and self._screen.is_current:
             self._screen.dismiss()
-        on_failure, of_context = self._next
+        plan, self._plan = self._plan, None
         screen = self._screen = StepsScreen(
-            title, self._clock, model, on_failure=on_failure, of_context=of_context
+            title,
+            self._clock,
+            model,
+            on_failure=failure_text(plan) if plan else "",
+            of_context=plan is not None and _is_of_context(plan),
         )
-        self._next = "", False
         self._app.push_screen(screen)
 
         def show(steps: Steps) -> None:
@@ -120,11 +124,15 @@ class DialogFrontend:
             )
 
 
+def _is_of_context(plan: ChangePlan) -> bool:
+    return plan.change.flag in CONTEXT_SIZE_FLAGS
+
+
 def failure_text(plan: ChangePlan) -> str:
     """Say what is done if a step of a change fails."""
     change, file = plan.change, sanitize_line(posixpath.basename(plan.reading.path), 60)
     again = ""
-    if change.flag in CONTEXT_SIZE_FLAGS and (change.old or "").isdecimal():
+    if _is_of_context(plan) and (change.old or "").isdecimal():
         again = f" and {format_context_size(int(change.old or 0))}"
     return f"If a step fails, aitui offers to restore {file}{again}."
 

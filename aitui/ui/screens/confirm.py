@@ -95,16 +95,24 @@ class ConfirmScreen(ModalScreen[bool]):
 
     Keys typed before it was painted are ignored. When the facts change while it is open it goes
     back to its safe choice and arms itself again: a yes is never for facts that were not seen. One that
-    came unprompted takes no key, not even a no, while typing goes on.
+    came unprompted takes no key, not even a no, while typing goes on. `of_context` is set for a change
+    of the context size, where all dialogs look like one.
     """
 
     CSS_PATH = ["dialog.tcss", "confirm.tcss"]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-low"), (LOW_HEIGHT, "-high")]  # noqa: RUF012
     BINDINGS = CONFIRM.bindings()
 
-    def __init__(self, build: Callable[[Snapshot], Confirmation], snapshot: Snapshot) -> None:
+    def __init__(
+        self,
+        build: Callable[[Snapshot], Confirmation],
+        snapshot: Snapshot,
+        *,
+        of_context: bool = False,
+    ) -> None:
         super().__init__()
         self._build = build
+        self._of_context = of_context
         self._snapshot = snapshot
         self._confirmation = build(snapshot)
         self._title = PlainText(id="title")
@@ -157,13 +165,13 @@ class ConfirmScreen(ModalScreen[bool]):
         self._show_facts()
 
     def _compare_facts(self, snapshot: Snapshot) -> None:
-        self._bars.show(snapshot, self._confirmation)
         self._snapshot = snapshot
         question = self._build(snapshot)
         if question != self._confirmation:
             self._confirmation = question
             self._has_changed = True
             self._show()
+        self._bars.show(snapshot, self._confirmation)
 
     def action_answer(self, answer: bool) -> None:  # noqa: FBT001
         """Close with that answer; No counts at once, Yes only from an armed dialog."""
@@ -230,11 +238,11 @@ class ConfirmScreen(ModalScreen[bool]):
         count = len(self._confirmation.costs)
         cost = f"unloads {count_of(count, 'model')}" if count else ""
         room = self._width - 8
-        fits = cell_len(title) <= room and not self._confirmation.stage
+        fits = cell_len(title) <= room and not self._of_context
         fits_both = cell_len(title) + len(cost) + 3 <= room
         right: Pieces = ((cost, "warning"),) if cost and fits_both else ""
         name = title if fits else title.partition(" ")[0]
-        if self._confirmation.stage:
+        if self._of_context:
             name, right = "Context size", STAGES
         set_frame_title(dialog, name, "", right)
         self._title.display = not fits
@@ -291,7 +299,8 @@ class LoadBars(Widget):
         if self._shown is not None and self._shown[1].loads and self.size.width > BAR_LABEL:
             snapshot, confirmation = self._shown
             width = self.size.width - BAR_LABEL
-            bars = load_bars(self.app, snapshot, confirmation.loads, confirmation.evicts, width)
+            evicted = [cost.model for cost in confirmation.costs]
+            bars = load_bars(self.app, snapshot, confirmation.loads, evicted, width)
         count = len(self._strips)
         self._strips = []
         if bars is not None:

@@ -107,7 +107,9 @@ def test_the_question_before_a_shared_value_changes(
 
     async def show(pilot: Pilot[None]) -> None:
         pilot.app.push_screen(
-            ConfirmScreen(lambda known: change_confirmation(proposal, known), SNAPSHOT)
+            ConfirmScreen(
+                lambda known: change_confirmation(proposal, known), SNAPSHOT, of_context=True
+            )
         )
 
     assert looks_as_before(show, size)
