@@ -5,7 +5,7 @@ from collections.abc import Callable
 from rich.cells import cell_len
 from rich.segment import Segment
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.geometry import Size
 from textual.screen import ModalScreen
@@ -16,12 +16,12 @@ from aitui.domain.confirmation import Confirmation
 from aitui.domain.snapshot import Snapshot
 from aitui.domain.units import count_of
 from aitui.ui.diff import render_diff
-from aitui.ui.frame import Pieces, set_frame_title
 from aitui.ui.keymap import CHOICE, CONFIRM
 from aitui.ui.memory_bar import load_bars
 from aitui.ui.plain import PlainText
 from aitui.ui.text import shorten_id
 from aitui.ui.theme import hue_of, theme_style
+from aitui.ui.widgets.dialog import BREAKPOINTS, LOW_ROWS, WIDE_DIALOG_CELLS, Dialog
 from aitui.ui.widgets.key_bar import KeyBar
 
 
@@ -82,12 +82,8 @@ MAX_FACT_CELLS = 240
 MAX_CHOICE_CELLS = 40
 """Cells of a fact and of a choice: a hostile id must not push the choices out of sight."""
 FACT_STYLES = {"✘": "$error", "!": "$warning", "✔": "$ready"}
-LOW_HEIGHT = 21
 COSTS = ("unloads ", "cuts ", "in use by ")
 """How a fact begins that says what the answer costs others."""
-
-
-STAGES = (("✓ value ", "ready"), ("● review", "bold accent"), (" ○ apply", ""))
 
 
 class ConfirmScreen(ModalScreen[bool]):
@@ -100,7 +96,7 @@ class ConfirmScreen(ModalScreen[bool]):
     """
 
     CSS_PATH = ["dialog.tcss", "confirm.tcss"]  # noqa: RUF012
-    VERTICAL_BREAKPOINTS = [(0, "-low"), (LOW_HEIGHT, "-high")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = BREAKPOINTS
     BINDINGS = CONFIRM.bindings()
 
     def __init__(
@@ -115,6 +111,7 @@ class ConfirmScreen(ModalScreen[bool]):
         self._of_context = of_context
         self._snapshot = snapshot
         self._confirmation = build(snapshot)
+        self._dialog = Dialog(WIDE_DIALOG_CELLS) if self._confirmation.loads else Dialog()
         self._title = PlainText(id="title")
         self._bars = LoadBars(id="bars")
         self._difference = PlainText(id="difference")
@@ -139,8 +136,7 @@ class ConfirmScreen(ModalScreen[bool]):
         """Whether it ended with what the question offered beside yes and no."""
 
     def compose(self) -> ComposeResult:
-        self.set_class(bool(self._confirmation.loads), "-wide-dialog")
-        with Vertical(id="dialog", classes="dialog"):
+        with self._dialog:
             with VerticalScroll(id="seen", classes="text", can_focus=False):
                 yield self._title
                 yield self._bars
@@ -207,15 +203,11 @@ class ConfirmScreen(ModalScreen[bool]):
         self._no.focus()
         self.call_after_refresh(self._schedule_arming)
 
-    @property
-    def _width(self) -> int:
-        return min(78 if self._confirmation.loads else 72, self.size.width)
-
     def _show_facts(self) -> None:
         """Write what becomes of each model, with what that costs, then everything else."""
         facts, costs = self._confirmation.facts, self._confirmation.costs
         # Without the frame, its padding and a scrollbar.
-        room = self._width - (5 if self.size.height < LOW_HEIGHT else 7)
+        room = self._dialog.cells - (5 if self.size.height < LOW_ROWS else 7)
         lines: list[Content] = []
         for cost in costs:
             hue = hue_of(self._snapshot, cost.model)
@@ -232,21 +224,13 @@ class ConfirmScreen(ModalScreen[bool]):
         self._facts.update(Content("\n").join(lines))
 
     def _show_title(self) -> None:
-        """Write the title into the frame, and in whole below it if it has no room there."""
-        title = shorten_id(self._confirmation.title, MAX_FACT_CELLS)
-        dialog = self.query_one("#dialog")
         count = len(self._confirmation.costs)
-        cost = f"unloads {count_of(count, 'model')}" if count else ""
-        room = self._width - 8
-        fits = cell_len(title) <= room and not self._of_context
-        fits_both = cell_len(title) + len(cost) + 3 <= room
-        right: Pieces = ((cost, "warning"),) if cost and fits_both else ""
-        name = title if fits else title.partition(" ")[0]
+        cost = (f"unloads {count_of(count, 'model')}" if count else "", "warning")
+        title = shorten_id(self._confirmation.title, MAX_FACT_CELLS)
+        self._dialog.show_title(title, self._title, cost)
         if self._of_context:
-            name, right = "Context size", STAGES
-        set_frame_title(dialog, name, "", right)
-        self._title.display = not fits
-        self._title.update(Content.styled(title, "bold"))
+            self._dialog.show_stage("review")
+            self._title.display = True
 
     def _schedule_arming(self) -> None:
         self._arm_count += 1

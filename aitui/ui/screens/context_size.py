@@ -2,9 +2,9 @@
 
 import math
 
-from textual import events, on
+from textual import on
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.strip import Strip
@@ -17,26 +17,23 @@ from aitui.domain.models import Model
 from aitui.domain.snapshot import Snapshot
 from aitui.domain.units import format_tokens
 from aitui.errors import ConfigRefused
-from aitui.ui.frame import set_frame_title
 from aitui.ui.keymap import CONTEXT_SIZE, remedy_text
 from aitui.ui.memory_bar import context_bar
 from aitui.ui.plain import PlainText
 from aitui.ui.screens.confirm import Choice
-from aitui.ui.text import shorten_id
+from aitui.ui.widgets.dialog import BREAKPOINTS, Dialog
 from aitui.ui.widgets.key_bar import KeyBar
 
 LABEL = 10
 """Cells of the labels at the left."""
 RULER_FIRST = 4096
-TITLE_CELLS = 46
-"""Cells of the frame's line that the model's id doesn't have."""
 
 
 class ContextSizeScreen(ModalScreen[int | None]):
     """Ends with tokens, or with None if nothing is to change. `typed` stands in the field at first."""
 
     CSS_PATH = ["dialog.tcss", "context_size.tcss"]  # noqa: RUF012
-    VERTICAL_BREAKPOINTS = [(0, "-low"), (21, "-high")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = BREAKPOINTS
     BINDINGS = CONTEXT_SIZE.bindings()
 
     def __init__(self, model: Model, snapshot: Snapshot | None = None, typed: str = "") -> None:
@@ -53,7 +50,7 @@ class ContextSizeScreen(ModalScreen[int | None]):
         self._fit_text = PlainText(id="fit")
 
     def compose(self) -> ComposeResult:
-        with Vertical(id="dialog", classes="dialog"):
+        with Dialog():
             with VerticalScroll(classes="text", can_focus=False):
                 yield self._now
                 with Horizontal(id="entry"):
@@ -74,11 +71,8 @@ class ContextSizeScreen(ModalScreen[int | None]):
         self._entry.action_select_all()
         self.watch(self.app, "snapshot", self._show_snapshot)
 
-    def on_resize(self, event: events.Resize) -> None:
-        dialog = self.query_one("#dialog")
-        room = min(72, event.size.width) - TITLE_CELLS
-        name = shorten_id(self._model.id, room) if room >= 12 else ""
-        set_frame_title(dialog, "Context size", name, STEPS_OF_CHANGE)
+    def on_resize(self) -> None:
+        self.query_one(Dialog).show_stage("value", self._model.id)
         self._show_meaning()
 
     def _show_snapshot(self, snapshot: Snapshot) -> None:
@@ -190,9 +184,6 @@ class ContextSizeScreen(ModalScreen[int | None]):
     def _set_tokens(self, tokens: int) -> None:
         self._entry.value = format_context_size(tokens)
         self._entry.action_end()
-
-
-STEPS_OF_CHANGE = (("● value", "bold accent"), (" ○ review ○ apply", ""))
 
 
 class MemoryOfContext(Widget):

@@ -3,18 +3,18 @@
 from collections.abc import Iterator
 
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.reactive import reactive
 from textual.screen import ModalScreen
 
 from aitui.domain.progress import Step, Steps, StepState
 from aitui.domain.snapshot import Clock, Snapshot
-from aitui.ui.frame import Pieces, set_frame_title
 from aitui.ui.keymap import STEPS
 from aitui.ui.plain import PlainText
 from aitui.ui.screens.confirm import Choice
 from aitui.ui.text import seconds_text, shorten_id
+from aitui.ui.widgets.dialog import BREAKPOINTS, Dialog
 from aitui.ui.widgets.key_bar import KeyBar
 
 MARKS = {
@@ -27,9 +27,6 @@ MARKS = {
 MAX_LINE_CELLS = 600
 """Cells of a step's words, and of the outcome's lines."""
 GAUGE_CELLS = 24
-TITLE_CELLS = 46
-"""Cells of the frame's line that the model's id doesn't have."""
-STAGES = (("✓ value ✓ review ", "ready"), ("● apply", "bold accent"))
 
 
 class StepsScreen(ModalScreen[None]):
@@ -40,7 +37,7 @@ class StepsScreen(ModalScreen[None]):
     """
 
     CSS_PATH = ["dialog.tcss", "steps.tcss"]  # noqa: RUF012
-    VERTICAL_BREAKPOINTS = [(0, "-low"), (21, "-high")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = BREAKPOINTS
     BINDINGS = STEPS.bindings()
 
     steps: reactive[Steps] = reactive(Steps(), init=False)
@@ -67,7 +64,7 @@ class StepsScreen(ModalScreen[None]):
         self._has_succeeded: bool | None = None
 
     def compose(self) -> ComposeResult:
-        with Vertical(id="dialog", classes="dialog"):
+        with Dialog():
             with VerticalScroll(id="seen", classes="text", can_focus=False):
                 yield PlainText(id="title")
                 yield PlainText(id="steps")
@@ -83,18 +80,12 @@ class StepsScreen(ModalScreen[None]):
         self._show()
 
     def on_resize(self) -> None:
-        """Write the title into the frame, and in whole below it if it has no room there."""
-        width = min(72, self.size.width)
-        title, name = shorten_id(self._title, MAX_LINE_CELLS), ""
-        right: Pieces = ""
+        dialog, heading = self.query_one(Dialog), self.query_one("#title", PlainText)
         if self._of_context:
-            name = shorten_id(self._model, width - TITLE_CELLS) if width >= TITLE_CELLS + 12 else ""
-            title, right = "Context size", STAGES
-        whole = Content(title)
-        heading = self.query_one("#title", PlainText)
-        heading.display = whole.cell_length > width - 8
-        heading.update(whole.stylize("bold"))
-        set_frame_title(self.query_one("#dialog"), title, name, right)
+            heading.display = False
+            dialog.show_stage("apply", self._model)
+        else:
+            dialog.show_title(shorten_id(self._title, MAX_LINE_CELLS), heading)
 
     def tick(self) -> None:
         """Let ages and seconds go on."""
