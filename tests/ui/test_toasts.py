@@ -99,6 +99,8 @@ async def test_no_toast_covers_a_dialog_or_what_is_being_typed(still: Driven) ->
     fail()
     await still.see("it failed: why")
     assert still.toasts == []
+    assert "it failed" in still.strips[-2].text
+    assert "n cancel" in still.strips[-1].text
     still.app.pop_screen()
     await still.settle()
     fail()

@@ -74,11 +74,16 @@ class KeyBar(Widget):
             framed = screen.show_message(new[-1].line if new and not in_line else ())
         if in_line:
             self.refresh(Region(0, 0, self.size.width, 1))
-        elif not framed and new and new != old:
+        elif not framed and new and new != old and not self._has_line_behind:
             if self._flash is not None:
                 self._flash.stop()
             self._flash = self.set_timer(new[-1].seconds, self._end_flash)
             self.refresh()
+
+    @property
+    def _has_line_behind(self) -> bool:
+        """Whether this is in a dialog, and the view behind it shows the message above these keys."""
+        return self.screen.is_modal and footer_rows(self.app.size.height) > 1
 
     def _end_flash(self) -> None:
         self._flash = None
