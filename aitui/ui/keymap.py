@@ -106,10 +106,6 @@ class KeyGroup:
         sign = key.signs[-1] if typing else self.sign(action)
         return sign, words or key.short or key.words, owner + action
 
-    def line(self, *actions: str) -> str:
-        """The hints for several keys as one line of text."""
-        return "   ".join(" ".join(self.hint(action)[:2]) for action in actions)
-
     def sign(self, action: str) -> str:
         """The sign of the key that does `action`."""
         key = self._find(action)

@@ -10,8 +10,11 @@ from textual.screen import ModalScreen
 
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.progress import Steps, StepState
+from aitui.errors import KeyPasswordNeeded
 from aitui.ui.screens.confirm import Choice, ConfirmScreen
 from aitui.ui.screens.context_size import ContextSizeScreen
+from aitui.ui.screens.dialogs import ChooseScreen, KeyPasswordScreen, ServersScreen
+from aitui.ui.screens.history import HistoryScreen
 from aitui.ui.screens.steps import StepsScreen
 from ui.driven import driven
 from ui.hand_made import NOW, SERVER, STILL, live, show_instead_of_servers
@@ -55,6 +58,14 @@ DIALOGS: dict[str, Callable[[], ModalScreen[Any]]] = {
 }
 
 
+FIELDS: dict[str, Callable[[], ModalScreen[Any]]] = {
+    "choose": lambda: ChooseScreen("Add which file?", [f"/models/{n}.gguf" for n in range(20)]),
+    "password": lambda: KeyPasswordScreen(KeyPasswordNeeded("It is encrypted", why="why " * 60)),
+    "servers": lambda: ServersScreen((SERVER,) * 9, SERVER),
+    "history": lambda: HistoryScreen("", lambda _: None, lambda *_: None),
+}
+
+
 @pytest.mark.parametrize("size", [(40, 10), (80, 24)])
 async def test_buttons_are_in_sight_and_the_text_scrolls(
     size: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -73,4 +84,13 @@ async def test_buttons_are_in_sight_and_the_text_scrolls(
             text = screen.query_one(".text")
             assert text.size.height > 1, name
             assert name == "context" or text.max_scroll_y > 0, name
+            await app.app.pop_screen()
+        for name, build in FIELDS.items():
+            screen = build()
+            await app.app.push_screen(screen)
+            await app.settle()
+            inside = screen.query_one("#dialog").content_region
+            for field in screen.query("Input, OptionList"):
+                assert inside.contains_region(field.region), (name, field.region, inside)
+            assert "Esc" in app.strips[-1].text, name
             await app.app.pop_screen()

@@ -123,11 +123,11 @@ class ConfirmScreen(ModalScreen[bool]):
         no, yes = self._confirmation.no, self._confirmation.yes
         self._no = Choice(_choice_text("answer(False)", no), answer=False, id="no")
         self._yes = Choice(_choice_text("answer(True)", yes), answer=True, id="yes")
-        self._keys = KeyBar(id="keys")
-        self._keys.hints = (
+        self._keys = KeyBar(
             CONFIRM.hint("answer(False)", no.lower()),
             CONFIRM.hint("answer(True)", yes.lower()),
             CONFIRM.hint("cancel", "cancel"),
+            id="keys",
         )
         self._armed = self._has_changed = False
         self._arm_count = 0

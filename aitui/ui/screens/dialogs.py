@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.containers import Vertical
+from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList
@@ -12,9 +12,12 @@ from textual.widgets.option_list import Option
 
 from aitui.domain.snapshot import Server
 from aitui.errors import KeyPasswordNeeded, SettingsError, SshKeyPassphraseNeeded
+from aitui.ui.frame import set_frame_title
 from aitui.ui.keymap import CHOOSE, KEY_PASSWORD, SERVERS, remedy_text
 from aitui.ui.plain import PlainText, plain
 from aitui.ui.text import shorten_path
+from aitui.ui.widgets.dialog import BREAKPOINTS, SMALL_DIALOG_CELLS, Dialog
+from aitui.ui.widgets.key_bar import KeyBar
 
 MAX_CHOICE_CELLS = 56
 
@@ -22,7 +25,8 @@ MAX_CHOICE_CELLS = 56
 class ChooseScreen(ModalScreen[str | None]):
     """Ends with one of some paths, or with None."""
 
-    CSS_PATH = "small_dialog.tcss"
+    CSS_PATH = ["dialog.tcss", "small_dialog.tcss"]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = BREAKPOINTS
     BINDINGS = CHOOSE.bindings()
 
     def __init__(self, title: str, choices: Sequence[str]) -> None:
@@ -31,8 +35,8 @@ class ChooseScreen(ModalScreen[str | None]):
         self._choices = choices
 
     def compose(self) -> ComposeResult:
-        with Vertical(id="dialog"):
-            yield PlainText(self._title, id="title")
+        with Dialog(SMALL_DIALOG_CELLS):
+            yield PlainText(id="title")
             yield OptionList(
                 *(
                     Option(plain(shorten_path(choice, MAX_CHOICE_CELLS)))
@@ -40,7 +44,10 @@ class ChooseScreen(ModalScreen[str | None]):
                 ),
                 id="list",
             )
-            yield PlainText(CHOOSE.line("select", "dismiss"), id="hints")
+        yield KeyBar(CHOOSE.hint("select"), CHOOSE.hint("dismiss"), id="keys")
+
+    def on_resize(self) -> None:
+        self.query_one(Dialog).show_title(self._title, self.query_one("#title", PlainText))
 
     @on(OptionList.OptionSelected)
     def _handle_option(self, message: OptionList.OptionSelected) -> None:
@@ -51,7 +58,8 @@ class ChooseScreen(ModalScreen[str | None]):
 class KeyPasswordScreen(ModalScreen[str | None]):
     """Ends with the password, or with None or an empty text if none is given."""
 
-    CSS_PATH = "small_dialog.tcss"
+    CSS_PATH = ["dialog.tcss", "small_dialog.tcss"]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = BREAKPOINTS
     BINDINGS = KEY_PASSWORD.bindings()
 
     def __init__(self, error: KeyPasswordNeeded | SshKeyPassphraseNeeded) -> None:
@@ -59,11 +67,12 @@ class KeyPasswordScreen(ModalScreen[str | None]):
         self._error = error
 
     def compose(self) -> ComposeResult:
-        with Vertical(id="dialog"):
-            yield PlainText("Password of the private key", id="title")
-            yield PlainText(str(self._error), id="words")
+        with Dialog(SMALL_DIALOG_CELLS) as dialog:
+            set_frame_title(dialog, "Password of the private key")
+            with VerticalScroll(id="text", can_focus=False):
+                yield PlainText(str(self._error), id="words")
             yield Input(password=True, id="entry")
-            yield PlainText(KEY_PASSWORD.line("submit", "dismiss"), id="hints")
+        yield KeyBar(KEY_PASSWORD.hint("submit"), KEY_PASSWORD.hint("dismiss"), id="keys")
 
     @on(Input.Submitted)
     def _handle_submit(self, message: Input.Submitted) -> None:
@@ -80,7 +89,8 @@ class ServersScreen(ModalScreen[Server | str | None]):
     `check` raises SettingsError for a text that can't be a URL: it stays in the field.
     """
 
-    CSS_PATH = "small_dialog.tcss"
+    CSS_PATH = ["dialog.tcss", "small_dialog.tcss"]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = BREAKPOINTS
     BINDINGS = SERVERS.bindings()
 
     def __init__(
@@ -95,12 +105,14 @@ class ServersScreen(ModalScreen[Server | str | None]):
         self._current = current
 
     def compose(self) -> ComposeResult:
-        with Vertical(id="dialog"):
-            yield PlainText("Servers", id="title")
+        with Dialog(SMALL_DIALOG_CELLS) as dialog:
+            set_frame_title(dialog, "Servers")
             yield OptionList(*(self._option(server) for server in self._servers), id="list")
-            yield PlainText("or the URL of another one", id="words")
+            with VerticalScroll(id="text", can_focus=False):
+                yield PlainText("or the URL of another one", id="words")
             yield Input(placeholder=EXAMPLE, select_on_focus=False, id="entry")
-            yield PlainText(SERVERS.line("submit", "focus_next", "dismiss"), id="hints")
+        hints = (SERVERS.hint(action) for action in ("submit", "focus_next", "dismiss"))
+        yield KeyBar(*hints, id="keys")
 
     def on_mount(self) -> None:
         listed = self.query_one(OptionList)

@@ -5,15 +5,17 @@ from datetime import datetime
 
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
 from aitui.services.history import ListedConversation
+from aitui.ui.frame import set_frame_title
 from aitui.ui.keymap import CONVERSATIONS, HISTORY
 from aitui.ui.motions import motion_rows
-from aitui.ui.plain import PlainText, plain
+from aitui.ui.plain import plain
+from aitui.ui.widgets.dialog import BREAKPOINTS, SMALL_DIALOG_CELLS, Dialog
+from aitui.ui.widgets.key_bar import KeyBar
 
 
 class ConversationList(OptionList):
@@ -34,7 +36,8 @@ class HistoryScreen(ModalScreen[str | None]):
     `search` lists what has these words with `show`, and so does `delete` without a conversation.
     """
 
-    CSS_PATH = "small_dialog.tcss"
+    CSS_PATH = ["dialog.tcss", "small_dialog.tcss"]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = BREAKPOINTS
     BINDINGS = HISTORY.bindings()
 
     def __init__(
@@ -51,11 +54,12 @@ class HistoryScreen(ModalScreen[str | None]):
         self._listed_words: str | None = None
 
     def compose(self) -> ComposeResult:
-        with Vertical(id="dialog"):
-            yield PlainText("Conversations", id="title")
+        with Dialog(SMALL_DIALOG_CELLS) as dialog:
+            set_frame_title(dialog, "Conversations")
             yield Input(self._initial_words, placeholder="words that were said", id="entry")
             yield ConversationList(id="list")
-            yield PlainText(HISTORY.line("select", "delete", "dismiss"), id="hints")
+        hints = (HISTORY.hint(action) for action in ("select", "delete", "dismiss"))
+        yield KeyBar(*hints, id="keys")
 
     def on_mount(self) -> None:
         self.query_one(Input).focus()

@@ -29,16 +29,12 @@ class MessagesScreen(ModalScreen[None]):
         lines = [_format_notice(notice) for notice in reversed(self._notices)]
         with VerticalScroll(id="dialog", classes="frame"):
             yield PlainText(Content("\n").join(lines) if lines else Content("None so far"))
-        yield KeyBar(id="keys")
+        yield KeyBar(MESSAGES.hint("move(1)", "scroll"), MESSAGES.hint("dismiss"), id="keys")
 
     def on_mount(self) -> None:
         dialog = self.query_one("#dialog")
         set_frame_title(dialog, "Messages", "the newest first" if self._notices else "")
         dialog.focus()
-        self.query_one(KeyBar).hints = (
-            MESSAGES.hint("move(1)", "scroll"),
-            MESSAGES.hint("dismiss"),
-        )
 
     def action_move(self, amount: float, unit: str = "rows") -> None:
         dialog = self.query_one("#dialog")

@@ -8,7 +8,7 @@ from aitui.ui.frame import set_frame_title
 from aitui.ui.plain import PlainText
 from aitui.ui.text import shorten_id
 
-DIALOG_CELLS, WIDE_DIALOG_CELLS = 72, 78
+SMALL_DIALOG_CELLS, DIALOG_CELLS, WIDE_DIALOG_CELLS = 64, 72, 78
 LOW_ROWS = 21
 """Rows of a terminal from which a dialog has room for blank lines."""
 BREAKPOINTS = [(0, "-low"), (LOW_ROWS, "-high")]

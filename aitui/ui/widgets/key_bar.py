@@ -51,8 +51,9 @@ class KeyBar(Widget):
     hints: reactive[tuple[tuple[str, str, str], ...]] = reactive(())
     """Key, words and action of each hint, the most needed first; the last stays at the right."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, *hints: tuple[str, str, str], id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
+        self.set_reactive(KeyBar.hints, hints)
         self._notices: Sequence[Notice] = ()
         self._flash: Timer | None = None
 
