@@ -9,7 +9,14 @@ from msgspec.structs import replace
 from textual.screen import ModalScreen
 
 from aitui.domain.confirmation import Confirmation
+from aitui.domain.eviction import ModelCost
+from aitui.domain.hardware.sample import Gpu
+from aitui.domain.memory.footprint import Footprint, FootprintOrigin
+from aitui.domain.memory.hardware_state import HardwareState
+from aitui.domain.memory.usage import GpuMemoryUsage, GpuShare, MemoryUsage
+from aitui.domain.models import Model
 from aitui.domain.progress import Steps, StepState
+from aitui.domain.snapshot import Snapshot
 from aitui.errors import KeyPasswordNeeded
 from aitui.ui.screens.confirm import Choice, ConfirmScreen
 from aitui.ui.screens.context_size import ContextSizeScreen
@@ -18,7 +25,7 @@ from aitui.ui.screens.history import HistoryScreen
 from aitui.ui.screens.steps import StepsScreen
 from ui.driven import driven
 from ui.hand_made import NOW, SERVER, STILL, live, show_instead_of_servers
-from ui.mixture import LOADING, READY
+from ui.mixture import GIB, LOADING, READY
 
 SNAPSHOT = live(READY, LOADING)
 
@@ -56,6 +63,27 @@ DIALOGS: dict[str, Callable[[], ModalScreen[Any]]] = {
     "question": lambda: ConfirmScreen(lambda _: QUESTION, SNAPSHOT),
     "context": lambda: ContextSizeScreen(READY, SNAPSHOT),
 }
+
+
+async def test_the_memory_after_a_load_is_without_what_is_evicted_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = Model("wanted", memory=Footprint(4096, 20 * GIB))
+    gpu = Gpu(0, total_bytes=96 * GIB, used_bytes=62 * GIB)
+    share = GpuShare(READY.id, 31 * GIB, FootprintOrigin.MEASURED)
+    usage = MemoryUsage((GpuMemoryUsage(gpu, (share,), 31 * GIB),))
+    snapshot = live(READY, wanted, hardware=HardwareState(usage=usage))
+
+    def question(now: Snapshot) -> Confirmation:
+        goes = (ModelCost(READY.id, "unloads", "evicts it"),) if now.version == "later" else ()
+        return Confirmation("Load it?", (), yes="Load", costs=goes, loads=wanted.id)
+
+    show_instead_of_servers(monkeypatch, snapshot)
+    async with driven(SERVER, tmp_path, size=(80, 24), clock=STILL) as app:
+        await app.app.push_screen(ConfirmScreen(question, snapshot))
+        await app.see("wanted 20.0 ▍ Qwen3.6-35B 31.0")
+        app.app.snapshot = replace(snapshot, version="later")
+        await app.see("free 34.0", "free 45.0")
 
 
 FIELDS: dict[str, Callable[[], ModalScreen[Any]]] = {
