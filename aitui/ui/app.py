@@ -24,6 +24,7 @@ from textual.worker import Worker
 
 from aitui.domain.snapshot import Server, Snapshot
 from aitui.errors import AituiError
+from aitui.format.fit import shorten_id
 from aitui.ui import messages
 from aitui.ui.background import TaskRunner, write_crash_report
 from aitui.ui.context import AppContext
@@ -43,7 +44,7 @@ from aitui.ui.terminal.notifications import (
 )
 from aitui.ui.terminal.paste_guard import LONGEST_PASTE
 from aitui.ui.terminal.screen_diff import FrameWriter
-from aitui.ui.text import shorten_id, text_summary
+from aitui.ui.text import text_summary
 from aitui.ui.theme import DARK, build_themes, derive_variables, has_few_colors
 from aitui.ui.widgets.key_bar import show_in_dialog
 

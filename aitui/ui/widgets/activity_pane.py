@@ -19,12 +19,12 @@ from aitui.domain.eviction import ClientRequest
 from aitui.domain.models import FinishedRequest
 from aitui.domain.snapshot import Clock, Snapshot
 from aitui.domain.units import count_of, format_rate, format_seconds, format_tokens
+from aitui.format.fit import shorten_id, truncate
 from aitui.format.requests import has_failed, status_words
 from aitui.ui.drawn_lines import DrawnLines
 from aitui.ui.keymap import REQUESTS
 from aitui.ui.motions import motion_rows
 from aitui.ui.plain import render_centered
-from aitui.ui.text import shorten_id, truncate
 from aitui.ui.theme import theme_style
 
 WIDE_FROM = 112
