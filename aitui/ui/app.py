@@ -598,6 +598,8 @@ class AituiApp(App[None]):
 
     def _tick(self) -> None:
         """Let time go on in what is shown: a screen, and those that dialogs leave in sight."""
+        if not self.screen_stack:
+            return  # the last second of an app that ends
         if not self.is_headless and is_terminal_closed(sys.stdin.fileno()):
             self._exit_on_signal(signal.SIGHUP)
         for screen in reversed(self.screen_stack):

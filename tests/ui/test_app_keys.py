@@ -169,6 +169,13 @@ async def test_upper_s_keeps_read_only(server: Server, other: StandIn, tmp_path:
         await app.see("elsewhere-1b", "read-only")
 
 
+async def test_a_second_that_ends_with_the_app_is_no_fault(server: Server, tmp_path: Path) -> None:
+    async with driven(server, tmp_path) as app:
+        await app.press("q")
+        await app.until(lambda: not app.app.is_running, "ended")
+    app.app._tick()
+
+
 async def test_time_that_goes_by_opens_no_chat(app: Driven) -> None:
     """A chat takes 5 MiB, which a dashboard that only watches doesn't need."""
     await app.see(QUICK)
