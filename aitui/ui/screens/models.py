@@ -332,6 +332,7 @@ class ModelsScreen(Screen[None]):
         activity.snapshot, activity.uses = snapshot, list_uses(snapshot)
         activity.finished = snapshot.finished
         listed = requests.running is not None
+        activity.is_known = snapshot.connection.phase is ConnectionPhase.LIVE
         activity.note = unlisted_note(requests.total, requests.unlisted, listed=listed)
         self._show_problems()
         self._show_selection()

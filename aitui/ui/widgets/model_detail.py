@@ -271,7 +271,7 @@ def _context_rows(model: Model, facts: DetailFacts, width: int) -> list[DetailRo
     if model.kind is not ModelKind.MODEL:
         return []
     pieces: DetailRow = ((format_tokens(model.context.tokens), "bold foreground"),)
-    source = model.context.source.value
+    source = model.context.source.value.partition(" (")[0]
     if facts.trained is not None:
         pieces += ((f" · trained for {format_tokens(facts.trained)}", "muted"),)
     elif not model.resident or not model.context.known_tokens:
@@ -302,7 +302,7 @@ def _memory_rows(model: Model, facts: DetailFacts, width: int) -> list[DetailRow
     memory = model.memory
     takes = _load_time(model)
     if memory is None:
-        unknown = "unknown until it was loaded" if model.loadable and not model.resident else ""
+        unknown = "unknown until it is loaded" if model.loadable and not model.resident else ""
         words = " · ".join(filter(None, (unknown, takes)))
         return _labelled("memory", ((words, "muted"),), width)
     amount = memory.label.removesuffix("G")

@@ -20,7 +20,7 @@ from textual.widget import Widget
 
 from aitui.domain.clients import client_name
 from aitui.domain.eviction import list_uses
-from aitui.domain.models import Model, ModelKind, RunState, seconds_until_unload
+from aitui.domain.models import ContextSource, Model, ModelKind, RunState, seconds_until_unload
 from aitui.domain.snapshot import Clock, ConnectionPhase, Snapshot
 from aitui.domain.units import format_countdown, format_rate, format_tokens
 from aitui.format.fit import shorten_id, truncate, truncate_words
@@ -164,7 +164,7 @@ def context_text(model: Model, _facts: RowFacts) -> str:
     """Format the context size; `?` marks one that was not reported."""
     if model.kind is not ModelKind.MODEL:
         return EMPTY_CELL
-    mark = "?" if model.context.source.name == "FALLBACK" else ""
+    mark = "?" if model.context.source is ContextSource.FALLBACK else ""
     return format_tokens(model.context.tokens) + mark
 
 
@@ -668,8 +668,10 @@ class ColumnTitles(Widget):
 
     @property
     def _titles(self) -> list[tuple[TableColumn, str, int, int]]:
-        """Each column, its title, where that begins, and where the column ends."""
+        """Each column, its title, where that begins, and where the column ends; none without a row."""
         titles, start = [], 3 + self.edge
+        if not self._table.models:
+            return []
         for column, cells in self._table.columns:
             mark = sort_mark(column, self._table.view)
             text = f"{column.title} {mark}" if mark else column.title
