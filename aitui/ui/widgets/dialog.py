@@ -4,9 +4,9 @@ from rich.cells import cell_len
 from textual.containers import Vertical
 from textual.content import Content
 
+from aitui.format.fit import shorten_id
 from aitui.ui.frame import set_frame_title
 from aitui.ui.plain import PlainText
-from aitui.ui.text import shorten_id
 
 SMALL_DIALOG_CELLS, DIALOG_CELLS, WIDE_DIALOG_CELLS = 64, 72, 78
 LOW_ROWS = 21
