@@ -14,14 +14,6 @@ _STREAMING_PHASES = {ReplyPhase.THINKING, ReplyPhase.STREAMING}
 INCOMPLETE_HINT = "/continue goes on, /retry asks again"
 
 
-END_LABELS = {
-    ReplyPhase.STOPPED: "stopped",
-    ReplyPhase.CUT: "cut",
-    ReplyPhase.FAILED: "failed",
-    ReplyPhase.DONE: "done",
-}
-
-
 def phase_text(answer: Reply, model: Model | None, now: float) -> str:
     """What the answer is at, with seconds so far, and expected ones where they are known."""
     elapsed = f"{max(0.0, now - answer.phase_since):.0f}"
@@ -44,8 +36,7 @@ def phase_text(answer: Reply, model: Model | None, now: float) -> str:
         case ReplyPhase.STREAMING:
             return "generating"
         case _:
-            pass
-    return END_LABELS.get(answer.phase, "")
+            return answer.phase.value
 
 
 def silence_text(answer: Reply, snapshot: Snapshot, now: float) -> str:

@@ -156,7 +156,7 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
     def watch_empty_text(self) -> None:
         self.refresh()
 
-    # --- what the chat tells
+    # --- what the chat calls
 
     def begin_turn(self, turn_id: str, role: str, model: str = "") -> None:
         """Add a turn at the end. `role` is user, assistant or note."""
@@ -179,11 +179,6 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
         self.append(turn_id, text)
         self.finish(turn_id)
         self.action_follow()
-
-    def set_state(self, turn_id: str, words: str) -> None:
-        """Say beside the model's name what a turn waits for or does. Raises KeyError."""
-        self.conversation.set_state(turn_id, words)
-        self._show()
 
     def set_thinking_time(self, turn_id: str, seconds: float) -> None:
         """Say how long the reasoning of a turn took that is over. Raises KeyError."""
