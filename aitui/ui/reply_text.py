@@ -10,7 +10,6 @@ from aitui.errors import AituiError, ContextExceeded
 from aitui.ui.keymap import CHAT_PANE, PROMPT
 from aitui.ui.text import seconds_text
 
-_STREAMING_PHASES = {ReplyPhase.THINKING, ReplyPhase.STREAMING}
 INCOMPLETE_HINT = "/continue goes on, /retry asks again"
 
 
@@ -41,7 +40,7 @@ def phase_text(answer: Reply, model: Model | None, now: float) -> str:
 
 def silence_text(answer: Reply, snapshot: Snapshot, now: float) -> str:
     """What a reply waits for while nothing comes; empty while it goes on."""
-    last = answer.rates.last_token if answer.phase in _STREAMING_PHASES else None
+    last = answer.rates.last_token if answer.phase.is_generating else None
     silent = now - (answer.phase_since if last is None else last)
     if answer.phase.is_final or silent <= RATE_WINDOW:
         return ""

@@ -277,7 +277,6 @@ _CONTENT_TOO_LARGE = 413
 _EARLIER_IMAGE_REMEDY = (
     "/model goes on with a model that takes images, /clear begins a new conversation"
 )
-_GENERATING_PHASES = {ReplyPhase.THINKING, ReplyPhase.STREAMING}
 LONG_REPLY = 10.0
 """Seconds after which a user who waits for a reply may well be elsewhere."""
 
@@ -685,7 +684,7 @@ class ChatController:
         """Report how fast our own reply comes: it counts in what all clients get."""
         answer = self.chat.reply if self.chat is not None and self.chat.busy else None
         own: OwnReply | None = None
-        if answer is not None and answer.phase in _GENERATING_PHASES:
+        if answer is not None and answer.phase.is_generating:
             own = OwnReply(answer.model, answer.rates.tokens, answer.rates.per_second)
         if own != self._own_reply:
             self._own_reply = own
