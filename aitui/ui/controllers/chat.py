@@ -28,7 +28,6 @@ from aitui.services.chat_setup import (
     diagnose_error,
     explain_stop,
     import_chat_client,
-    is_crash,
     new_id,
 )
 from aitui.services.history import ListedConversation, find_conversations
@@ -646,7 +645,7 @@ class ChatController:
         model_id = chat.conversation.model
         if answer.error is not None:
             error = await diagnose_error(self.session, model_id, answer.error)
-            if is_crash(error, model_id):
+            if error is not answer.error:
                 self._set_failure(chat, error.why)
                 self._warn(error.why)
 
