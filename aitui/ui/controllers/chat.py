@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from aitui.domain.chat.conversation import Conversation, ImageAttachment, Role
 from aitui.domain.chat.reply import Reply, ReplyPhase
+from aitui.domain.slash import larger_context
 from aitui.errors import (
     AituiError,
     ContextExceeded,
@@ -39,7 +40,7 @@ from aitui.ui.keymap import APP, MODELS
 from aitui.ui.reply_text import completion_notice, failure_text, needed_context
 from aitui.ui.terminal.external_editor import edit_text
 from aitui.ui.theme import hue_of
-from aitui.ui.widgets.chat_status import WARNING_SHARE, SentFacts, larger_context
+from aitui.ui.widgets.chat_status import WARNING_SHARE, SentFacts
 
 if TYPE_CHECKING:
     from aitui.domain.snapshot import Snapshot
@@ -435,7 +436,8 @@ class ChatController:
                 self._sessions.slots.update_model(model)
                 if chat.busy:
                     chat.update_model_state(model.state)
-        self._show_context_size(snapshot)
+        self.pane.status.snapshot = snapshot
+        self.show_settings()
 
     def send(self, text: str) -> None:
         """Ask the model of the conversation that is shown."""
@@ -676,8 +678,11 @@ class ChatController:
         self._presenter.update(chat.conversation, answer)
         pane = self.pane
         pane.status.reply, pane.is_replying = answer, chat.busy
-        if answer.context_used is not None:
+        if answer.phase.is_final:
             self.show_settings()
+        elif answer.context_used is not None:
+            # Each batch of tokens comes here: what else goes along is the same.
+            pane.sent.facts = replace(pane.sent.facts, used=answer.context_used)
 
     def report_rate(self) -> None:
         """Report how fast our own reply comes: it counts in what all clients get."""
@@ -708,29 +713,22 @@ class ChatController:
         elif not self.pane.prompt.text:
             self._restore_prompt(prompt)
 
-    def _show_context_size(self, snapshot: "Snapshot") -> None:
-        if self.chat is not None:
-            model = snapshot.model(self.chat.conversation.model)
-            status = self.pane.status
-            logged = snapshot.hardware.slot_sizes.get(self.chat.conversation.model, 0)
-            size_for = self._sessions.slots.size_for
-            status.context_size = None if model is None else size_for(model, logged)
-            status.model, status.snapshot = model, snapshot
-            self.show_settings()
-
     def show_settings(self) -> None:
         """Show what goes along with the next prompt, and how full the context is."""
-        chat, status, sent = self.chat, self.pane.status, self.pane.sent
-        if chat is None:
+        if self.chat is None:
             return
+        conversation, status = self.chat.conversation, self.pane.status
+        model = status.snapshot.model(conversation.model)
+        size, larger = None, 0
+        if model is not None:
+            logged = status.snapshot.hardware.slot_sizes.get(model.id, 0)
+            size = self._sessions.slots.size_for(model, logged)
         used = None if status.reply is None else status.reply.context_used
         if used is None:
-            used = _context_used(chat.conversation)
-        size, model, larger = status.context_size, status.model, 0
+            used = _context_used(conversation)
         if model is not None and size and used and used * 100 >= size * WARNING_SHARE:
             larger = larger_context(status.snapshot, model)
-        conversation = chat.conversation
-        sent.facts = SentFacts(
+        self.pane.sent.facts = SentFacts(
             conversation.system,
             conversation.sampling,
             self.pane.attachments,

@@ -13,8 +13,6 @@ from textual.widget import Widget
 
 from aitui.domain.chat.conversation import ImageAttachment, SamplingParameters
 from aitui.domain.chat.reply import Reply, ReplyPhase
-from aitui.domain.config.sizes import double
-from aitui.domain.memory.forecast import FitVerdict
 from aitui.domain.models import Model
 from aitui.domain.snapshot import Clock, Snapshot
 from aitui.domain.units import format_rate, format_tokens
@@ -45,10 +43,8 @@ class ChatStatus(Widget):
     """The rule above the prompt, with the state of the reply in it."""
 
     reply: reactive[Reply | None] = reactive(None)
-    context_size: reactive[int | None] = reactive(None)
-    model: var[Model | None] = var(None)
-    """The one that loads; the clock draws its load once a second."""
     snapshot: var[Snapshot] = var(Snapshot())
+    """Has the model of the reply; the clock draws its load once a second."""
     trouble: reactive[str] = reactive("")
     """Why the reply that is shown has failed."""
 
@@ -77,7 +73,7 @@ class ChatStatus(Widget):
             return "", ""
         now = self._clock.monotonic()
         silence = silence_text(reply, self.snapshot, now)
-        words = silence or phase_text(reply, self.model, now)
+        words = silence or phase_text(reply, self.snapshot.model(reply.model), now)
         sign, style = _PHASE_STYLES.get(reply.phase, ("► ", "transit"))
         if silence:
             sign, style = "◌ ", "warning"
@@ -115,15 +111,6 @@ class SentFacts(Struct, frozen=True):
     context_size: int | None = None
     larger_fits: int = 0
     """A context size that fits, offered when this one is nearly full; 0 for none."""
-
-
-def larger_context(snapshot: Snapshot, model: Model) -> int:
-    """Return twice a model's context if that fits once everything else is unloaded, else 0."""
-    size = double(model.context.tokens)
-    longest = snapshot.hardware.longest_context(model.id)
-    others = [one.id for one in snapshot.resident]
-    fits = snapshot.hardware.fit(model.id, size, others).verdict is FitVerdict.FITS
-    return size if fits and (longest is None or size <= longest) else 0
 
 
 class _Piece(Struct, frozen=True):
