@@ -261,6 +261,9 @@ PROMPT = KeyGroup(
     Key("tab", "complete", "complete a command", "complete", listed=False),
     Key("up", "earlier", "earlier prompt", listed=False),
     Key("down", "later", "later prompt", listed=False),
+    Key("pageup", "scroll_transcript(-1)", "transcript up", listed=False),
+    Key("pagedown", "scroll_transcript(1)", "transcript down", listed=False),
+    Key("end", "end_or_follow", "end of the line, then of the transcript", listed=False),
     Key("escape", "screen.read_chat", "leave the prompt", "read"),
     Key(
         "ctrl+c,super+c",

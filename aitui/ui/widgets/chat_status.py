@@ -17,6 +17,7 @@ from aitui.domain.models import Model
 from aitui.domain.snapshot import Clock, Snapshot
 from aitui.domain.units import format_rate, format_tokens
 from aitui.ui.frame import Pieces, render_title
+from aitui.ui.keymap import TRANSCRIPT
 from aitui.ui.reply_text import phase_text, silence_text
 from aitui.ui.text import seconds_text, truncate, truncate_words
 from aitui.ui.theme import theme_style
@@ -89,7 +90,7 @@ class ChatStatus(Widget):
             pieces += [(f" {format_rate(rates.per_second)}", "bold foreground"), (" tok/s", "")]
         if more:
             pieces.append((" · " + " · ".join(more), ""))
-        follows = "↓ following" if self._is_following() else "End follows"
+        follows = "↓ following" if self._is_following() else f"{TRANSCRIPT.sign('follow')} follows"
         return tuple(pieces), follows if rates.tokens and not reply.phase.is_final else ""
 
     def tick(self) -> None:

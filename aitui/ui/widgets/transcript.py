@@ -288,7 +288,7 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
                 look = self.screen.get_component_rich_style("screen--selection")
                 strip = highlight_selection(strip, *span, look)
         if y == self.size.height - 1 and self.unseen:
-            words = f" ↓ {self.unseen} new lines · End follows "
+            words = f" ↓ {self.unseen} new lines · {TRANSCRIPT.sign('follow')} follows "
             strip = add_hint(strip, words, self._part_style("hint"), self.room.width)
         return strip if self._painting else strip.apply_offsets(0, number)
 
