@@ -1,4 +1,4 @@
-"""What is said of an answer: while it comes, and below it when it has ended."""
+"""What is said of a reply: while it comes, and below it when it has ended."""
 
 from aitui.domain.chat.conversation import Turn, TurnState
 from aitui.domain.chat.reply import RATE_WINDOW, Reply, ReplyPhase
@@ -10,7 +10,7 @@ from aitui.errors import AituiError, ContextExceeded
 from aitui.ui.keymap import CHAT_PANE, PROMPT
 from aitui.ui.text import seconds_text
 
-INCOMPLETE_HINT = "/continue goes on, /retry asks again"
+INCOMPLETE_HINT = "/continue resumes it, /retry asks again"
 
 
 def phase_text(answer: Reply, model: Model | None, now: float) -> str:
@@ -97,7 +97,7 @@ def _end_reason(turn: Turn) -> str:
         trouble = turn.trouble.removesuffix(" — continue it, or retry")
         return f"✘ cut: {trouble or 'aitui ended before it did'} ({INCOMPLETE_HINT})"
     if turn.finish == "length":
-        return f"at its limit of tokens ({INCOMPLETE_HINT})"
+        return f"token limit reached ({INCOMPLETE_HINT})"
     return turn.trouble
 
 
@@ -107,7 +107,7 @@ def completion_notice(answer: Reply) -> str:
         case ReplyPhase.DONE:
             return f"{answer.model} has answered"
         case ReplyPhase.CUT:
-            return f"The answer of {answer.model} was cut"
+            return f"The reply of {answer.model} was cut off"
         case ReplyPhase.FAILED:
             return f"{answer.model} has not answered"
         case _:

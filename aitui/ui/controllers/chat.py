@@ -69,11 +69,11 @@ class PromptStore:
     """Drafts, of each conversation one, and what was asked before, in the history.
 
     Conversations in which nothing was asked yet are nowhere: the draft of such a one belongs to its
-    model. Attachments are not kept. What can't be kept stops nothing: `tell` says it once.
+    model. Attachments are not kept. What can't be kept stops nothing: `warn` says it once.
     """
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._warn = tell
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self._warn = warn
         self._reported: set[str] = set()
         self._draft_keys: dict[str, str] = {}
         self._unsaved: dict[str, tuple[ChatSession, PromptDraft]] = {}
@@ -109,7 +109,7 @@ class PromptStore:
         return PromptDraft(text, () if turn is None else turn.attachments, editing)
 
     def set_draft(self, chat: ChatSession, prompt: PromptDraft) -> bool:
-        """Take what is being written; return whether `keep` has to be called a little later."""
+        """Take what is being written; return whether `save_drafts` has to be called a little later."""
         waits = bool(self._unsaved)
         self._unsaved[chat.conversation.id] = (chat, prompt)
         return not waits
@@ -150,7 +150,7 @@ class ChatSessions:
         session: "Session",
         paths: "Paths",
         on_change: Callable[[ChatSession, Reply], None],
-        tell: Callable[[str], None],
+        warn: Callable[[str], None],
     ) -> None:
         self.session = session
         self.by_model: dict[str, ChatSession] = {}
@@ -158,7 +158,7 @@ class ChatSessions:
         self.slots = SlotSizeCache()
         self._paths = paths
         self._on_change = on_change
-        self._warn = tell
+        self._warn = warn
         self._client: ChatClient | None = None
 
     @property
@@ -207,7 +207,7 @@ class ChatSessions:
             await history.release(opened.conversation.id)
             raise
         if opened.forked:
-            self._warn("Another aitui writes that conversation: this is a copy of it")
+            self._warn("Another aitui is using that conversation: this is a copy of it")
         return chat
 
     async def switch_model(self, chat: ChatSession, model_id: str) -> None:
@@ -227,7 +227,7 @@ class ChatSessions:
         here = self.find_open(conversation_id)
         if here is not None and here.busy:
             raise AituiError(
-                "That conversation is being answered", remedy=f"{_STOP} stops it there"
+                "A reply is running in that conversation", remedy=f"{_STOP} stops it there"
             )
         history = await self.open_history()
         if history is not None:
@@ -261,7 +261,9 @@ class ChatSessions:
     def _require_idle(self, model_id: str) -> None:
         chat = self.by_model.get(model_id)
         if chat is not None and chat.busy:
-            raise ValueError(f"{model_id} is answering: {_STOP} in its chat stops it")
+            raise ValueError(
+                f"a reply of {model_id} is still running: {_STOP} in its chat stops it"
+            )
 
     async def open_history(self) -> ConversationHistory | None:
         """Open the history with its first use; None, with a warning, if it can't be kept."""
@@ -269,13 +271,13 @@ class ChatSessions:
             try:
                 self.history = await ConversationHistory.open(self._paths.data / FILE_NAME)
             except HistoryError as error:
-                self._warn(f"Conversations are not kept: {error}")
+                self._warn(f"Conversations are not saved: {error}")
         return self.history
 
 
 _CONTENT_TOO_LARGE = 413
 _EARLIER_IMAGE_REMEDY = (
-    "/model goes on with a model that takes images, /clear begins a new conversation"
+    "/model continues with a model that takes images, /clear starts a new conversation"
 )
 LONG_REPLY = 10.0
 """Seconds after which a user who waits for a reply may well be elsewhere."""
@@ -505,11 +507,11 @@ class ChatController:
         ask: Callable[[], Awaitable[Reply]],
         prompt: PromptDraft | None = None,
     ) -> None:
-        """Have something answered beside the screen; `prompt` comes back where nothing came."""
+        """Let something be answered in the background; `prompt` comes back if nothing came."""
         conversation_id, prompt = chat.conversation.id, prompt or PromptDraft()
         if chat.busy or conversation_id in self._pending_requests:
             self._return_prompt(chat, prompt)
-            self._warn(f"An answer is under way: {_STOP} stops it")
+            self._warn(f"A reply is still running: {_STOP} stops it")
             return
         self._pending_requests.add(conversation_id)
         self._tasks.run_in_background(self._run(chat, ask, prompt), f"chat {conversation_id}")
@@ -603,7 +605,7 @@ class ChatController:
         """
         names = ", ".join(image.name for image in refused)
         self._return_prompt(chat, replace(prompt, attachments=()))
-        what, remedy = f"{error.what}: {names}, from an earlier question", _EARLIER_IMAGE_REMEDY
+        what, remedy = f"{error.what}: {names}, from an earlier prompt", _EARLIER_IMAGE_REMEDY
         if prompt.attachments:
             commands = [f"/file {self._image_paths.get(one.url, one.name)}" for one in refused]
             what = f"{error.what}: {names} is detached"

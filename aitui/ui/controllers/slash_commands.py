@@ -202,7 +202,7 @@ class SlashCommandRunner:
         chat = self._chat()
         answer = last_reply(chat.conversation)
         if answer is None or not answer.is_incomplete:
-            raise ValueError("the last answer is complete")
+            raise ValueError("the last reply is complete")
         self._chats.run(chat, lambda: chat.resume(answer.id))
 
     async def _run_edit(self, _: SlashCommand) -> None:

@@ -224,7 +224,7 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
     def action_copy(self, what: str) -> None:
         if what == "conversation":
             text = self.conversation.text
-        elif what == "answer":
+        elif what == "reply":
             text = self.conversation.reply_at(self._cursor)
         else:
             text = block_text(self._layout.entries, self._cursor)

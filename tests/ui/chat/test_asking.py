@@ -177,7 +177,7 @@ async def test_sending_while_an_answer_streams_leaves_it_alone(
         await pane.send("go on")
         await pane.streams()
         await pane.send("and this?")
-        await pane.app.told("An answer is under way")
+        await pane.app.told("A reply is still running")
         assert pane.written == "and this?"
         assert pane.chat.busy
         await pane.streams(pane.answer.rates.tokens + 5)
