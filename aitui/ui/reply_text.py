@@ -5,10 +5,10 @@ from aitui.domain.chat.reply import RATE_WINDOW, Reply, ReplyPhase
 from aitui.domain.config.sizes import next_size
 from aitui.domain.models import Model
 from aitui.domain.snapshot import ConnectionPhase, Snapshot
-from aitui.domain.units import format_rate, format_seconds, format_tokens
+from aitui.domain.units import format_tokens
 from aitui.errors import AituiError, ContextExceeded
+from aitui.format.chat import reply_figures
 from aitui.ui.keymap import CHAT_PANE, PROMPT
-from aitui.ui.text import seconds_text
 
 INCOMPLETE_HINT = "/continue resumes it, /retry asks again"
 
@@ -35,7 +35,7 @@ def phase_text(answer: Reply, model: Model | None, now: float) -> str:
         case ReplyPhase.STREAMING:
             return "generating"
         case _:
-            return answer.phase.value
+            return str(answer.phase.value)
 
 
 def silence_text(answer: Reply, snapshot: Snapshot, now: float) -> str:
@@ -54,39 +54,11 @@ def silence_text(answer: Reply, snapshot: Snapshot, now: float) -> str:
 
 
 def footer_items(turn: Turn, place: str = "") -> tuple[str, ...]:
-    """The items below an answer that has ended, the most needed first.
+    """The items below a reply that has ended, the most needed first.
 
-    `place` is which of several answers it is.
+    `place` is which of several replies it is.
     """
-    parts = [_end_reason(turn), place]
-    if turn.usage is not None:
-        parts.append(f"{turn.usage.completion_tokens:,} tokens")
-    timings = turn.timings
-    if rate := _rate(turn):
-        parts.append(f"{format_rate(rate)} tok/s")
-    if turn.ended is not None and turn.began:
-        seconds = max(0.0, turn.ended - turn.began)
-        parts.append(seconds_text(seconds) if seconds < 60 else format_seconds(seconds))
-    if turn.first_token is not None:
-        parts.append(f"first token {turn.first_token:.2f} s")
-    if timings is not None:
-        if timings.prompt_rate:
-            parts.append(f"prompt {format_rate(timings.prompt_rate)} tok/s")
-        if timings.cached:
-            parts.append(f"{timings.cached:,} cached")
-        if timings.drafted:
-            parts.append(f"{timings.accepted or 0:,} of {timings.drafted:,} drafted taken")
-    return tuple(part for part in parts if part)
-
-
-def _rate(turn: Turn) -> float:
-    """The tokens per second that the server reports, else those between the first and the last."""
-    if turn.timings is not None and turn.timings.rate:
-        return turn.timings.rate
-    if turn.usage is None or turn.ended is None or turn.first_token is None or not turn.began:
-        return 0.0
-    seconds = turn.ended - turn.began - turn.first_token
-    return turn.usage.completion_tokens / seconds if seconds > 0 else 0.0
+    return tuple(part for part in (_end_reason(turn), place, *reply_figures(turn)) if part)
 
 
 def _end_reason(turn: Turn) -> str:
