@@ -25,6 +25,7 @@ from aitui.ui.theme import theme_style
 WARNING_SHARE, ERROR_SHARE = 80, 95
 """Percent of the context from which the gauge changes its color."""
 GAUGE_CELLS = 18
+"""Fewer where the words beside it take the room."""
 MAX_CHIP_ROWS = 3
 MAX_NAME_CELLS = 24
 MAX_SYSTEM_CELLS = 30
@@ -204,18 +205,19 @@ class SentLines(Widget):
             return [_Piece("context "), _Piece(format_tokens(used), "foreground")]
         share = used * 100 // size
         style = "error" if share >= ERROR_SHARE else "warning" if share >= WARNING_SHARE else ""
-        filled = min(GAUGE_CELLS, used * GAUGE_CELLS // size)
-        row = [
-            _Piece("context "),
-            _Piece("━" * filled, style or "ready"),
-            _Piece("─" * (GAUGE_CELLS - filled), "faint"),
+        label = _Piece("context ")
+        values = [
             _Piece(f" {share} %", f"bold {style or 'foreground'}"),
             _Piece(f" {format_tokens(used)} of {format_tokens(size)}"),
         ]
         if style and self.facts.larger_fits:
             command = f"/ctx {format_tokens(self.facts.larger_fits)}"
-            row += [_Piece(" · "), _Piece(command, "accent"), _Piece(" fits")]
-        return row
+            values += [_Piece(" · "), _Piece(command, "accent"), _Piece(" fits")]
+        written = sum(cell_len(piece.text) for piece in (label, *values))
+        cells = max(0, min(GAUGE_CELLS, self.size.width - 1 - written))
+        filled = min(cells, used * cells // size)
+        bar = _Piece("━" * filled, style or "ready"), _Piece("─" * (cells - filled), "faint")
+        return [label, *bar, *values]
 
 
 def _limit(facts: SentFacts) -> _Piece:
