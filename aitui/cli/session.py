@@ -17,7 +17,8 @@ from aitui.domain.models import Model, RunState
 from aitui.domain.snapshot import Clock, Server, Snapshot
 from aitui.domain.units import format_seconds
 from aitui.errors import ActionRefused, TimedOut
-from aitui.format.styled import Span, ansi, shorten_middle
+from aitui.format.fit import shorten_id
+from aitui.format.styled import Span, ansi
 from aitui.paths import Paths
 from aitui.services.load import (
     describe_queued,
@@ -189,7 +190,7 @@ def load_progress_text(model: Model, now: float) -> str:
     """Format how far a load is: what the server reports, the time so far, and how long it took before."""
     loading = model.state is RunState.STARTING
     share = "" if model.progress is None else f" {model.progress * 100:.0f} %"
-    text = f"{shorten_middle(model.id, 40)} {f'is loading{share}' if loading else 'waits to load'}"
+    text = f"{shorten_id(model.id, 40)} {f'is loading{share}' if loading else 'waits to load'}"
     if model.requested is not None:
         text += f", {format_seconds(max(0.0, now - model.requested))}"
     if model.expected_load is not None:

@@ -98,7 +98,13 @@ def table(
 
 
 def _fit(column: Column, cell: Cell, width: int) -> Span:
-    text = shorten_middle(cell.text, width)
+    text = cell.text
+    if cell_width(text) > width:
+        from aitui.format.fit import (
+            shorten_id,  # with rich: 10 ms, which a wide terminal has no use for
+        )
+
+        text = shorten_id(text, width)
     blanks = " " * (width - cell_width(text))
     return Span(blanks + text if column.right else text + blanks, cell.style)
 
@@ -117,14 +123,3 @@ def cell_width(text: str) -> int:
     from rich.cells import cell_len  # 10 ms, which `aitui status` has no use for otherwise
 
     return cell_len(text)
-
-
-def shorten_middle(text: str, width: int) -> str:
-    """Shorten a text to `width` cells by its middle: an id keeps its maker and its quantization."""
-    if cell_width(text) <= width:
-        return text
-    tail = max(0, min((width - 1) // 2, width - 1))
-    head = width - 1 - tail
-    while head + tail > 0 and cell_width(f"{text[:head]}…{text[len(text) - tail :]}") > width:
-        head, tail = (head - 1, tail) if head >= tail else (head, tail - 1)
-    return f"{text[:head]}…{text[len(text) - tail :]}"

@@ -24,6 +24,7 @@ from textual.worker import Worker
 
 from aitui.domain.snapshot import Server, Snapshot
 from aitui.errors import AituiError
+from aitui.format.fit import shorten_id
 from aitui.ui import messages
 from aitui.ui.background import TaskRunner, write_crash_report
 from aitui.ui.context import AppContext
@@ -43,7 +44,7 @@ from aitui.ui.terminal.notifications import (
 )
 from aitui.ui.terminal.paste_guard import LONGEST_PASTE
 from aitui.ui.terminal.screen_diff import FrameWriter
-from aitui.ui.text import shorten_id, text_summary
+from aitui.ui.text import text_summary
 from aitui.ui.theme import DARK, build_themes, derive_variables, has_few_colors
 from aitui.ui.widgets.key_bar import show_in_dialog
 
@@ -597,6 +598,8 @@ class AituiApp(App[None]):
 
     def _tick(self) -> None:
         """Let time go on in what is shown: a screen, and those that dialogs leave in sight."""
+        if not self.screen_stack:
+            return  # the last second of an app that ends
         if not self.is_headless and is_terminal_closed(sys.stdin.fileno()):
             self._exit_on_signal(signal.SIGHUP)
         for screen in reversed(self.screen_stack):

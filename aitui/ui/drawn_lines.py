@@ -10,8 +10,8 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
+from aitui.format.fit import truncate
 from aitui.ui.frame import Pieces
-from aitui.ui.text import truncate
 
 
 class DrawnLines:

@@ -12,7 +12,7 @@ from textual.geometry import Region
 from textual.style import Style
 from textual.widget import Widget
 
-from aitui.ui.text import truncate
+from aitui.format.fit import truncate
 from aitui.ui.theme import theme_style
 
 Pieces = str | Sequence[tuple[str, str]]

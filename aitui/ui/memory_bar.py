@@ -12,8 +12,8 @@ from aitui.domain.hues import MOST_HUES
 from aitui.domain.memory.usage import GpuMemoryUsage, MemoryUsage
 from aitui.domain.models import Model
 from aitui.domain.snapshot import Snapshot
+from aitui.format.fit import truncate
 from aitui.ui.plots import Band, bar
-from aitui.ui.text import truncate
 from aitui.ui.theme import hue_of, shade, theme_color
 
 GIB = 1 << 30

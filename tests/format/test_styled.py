@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.format.styled import Cell, Column, cell_width, plain_text, shorten_middle, table
+from aitui.format.fit import shorten_id
+from aitui.format.styled import Cell, Column, cell_width, plain_text, table
 
 COLUMNS = (
     Column("MODEL"),
@@ -44,7 +45,7 @@ def test_a_column_without_content_takes_no_room() -> None:
 
 @given(st.text(), st.integers(1, 40))
 def test_a_shortened_text_fits(text: str, width: int) -> None:
-    assert cell_width(shorten_middle(text, width)) <= width
+    assert cell_width(shorten_id(text, width)) <= width
 
 
 @given(st.integers(28, 120))

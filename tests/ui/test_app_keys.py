@@ -169,6 +169,16 @@ async def test_upper_s_keeps_read_only(server: Server, other: StandIn, tmp_path:
         await app.see("elsewhere-1b", "read-only")
 
 
+async def test_a_second_that_ends_with_the_app_is_no_fault(app: Driven) -> None:
+    await app.see(QUICK)
+    stack = app.app._screen_stack
+    screens = [*stack]
+    # As Textual leaves it between the end of the screens and that of the timers.
+    stack.clear()
+    app.app._tick()
+    stack += screens
+
+
 async def test_time_that_goes_by_opens_no_chat(app: Driven) -> None:
     """A chat takes 5 MiB, which a dashboard that only watches doesn't need."""
     await app.see(QUICK)

@@ -119,3 +119,12 @@ async def test_two_hundred_megabytes_of_garbage_are_given_up_early(
         await app.see("✘ not reached for", "answers with more than 32 MiB")
         stand_in.clear_faults()
         await app.see(" ms ", QUICK)
+
+
+async def test_of_a_server_that_never_answered_nothing_is_said(tmp_path: Path) -> None:
+    nowhere = Server("http://127.0.0.1:9", identity="nowhere")
+    async with driven(nowhere, tmp_path) as app:
+        await app.see("was not reached yet", "refuses connections")
+        assert "No active requests" not in app.text
+        assert "STATE" not in app.text
+        assert "╭─ Models ──" in app.text

@@ -9,13 +9,14 @@ from rich.cells import cell_len
 from rich.color import Color
 from textual.geometry import Region
 
-from aitui.domain.models import Model, RunState
+from aitui.domain.models import FinishedRequest, Model, RunState
 from aitui.domain.snapshot import Clock
 from aitui.ui.widgets.model_detail import (
     DetailFacts,
     DetailRow,
     ModelDetail,
     detail_rows,
+    slots_words,
     summary_row,
 )
 from aitui.ui.widgets.model_table import RowFacts
@@ -64,6 +65,13 @@ async def test_the_age_of_a_model_lays_nothing_out(
         assert not any(layouts)
 
 
+def served(tokens: int, at: float = WALL - 1) -> FinishedRequest:
+    """A request that left so many tokens in the context."""
+    return FinishedRequest(
+        READY_ONE.id, at, tokens=100, prompt=tokens - 100, prompt_rate=1912.0, status=200
+    )
+
+
 def texts(model: Model, width: int = 39, height: int = 15, **more: Any) -> list[str]:
     """The rows of the pane as text."""
     facts = DetailFacts(RowFacts(NOW, WALL, {READY_ONE.id: "laptop · pi"}), Color.parse, **more)
@@ -73,7 +81,7 @@ def texts(model: Model, width: int = 39, height: int = 15, **more: Any) -> list[
 
 def test_what_is_known_of_a_ready_model_has_its_row() -> None:
     model = replace(READY_ONE, requests=1, rate=48.3, command=f"{COMMAND} --parallel 2 --jinja")
-    rows = texts(model, context_used=215_000, prompt_rate=1912.0)
+    rows = texts(model, last=served(215_000))
     assert rows[:3] == ["● ready 1 h · idle timeout 30 min", "reasoning · tools", ""]
     assert rows[3] == "slots    1 of 2 in use · laptop · pi"
     assert rows[4] == "speed    48.3 tok/s · prompt 1,912"
@@ -99,9 +107,23 @@ def test_what_is_not_known_has_none() -> None:
     ("used", "color"), [(200_000, "ready"), (215_000, "warning"), (250_000, "error")]
 )
 def test_a_context_that_is_nearly_full_changes_its_color(used: int, color: str) -> None:
-    facts = DetailFacts(RowFacts(NOW, WALL), lambda _: Color.parse("red"), context_used=used)
+    facts = DetailFacts(RowFacts(NOW, WALL), lambda _: Color.parse("red"), last=served(used))
     styles = [style for row in detail_rows(READY_ONE, facts, 39, 15) for _, style in row]
     assert f"bold {color}" in styles
+
+
+def test_requests_of_an_earlier_run_left_nothing_in_the_context() -> None:
+    rows = texts(READY_ONE, last=served(215_000, WALL - 7200))
+    assert not any("82 %" in row for row in rows)
+
+
+def test_a_request_that_waits_for_a_slot_is_in_none() -> None:
+    model = replace(READY_ONE, requests=3, command=f"{COMMAND} --parallel 2")
+    assert slots_words(model) == "2 of 2 slots in use, 1 waiting"
+
+
+def test_the_trained_maximum_stands_beside_the_context() -> None:
+    assert "context  256k · trained for 1M" in texts(READY_ONE, trained=1 << 20)
 
 
 def test_flags_that_have_no_room_are_counted() -> None:
@@ -114,7 +136,11 @@ def test_flags_that_have_no_room_are_counted() -> None:
 
 
 def test_a_small_pane_has_the_most_important_in_one_line() -> None:
-    facts = DetailFacts(RowFacts(NOW, WALL), lambda _: Color.parse("red"), context_used=215_000)
+    facts = DetailFacts(
+        RowFacts(NOW, WALL),
+        lambda _: Color.parse("red"),
+        last=replace(served(215_000), prompt_rate=None),
+    )
     model = replace(READY_ONE, rate=48.3)
     for width in (30, 40, 60, 76, 200):
         line = "".join(text for text, _ in summary_row(model, facts, width))

@@ -3,6 +3,7 @@
 import pytest
 from textual.geometry import Region, Size
 
+from aitui.format.fit import shorten_id
 from aitui.ui.models_layout import (
     ColumnNeed,
     Frame,
@@ -11,7 +12,6 @@ from aitui.ui.models_layout import (
     memory_rows,
     pane_regions,
 )
-from aitui.ui.text import shorten_id
 
 EVERY = frozenset(
     {"models", "detail", "activity", "log", "memory", "throughput", "prompts", "chat"}

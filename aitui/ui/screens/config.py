@@ -12,11 +12,12 @@ from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock, Server
 from aitui.domain.units import count_of
 from aitui.errors import AituiError
+from aitui.format.fit import shorten_id
 from aitui.services.config_watch import ServerConfig
 from aitui.ui.keymap import APP, CONFIG, Hint
 from aitui.ui.messages import ConfigEditRequested, ModelRemovalRequested
 from aitui.ui.plain import PlainText
-from aitui.ui.text import LineItem, fit_items, shorten_id
+from aitui.ui.text import LineItem, fit_items
 from aitui.ui.transcript.highlight import highlight_lines
 from aitui.ui.transcript.rows import Run
 from aitui.ui.widgets.config_view import ConfigView

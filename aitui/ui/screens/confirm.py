@@ -15,12 +15,12 @@ from textual.widget import Widget
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.snapshot import Snapshot
 from aitui.domain.units import count_of
+from aitui.format.fit import shorten_id
 from aitui.ui.diff import render_diff
 from aitui.ui.frame import Pieces, set_frame_title
 from aitui.ui.keymap import CHOICE, CONFIRM
 from aitui.ui.memory_bar import load_bars
 from aitui.ui.plain import PlainText
-from aitui.ui.text import shorten_id
 from aitui.ui.theme import hue_of, theme_style
 from aitui.ui.widgets.key_bar import KeyBar
 

@@ -17,12 +17,12 @@ from aitui.domain.models import Model
 from aitui.domain.snapshot import Snapshot
 from aitui.domain.units import format_tokens
 from aitui.errors import ConfigRefused
+from aitui.format.fit import shorten_id
 from aitui.ui.frame import set_frame_title
 from aitui.ui.keymap import CONTEXT_SIZE, remedy_text
 from aitui.ui.memory_bar import context_bar
 from aitui.ui.plain import PlainText
 from aitui.ui.screens.confirm import Choice
-from aitui.ui.text import shorten_id
 from aitui.ui.widgets.key_bar import KeyBar
 
 LABEL = 10

@@ -12,9 +12,9 @@ from textual.widgets.option_list import Option
 
 from aitui.domain.snapshot import Server
 from aitui.errors import KeyPasswordNeeded, SettingsError, SshKeyPassphraseNeeded
+from aitui.format.fit import shorten_path
 from aitui.ui.keymap import CHOOSE, KEY_PASSWORD, SERVERS, remedy_text
 from aitui.ui.plain import PlainText, plain
-from aitui.ui.text import shorten_path
 
 MAX_CHOICE_CELLS = 56
 

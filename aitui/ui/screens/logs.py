@@ -17,19 +17,12 @@ from aitui.domain.release import SEPARATE_LOGS_SINCE
 from aitui.domain.snapshot import Clock, ConnectionPhase, Snapshot
 from aitui.domain.units import count_of
 from aitui.errors import AituiError
+from aitui.format.fit import shorten_id, truncate
 from aitui.services.logs import FeedPhase, FeedState, LogUpdate
 from aitui.ui.keymap import APP, LOG_VIEW, LOGS, Hint
 from aitui.ui.messages import LogSaveRequested, LogSelected
 from aitui.ui.plain import component_classes
-from aitui.ui.text import (
-    LineItem,
-    error_text,
-    fit_items,
-    render_items,
-    shorten_id,
-    total_width,
-    truncate,
-)
+from aitui.ui.text import LineItem, error_text, fit_items, render_items, total_width
 from aitui.ui.widgets.find_bar import FindBar, match_position
 from aitui.ui.widgets.key_bar import KeyBar
 from aitui.ui.widgets.log_view import LogView

@@ -17,6 +17,7 @@ from textual.widgets import Input
 from aitui.domain.eviction import list_uses
 from aitui.domain.models import Model, RunState
 from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
+from aitui.format.fit import shorten_id
 from aitui.ui.frame import Pieces, set_frame_title
 from aitui.ui.keymap import APP, CHAT_PANE, MODELS, PROMPT, TRANSCRIPT, Hint
 from aitui.ui.messages import (
@@ -29,7 +30,7 @@ from aitui.ui.messages import (
 )
 from aitui.ui.models_layout import MIN_SCREEN, Frame, PaneNeeds, pane_regions
 from aitui.ui.plain import PlainText
-from aitui.ui.text import NOT_REACHED, shorten_id
+from aitui.ui.text import NOT_REACHED
 from aitui.ui.theme import hue_of, shade, theme_color
 from aitui.ui.widgets.activity_pane import ActivityPane, unlisted_note
 from aitui.ui.widgets.key_bar import KeyBar, footer_rows
@@ -44,7 +45,6 @@ from aitui.ui.widgets.model_detail import (
 from aitui.ui.widgets.model_table import (
     ColumnTitles,
     ModelTable,
-    RowFacts,
     count_text,
     users_by_model,
 )
@@ -150,11 +150,10 @@ class ModelsScreen(Screen[None]):
         self.post_message(ChatRequested(model))
 
     async def action_chat(self) -> None:
-        if self._table.selected_model is not None:
-            await self.mount_chat()
-            self.show_chat(shown=True)
-            self.set_focus(self.chat.prompt)
-        self._post_model_request(ChatRequested)
+        if (model := self._table.selected_model) is None:
+            self._warn_no_model()
+        else:
+            await self.chat_with(model)
 
     def action_load(self) -> None:
         self._post_model_request(LoadRequested)
@@ -223,7 +222,8 @@ class ModelsScreen(Screen[None]):
             self._filter.value = ""
             self.action_keep_filter()
         elif model is not None and model.requested is not None:
-            self.notify(f"{model.id} is still loading. Press u to abort.")
+            key = MODELS.sign("unload")
+            self.notify(f"{model.id} is still loading. Press {key} to abort.")
 
     def keys(self) -> list[Hint]:
         """Key, words and action of what works now, the most needed first."""
@@ -301,9 +301,7 @@ class ModelsScreen(Screen[None]):
     def selected_model(self) -> Model | None:
         return self._table.selected_model
 
-    def _post_model_request(
-        self, request: type[LoadRequested | UnloadRequested | ChatRequested]
-    ) -> None:
+    def _post_model_request(self, request: type[LoadRequested | UnloadRequested]) -> None:
         model = self._table.selected_model
         if model is None:
             self._warn_no_model()
@@ -330,11 +328,11 @@ class ModelsScreen(Screen[None]):
         # Counted once a snapshot: keys and seconds come more often, and there may be many models.
         self._running_models = len(snapshot.resident)
         table.empty_text = self._empty_text()
-        self._titles.note = snapshot.models_note
         requests, activity = snapshot.requests, self._activity
         activity.snapshot, activity.uses = snapshot, list_uses(snapshot)
         activity.finished = snapshot.finished
         listed = requests.running is not None
+        activity.is_known = snapshot.connection.phase is ConnectionPhase.LIVE
         activity.note = unlisted_note(requests.total, requests.unlisted, listed=listed)
         self._show_problems()
         self._show_selection()
@@ -493,13 +491,14 @@ class ModelsScreen(Screen[None]):
             detail.rows = ()
             self._set_title(detail, "Detail")
             return
-        now = self._table.facts
         facts = DetailFacts(
-            RowFacts(now.monotonic, now.wall, now.users),
+            self._table.facts,
             self._find_color,
             hue_of(self.snapshot, model.id),
             colorless=self.app.no_color,
             queue_text=self._queue_text(model),
+            last=next((one for one in self.snapshot.finished if one.model == model.id), None),
+            trained=self.snapshot.hardware.longest_context(model.id),
         )
         shared = self.has_class(Frame.SHARED.value)
         detail.stale = self._table.stale
@@ -532,8 +531,7 @@ class ModelsScreen(Screen[None]):
     def _show_selection(self) -> None:
         """Show the model under the cursor, and the keys that work now."""
         self._show_detail()
-        note = self.snapshot.models_note
-        counts = note or count_text(self.snapshot.models, self._models.size.width - 14)
+        counts = count_text(self.snapshot.models, self._models.size.width - 14)
         self._set_title(self._models, "Models", counts)
         self._show_counts()
         self._show_focus()

@@ -14,7 +14,7 @@ from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
 from aitui.domain.snapshot import Snapshot
-from aitui.format.styled import shorten_middle
+from aitui.format.fit import shorten_id
 from aitui.ui.frame import set_frame_title
 from aitui.ui.keymap import COMMANDS
 from aitui.ui.motions import motion_rows
@@ -184,7 +184,7 @@ def _pieces(
     """Return an entry in one row: its sign, its title with what matched, its cost and its key."""
     cost, style = ("", "") if command.cost is None else command.cost(snapshot)
     room = width - 2 - _KEY_CELLS - cell_len(cost) - 2
-    title = shorten_middle(command.title, max(16, room))
+    title = shorten_id(command.title, max(16, room))
     drawn = Content(title)
     for word in query.lower().split():
         at = title.lower().find(word)

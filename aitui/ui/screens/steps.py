@@ -10,11 +10,12 @@ from textual.screen import ModalScreen
 
 from aitui.domain.progress import Step, Steps, StepState
 from aitui.domain.snapshot import Clock, Snapshot
+from aitui.format.fit import shorten_id
 from aitui.ui.frame import Pieces, set_frame_title
 from aitui.ui.keymap import STEPS
 from aitui.ui.plain import PlainText
 from aitui.ui.screens.confirm import Choice
-from aitui.ui.text import seconds_text, shorten_id
+from aitui.ui.text import seconds_text
 from aitui.ui.widgets.key_bar import KeyBar
 
 MARKS = {

@@ -19,12 +19,12 @@ from aitui.domain.eviction import ClientRequest
 from aitui.domain.models import FinishedRequest
 from aitui.domain.snapshot import Clock, Snapshot
 from aitui.domain.units import count_of, format_rate, format_seconds, format_tokens
+from aitui.format.fit import shorten_id, truncate
 from aitui.format.requests import has_failed, status_words
 from aitui.ui.drawn_lines import DrawnLines
 from aitui.ui.keymap import REQUESTS
 from aitui.ui.motions import motion_rows
 from aitui.ui.plain import render_centered
-from aitui.ui.text import shorten_id, truncate
 from aitui.ui.theme import theme_style
 
 WIDE_FROM = 112
@@ -128,6 +128,8 @@ class ActivityPane(ScrollView, can_focus=True, inherit_bindings=False):
     finished: reactive[tuple[FinishedRequest, ...]] = reactive((), init=False)
     note: reactive[str] = reactive("", init=False)
     """Which requests under way aren't listed."""
+    is_known: reactive[bool] = reactive(False)
+    """Whether the server answers: else nothing is known of its requests."""
 
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes="frame")
@@ -192,7 +194,8 @@ class ActivityPane(ScrollView, can_focus=True, inherit_bindings=False):
 
     def render_line(self, y: int) -> Strip:
         if not self._count:
-            return render_centered("No active requests", y, self.size, self.rich_style)
+            words = "No active requests" if self.is_known else ""
+            return render_centered(words, y, self.size, self.rich_style)
         return self._lines.strip(y, self.size.width)
 
     def on_click(self, event: events.Click) -> None:

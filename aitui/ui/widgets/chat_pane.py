@@ -9,10 +9,10 @@ from textual.reactive import reactive
 from aitui.domain.chat.conversation import ImageAttachment
 from aitui.domain.slash import Suggestion
 from aitui.domain.snapshot import Clock
+from aitui.format.fit import shorten_id
 from aitui.ui.frame import set_frame_title
 from aitui.ui.keymap import CHAT_PANE, PROMPT
 from aitui.ui.plain import PlainText, plain
-from aitui.ui.text import shorten_id
 from aitui.ui.widgets.chat_status import ChatStatus, SentLines
 from aitui.ui.widgets.composer import Composer
 from aitui.ui.widgets.suggestion_list import SuggestionList

@@ -16,10 +16,11 @@ from aitui.domain.chat.reply import Reply, ReplyPhase
 from aitui.domain.models import Model
 from aitui.domain.snapshot import Clock, Snapshot
 from aitui.domain.units import format_rate, format_tokens
+from aitui.format.fit import truncate, truncate_words
 from aitui.ui.frame import Pieces, render_title
 from aitui.ui.keymap import TRANSCRIPT
 from aitui.ui.reply_text import phase_text, silence_text
-from aitui.ui.text import seconds_text, truncate, truncate_words
+from aitui.ui.text import seconds_text
 from aitui.ui.theme import theme_style
 
 WARNING_SHARE, ERROR_SHARE = 80, 95

@@ -7,11 +7,11 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from aitui.domain.logs import LogLevel, LogLine
+from aitui.format.fit import truncate
 from aitui.services.logs import FeedPhase, LogUpdate
 from aitui.ui.drawn_lines import DrawnLines
 from aitui.ui.frame import set_frame_title
 from aitui.ui.keymap import APP
-from aitui.ui.text import truncate
 from aitui.ui.theme import theme_style
 
 MOST_LINES = 200

@@ -1,8 +1,6 @@
 """The pane with everything known of the model under the cursor, and the same in one line."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from rich.cells import cell_len
@@ -16,9 +14,11 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from aitui.domain.memory.footprint import Footprint
-from aitui.domain.models import Model, ModelKind, RunState, seconds_until_unload
+from aitui.domain.models import FinishedRequest, Model, ModelKind, RunState, seconds_until_unload
 from aitui.domain.units import count_of, format_bytes_gib, format_rate, format_tokens
-from aitui.ui.text import shorten_id, truncate, truncate_words, wrap_text
+from aitui.format.fit import shorten_id, truncate, truncate_words
+from aitui.ui.keymap import APP, MODELS
+from aitui.ui.text import wrap_text
 from aitui.ui.theme import theme_style
 from aitui.ui.widgets.model_table import (
     EMPTY_CELL,
@@ -30,9 +30,7 @@ from aitui.ui.widgets.model_table import (
     state_text,
 )
 
-if TYPE_CHECKING:
-    from aitui.domain.llama_server import CommandLine
-
+_UNLOAD, _ZOOM = MODELS.sign("unload"), APP.sign("zoom")
 LABEL_WIDTH = 9
 _ROWS_FOR_ABOUT = 7
 """Rows that the description leaves to the command, which says more."""
@@ -50,7 +48,7 @@ class DetailFacts(Struct, frozen=True):
 
     `color` finds a color of the theme, and for `m1/cache` a shade of one; `hue` is
     the name of the model's color. `queue_text` says what becomes of a request for the model that was
-    given up in the queue. `context_used` and `trained` are in tokens, `prompt_rate` in tokens a second.
+    given up in the queue. `last` is its newest request that has ended; `trained` is in tokens.
     """
 
     row: RowFacts
@@ -58,9 +56,15 @@ class DetailFacts(Struct, frozen=True):
     hue: str = "other"
     colorless: bool = False
     queue_text: str = ""
-    context_used: int | None = None
-    prompt_rate: float | None = None
+    last: FinishedRequest | None = None
     trained: int | None = None
+
+    def context_used(self, model: Model) -> int | None:
+        """Return the tokens in the context after the last request, None if it is empty or unknown."""
+        last, since = self.last, model.uptime(self.row.monotonic)
+        if last is None or last.prompt is None or since is None or last.at is None:
+            return None
+        return last.prompt + (last.tokens or 0) if last.at >= self.row.wall - since else None
 
 
 def format_duration(seconds: float) -> str:
@@ -100,13 +104,13 @@ def summary_row(model: Model, facts: DetailFacts, width: int) -> DetailRow:
     if model.failed is not None and not model.resident:
         return ((truncate_words(model.failed.reason, width), "error"),)
     items: list[tuple[int, DetailRow]] = []
-    rows = _state_rows(model, facts, 1000)
+    rows, used = _state_rows(model, facts, 1000), facts.context_used(model)
     if model.state is not RunState.READY:
         items += [(9 - number, row) for number, row in enumerate(rows[:2])]
     items += [
         (4, _load_pieces(model)),
         (7, _speed_pieces(model, facts)),
-        (8, (("context ", "muted"), *_gauge(facts, model, 20)) if facts.context_used else ()),
+        (8, (("context ", "muted"), *_gauge(used, model, facts, 20)) if used else ()),
         (6, _split_pieces(model.memory) if model.resident else ()),
         (3, _unload_pieces(model, facts.row)),
         (2, ((", ".join(model.aliases), "muted"),)),
@@ -128,10 +132,11 @@ def slots_words(model: Model) -> str:
     """How many requests a model serves, and of how many that is: "1 of 2 slots in use"."""
     if model.state is not RunState.READY or model.requests is None:
         return ""
-    slots = _read_command(model.command).value(("-np", "--parallel")) or ""
-    many = int(slots) if slots.isascii() and slots.isdecimal() and 0 < len(slots) < 4 else 0
-    if many:
-        return f"{model.requests} of {count_of(many, 'slot')} in use"
+    if slots := model.command_line.parallel_slots:
+        used, waiting = min(model.requests, slots), max(0, model.requests - slots)
+        return f"{used} of {count_of(slots, 'slot')} in use" + (
+            f", {waiting} waiting" if waiting else ""
+        )
     return f"{count_of(model.requests, 'request')} running" if model.requests else "idle"
 
 
@@ -141,13 +146,6 @@ def _slots_pieces(model: Model, facts: RowFacts) -> DetailRow:
         return ()
     users = facts.users.get(model.id, "") if model.requests else ""
     return ((words, "transit" if model.requests else "muted"), (f" · {users}" if users else "", ""))
-
-
-@lru_cache(32)
-def _read_command(command: str) -> "CommandLine":
-    from aitui.domain.llama_server import CommandLine
-
-    return CommandLine.read(command)
 
 
 def _state_rows(model: Model, facts: DetailFacts, width: int) -> list[DetailRow]:
@@ -177,20 +175,24 @@ def _state_words(model: Model, facts: RowFacts, queue_text: str) -> list[str]:
             return [model.kind.value, f"served by {where}" if where else ""]
         case RunState.STARTING:
             percent = "" if model.progress is None else f" {model.progress * 100:.0f} %"
-            aborts = "u aborts" if model.requested is not None else ""
+            aborts = f"{_UNLOAD} aborts" if model.requested is not None else ""
             return [f"loading{percent}", _elapsed_text(model, facts), model.progress_note, aborts]
         case RunState.READY:
             up = model.uptime(facts.monotonic)
             return ["ready" if up is None else f"ready {format_duration(up)}"]
         case RunState.STOPPED if model.requested is not None:
             waited = format_duration(facts.monotonic - model.requested)
-            return [f"waits for {waited}", "the server has not begun to load it", "u aborts"]
+            return [
+                f"waits for {waited}",
+                "the server has not begun to load it",
+                f"{_UNLOAD} aborts",
+            ]
         case _:
             # Such as a state that this version of aitui doesn't know.
             text = state_text(model, facts)
             idle = text == EMPTY_CELL or not (model.failed or model.is_awaited or model.resident)
             if queue_text:
-                return [text, queue_text, "u removes it"]
+                return [text, queue_text, f"{_UNLOAD} removes it"]
             return ["not loaded" if idle else text]
 
 
@@ -243,7 +245,7 @@ def _idle_unload_text(model: Model) -> str:
 
 
 def _capability_rows(model: Model, width: int) -> list[DetailRow]:
-    line = _read_command(model.command)
+    line = model.command_line
     known = (
         ("reasoning", model.reasoning),
         ("images", line.has(("-mm", "--mmproj", "-mmu", "--mmproj-url"))),
@@ -260,8 +262,8 @@ def _speed_pieces(model: Model, facts: DetailFacts) -> DetailRow:
     if model.rate is None:
         return ()
     pieces: DetailRow = ((format_rate(model.rate), "bold foreground"), (" tok/s", "foreground"))
-    if facts.prompt_rate is not None:
-        pieces += ((" · prompt ", "muted"), (f"{facts.prompt_rate:,.0f}", "foreground"))
+    if facts.last is not None and facts.last.prompt_rate:
+        pieces += ((" · prompt ", "muted"), (f"{facts.last.prompt_rate:,.0f}", "foreground"))
     return pieces
 
 
@@ -269,21 +271,20 @@ def _context_rows(model: Model, facts: DetailFacts, width: int) -> list[DetailRo
     if model.kind is not ModelKind.MODEL:
         return []
     pieces: DetailRow = ((format_tokens(model.context.tokens), "bold foreground"),)
-    source = model.context.source.value
+    source = model.context.source.value.partition(" (")[0]
     if facts.trained is not None:
         pieces += ((f" · trained for {format_tokens(facts.trained)}", "muted"),)
     elif not model.resident or not model.context.known_tokens:
         pieces += ((f" · {source}", "muted"),)
     rows = _labelled("context", pieces, width)
-    if facts.context_used is not None and model.resident:
-        rows.append(((" " * LABEL_WIDTH, ""), *_gauge(facts, model, width - LABEL_WIDTH)))
+    if used := facts.context_used(model):
+        rows.append(((" " * LABEL_WIDTH, ""), *_gauge(used, model, facts, width - LABEL_WIDTH)))
     return rows
 
 
-def _gauge(facts: DetailFacts, model: Model, width: int) -> DetailRow:
+def _gauge(used: int, model: Model, facts: DetailFacts, width: int) -> DetailRow:
     """A thin bar with the tokens and the percentage that are used; near the limit it changes color."""
-    used, size = facts.context_used or 0, max(1, model.context.tokens)
-    part = min(1.0, used / size)
+    part = min(1.0, used / max(1, model.context.tokens))
     color = "error" if part >= CONTEXT_LIMIT else "warning" if part >= CONTEXT_WARNING else "ready"
     words = ((f" {format_tokens(used)}", f"bold {color}"), (f" {part * 100:.0f} %", color))
     from aitui.ui.plots import Band, gauge
@@ -301,7 +302,7 @@ def _memory_rows(model: Model, facts: DetailFacts, width: int) -> list[DetailRow
     memory = model.memory
     takes = _load_time(model)
     if memory is None:
-        unknown = "unknown until it was loaded" if model.loadable and not model.resident else ""
+        unknown = "unknown until it is loaded" if model.loadable and not model.resident else ""
         words = " · ".join(filter(None, (unknown, takes)))
         return _labelled("memory", ((words, "muted"),), width)
     amount = memory.label.removesuffix("G")
@@ -431,13 +432,16 @@ def _command_rows(command: str, width: int, height: int) -> list[DetailRow]:
         text = " ".join(line)
         if number == room and hidden:
             # The last row says how many are missing, so it may have to do without some more.
-            while line and cell_len(" ".join(line)) + len(f"  z {hidden} more flags") > width - 2:
+            while (
+                line
+                and cell_len(" ".join(line)) + len(f"  {_ZOOM} {hidden} more flags") > width - 2
+            ):
                 line.pop()
                 hidden += 1
             text = " ".join(line)
             gap = "  " if line else ""
             count = f" {hidden} more flag{'s' if hidden > 1 else ''}"
-            rows.append(((f"  {text}{gap}", "muted"), ("z", "bold accent"), (count, "muted")))
+            rows.append(((f"  {text}{gap}", "muted"), (_ZOOM, "bold accent"), (count, "muted")))
             break
         rows.append(((f"  {text}", "muted"),))
     return rows

@@ -20,15 +20,15 @@ from textual.widget import Widget
 
 from aitui.domain.clients import client_name
 from aitui.domain.eviction import list_uses
-from aitui.domain.models import Model, ModelKind, RunState, seconds_until_unload
+from aitui.domain.models import ContextSource, Model, ModelKind, RunState, seconds_until_unload
 from aitui.domain.snapshot import Clock, ConnectionPhase, Snapshot
 from aitui.domain.units import format_countdown, format_rate, format_tokens
+from aitui.format.fit import shorten_id, truncate, truncate_words
 from aitui.ui.frame import render_title
 from aitui.ui.keymap import MODEL_TABLE
 from aitui.ui.models_layout import ColumnNeed, fit_columns
 from aitui.ui.motions import motion_rows
 from aitui.ui.plain import render_centered
-from aitui.ui.text import shorten_id, truncate, truncate_words
 from aitui.ui.theme import hue_of, shade, theme_style
 
 EMPTY_CELL = "–"
@@ -164,7 +164,7 @@ def context_text(model: Model, _facts: RowFacts) -> str:
     """Format the context size; `?` marks one that was not reported."""
     if model.kind is not ModelKind.MODEL:
         return EMPTY_CELL
-    mark = "?" if model.context.source.name == "FALLBACK" else ""
+    mark = "?" if model.context.source is ContextSource.FALLBACK else ""
     return format_tokens(model.context.tokens) + mark
 
 
@@ -643,7 +643,6 @@ class ColumnTitles(Widget):
     In a frame that several panes share it is the upper edge of that frame.
     """
 
-    note: reactive[str] = reactive("")
     """What the rows don't show, behind the title of the first column."""
     edge: reactive[bool] = reactive(False)
     """Whether it is the edge of a frame."""
@@ -669,13 +668,13 @@ class ColumnTitles(Widget):
 
     @property
     def _titles(self) -> list[tuple[TableColumn, str, int, int]]:
-        """Each column, its title, where that begins, and where the column ends."""
+        """Each column, its title, where that begins, and where the column ends; none without a row."""
         titles, start = [], 3 + self.edge
+        if not self._table.models:
+            return []
         for column, cells in self._table.columns:
             mark = sort_mark(column, self._table.view)
             text = f"{column.title} {mark}" if mark else column.title
-            if column.key == "id" and self.note:
-                text += f" · {self.note}"
             if cell_len(text) > cells:
                 text = truncate(text.replace(f" {mark}", mark) if mark else text, cells + 1)
             at = start + cells - cell_len(text) if column.align_right else start
@@ -696,8 +695,7 @@ class ColumnTitles(Widget):
             return Strip([Segment(text, style)]).adjust_cell_length(width, style)
         line = theme_style(self.app, "accent" if self.focused else "frame", "background")
         room = (titles[1][2] if len(titles) > 1 else width) - 4
-        # Of a list that was cut the title says so before anything else.
-        name = ("Models", self.note or count_text(self._table.models, room - 11), "")
+        name = ("Models", count_text(self._table.models, room - 11), "")
         segments = [Segment("╭─", line)]
         segments += render_title(self.app, name, room, line, focused=self.focused)
         at = 2 + room

@@ -13,8 +13,9 @@ from textual.widget import Widget
 
 from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
 from aitui.domain.units import count_of, format_seconds
+from aitui.format.fit import shorten_id
 from aitui.ui.keymap import VIEW_TABS
-from aitui.ui.text import LineItem, shorten_id
+from aitui.ui.text import LineItem
 from aitui.ui.theme import hue_of, theme_color, theme_style
 
 WARNING_DAYS = 30

@@ -10,9 +10,9 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from aitui.domain.slash import SLASH_COMMANDS, Suggestion
+from aitui.format.fit import truncate
 from aitui.ui.frame import set_frame_title
 from aitui.ui.keymap import PROMPT
-from aitui.ui.text import truncate
 from aitui.ui.theme import theme_style
 
 MOST_ROWS = 12

@@ -1,0 +1,68 @@
+"""Texts in a limited number of cells: what is left out is marked, and numbers are never cut."""
+
+import re
+
+from rich.cells import cell_len, set_cell_size
+
+
+def truncate(text: str, cells: int) -> str:
+    """The text in at most that many cells; `…` tells that words are missing."""
+    if cell_len(text) <= cells:
+        return text
+    return set_cell_size(text, max(0, cells - 1)).rstrip() + "…" if cells > 0 else ""
+
+
+def truncate_words(text: str, cells: int) -> str:
+    """The whole words that fit into that many cells, with `…` if some are left out."""
+    if cell_len(text) <= cells:
+        return text
+    whole, blank, _ = set_cell_size(text, max(0, cells)).rpartition(" ")
+    return whole.rstrip(" ,;:") + "…" if blank else truncate(text, cells)
+
+
+_QUANTIZATION = re.compile(
+    r"[-_.:@](?:(?:UD|i\d)[-_.])?"
+    r"(?:I?Q\d(?:_\w+)?|TQ\d(?:_\w+)?|[bB]?[fF]\d{2}|[fF][pP]\d+|mxfp4|nvfp4|int\d|w\d+a\d+"
+    r"|awq|gptq|exl\d|qat|\d+bit)(?:\.gguf)?$",
+    re.IGNORECASE,
+)
+# `_` divides words, but not the digits of `v1_5`.
+_WORD_END = re.compile(r"[-/: ]|(?<=[A-Za-z])_(?=[A-Za-z])")
+
+
+def shorten_id(model_id: str, width: int) -> str:
+    """The id in at most `width` cells, with `…` in the place of the words that were left out.
+
+    The quantization at its end stays; a word is cut only if no other fits.
+    """
+    if cell_len(model_id) <= width:
+        return model_id
+    if width <= 1:
+        return "…"[:width]
+    quantization = _QUANTIZATION.search(model_id)
+    ends = [found.end() for found in _WORD_END.finditer(model_id)]
+    if quantization is not None:
+        tail = quantization.group()
+    else:
+        last = [model_id[end - 1 :] for end in ends]
+        tail = next((text for text in last if cell_len(text) <= (width - 1) // 2), "")
+    tail = _last_cells(tail, width - 1)
+    room = width - 1 - cell_len(tail)
+    heads = (model_id[:end] for end in reversed(ends) if end <= len(model_id) - len(tail))
+    head = next((text for text in heads if cell_len(text) <= room), "")
+    return (head or set_cell_size(model_id, room).rstrip()) + "…" + tail
+
+
+def shorten_path(path: str, width: int) -> str:
+    """The path in at most `width` cells; its end stays, which names the file."""
+    return path if cell_len(path) <= width else "…" + _last_cells(path, width - 1)
+
+
+def _last_cells(text: str, width: int) -> str:
+    taken, cells = "", 0
+    for character in reversed(text):
+        cells += cell_len(character)
+        if cells > width:
+            break
+        taken = character + taken
+    return taken
