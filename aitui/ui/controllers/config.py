@@ -72,7 +72,7 @@ class DialogFrontend:
         self._session = session
         self._ask = ask
         self._screen: StepsScreen | None = None
-        self._plan: ChangePlan | None = None
+        self._on_failure, self._of_context = "", False
         self.goes_back = False
         """Whether the last plan was answered with No, and not cancelled."""
 
@@ -81,14 +81,17 @@ class DialogFrontend:
 
     async def confirm_plan(self, plan: ChangePlan) -> PlanAnswer:
         """Show the diff and what it unloads and cuts, and ask."""
+        self._of_context = _is_of_context(plan)
         screen = ConfirmScreen(
             lambda snapshot: change_confirmation(plan, snapshot),
             self._session.snapshot,
-            of_context=_is_of_context(plan),
+            of_context=self._of_context,
         )
+        # Before it is asked: what follows the answer is done at once.
+        self._on_failure = failure_text(plan)
         if await self._app.push_screen_wait(screen):
-            self._plan = plan
             return PlanAnswer.YES
+        self._on_failure, self._of_context = "", False
         self.goes_back = not (screen.is_cancelled or screen.wants_other)
         return PlanAnswer.ONLY_THIS_MODEL if screen.wants_other else PlanAnswer.NO
 
@@ -96,14 +99,10 @@ class DialogFrontend:
         """Open the dialog of a job, in place of the one before it."""
         if self._screen is not None and self._screen.is_current:
             self._screen.dismiss()
-        plan, self._plan = self._plan, None
         screen = self._screen = StepsScreen(
-            title,
-            self._clock,
-            model,
-            on_failure=failure_text(plan) if plan else "",
-            of_context=plan is not None and _is_of_context(plan),
+            title, self._clock, model, on_failure=self._on_failure, of_context=self._of_context
         )
+        self._on_failure, self._of_context = "", False
         self._app.push_screen(screen)
 
         def show(steps: Steps) -> None:
