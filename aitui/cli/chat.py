@@ -17,8 +17,9 @@ from aitui.domain.chat.conversation import Conversation, SamplingParameters, par
 from aitui.domain.chat.reply import Reply, ReplyPhase
 from aitui.domain.models import RunState
 from aitui.domain.snapshot import Snapshot
-from aitui.domain.units import count_of, format_rate, format_seconds
+from aitui.domain.units import count_of, format_seconds
 from aitui.errors import AituiError, HistoryError, ReplyStopped, SettingsError
+from aitui.format.chat import reply_figures
 from aitui.format.markdown import MarkdownStream
 from aitui.format.report import format_json
 from aitui.format.styled import Span, ansi
@@ -55,18 +56,6 @@ def reply_json(reply: Reply, conversation_id: str) -> str:
         "error": None if reply.error is None else str(reply.error),
     }
     return format_json(value)
-
-
-def figures_text(reply: Reply) -> str:
-    """Format tokens, rate and time to the first token of a reply, as far as known."""
-    rates = reply.rates
-    first = rates.first_token
-    parts = (
-        count_of(rates.tokens, "token") if rates.tokens else "",
-        f"{format_rate(rates.per_second)} tok/s" if rates.per_second else "",
-        "" if first is None else f"first token after {first:.1f} s",
-    )
-    return " · ".join(part for part in parts if part)
 
 
 class ReplyPrinter:
@@ -170,8 +159,8 @@ async def chat_in_terminal(session: Session, arguments: Arguments, paths: Paths)
         reply = replace(reply, error=await diagnose_error(session, model.id, reply.error))
     if arguments.json:
         print(reply_json(reply, conversation.id))
-    elif sys.stderr.isatty() and (figures := figures_text(reply)):
-        print(ansi(Span(figures, "muted")), file=sys.stderr)
+    elif sys.stderr.isatty() and (turn := chat.conversation.turns.get(reply.turn_id)):
+        print(ansi(Span(" · ".join(reply_figures(turn)), "muted")), file=sys.stderr)
     _raise_on_failure(reply, await explain_stop(session, reply))
 
 

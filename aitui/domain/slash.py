@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 
+from aitui.domain.config.sizes import double
 from aitui.domain.memory.forecast import FitVerdict
+from aitui.domain.models import Model
 from aitui.domain.snapshot import Snapshot
 from aitui.domain.suggest import nearest_one
 from aitui.domain.units import format_tokens
@@ -155,12 +157,11 @@ def context_sizes(snapshot: Snapshot, model_id: str) -> tuple[tuple[str, str], .
     model = snapshot.model(model_id)
     if model is None:
         return ()
-    others = [one.id for one in snapshot.resident]
-    largest = snapshot.hardware.fit(model.id, model.context.tokens, others).largest_context or 0
+    largest = snapshot.fit_alone(model.id, model.context.tokens).largest_context or 0
     largest -= largest % 1024
     sizes = []
     for tokens in sorted({*_OFFERED_SIZES, largest} - {0}):
-        verdict = snapshot.hardware.fit(model.id, tokens, others).verdict
+        verdict = snapshot.fit_alone(model.id, tokens).verdict
         words = "" if verdict is FitVerdict.UNKNOWN else verdict.value
         if tokens == largest:
             words = "the largest that fits"
@@ -168,6 +169,12 @@ def context_sizes(snapshot: Snapshot, model_id: str) -> tuple[tuple[str, str], .
             words = "now"
         sizes.append((format_tokens(tokens), words))
     return tuple(sizes)
+
+
+def larger_context(snapshot: Snapshot, model: Model) -> int:
+    """Twice a model's context if that fits once everything else is unloaded, else 0."""
+    size = double(model.context.tokens)
+    return size if snapshot.fit_alone(model.id, size).verdict is FitVerdict.FITS else 0
 
 
 def _suggest_commands(typed: str) -> tuple[Suggestion, ...]:

@@ -13,6 +13,7 @@ from aitui.domain.server import Clock, Endpoints, Server
 
 if TYPE_CHECKING:
     from aitui.domain.config.swap_rules import SwapRules
+    from aitui.domain.memory.forecast import FitForecast
     from aitui.errors import AituiError
 
 
@@ -99,6 +100,10 @@ class Snapshot(Struct, frozen=True):
     def ready(self) -> tuple[Model, ...]:
         """The models that respond at once."""
         return tuple(model for model in self.models if model.state is RunState.READY)
+
+    def fit_alone(self, model_id: str, context_size: int) -> "FitForecast":
+        """Forecast whether a model fits at a context size once everything else is unloaded."""
+        return self.hardware.fit(model_id, context_size, [model.id for model in self.resident])
 
     def model(self, model_id: str) -> Model | None:
         """Return the model of exactly that id."""

@@ -81,7 +81,7 @@ def _request_error(server: Server, response: Response, model: str) -> AituiError
             f"{authority_of(server)} answered 502 without a word",
             status=_BAD_GATEWAY,
             why=f"{model} crashed, the request was cancelled, or llama-swap behind a proxy is down",
-            remedy="read the model's log, then ask again",
+            remedy="read the model's log, then retry",
         )
     if "proxy error:" not in text:
         return None
@@ -103,7 +103,7 @@ def stream_error(error: StreamError, model: str) -> AituiError:
     if error.loading:
         return LoadFailed(f"{model} did not load", why=error.words, remedy="read the model's log")
     return ServerError(
-        f"{model} broke off its answer",
+        f"{model} broke off its reply",
         status=error.code or 500,
         why=error.words,
         remedy="read the model's log",
@@ -113,8 +113,8 @@ def stream_error(error: StreamError, model: str) -> AituiError:
 def reply_cut_error(why: str, tokens: int, characters: int) -> ReplyInterrupted:
     """Return the exception for a stream that ended before the reply did."""
     noun = "token" if tokens == 1 else "tokens"
-    what = f"The answer was cut after {tokens:,} {noun}" if tokens else "The answer never began"
-    remedy = "continue it, or retry" if characters else "ask again"
+    what = f"The reply was cut off after {tokens:,} {noun}" if tokens else "The reply never began"
+    remedy = "continue it, or retry" if characters else "retry"
     return ReplyInterrupted(what, why=why, remedy=remedy, tokens=tokens, characters=characters)
 
 

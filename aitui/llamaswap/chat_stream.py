@@ -343,7 +343,7 @@ class ChatStreamParser:
                 build_stream_error(words, from_llama_swap=False)
                 if is_error
                 else BadResponse(
-                    "The stream holds something that can't be a part of an answer",
+                    "The stream holds something that can't be a part of a reply",
                     why=f"it begins with “{sanitize_line(words, _LONGEST_QUOTE)}”",
                 )
             )
@@ -395,7 +395,7 @@ class ChatStreamParser:
             self._out += map(ToolCalled, _tool_names(delta.tool_calls))
         if self.characters > self._longest:
             self.error = BadResponse(
-                f"The answer is longer than {self._longest >> 20} Mi characters",
+                f"The reply is longer than {self._longest >> 20} Mi characters",
                 why="no model's context holds that much",
             )
 

@@ -183,7 +183,6 @@ class ReplyBuilder:
 
 SILENCE_AFTER_SUSPEND = 5.0
 """Seconds that a reply has to continue if its connection outlived a suspend."""
-_STREAMING_PHASES = {ReplyPhase.THINKING, ReplyPhase.STREAMING}
 
 
 class ChatSession:
@@ -294,7 +293,7 @@ class ChatSession:
     def check_after_suspend(self) -> None:
         """After a suspend, cut a reply that doesn't continue: its connection is dead."""
         answer = self.reply
-        if self._stream is not None and answer is not None and answer.phase in _STREAMING_PHASES:
+        if self._stream is not None and answer is not None and answer.phase.is_generating:
             self._suspend_check = asyncio.create_task(
                 self._cut_if_silent(self._stream, answer), name="look after a sleep"
             )

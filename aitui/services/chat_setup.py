@@ -135,7 +135,7 @@ async def begin_conversation(
 
 
 async def diagnose_error(session: Session, model_id: str, error: AituiError) -> AituiError:
-    """Return the error with what the server's list and log know about it."""
+    """Return the error with what the server's list and log know about it; itself if that is nothing."""
     if isinstance(error, LoadFailed):
         from aitui.services.failures import diagnose_load_failure
 
@@ -143,7 +143,7 @@ async def diagnose_error(session: Session, model_id: str, error: AituiError) -> 
         return LoadFailed(
             f"{model_id} didn't come up",
             why=reason.words or error.why or error.what,
-            remedy="its log tells more",
+            remedy="read the model's log",
             log=reason.failure_lines,
             evicted=error.evicted,
         )
@@ -152,8 +152,14 @@ async def diagnose_error(session: Session, model_id: str, error: AituiError) -> 
 
         crash = await diagnose_crash(session.client, model_id)
         if crash.words and isinstance(error, ReplyInterrupted):
-            error.why = f"{model_id} crashed: {crash.words}"
-        elif crash.words:
+            return ReplyInterrupted(
+                error.what,
+                tokens=error.tokens,
+                characters=error.characters,
+                why=f"{model_id} crashed: {crash.words}",
+                remedy=error.remedy,
+            )
+        if crash.words:
             return ServerError(
                 f"{model_id} crashed", status=502, why=crash.words, remedy="read the model's log"
             )
@@ -178,11 +184,6 @@ async def explain_stop(session: Session, reply: Reply) -> str:
     if model.requested is None:
         await session.monitor.end_load(model.id, queued=True)
     return f"{model.id} is {describe_queued(model, session.snapshot)}"
-
-
-def is_crash(error: AituiError, model_id: str) -> bool:
-    """Return whether a diagnosis found that the model of a reply crashed."""
-    return error.why.startswith(f"{model_id} crashed")
 
 
 async def import_chat_client() -> "type[ChatClient]":

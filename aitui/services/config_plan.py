@@ -176,8 +176,7 @@ def _fit_facts(change: ConfigChange, snapshot: Snapshot) -> tuple[str, ...]:
     of_context = change.flag in CONTEXT_SIZE_FLAGS and change.new is not None
     if not of_context or not (change.new or "").isdecimal():
         return ()
-    goes = [model.id for model in snapshot.resident]
-    return describe_fit(snapshot.hardware.fit(change.model, int(change.new or 0), goes))
+    return describe_fit(snapshot.fit_alone(change.model, int(change.new or 0)))
 
 
 def slowdown_text(slowdown: OffloadSlowdown) -> str:

@@ -418,7 +418,7 @@ async def _load_and_report(
         raise LoadFailed(
             f"{model.id} didn't come up",
             why=found.reason,
-            remedy="its log tells more",
+            remedy="read the model's log",
             log=found.log,
             evicted=tuple(sorted(gone - {model.id})),
         ) from error

@@ -144,7 +144,7 @@ def _page_key(key: str, pages: float, words: str, manual: str = "") -> Key:
 
 APP = KeyGroup(
     "everywhere",
-    Key("ctrl+c", "interrupt", "stop the answer; twice: quit", "stop", "^c", listed=False),
+    Key("ctrl+c", "interrupt", "stop the reply; twice: quit", "stop", "^c", listed=False),
     Key(
         "5",
         "config",
@@ -261,11 +261,14 @@ PROMPT = KeyGroup(
     Key("tab", "complete", "complete a command", "complete", listed=False),
     Key("up", "earlier", "earlier prompt", listed=False),
     Key("down", "later", "later prompt", listed=False),
+    Key("pageup", "scroll_transcript(-1)", "transcript up", listed=False),
+    Key("pagedown", "scroll_transcript(1)", "transcript down", listed=False),
+    Key("end", "end_or_follow", "end of the line, then of the transcript", listed=False),
     Key("escape", "screen.read_chat", "leave the prompt", "read"),
     Key(
         "ctrl+c,super+c",
         "copy",
-        "copy what is selected, else stop the answer",
+        "copy what is selected, else stop the reply",
         sign="^c",
         listed=False,
     ),
@@ -276,7 +279,7 @@ TRANSCRIPT = KeyGroup(
     Key("J", "block(1)", "next block"),
     Key("K", "block(-1)", "previous block", listed=False),
     Key("y", "copy('block')", "copy the block", "copy block"),
-    Key("Y", "copy('answer')", "copy the answer", listed=False),
+    Key("Y", "copy('reply')", "copy the reply", listed=False),
     Key("ctrl+y", "copy('conversation')", "copy the conversation", listed=False),
     Key("o", "open_block", "open in $EDITOR", listed=False),
     Key("t", "reasoning", "reasoning"),

@@ -1,25 +1,16 @@
-"""What is said of an answer: while it comes, and below it when it has ended."""
+"""What is said of a reply: while it comes, and below it when it has ended."""
 
 from aitui.domain.chat.conversation import Turn, TurnState
 from aitui.domain.chat.reply import RATE_WINDOW, Reply, ReplyPhase
 from aitui.domain.config.sizes import next_size
 from aitui.domain.models import Model
 from aitui.domain.snapshot import ConnectionPhase, Snapshot
-from aitui.domain.units import format_rate, format_seconds, format_tokens
+from aitui.domain.units import format_tokens
 from aitui.errors import AituiError, ContextExceeded
+from aitui.format.chat import reply_figures
 from aitui.ui.keymap import CHAT_PANE, PROMPT
-from aitui.ui.text import seconds_text
 
-_STREAMING_PHASES = {ReplyPhase.THINKING, ReplyPhase.STREAMING}
-INCOMPLETE_HINT = "/continue goes on, /retry asks again"
-
-
-END_LABELS = {
-    ReplyPhase.STOPPED: "stopped",
-    ReplyPhase.CUT: "cut",
-    ReplyPhase.FAILED: "failed",
-    ReplyPhase.DONE: "done",
-}
+INCOMPLETE_HINT = "/continue resumes it, /retry asks again"
 
 
 def phase_text(answer: Reply, model: Model | None, now: float) -> str:
@@ -44,13 +35,12 @@ def phase_text(answer: Reply, model: Model | None, now: float) -> str:
         case ReplyPhase.STREAMING:
             return "generating"
         case _:
-            pass
-    return END_LABELS.get(answer.phase, "")
+            return str(answer.phase.value)
 
 
 def silence_text(answer: Reply, snapshot: Snapshot, now: float) -> str:
     """What a reply waits for while nothing comes; empty while it goes on."""
-    last = answer.rates.last_token if answer.phase in _STREAMING_PHASES else None
+    last = answer.rates.last_token if answer.phase.is_generating else None
     silent = now - (answer.phase_since if last is None else last)
     if answer.phase.is_final or silent <= RATE_WINDOW:
         return ""
@@ -64,39 +54,11 @@ def silence_text(answer: Reply, snapshot: Snapshot, now: float) -> str:
 
 
 def footer_items(turn: Turn, place: str = "") -> tuple[str, ...]:
-    """The items below an answer that has ended, the most needed first.
+    """The items below a reply that has ended, the most needed first.
 
-    `place` is which of several answers it is.
+    `place` is which of several replies it is.
     """
-    parts = [_end_reason(turn), place]
-    if turn.usage is not None:
-        parts.append(f"{turn.usage.completion_tokens:,} tokens")
-    timings = turn.timings
-    if rate := _rate(turn):
-        parts.append(f"{format_rate(rate)} tok/s")
-    if turn.ended is not None and turn.began:
-        seconds = max(0.0, turn.ended - turn.began)
-        parts.append(seconds_text(seconds) if seconds < 60 else format_seconds(seconds))
-    if turn.first_token is not None:
-        parts.append(f"first token {turn.first_token:.2f} s")
-    if timings is not None:
-        if timings.prompt_rate:
-            parts.append(f"prompt {format_rate(timings.prompt_rate)} tok/s")
-        if timings.cached:
-            parts.append(f"{timings.cached:,} cached")
-        if timings.drafted:
-            parts.append(f"{timings.accepted or 0:,} of {timings.drafted:,} drafted taken")
-    return tuple(part for part in parts if part)
-
-
-def _rate(turn: Turn) -> float:
-    """The tokens per second that the server reports, else those between the first and the last."""
-    if turn.timings is not None and turn.timings.rate:
-        return turn.timings.rate
-    if turn.usage is None or turn.ended is None or turn.first_token is None or not turn.began:
-        return 0.0
-    seconds = turn.ended - turn.began - turn.first_token
-    return turn.usage.completion_tokens / seconds if seconds > 0 else 0.0
+    return tuple(part for part in (_end_reason(turn), place, *reply_figures(turn)) if part)
 
 
 def _end_reason(turn: Turn) -> str:
@@ -107,7 +69,7 @@ def _end_reason(turn: Turn) -> str:
         trouble = turn.trouble.removesuffix(" — continue it, or retry")
         return f"✘ cut: {trouble or 'aitui ended before it did'} ({INCOMPLETE_HINT})"
     if turn.finish == "length":
-        return f"at its limit of tokens ({INCOMPLETE_HINT})"
+        return f"token limit reached ({INCOMPLETE_HINT})"
     return turn.trouble
 
 
@@ -117,7 +79,7 @@ def completion_notice(answer: Reply) -> str:
         case ReplyPhase.DONE:
             return f"{answer.model} has answered"
         case ReplyPhase.CUT:
-            return f"The answer of {answer.model} was cut"
+            return f"The reply of {answer.model} was cut off"
         case ReplyPhase.FAILED:
             return f"{answer.model} has not answered"
         case _:

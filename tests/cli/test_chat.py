@@ -192,7 +192,7 @@ async def test_a_cut_answer_is_printed_and_told(shell: Shell) -> None:
     outcome = await shell.run("chat", "-m", DIES, "hi")
     assert outcome.status == FAILED
     assert outcome.out.startswith("This answer")
-    assert "cut after 20 tokens" in outcome.err
+    assert "cut off after 20 tokens" in outcome.err
 
 
 def stream(*frames: str) -> FixedResponse:

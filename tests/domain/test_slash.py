@@ -2,7 +2,16 @@
 
 import pytest
 
-from aitui.domain.slash import read_slash_command, suggest
+from aitui.domain.hardware.sample import Gpu, HardwareSample, SampleSource
+from aitui.domain.memory.forecast import ModelMemory
+from aitui.domain.memory.hardware_state import HardwareState
+from aitui.domain.memory.measurement import Measurement, MemoryRecords
+from aitui.domain.memory.usage import memory_usage
+from aitui.domain.models import ContextSize, ContextSource, Model, RunState
+from aitui.domain.slash import context_sizes, larger_context, read_slash_command, suggest
+from aitui.domain.snapshot import Snapshot
+from domain.memory.files import BIG, read
+from domain.memory.test_forecast import SETUP
 
 IDS = ("fast-7b", "other-3b")
 
@@ -48,3 +57,36 @@ def test_ctx_completes_ids_then_sizes() -> None:
         "/ai-server-ctx fast-7b 97k",
     ]
     assert [one.text for one in suggest("/ctx 9", IDS, (), sizes)] == ["/ctx 97k"]
+
+
+def of_eight_gib(context_size: int) -> Snapshot:
+    """A model of 5 GiB at 32k and 7 GiB at 64k on a card of 8 GiB, which another one fills."""
+    other, model = (
+        Model("other-3b", state=RunState.READY),
+        Model("fast-7b", context=ContextSize(context_size, ContextSource.RUNNING_COMMAND)),
+    )
+    memory = ModelMemory(
+        SETUP,
+        MemoryRecords((Measurement(32_768, 5 << 30, setup=SETUP.fingerprint),)),
+        read(BIG),
+    )
+    card = Gpu(0, "RTX", "GPU-1", 8 << 30, 8 << 30)
+    usage = memory_usage(
+        HardwareSample(1.0, SampleSource.SERVER, (card,)),
+        [other],
+        expected={other.id: Measurement(4096, 8 << 30).footprint},
+    )
+    return Snapshot(models=(model, other), hardware=HardwareState(usage, models={model.id: memory}))
+
+
+def test_ctx_offers_sizes_with_whether_they_fit_once_the_others_are_unloaded() -> None:
+    offered = dict(context_sizes(of_eight_gib(65_536), "fast-7b"))
+    assert (offered["64k"], offered["128k"]) == ("now", "does not fit")
+    assert list(offered.values()).count("the largest that fits") == 1
+    assert context_sizes(of_eight_gib(65_536), "unknown") == ()
+
+
+@pytest.mark.parametrize(("now", "offered"), [(32_768, 65_536), (65_536, 0)])
+def test_twice_the_context_is_offered_if_it_fits(now: int, offered: int) -> None:
+    snapshot = of_eight_gib(now)
+    assert larger_context(snapshot, snapshot.models[0]) == offered

@@ -1,4 +1,4 @@
-"""An answer under way, frozen at one moment."""
+"""A running reply, frozen at one moment."""
 
 import dataclasses
 from bisect import bisect_right
@@ -290,6 +290,11 @@ class ReplyPhase(Enum):
     def is_final(self) -> bool:
         """Whether nothing more comes."""
         return self in {ReplyPhase.STOPPED, ReplyPhase.CUT, ReplyPhase.FAILED, ReplyPhase.DONE}
+
+    @property
+    def is_generating(self) -> bool:
+        """Whether tokens come, of the reasoning or of the text."""
+        return self in {ReplyPhase.THINKING, ReplyPhase.STREAMING}
 
 
 class Reply(Struct, frozen=True):

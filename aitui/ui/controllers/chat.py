@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from aitui.domain.chat.conversation import Conversation, ImageAttachment, Role
 from aitui.domain.chat.reply import Reply, ReplyPhase
+from aitui.domain.slash import larger_context
 from aitui.errors import (
     AituiError,
     ContextExceeded,
@@ -28,7 +29,6 @@ from aitui.services.chat_setup import (
     diagnose_error,
     explain_stop,
     import_chat_client,
-    is_crash,
     new_id,
 )
 from aitui.services.history import ListedConversation, find_conversations
@@ -40,7 +40,7 @@ from aitui.ui.keymap import APP, MODELS
 from aitui.ui.reply_text import completion_notice, failure_text, needed_context
 from aitui.ui.terminal.external_editor import edit_text
 from aitui.ui.theme import hue_of
-from aitui.ui.widgets.chat_status import WARNING_SHARE, SentFacts, larger_context
+from aitui.ui.widgets.chat_status import WARNING_SHARE, SentFacts
 
 if TYPE_CHECKING:
     from aitui.domain.snapshot import Snapshot
@@ -69,11 +69,11 @@ class PromptStore:
     """Drafts, of each conversation one, and what was asked before, in the history.
 
     Conversations in which nothing was asked yet are nowhere: the draft of such a one belongs to its
-    model. Attachments are not kept. What can't be kept stops nothing: `tell` says it once.
+    model. Attachments are not kept. What can't be kept stops nothing: `warn` says it once.
     """
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._warn = tell
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self._warn = warn
         self._reported: set[str] = set()
         self._draft_keys: dict[str, str] = {}
         self._unsaved: dict[str, tuple[ChatSession, PromptDraft]] = {}
@@ -109,7 +109,7 @@ class PromptStore:
         return PromptDraft(text, () if turn is None else turn.attachments, editing)
 
     def set_draft(self, chat: ChatSession, prompt: PromptDraft) -> bool:
-        """Take what is being written; return whether `keep` has to be called a little later."""
+        """Take what is being written; return whether `save_drafts` has to be called a little later."""
         waits = bool(self._unsaved)
         self._unsaved[chat.conversation.id] = (chat, prompt)
         return not waits
@@ -150,7 +150,7 @@ class ChatSessions:
         session: "Session",
         paths: "Paths",
         on_change: Callable[[ChatSession, Reply], None],
-        tell: Callable[[str], None],
+        warn: Callable[[str], None],
     ) -> None:
         self.session = session
         self.by_model: dict[str, ChatSession] = {}
@@ -158,7 +158,7 @@ class ChatSessions:
         self.slots = SlotSizeCache()
         self._paths = paths
         self._on_change = on_change
-        self._warn = tell
+        self._warn = warn
         self._client: ChatClient | None = None
 
     @property
@@ -207,7 +207,7 @@ class ChatSessions:
             await history.release(opened.conversation.id)
             raise
         if opened.forked:
-            self._warn("Another aitui writes that conversation: this is a copy of it")
+            self._warn("Another aitui is using that conversation: this is a copy of it")
         return chat
 
     async def switch_model(self, chat: ChatSession, model_id: str) -> None:
@@ -227,7 +227,7 @@ class ChatSessions:
         here = self.find_open(conversation_id)
         if here is not None and here.busy:
             raise AituiError(
-                "That conversation is being answered", remedy=f"{_STOP} stops it there"
+                "A reply is running in that conversation", remedy=f"{_STOP} stops it there"
             )
         history = await self.open_history()
         if history is not None:
@@ -261,7 +261,9 @@ class ChatSessions:
     def _require_idle(self, model_id: str) -> None:
         chat = self.by_model.get(model_id)
         if chat is not None and chat.busy:
-            raise ValueError(f"{model_id} is answering: {_STOP} in its chat stops it")
+            raise ValueError(
+                f"a reply of {model_id} is still running: {_STOP} in its chat stops it"
+            )
 
     async def open_history(self) -> ConversationHistory | None:
         """Open the history with its first use; None, with a warning, if it can't be kept."""
@@ -269,15 +271,14 @@ class ChatSessions:
             try:
                 self.history = await ConversationHistory.open(self._paths.data / FILE_NAME)
             except HistoryError as error:
-                self._warn(f"Conversations are not kept: {error}")
+                self._warn(f"Conversations are not saved: {error}")
         return self.history
 
 
 _CONTENT_TOO_LARGE = 413
 _EARLIER_IMAGE_REMEDY = (
-    "/model goes on with a model that takes images, /clear begins a new conversation"
+    "/model continues with a model that takes images, /clear starts a new conversation"
 )
-_GENERATING_PHASES = {ReplyPhase.THINKING, ReplyPhase.STREAMING}
 LONG_REPLY = 10.0
 """Seconds after which a user who waits for a reply may well be elsewhere."""
 
@@ -437,7 +438,8 @@ class ChatController:
                 self._sessions.slots.update_model(model)
                 if chat.busy:
                     chat.update_model_state(model.state)
-        self._show_context_size(snapshot)
+        self.pane.status.snapshot = snapshot
+        self.show_settings()
 
     def send(self, text: str) -> None:
         """Ask the model of the conversation that is shown."""
@@ -505,11 +507,11 @@ class ChatController:
         ask: Callable[[], Awaitable[Reply]],
         prompt: PromptDraft | None = None,
     ) -> None:
-        """Have something answered beside the screen; `prompt` comes back where nothing came."""
+        """Let something be answered in the background; `prompt` comes back if nothing came."""
         conversation_id, prompt = chat.conversation.id, prompt or PromptDraft()
         if chat.busy or conversation_id in self._pending_requests:
             self._return_prompt(chat, prompt)
-            self._warn(f"An answer is under way: {_STOP} stops it")
+            self._warn(f"A reply is still running: {_STOP} stops it")
             return
         self._pending_requests.add(conversation_id)
         self._tasks.run_in_background(self._run(chat, ask, prompt), f"chat {conversation_id}")
@@ -603,7 +605,7 @@ class ChatController:
         """
         names = ", ".join(image.name for image in refused)
         self._return_prompt(chat, replace(prompt, attachments=()))
-        what, remedy = f"{error.what}: {names}, from an earlier question", _EARLIER_IMAGE_REMEDY
+        what, remedy = f"{error.what}: {names}, from an earlier prompt", _EARLIER_IMAGE_REMEDY
         if prompt.attachments:
             commands = [f"/file {self._image_paths.get(one.url, one.name)}" for one in refused]
             what = f"{error.what}: {names} is detached"
@@ -647,7 +649,7 @@ class ChatController:
         model_id = chat.conversation.model
         if answer.error is not None:
             error = await diagnose_error(self.session, model_id, answer.error)
-            if is_crash(error, model_id):
+            if error is not answer.error:
                 self._set_failure(chat, error.why)
                 self._warn(error.why)
 
@@ -678,14 +680,17 @@ class ChatController:
         self._presenter.update(chat.conversation, answer)
         pane = self.pane
         pane.status.reply, pane.is_replying = answer, chat.busy
-        if answer.context_used is not None:
+        if answer.phase.is_final:
             self.show_settings()
+        elif answer.context_used is not None:
+            # Each batch of tokens comes here: what else goes along is the same.
+            pane.sent.facts = replace(pane.sent.facts, used=answer.context_used)
 
     def report_rate(self) -> None:
         """Report how fast our own reply comes: it counts in what all clients get."""
         answer = self.chat.reply if self.chat is not None and self.chat.busy else None
         own: OwnReply | None = None
-        if answer is not None and answer.phase in _GENERATING_PHASES:
+        if answer is not None and answer.phase.is_generating:
             own = OwnReply(answer.model, answer.rates.tokens, answer.rates.per_second)
         if own != self._own_reply:
             self._own_reply = own
@@ -710,29 +715,22 @@ class ChatController:
         elif not self.pane.prompt.text:
             self._restore_prompt(prompt)
 
-    def _show_context_size(self, snapshot: "Snapshot") -> None:
-        if self.chat is not None:
-            model = snapshot.model(self.chat.conversation.model)
-            status = self.pane.status
-            logged = snapshot.hardware.slot_sizes.get(self.chat.conversation.model, 0)
-            size_for = self._sessions.slots.size_for
-            status.context_size = None if model is None else size_for(model, logged)
-            status.model, status.snapshot = model, snapshot
-            self.show_settings()
-
     def show_settings(self) -> None:
         """Show what goes along with the next prompt, and how full the context is."""
-        chat, status, sent = self.chat, self.pane.status, self.pane.sent
-        if chat is None:
+        if self.chat is None:
             return
+        conversation, status = self.chat.conversation, self.pane.status
+        model = status.snapshot.model(conversation.model)
+        size, larger = None, 0
+        if model is not None:
+            logged = status.snapshot.hardware.slot_sizes.get(model.id, 0)
+            size = self._sessions.slots.size_for(model, logged)
         used = None if status.reply is None else status.reply.context_used
         if used is None:
-            used = _context_used(chat.conversation)
-        size, model, larger = status.context_size, status.model, 0
+            used = _context_used(conversation)
         if model is not None and size and used and used * 100 >= size * WARNING_SHARE:
             larger = larger_context(status.snapshot, model)
-        conversation = chat.conversation
-        sent.facts = SentFacts(
+        self.pane.sent.facts = SentFacts(
             conversation.system,
             conversation.sampling,
             self.pane.attachments,

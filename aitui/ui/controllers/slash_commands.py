@@ -30,6 +30,7 @@ from aitui.ui.context import ServerContext
 from aitui.ui.controllers.chat import ChatController
 from aitui.ui.controllers.config import ConfigController
 from aitui.ui.controllers.models import ModelsController
+from aitui.ui.keymap import PROMPT
 from aitui.ui.screens.help import HelpGroup, HelpScreen
 from aitui.ui.screens.history import HistoryScreen
 
@@ -201,7 +202,7 @@ class SlashCommandRunner:
         chat = self._chat()
         answer = last_reply(chat.conversation)
         if answer is None or not answer.is_incomplete:
-            raise ValueError("the last answer is complete")
+            raise ValueError("the last reply is complete")
         self._chats.run(chat, lambda: chat.resume(answer.id))
 
     async def _run_edit(self, _: SlashCommand) -> None:
@@ -211,7 +212,8 @@ class SlashCommandRunner:
         self._chats.editing = question.id
         self._pane.attachments = question.attachments
         self._pane.prompt.set_text(question.text)
-        self._notify("⏎ asks it in the place of the old one; an empty prompt drops the change")
+        send, clear = PROMPT.sign("send"), PROMPT.sign("clear")
+        self._notify(f"{send} sends it in place of the old prompt, {clear} drops the edit")
 
     async def _run_delete(self, _: SlashCommand) -> None:
         question = _last_prompt(self._chat().conversation)
@@ -299,9 +301,6 @@ class SlashCommandRunner:
 
     def _notify(self, words: str) -> None:
         self._app.notify(words, timeout=10)
-        if "\n" in words:
-            # The line of messages has room for one.
-            self._app.call_later(self._app.run_action, "app.messages")
 
 
 def _parameters(sampling: SamplingParameters) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from aitui.domain.chat.conversation import Conversation, Role, Turn
 from aitui.domain.chat.reply import Reply, ReplyPhase
-from aitui.ui.reply_text import END_LABELS, footer_items
+from aitui.ui.reply_text import footer_items
 from aitui.ui.transcript.conversation import CompletedTurn
 from aitui.ui.transcript.render import ITEM_GAP
 from aitui.ui.widgets.transcript import Transcript
@@ -48,7 +48,6 @@ class TranscriptPresenter:
         self._reasoning_length, self._text_length = len(answer.reasoning), len(answer.text)
         if answer.phase is not self._phase:
             self._phase = answer.phase
-            transcript.set_state(turn_id, END_LABELS.get(answer.phase, answer.phase.value))
             if answer.thought is not None and answer.phase is ReplyPhase.STREAMING:
                 # All of it may have come at once: when its chat is shown again, say.
                 transcript.set_thinking_time(turn_id, answer.thought)
@@ -79,7 +78,6 @@ class TranscriptPresenter:
         if turn is None:
             self.show(conversation, None)
             return
-        self._transcript.set_state(turn_id, "")
         self._transcript.finish(turn_id, _footer_text(turn, conversation))
         self._turns.append(turn_id)
         self._streaming_id = ""

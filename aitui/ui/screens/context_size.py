@@ -122,8 +122,7 @@ class ContextSizeScreen(ModalScreen[int | None]):
             self.dismiss(None)
 
     def _fit(self, tokens: int) -> FitForecast:
-        goes = [model.id for model in self._snapshot.resident]
-        return self._snapshot.hardware.fit(self._model.id, tokens, goes)
+        return self._snapshot.fit_alone(self._model.id, tokens)
 
     @on(Input.Changed)
     def _show_meaning(self) -> None:

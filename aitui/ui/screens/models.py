@@ -674,7 +674,7 @@ def _chat_keys(*, writing: bool, answering: bool, refused: bool, suggested: str 
         runs = f"run {suggested}" if not suggested.endswith(" ") else f"insert {suggested.strip()}"
         return [
             PROMPT.hint("send", runs),
-            ("↑ ↓", "select", "focused.later"),
+            (f"{PROMPT.sign('earlier')} {PROMPT.sign('later')}", "select", "focused.later"),
             PROMPT.hint("complete", "insert"),
             PROMPT.hint("screen.read_chat", "close the list"),
             APP.hint("help", typing=True),

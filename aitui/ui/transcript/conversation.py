@@ -89,14 +89,11 @@ class TurnPart:
     def _lay_out(self, piece: Piece) -> LaidOutPiece:
         return LaidOutPiece(piece, aside=self.reasoning, references=self._references)
 
-    def fold_label(self, now: float) -> Piece:
-        """The line that stands for the reasoning."""
-        sign = "▾" if self.is_open else "▸"
-        if self.seconds is not None:
-            return _make_label(f"{sign} thought for {self.seconds:.1f} s", "reasoning")
-        if self.began is not None:
-            return _make_label(f"{sign} thinking {max(0.0, now - self.began):.1f} s", "reasoning")
-        return _make_label(f"{sign} thought", "reasoning")
+    @property
+    def fold_label(self) -> Piece:
+        """The line that stands for the reasoning, with its seconds once it has ended."""
+        spent = "" if self.seconds is None else f" · {self.seconds:.1f} s"
+        return _make_label(f"{'▾' if self.is_open else '▸'} reasoning{spent}", "reasoning")
 
 
 class TranscriptTurn:
@@ -106,7 +103,6 @@ class TranscriptTurn:
         self.id = turn_id
         self.role = role
         self.model = model
-        self.state = ""
         self.footer = ""
         self.ended = False
         self.at = 0
@@ -139,21 +135,16 @@ class TranscriptTurn:
             self.parts.append(TurnPart(reasoning=reasoning, plain=self.role == "user"))
         return self.parts[-1]
 
-    def header(self, *, first: bool, hue: str = "who") -> Piece:
-        """The line with the speaker, and the state of an answer."""
+    def entries(self, *, first: bool, hue: str) -> Iterator[LaidOutPiece]:
+        """Everything of the turn that is shown, from top to bottom; `hue` colors the speaker."""
         who = "You" if self.role == "user" else self.model or "Assistant"
-        words = f"{who} · {self.state}" if self.state else who
-        return _make_label(words, "user" if self.role == "user" else hue, bold=True, gap=not first)
-
-    def entries(self, now: float, *, first: bool, hue: str) -> Iterator[LaidOutPiece]:
-        """Everything of the turn that is shown, from top to bottom."""
-        header = self.header(first=first, hue=hue)
+        header = _make_label(who, hue, bold=True, gap=not first)
         if self.head is None or self.head.piece != header:
             self.head = LaidOutPiece(header)
         yield self.head
         for part in self.parts:
             if part.reasoning:
-                fold = part.fold_label(now)
+                fold = part.fold_label
                 part.fold = part.fold if part.fold.piece == fold else LaidOutPiece(fold)
                 yield part.fold
             if part.is_open:
@@ -247,16 +238,6 @@ class TranscriptDocument:
                 part.seconds = seconds
                 self._mark_dirty(turn)
 
-    def set_state(self, turn_id: str, words: str) -> None:
-        """Put words next to the name of the speaker."""
-        turn = self._by_id[turn_id]
-        turn.state = words
-        place = self._turns.index(turn)
-        if self._first_dirty is None or place < self._first_dirty:
-            self.layout.replace(
-                turn.at, LaidOutPiece(turn.header(first=place == 0, hue=self._hue_of(turn)))
-            )
-
     def finish(self, turn_id: str, footer: str) -> None:
         turn = self._by_id[turn_id]
         turn.footer, turn.ended = footer, True
@@ -349,22 +330,11 @@ class TranscriptDocument:
     def _extend_part(self, turn: TranscriptTurn, part: TurnPart) -> None:
         new = part.advance() if part.has_pending else []
         layout = self.layout
-        if part.reasoning and not turn.ended:
-            self._relabel(part)
         if part.is_open:
             layout.truncate(self._stable)
             layout.extend(new)
             self._stable = len(layout.entries)
             layout.extend((*part.tail, *turn.footer_entries()))
-
-    def _relabel(self, part: TurnPart) -> None:
-        """Draw the line of reasoning again: its seconds go on."""
-        entries = self.layout.entries
-        for index in range(len(entries) - 1, -1, -1):
-            if entries[index] is part.fold:
-                part.fold = LaidOutPiece(part.fold_label(self._now()))
-                self.layout.replace(index, part.fold)
-                return
 
     def _lay_out(self, place: int) -> None:
         layout = self.layout
@@ -377,7 +347,7 @@ class TranscriptDocument:
             for part in turn.parts:
                 if part.has_pending:
                     part.advance()
-            layout.extend(turn.entries(self._now(), first=index == 0, hue=self._hue_of(turn)))
+            layout.extend(turn.entries(first=index == 0, hue=self._hue_of(turn)))
             below = len(turn.footer_entries())
             if turn.parts and turn.parts[-1].is_open:
                 below += len(turn.parts[-1].tail)
@@ -385,7 +355,9 @@ class TranscriptDocument:
         self._first_dirty = None
 
     def _hue_of(self, turn: TranscriptTurn) -> str:
-        return self.hue(turn.model) if turn.role == "assistant" else "quiet"
+        if turn.role == "assistant":
+            return self.hue(turn.model)
+        return "user" if turn.role == "user" else "quiet"
 
     def _mark_dirty(self, turn: TranscriptTurn) -> None:
         place = self._turns.index(turn)

@@ -128,13 +128,6 @@ class TranscriptLayout:
                     break
         self._update_tops(least)
 
-    def replace(self, index: int, laid: LaidOutPiece) -> None:
-        """Put another entry in the place of one."""
-        self._undrawn += (laid.rows is None) - (self.entries[index].rows is None)
-        self.entries[index] = laid
-        self._draw_and_count(laid)
-        self._update_tops(index)
-
     def row(self, number: int) -> TranscriptRow | None:
         """A row, its entry drawn first if needed; None beyond the last."""
         if not 0 <= number < self.height:

@@ -7,11 +7,11 @@ from textual.containers import Horizontal, Vertical
 from textual.reactive import reactive
 
 from aitui.domain.chat.conversation import ImageAttachment
-from aitui.domain.slash import SLASH_COMMANDS, Suggestion
+from aitui.domain.slash import Suggestion
 from aitui.domain.snapshot import Clock
 from aitui.format.fit import shorten_id
 from aitui.ui.frame import set_frame_title
-from aitui.ui.keymap import CHAT_PANE
+from aitui.ui.keymap import CHAT_PANE, PROMPT
 from aitui.ui.plain import PlainText, plain
 from aitui.ui.widgets.chat_status import ChatStatus, SentLines
 from aitui.ui.widgets.composer import Composer
@@ -46,10 +46,8 @@ class ChatPane(Vertical):
             clock, is_following=lambda: self.transcript.following, id="chat-status"
         )
         self.sent = SentLines(id="sent")
-        self.prompt = Composer(id="prompt")
         self.commands = SuggestionList(id="commands")
-        self.commands.total = len(SLASH_COMMANDS)
-        self.prompt.commands = self.commands
+        self.prompt = Composer(self.commands, id="prompt")
 
     def compose(self) -> ComposeResult:
         yield from (self.transcript, self.status, self.sent)
@@ -107,7 +105,7 @@ class ChatPane(Vertical):
         """Name the model in the border, and in the prompt, which a small screen has alone."""
         model = shorten_id(self.model_id, MAX_ID_CELLS) if self.model_id else ""
         words = " ".join(word for word in ("Ask", model, "…") if word)
-        self.prompt.placeholder = plain(f"{words}  (⏎ sends, / commands)")
+        self.prompt.placeholder = plain(f"{words}  ({PROMPT.sign('send')} sends, / commands)")
         self._update_title()
 
     def _update_title(self) -> None:

@@ -13,13 +13,12 @@ from textual.widget import Widget
 
 from aitui.domain.chat.conversation import ImageAttachment, SamplingParameters
 from aitui.domain.chat.reply import Reply, ReplyPhase
-from aitui.domain.config.sizes import double
-from aitui.domain.memory.forecast import FitVerdict
 from aitui.domain.models import Model
 from aitui.domain.snapshot import Clock, Snapshot
 from aitui.domain.units import format_rate, format_tokens
 from aitui.format.fit import truncate, truncate_words
 from aitui.ui.frame import Pieces, render_title
+from aitui.ui.keymap import TRANSCRIPT
 from aitui.ui.reply_text import phase_text, silence_text
 from aitui.ui.text import seconds_text
 from aitui.ui.theme import theme_style
@@ -27,6 +26,7 @@ from aitui.ui.theme import theme_style
 WARNING_SHARE, ERROR_SHARE = 80, 95
 """Percent of the context from which the gauge changes its color."""
 GAUGE_CELLS = 18
+"""Fewer where the words beside it take the room."""
 MAX_CHIP_ROWS = 3
 MAX_NAME_CELLS = 24
 MAX_SYSTEM_CELLS = 30
@@ -46,10 +46,8 @@ class ChatStatus(Widget):
     """The rule above the prompt, with the state of the reply in it."""
 
     reply: reactive[Reply | None] = reactive(None)
-    context_size: reactive[int | None] = reactive(None)
-    model: var[Model | None] = var(None)
-    """The one that loads; the clock draws its load once a second."""
     snapshot: var[Snapshot] = var(Snapshot())
+    """Has the model of the reply; the clock draws its load once a second."""
     trouble: reactive[str] = reactive("")
     """Why the reply that is shown has failed."""
 
@@ -78,7 +76,7 @@ class ChatStatus(Widget):
             return "", ""
         now = self._clock.monotonic()
         silence = silence_text(reply, self.snapshot, now)
-        words = silence or phase_text(reply, self.model, now)
+        words = silence or phase_text(reply, self.snapshot.model(reply.model), now)
         sign, style = _PHASE_STYLES.get(reply.phase, ("► ", "transit"))
         if silence:
             sign, style = "◌ ", "warning"
@@ -94,7 +92,7 @@ class ChatStatus(Widget):
             pieces += [(f" {format_rate(rates.per_second)}", "bold foreground"), (" tok/s", "")]
         if more:
             pieces.append((" · " + " · ".join(more), ""))
-        follows = "↓ following" if self._is_following() else "End follows"
+        follows = "↓ following" if self._is_following() else f"{TRANSCRIPT.sign('follow')} follows"
         return tuple(pieces), follows if rates.tokens and not reply.phase.is_final else ""
 
     def tick(self) -> None:
@@ -116,15 +114,6 @@ class SentFacts(Struct, frozen=True):
     context_size: int | None = None
     larger_fits: int = 0
     """A context size that fits, offered when this one is nearly full; 0 for none."""
-
-
-def larger_context(snapshot: Snapshot, model: Model) -> int:
-    """Return twice a model's context if that fits once everything else is unloaded, else 0."""
-    size = double(model.context.tokens)
-    longest = snapshot.hardware.longest_context(model.id)
-    others = [one.id for one in snapshot.resident]
-    fits = snapshot.hardware.fit(model.id, size, others).verdict is FitVerdict.FITS
-    return size if fits and (longest is None or size <= longest) else 0
 
 
 class _Piece(Struct, frozen=True):
@@ -217,18 +206,19 @@ class SentLines(Widget):
             return [_Piece("context "), _Piece(format_tokens(used), "foreground")]
         share = used * 100 // size
         style = "error" if share >= ERROR_SHARE else "warning" if share >= WARNING_SHARE else ""
-        filled = min(GAUGE_CELLS, used * GAUGE_CELLS // size)
-        row = [
-            _Piece("context "),
-            _Piece("━" * filled, style or "ready"),
-            _Piece("─" * (GAUGE_CELLS - filled), "faint"),
+        label = _Piece("context ")
+        values = [
             _Piece(f" {share} %", f"bold {style or 'foreground'}"),
             _Piece(f" {format_tokens(used)} of {format_tokens(size)}"),
         ]
         if style and self.facts.larger_fits:
             command = f"/ctx {format_tokens(self.facts.larger_fits)}"
-            row += [_Piece(" · "), _Piece(command, "accent"), _Piece(" fits")]
-        return row
+            values += [_Piece(" · "), _Piece(command, "accent"), _Piece(" fits")]
+        written = sum(cell_len(piece.text) for piece in (label, *values))
+        cells = max(0, min(GAUGE_CELLS, self.size.width - 1 - written))
+        filled = min(cells, used * cells // size)
+        bar = _Piece("━" * filled, style or "ready"), _Piece("─" * (cells - filled), "faint")
+        return [label, *bar, *values]
 
 
 def _limit(facts: SentFacts) -> _Piece:

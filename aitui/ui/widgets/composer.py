@@ -1,7 +1,6 @@
 """Where a prompt is written."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from textual import events
 from textual.message import Message
@@ -9,13 +8,9 @@ from textual.widgets import TextArea
 
 from aitui.domain.slash import TYPED_WHOLE
 from aitui.ui.keymap import PROMPT
-
-if TYPE_CHECKING:
-    from aitui.ui.widgets.suggestion_list import SuggestionList
+from aitui.ui.widgets.suggestion_list import SuggestionList
 
 MAX_HISTORY = 200
-_SCROLL_KEYS = {"end": 0, "pageup": -1, "pagedown": 1}
-"""Keys that scroll the transcript also while something is typed; End does at the end of the prompt."""
 
 
 class Composer(TextArea):
@@ -41,7 +36,7 @@ class Composer(TextArea):
             super().__init__()
             self.pages = pages
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, commands: SuggestionList, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, soft_wrap=True, show_line_numbers=False, tab_behavior="focus")
         self._earlier_prompts: list[str] = []
         self._history_index = 0
@@ -50,8 +45,8 @@ class Composer(TextArea):
         """The prompt that was cleared last."""
         self.was_cleared = False
         """Whether it is empty because of that."""
-        self.commands: SuggestionList | None = None
-        """The list of what a command may become."""
+        self._commands = commands
+        """What a command may become."""
         self.pending_sends = 0
         """Texts that were submitted and not taken yet."""
 
@@ -79,14 +74,14 @@ class Composer(TextArea):
 
     @property
     def _suggested(self) -> str:
-        chosen = None if self.commands is None else self.commands.suggestion
+        chosen = self._commands.suggestion
         return "" if chosen is None else chosen.text
 
     def _close_list(self) -> bool:
         """Close the list of commands; return whether it was open."""
-        if self.commands is None or not self.commands.display:
+        if not self._commands.display:
             return False
-        self.commands.suggestions = ()
+        self._commands.suggestions = ()
         return True
 
     async def _on_key(self, event: events.Key) -> None:
@@ -96,12 +91,6 @@ class Composer(TextArea):
             return
         # Bindings come out of a queue of their own, and one with priority overtakes the letters
         # before it: what is typed fast, or comes late over a slow line, keeps its order only here.
-        at_end = self.cursor_location == self.document.end
-        if event.key in _SCROLL_KEYS and (event.key != "end" or at_end):
-            self.post_message(self.ScrollRequested(_SCROLL_KEYS[event.key]))
-            event.stop()
-            event.prevent_default()
-            return
         for binding in (
             () if event.is_printable else self._bindings.key_to_bindings.get(event.key, ())
         ):
@@ -112,7 +101,7 @@ class Composer(TextArea):
     def action_send(self) -> None:
         """Send what is written, unless it is nothing; what is typed from now on is another text."""
         text, suggested = self.text, self._suggested
-        if suggested and self.commands is not None and not self.commands.is_complete(text):
+        if suggested and not self._commands.is_complete(text):
             # A list that came up: what is typed ahead of it is sent as it is.
             if suggested.endswith(" ") or suggested in TYPED_WHOLE:
                 self.set_text(suggested)
@@ -132,6 +121,16 @@ class Composer(TextArea):
         elif self.cleared:
             self.set_text(self.cleared)
 
+    def action_scroll_transcript(self, pages: int) -> None:
+        self.post_message(self.ScrollRequested(pages))
+
+    def action_end_or_follow(self) -> None:
+        """Go to the end of the line; at the end of the prompt, to that of the transcript."""
+        if self.cursor_location == self.document.end:
+            self.post_message(self.ScrollRequested(0))
+        else:
+            self.action_cursor_line_end()
+
     def action_newline(self) -> None:
         self.insert("\n")
 
@@ -146,8 +145,8 @@ class Composer(TextArea):
 
     def action_earlier(self) -> None:
         """Up one line, or to the prompt before; in the list of commands while it is open."""
-        if self._suggested and self.commands is not None:
-            self.commands.move(-1)
+        if self._suggested:
+            self._commands.move(-1)
             return
         if self._cursor_row > 0 or not self._earlier_prompts:
             self.action_cursor_up()
@@ -159,8 +158,8 @@ class Composer(TextArea):
 
     def action_later(self) -> None:
         """Down one line, or to the prompt after; in the list of commands while it is open."""
-        if self._suggested and self.commands is not None:
-            self.commands.move(1)
+        if self._suggested:
+            self._commands.move(1)
             return
         is_last_line = self._cursor_row >= self.wrapped_document.height - 1
         if not is_last_line or self._history_index >= len(self._earlier_prompts):

@@ -9,7 +9,7 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from aitui.domain.slash import Suggestion
+from aitui.domain.slash import SLASH_COMMANDS, Suggestion
 from aitui.format.fit import truncate
 from aitui.ui.frame import set_frame_title
 from aitui.ui.keymap import PROMPT
@@ -37,8 +37,6 @@ class SuggestionList(Widget):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self.total = 0
-        """How many there are before anything is typed."""
         self.typed = ""
         """What the suggestions are for."""
         self.display = False
@@ -133,12 +131,13 @@ class SuggestionList(Widget):
         self.styles.height = self._rows + FRAME_ROWS
         count = len(self.suggestions)
         is_command = self.suggestions[0].label.startswith("/")
-        words = f"{count} of {self.total}" if is_command else f"{count}"
-        keys = (("↑ ↓", "bold accent"), (" select  ", ""), (PROMPT.sign("complete"), "bold accent"))
-        set_frame_title(
-            self,
-            "Commands" if is_command else "Values",
-            words,
-            (*keys, (" insert  ", ""), ("Esc", "bold accent"), (" close", "")),
+        words = f"{count} of {len(SLASH_COMMANDS)}" if is_command else f"{count}"
+        up, down, insert, close = map(
+            PROMPT.sign, ("earlier", "later", "complete", "screen.read_chat")
         )
+        actions = {f"{up} {down}": " select  ", insert: " insert  ", close: " close"}
+        keys = [
+            piece for sign, does in actions.items() for piece in ((sign, "bold accent"), (does, ""))
+        ]
+        set_frame_title(self, "Commands" if is_command else "Values", words, keys)
         self.watch_selected()

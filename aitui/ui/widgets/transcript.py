@@ -156,7 +156,7 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
     def watch_empty_text(self) -> None:
         self.refresh()
 
-    # --- what the chat tells
+    # --- what the chat calls
 
     def begin_turn(self, turn_id: str, role: str, model: str = "") -> None:
         """Add a turn at the end. `role` is user, assistant or note."""
@@ -179,11 +179,6 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
         self.append(turn_id, text)
         self.finish(turn_id)
         self.action_follow()
-
-    def set_state(self, turn_id: str, words: str) -> None:
-        """Say beside the model's name what a turn waits for or does. Raises KeyError."""
-        self.conversation.set_state(turn_id, words)
-        self._show()
 
     def set_thinking_time(self, turn_id: str, seconds: float) -> None:
         """Say how long the reasoning of a turn took that is over. Raises KeyError."""
@@ -229,7 +224,7 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
     def action_copy(self, what: str) -> None:
         if what == "conversation":
             text = self.conversation.text
-        elif what == "answer":
+        elif what == "reply":
             text = self.conversation.reply_at(self._cursor)
         else:
             text = block_text(self._layout.entries, self._cursor)
@@ -293,7 +288,7 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
                 look = self.screen.get_component_rich_style("screen--selection")
                 strip = highlight_selection(strip, *span, look)
         if y == self.size.height - 1 and self.unseen:
-            words = f" ↓ {self.unseen} new lines · End follows "
+            words = f" ↓ {self.unseen} new lines · {TRANSCRIPT.sign('follow')} follows "
             strip = add_hint(strip, words, self._part_style("hint"), self.room.width)
         return strip if self._painting else strip.apply_offsets(0, number)
 

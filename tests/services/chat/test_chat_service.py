@@ -144,7 +144,7 @@ async def test_a_model_that_dies_cuts_the_answer(certificates: Certificates) -> 
         turn = talk.chat.conversation.path[-1]
         assert turn.state is TurnState.CUT
         assert turn.text == str(answer.text) != ""
-        assert "cut after 20 tokens" in turn.trouble
+        assert "cut off after 20 tokens" in turn.trouble
 
 
 @pytest.mark.parametrize("how", ["unload", "reload", "stop"])

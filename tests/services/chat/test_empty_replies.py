@@ -53,7 +53,7 @@ def test_a_reply_with_text_is_not_called_empty(deltas: tuple[Delta, ...]) -> Non
 
 def test_a_reply_at_its_limit_says_that_instead() -> None:
     turn = reply_turn(ReasoningDelta("Hmm."), GenerationFinished("length"))
-    assert "limit of tokens" in footer_items(turn)[0]
+    assert "token limit" in footer_items(turn)[0]
 
 
 def test_a_stopped_reply_is_not_called_empty() -> None:

@@ -107,7 +107,7 @@ async def test_what_comes_is_in_sight_before_the_end(
 ) -> None:
     async with chatting(stand_in, server, tmp_path, ENDLESS) as pane:
         await pane.send("go on")
-        await pane.app.see("thinking", "reasoning,")
+        await pane.app.see("▸ reasoning", "► reasoning,")
         assert pane.chat.busy
 
 
@@ -121,7 +121,7 @@ async def test_how_long_it_thought_is_known_when_its_chat_is_shown_again(
         assert thought is not None
         pane.app.controllers.chat.show(pane.chat)
         assert pane.chat.busy
-        await pane.app.see(f"thought for {thought:.1f} s")
+        await pane.app.see(f"▸ reasoning · {thought:.1f} s")
 
 
 async def test_the_second_question_tells_the_model_of_the_first(pane: Pane) -> None:
@@ -177,7 +177,7 @@ async def test_sending_while_an_answer_streams_leaves_it_alone(
         await pane.send("go on")
         await pane.streams()
         await pane.send("and this?")
-        await pane.app.told("An answer is under way")
+        await pane.app.told("A reply is still running")
         assert pane.written == "and this?"
         assert pane.chat.busy
         await pane.streams(pane.answer.rates.tokens + 5)

@@ -211,7 +211,7 @@ async def test_continue_goes_on_with_an_answer_that_was_stopped(
         await pane.app.told("max_tokens 20")
         await pane.ask("go on")
         before = pane.said[1]
-        await pane.app.see("at its limit of tokens", "/continue")
+        await pane.app.see("token limit reached", "/continue")
         await pane.send("/continue")
         await pane.app.until(lambda: len(pane.bodies) == 2, "asked")
         await pane.ended()
@@ -222,15 +222,13 @@ async def test_continue_goes_on_with_an_answer_that_was_stopped(
 async def test_continue_of_a_whole_answer_says_so(pane: Pane) -> None:
     await pane.ask("hi")
     await pane.send("/continue")
-    await pane.app.told("the last answer is complete")
+    await pane.app.told("the last reply is complete")
 
 
 @pytest.mark.parametrize("command", ["/retry", "/edit", "/delete", "/continue"])
 async def test_nothing_to_do_it_with_says_so(pane: Pane, command: str) -> None:
     await pane.send(command)
-    await pane.app.told(
-        "no prompt was" if command != "/continue" else "the last answer is complete"
-    )
+    await pane.app.told("no prompt was" if command != "/continue" else "the last reply is complete")
 
 
 async def test_rename_gives_a_title(stand_in: StandIn, server: Server, tmp_path: Path) -> None:

@@ -337,8 +337,8 @@ async def test_an_image_that_another_model_took_is_named_too(
         await pane.app.until(lambda: pane.widget.model_id == SHARED, "with the other")
         await pane.send("Are you sure?")
         await pane.app.answer("y")
-        await pane.app.told(f"{SHARED} refused an image: cat.png, from an earlier question")
-        await pane.app.told("/clear begins a new conversation")
+        await pane.app.told(f"{SHARED} refused an image: cat.png, from an earlier prompt")
+        await pane.app.told("/clear starts a new conversation")
 
 
 async def test_a_model_that_is_gone_from_the_server_names_the_nearest(

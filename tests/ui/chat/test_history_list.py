@@ -153,7 +153,7 @@ async def test_a_history_that_can_not_be_written_leaves_the_chat(
         data.parent.mkdir(parents=True, exist_ok=True)
         data.write_text("in the way")
         await pane.open(FAST)
-        await pane.app.told("Conversations are not kept")
+        await pane.app.told("Conversations are not saved")
         await pane.ask("hi")
         assert pane.said[0] == "hi"
 

@@ -88,7 +88,7 @@ ENDED = {
         TurnState.CUT,
         {
             "text": TEXT,
-            "trouble": "The answer was cut after 812 tokens — the stream ended early: the model"
+            "trouble": "The reply was cut off after 812 tokens — the stream ended early: the model"
             " was unloaded, or its server restarted — continue it, or retry",
         },
     ),
@@ -134,7 +134,7 @@ def showing(
         pane.model_id = MODEL
         TranscriptPresenter(pane.transcript).show(tree, latest)
         pane.status.reply, pane.is_replying = latest, not latest.phase.is_final
-        pane.status.model, pane.status.context_size = Model("m", expected_load=29.0), 262_144
+        pane.status.snapshot = live(Model(MODEL, expected_load=29.0))
         await driven.until(lambda: is_settled(pane.transcript), "settled")
         await pilot.press(*keys)
         await driven.settle()

@@ -116,37 +116,23 @@ async def test_reasoning_is_one_line_until_it_is_opened() -> None:
         transcript.append("1", "First I think", "reasoning")
         transcript._show()
         await running.pilot.pause()
-        assert "▸ thinking" in running.text
+        assert "▸ reasoning" in running.text
         transcript.append("1", "Then I speak.")
         transcript.finish("1", "done")
         await running.settle()
-        assert "▸ thought for 0.0 s" in running.text
+        assert "▸ reasoning · 0.0 s" in running.text
         assert "First I think" not in running.text
         await running.pilot.press("t")
         await running.settle()
-        assert "▾ thought for 0.0 s" in running.text
+        assert "▾ reasoning · 0.0 s" in running.text
         assert "  First I think" in running.text
         await running.pilot.press("t")
         await running.settle()
         assert "First I think" not in running.text
-        row = next(at for at, line in enumerate(running.lines) if "▸ thought" in line)
+        row = next(at for at, line in enumerate(running.lines) if "▸ reasoning" in line)
         await running.pilot.click(transcript, offset=(4, row))
         await running.settle()
         assert "  First I think" in running.text
-
-
-async def test_the_state_of_an_answer_stands_beside_its_model() -> None:
-    async with shown() as running:
-        transcript = running.transcript
-        transcript.begin_turn("1", "assistant", "Qwen3")
-        transcript.set_state("1", "loading 3 s of ≈ 29 s")
-        await running.pilot.pause()
-        assert "  Qwen3 · loading 3 s of ≈ 29 s" in running.lines
-        transcript.append("1", "Hello")
-        transcript.set_state("1", "")
-        transcript.finish("1", "12 tokens · cut")
-        await running.settle()
-        assert running.lines[:3] == ["  Qwen3", "  Hello", "  12 tokens · cut"]
 
 
 async def test_a_prompt_is_shown_as_it_was_typed() -> None:
@@ -176,7 +162,7 @@ async def test_another_branch_takes_the_place_of_what_was_shown() -> None:
         assert "Paragraph 99" in running.text
         await running.pilot.press("g")
         assert "old" not in running.text
-        assert "▸ thought for 2.1 s" in running.text
+        assert "▸ reasoning · 2.1 s" in running.text
         running.transcript.append("b", "\n\nand on")
         running.transcript.finish("b")
         await running.settle()
