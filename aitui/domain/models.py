@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from aitui.domain.memory.footprint import Footprint
+from aitui.domain.units import format_tokens
 
 if TYPE_CHECKING:
     from aitui.domain.llama_server import CommandLine
@@ -55,6 +56,11 @@ class ContextSize(Struct, frozen=True):
 
     tokens: int = FALLBACK_CONTEXT_SIZE
     source: ContextSource = ContextSource.FALLBACK
+
+    @property
+    def label(self) -> str:
+        """As a table shows it: "128k", or "32k?" if it is assumed."""
+        return format_tokens(self.tokens) + "?" * (self.source is ContextSource.FALLBACK)
 
     @property
     def known_tokens(self) -> int:

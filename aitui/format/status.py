@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from aitui.domain.models import ContextSource, Model, RunState, seconds_until_unload
@@ -10,7 +11,6 @@ from aitui.domain.units import (
     format_countdown,
     format_rate,
     format_seconds,
-    format_tokens,
 )
 from aitui.format.styled import Cell, Column, Line, Span, table
 
@@ -82,7 +82,7 @@ def status_as_lines(label: str, snapshot: "Snapshot", now: float, width: int | N
     marked with `?`, memory that was measured in an earlier load with `≈`.
     """
     models = sorted(snapshot.models, key=lambda model: not model.resident)
-    head = [Span(label, "title"), Span(f": {count_states(snapshot)}")]
+    head = [Span(label, "title"), Span(f": {_count_models(snapshot)}")]
     if snapshot.version:
         head.append(Span(f", llama-swap {snapshot.version}", "muted"))
     if not models:
@@ -106,7 +106,7 @@ def status_as_markdown(snapshot: "Snapshot", now: float) -> str:
             state = "failed"
         rows.append(f"| {name} | {state} | {size} | {memory} |")
     head = ("| Model | State | Ctx | GB |", "|---|---|--:|--:|") if rows else ()
-    return "\n".join((f"{count_states(snapshot)}", "", *head, *rows))
+    return "\n".join((_count_models(snapshot), "", *head, *rows))
 
 
 def escape_markdown(text: str) -> str:
@@ -114,26 +114,42 @@ def escape_markdown(text: str) -> str:
     return re.sub(r"([\\`*_\[\]<>|~#!&])", r"\\\1", text)
 
 
-def count_states(snapshot: "Snapshot") -> str:
-    """Count the models by what they do: "2 ready, 1 loading of 14 models"."""
-    states = Counter(model.state for model in snapshot.resident)
-    words = {RunState.READY: "ready", RunState.STARTING: "loading", RunState.STOPPING: "stopping"}
-    parts = [f"{states[state]} {word}" for state, word in words.items() if states[state]]
-    total = count_of(max(snapshot.total_models, len(snapshot.models)), "model")
-    return f"{', '.join(parts) or 'none loaded'} of {total}"
+def state_counts(models: Iterable[Model]) -> tuple[str, ...]:
+    """Count the models by what they do: "2 ready", "1 loading", "1 failed"."""
+    counts = Counter(map(_counted_state, models))
+    return tuple(f"{counts[word]} {word}" for word in _COUNTED if counts[word])
+
+
+def _count_models(snapshot: "Snapshot") -> str:
+    states = ", ".join(state_counts(snapshot.models)) or "none loaded"
+    return f"{states} of {count_of(max(snapshot.total_models, len(snapshot.models)), 'model')}"
+
+
+_COUNTED = ("ready", "loading", "stopping", "waiting", "failed", "crashed")
+
+
+def _counted_state(model: Model) -> str:
+    match model.state:
+        case RunState.READY:
+            return "ready"
+        case RunState.STARTING:
+            return "loading"
+        case RunState.STOPPING:
+            return "stopping"
+    if model.is_awaited:
+        return "waiting"
+    return "" if model.failed is None else "crashed" if model.failed.crashed else "failed"
 
 
 def _row(model: Model, now: float) -> tuple[Cell, ...]:
     sign, style = _SIGNS.get(model.state, ("○", "")) if model.loadable else ("◇", "muted")
     quiet = "" if model.resident else "muted"
-    mark = "?" if model.context.source is ContextSource.FALLBACK else ""
-    size = f"{format_tokens(model.context.tokens)}{mark}" if model.loadable else "–"
     memory = "–" if model.memory is None else model.memory.label.removesuffix("G")
     return (
         Cell(sign, style),
         Cell(model.id, "strong" if model.resident else ""),
         Cell(_state(model, now), style),
-        Cell(size, quiet),
+        Cell(model.context.label if model.loadable else "–", quiet),
         Cell(memory, quiet),
         Cell("–" if model.rate is None else format_rate(model.rate), quiet),
         Cell(str(model.requests) if model.requests else "–", quiet),

@@ -1,6 +1,5 @@
 """The live table of models: what it says of each, cell by cell; only what changed is drawn again."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -20,10 +19,11 @@ from textual.widget import Widget
 
 from aitui.domain.clients import client_name
 from aitui.domain.eviction import list_uses
-from aitui.domain.models import ContextSource, Model, ModelKind, RunState, seconds_until_unload
+from aitui.domain.models import Model, ModelKind, RunState, seconds_until_unload
 from aitui.domain.snapshot import Clock, ConnectionPhase, Snapshot
-from aitui.domain.units import format_countdown, format_rate, format_tokens
+from aitui.domain.units import format_countdown, format_rate
 from aitui.format.fit import shorten_id, truncate, truncate_words
+from aitui.format.status import state_counts
 from aitui.ui.frame import render_title
 from aitui.ui.keymap import MODEL_TABLE
 from aitui.ui.models_layout import ColumnNeed, fit_columns
@@ -160,12 +160,8 @@ def clock_time(at: float) -> str:
     return datetime.fromtimestamp(at).astimezone().strftime("%H:%M")
 
 
-def context_text(model: Model, _facts: RowFacts) -> str:
-    """Format the context size; `?` marks one that was not reported."""
-    if model.kind is not ModelKind.MODEL:
-        return EMPTY_CELL
-    mark = "?" if model.context.source is ContextSource.FALLBACK else ""
-    return format_tokens(model.context.tokens) + mark
+def _context_text(model: Model, _facts: RowFacts) -> str:
+    return model.context.label if model.loadable else EMPTY_CELL
 
 
 def ttl_text(model: Model, facts: RowFacts) -> str:
@@ -230,7 +226,7 @@ _amount_column = partial(TableColumn, align_right=True, descending=True)
 COLUMNS = (
     TableColumn("id", "MODEL", 5, lambda m, _: m.id, lambda m, _: (m.id.casefold(),)),
     TableColumn("state", "STATE", 12, state_text, _state_sort_key, descending=True),
-    _amount_column("context", "CTX", 4, context_text, lambda m, _: (-m.context.tokens,)),
+    _amount_column("context", "CTX", 4, _context_text, lambda m, _: (-m.context.tokens,)),
     # One of its cells is the model's hue.
     _amount_column(
         "memory", "GB", 6, memory_text, lambda m, _: (-m.memory.needed if m.memory else 0,)
@@ -293,26 +289,9 @@ def count_text(models: Sequence[Model], room: int) -> str:
 
     In fewer cells the last states are left out, in the end all of them.
     """
-    counts = Counter(_counted_state(model) for model in models)
-    parts = [f"{counts[word]} {word}" for word in _COUNTED if counts[word]] or ["none loaded"]
+    parts = state_counts(models) or ("none loaded",)
     whole = (f"{' · '.join(parts[:end])} of {len(models):,}" for end in range(len(parts), 0, -1))
     return next((text for text in whole if len(text) <= room), f"{len(models):,}") if models else ""
-
-
-_COUNTED = ("ready", "loading", "stopping", "waiting", "failed", "crashed")
-
-
-def _counted_state(model: Model) -> str:
-    match model.state:
-        case RunState.READY:
-            return "ready"
-        case RunState.STARTING:
-            return "loading"
-        case RunState.STOPPING:
-            return "stopping"
-    if model.is_awaited:
-        return "waiting"
-    return "" if model.failed is None else "crashed" if model.failed.crashed else "failed"
 
 
 EDGE_CELLS = 4
