@@ -88,7 +88,7 @@ ENDED = {
         TurnState.CUT,
         {
             "text": TEXT,
-            "trouble": "The answer was cut after 812 tokens — the stream ended early: the model"
+            "trouble": "The reply was cut off after 812 tokens — the stream ended early: the model"
             " was unloaded, or its server restarted — continue it, or retry",
         },
     ),
