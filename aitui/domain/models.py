@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 FALLBACK_CONTEXT_SIZE = 32768
 MAX_MODELS = 5000
+"""How many models a merge keeps, besides those that run: a longer table is of no use."""
 MOST_REQUESTS = 500
 MOST_REQUESTS_COUNTED = 20_000
-"""How many models a merge keeps, besides those that run: a longer table is of no use."""
 
 
 class RunState(Enum):
@@ -165,7 +165,8 @@ class FinishedRequest(Struct, frozen=True):
 
 
 @lru_cache(32)
-def _read_command(command: str, named: frozenset[str]) -> "CommandLine":
+def read_command(command: str, named: frozenset[str]) -> "CommandLine":
+    """Read the arguments of a running command; `named` are more programs that count as llama-servers."""
     # With the first command: a list of models that don't run needs none of it (14 ms).
     from aitui.domain.llama_server import CommandLine
 
@@ -216,7 +217,7 @@ class Model(Struct, frozen=True):
     @property
     def command_line(self) -> "CommandLine":
         """Return the arguments of its llama-server, none if it runs another program."""
-        return _read_command(self.command, self.llama_servers)
+        return read_command(self.command, self.llama_servers)
 
     @property
     def resident(self) -> bool:

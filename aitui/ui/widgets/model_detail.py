@@ -1,8 +1,6 @@
 """The pane with everything known of the model under the cursor, and the same in one line."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from rich.cells import cell_len
@@ -29,9 +27,6 @@ from aitui.ui.widgets.model_table import (
     state_style,
     state_text,
 )
-
-if TYPE_CHECKING:
-    from aitui.domain.llama_server import CommandLine
 
 LABEL_WIDTH = 9
 _ROWS_FOR_ABOUT = 7
@@ -128,9 +123,8 @@ def slots_words(model: Model) -> str:
     """How many requests a model serves, and of how many that is: "1 of 2 slots in use"."""
     if model.state is not RunState.READY or model.requests is None:
         return ""
-    slots = _read_command(model.command).value(("-np", "--parallel")) or ""
-    many = int(slots) if slots.isascii() and slots.isdecimal() and 0 < len(slots) < 4 else 0
-    if many:
+    many = model.command_line.parallel_slots
+    if many is not None:
         return f"{model.requests} of {count_of(many, 'slot')} in use"
     return f"{count_of(model.requests, 'request')} running" if model.requests else "idle"
 
@@ -141,13 +135,6 @@ def _slots_pieces(model: Model, facts: RowFacts) -> DetailRow:
         return ()
     users = facts.users.get(model.id, "") if model.requests else ""
     return ((words, "transit" if model.requests else "muted"), (f" · {users}" if users else "", ""))
-
-
-@lru_cache(32)
-def _read_command(command: str) -> "CommandLine":
-    from aitui.domain.llama_server import CommandLine
-
-    return CommandLine.read(command)
 
 
 def _state_rows(model: Model, facts: DetailFacts, width: int) -> list[DetailRow]:
@@ -243,7 +230,7 @@ def _idle_unload_text(model: Model) -> str:
 
 
 def _capability_rows(model: Model, width: int) -> list[DetailRow]:
-    line = _read_command(model.command)
+    line = model.command_line
     known = (
         ("reasoning", model.reasoning),
         ("images", line.has(("-mm", "--mmproj", "-mmu", "--mmproj-url"))),
