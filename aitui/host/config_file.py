@@ -122,13 +122,11 @@ class ConfigFile:
         *,
         clock: Clock,
         author: LockOwner | None = None,
-        new_token: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         self._host = host
         self.path = path
         self._clock = clock
         self._author = LockOwner.here() if author is None else author
-        self._new_token = new_token
         self._abandoned: frozenset[str] = frozenset()
 
     async def read(self) -> FileSnapshot:
@@ -167,7 +165,7 @@ class ConfigFile:
         What goes wrong after the replacement is a warning in the WriteResult. A cancellation waits
         while the file is being replaced.
         """
-        token = self._new_token()
+        token = secrets.token_hex(8)
         writing = ConfigWriteTransaction(
             self._host,
             reading,
@@ -240,7 +238,7 @@ class ConfigFile:
         `before` and `after` are the digests of that write. Raises ConfigLocked if another process
         is writing, HostError.
         """
-        token = self._new_token()
+        token = secrets.token_hex(8)
         lock = self._build_lock(await self._host.resolve(self.path), token)
         left = await self.leftovers()
         try:
