@@ -261,8 +261,8 @@ class FlagOccurrence(Struct, frozen=True):
 def find_flag(given: str, command: str = "", named: NamedServers = NO_NAMES) -> Flag:
     """Return the flag of a spelling, with or without dashes, or of its environment variable.
 
-    `command` is the one that it is meant for, if there is one: forks read some flags otherwise. An unknown name gives a flag of its own. Raises ConfigRefused for what can't be the name of a
-    flag.
+    `command` is the one that it is meant for, if there is one: forks read some flags otherwise. An
+    unknown name gives a flag of its own. Raises ConfigRefused for what can't be the name of a flag.
     """
     if not _FLAG_NAME.fullmatch(given):
         what = f"“{sanitize_line(given, 60)}” can't be a flag."

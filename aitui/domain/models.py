@@ -178,10 +178,11 @@ class Model(Struct, frozen=True):
 
     `since` and `last_used` are monotonic seconds: when the present state began, and when the model
     was last known to work. `dated` is False if the state is older than what aitui saw of it.
-    `progress` from 0 to 1 and `progress_note` are reported by few loads. `requested` (monotonic seconds) is set while aitui itself
-    waits for the model to become ready, `queued` while a request that aitui gave up may still be in the
-    server's queue. `expected_load` is in seconds, `rate` is the tokens per
-    second of the last request that ended. `memory` is what the model takes, or would take.
+    `progress` from 0 to 1 and `progress_note` are reported by few loads. `requested` (monotonic
+    seconds) is set while aitui itself waits for the model to become ready, `queued` while a request
+    that aitui gave up may still be in the server's queue. `expected_load` is in seconds, `rate` is
+    the tokens per second of the last request that ended. `memory` is what the model takes, or would
+    take.
     """
 
     id: str

@@ -36,8 +36,9 @@ _OPTIONS_OF_ASYNCSSH = (
 class SshTarget(Struct, frozen=True):
     """One machine as configured. `jumps` are the machines on the route, in their order.
 
-    `options` are those of the config that are asyncssh's own matter. `by_command` is set if a ProxyCommand makes the connection. `remember_in` is the file for a
-    new host key, None if the config says not to keep any.
+    `options` are those of the config that are asyncssh's own matter. `by_command` is set if a
+    ProxyCommand makes the connection. `remember_in` is the file for a new host key, None if the
+    config says not to keep any.
     """
 
     address: SshAddress
