@@ -1,9 +1,11 @@
 """Which modules of aitui run between two points of the running program."""
 
 import asyncio.events
+import asyncio.futures
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from concurrent.futures.thread import _WorkItem
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,18 +20,22 @@ from textual.message_pump import MessagePump
 from textual.reactive import invoke_watcher
 from textual.widget import Widget
 
-# A cause, what follows from it later, and the argument that both have. Asyncio's handles are its
-# callbacks, timers, the steps of tasks and what wakes them.
+_finish_in_thread = Future._invoke_callbacks  # type: ignore[attr-defined]
+_take_result = asyncio.futures._copy_future_state  # type: ignore[attr-defined]
+# A cause, what follows from it later, and the argument that both have, which may have another name
+# there. Asyncio's handles are its callbacks, timers, the steps of tasks and what wakes them. A thread
+# may have the result before the loop waits for it, so that no handle comes from the thread.
 _ARROWS = (
     (asyncio.events.Handle.__init__, asyncio.events.Handle._run, "self"),
     (_WorkItem.__init__, _WorkItem.run, "self"),
+    (_finish_in_thread, _take_result, "self", "source"),
     (MessagePump.post_message, MessagePump._dispatch_message, "message"),
     (Callback.__init__, invoke, "callback"),
     (Widget.refresh, Widget.render_lines, "self"),
 )
 # By the ids of code objects: their hash goes through all of their constants, at each call.
-_CAUSES = {id(cause.__code__): (id(effect.__code__), name) for cause, effect, name in _ARROWS}
-_EFFECTS = {id(effect.__code__): name for _, effect, name in _ARROWS}
+_CAUSES = {id(cause.__code__): (id(effect.__code__), names[0]) for cause, effect, *names in _ARROWS}
+_EFFECTS = {id(effect.__code__): names[-1] for _, effect, *names in _ARROWS}
 _REPAINT, _INVOKE = id(Widget.render_lines.__code__), id(invoke.__code__)
 _INVOKE_WATCHER = id(invoke_watcher.__code__)
 _CAN_WAIT = CO_COROUTINE | CO_ASYNC_GENERATOR
