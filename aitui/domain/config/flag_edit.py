@@ -252,7 +252,8 @@ def _new_flag_splice(edit: FlagEdit, text: str) -> Splice:
         return word_insertion(text, edit.command, " ".join(map(quote_word, edit.new_words)))
     program = sanitize_line(found.program, 60)
     why = "It isn't a llama-server: only a long flag that is already there can be changed."
-    remedy, action = _IN_EDITOR, Action.EDIT_CONFIG
+    remedy = _IN_EDITOR
+    action: Action | None = Action.EDIT_CONFIG
     own = context_flag_of(found.program) if edit.is_context_size else None
     if own:
         why = f"It isn't a llama-server, and its own flag for the context is {own}."
