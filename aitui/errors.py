@@ -21,7 +21,9 @@ class Action(Enum):
 
 def remedy_with(remedy: str, way: str) -> str:
     """A remedy, with the key or the command that does it."""
-    return f"{remedy} ({way})" if remedy and way else remedy
+    if not (remedy and way):
+        return remedy
+    return f"{remedy[:-1]} ({way})." if remedy.endswith(".") else f"{remedy} ({way})"
 
 
 class AituiError(Exception):

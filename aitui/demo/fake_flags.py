@@ -22,7 +22,8 @@ _BITS = {"f32": 32.0, "f16": 16.0, "bf16": 16.0, "q8_0": 8.5, "q5_1": 6.0, "q4_0
 class FakeFlags(Struct, frozen=True):
     """How one model behaves. Delays in seconds, memory in MiB, rates in tokens a second.
 
-    Without `chunks` a reply is as long as its text is, and begins when the prompt was read. With `kv_heads` its cache grows with the context: 24 KiB a token for each head, in f16. Without,
+    Without `chunks` a reply is as long as its text is, and begins when the prompt was read. With
+    `kv_heads` its cache grows with the context: 24 KiB a token for each head, in f16. Without,
     `memory_mib` is what it takes whatever the context.
     """
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from aitui.demo.graphics_cards import GraphicsCard, GraphicsCards, GraphicsDriver
-from aitui.demo.machine_facts import DRIVER, uptime
+from aitui.demo.machine_facts import uptime
 from aitui.demo.performance import gpu_samples, system_sample
 from aitui.demo.stand_in import StandIn
 from aitui.demo.upstream_process import ProcessState, UpstreamProcess
@@ -123,31 +123,16 @@ def _csv_line(fields: list[str], card: GraphicsCard, row: dict[str, Any]) -> str
         "temperature.memory": row["vram_temp_c"],
         "power.draw": row["power_draw_w"],
         "power.limit": 300,
-        "enforced.power.limit": 300,
         "fan.speed": row["fan_speed_pct"],
         "utilization.memory": row["mem_util_pct"],
-        "clocks.current.graphics": clock,
-        "clocks.current.sm": clock,
-        "clocks.gr": clock,
         "clocks.sm": clock,
-        "clocks.max.graphics": 3105,
-        "clocks.max.gr": 3105,
         "clocks.max.sm": 3105,
-        "clocks.current.memory": 10_001,
         "clocks.mem": 10_001,
-        "clocks.max.memory": 10_001,
-        "clocks.max.mem": 10_001,
         "pcie.link.gen.current": 4,
-        "pcie.link.gen.gpucurrent": 4,
-        "pcie.link.gen.max": 4,
         "pcie.link.width.current": 16,
-        "pcie.link.width.max": 16,
         "persistence_mode": "Enabled",
-        "clocks_event_reasons.active": "0x0000000000000000",
         "clocks_throttle_reasons.active": "0x0000000000000000",
-        "ecc.errors.corrected.volatile.total": 0,
         "ecc.errors.uncorrected.volatile.total": 0,
-        "driver_version": DRIVER,
         "name": card.name,
     }
     return ", ".join(str(values.get(name, "[N/A]")) for name in fields)

@@ -42,7 +42,10 @@ _EXTRA_FILES = (
 
 
 def write_model_files(root: Path, models: Mapping[str, ModelConfiguration]) -> None:
-    """Write what the models' commands name below FOLDERS, and three others: a projector, and two that none names."""
+    """Write what the models' commands name below FOLDERS, and three others.
+
+    Those are a projector, and two that no command names.
+    """
     for file in (*_files_in_commands(models), *_EXTRA_FILES):
         place = root / file.path.removeprefix("/")
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ from msgspec import Struct
 from aitui.domain.config import flag_table
 from aitui.domain.launch import NO_NAMES, Launch, NamedServers, ends_command, find_launch
 from aitui.domain.sanitize import sanitize_line
-from aitui.errors import ConfigRefused
+from aitui.errors import Action, ConfigRefused
 
 CONTEXT_SIZE = ("-c", "--ctx-size")
 PARALLEL = ("-np", "--parallel")
@@ -261,8 +261,8 @@ class FlagOccurrence(Struct, frozen=True):
 def find_flag(given: str, command: str = "", named: NamedServers = NO_NAMES) -> Flag:
     """Return the flag of a spelling, with or without dashes, or of its environment variable.
 
-    `command` is the one that it is meant for, if there is one: forks read some flags otherwise. An unknown name gives a flag of its own. Raises ConfigRefused for what can't be the name of a
-    flag.
+    `command` is the one that it is meant for, if there is one: forks read some flags otherwise. An
+    unknown name gives a flag of its own. Raises ConfigRefused for what can't be the name of a flag.
     """
     if not _FLAG_NAME.fullmatch(given):
         what = f"“{sanitize_line(given, 60)}” can't be a flag."
@@ -421,9 +421,9 @@ def refuse_unwritable(value: str, line: int) -> None:
         why = "It holds a line break or another control character."
         raise ConfigRefused(what, line=line, why=why)
     if "${" in value:
-        remedy = "Give the value itself, or change it in the editor (e)."
+        remedy = "Give the value itself, or change it in the editor."
         what = f"“{sanitize_line(value, 60)}” names a macro."
-        raise ConfigRefused(what, line=line, remedy=remedy)
+        raise ConfigRefused(what, line=line, remedy=remedy, action=Action.EDIT_CONFIG)
 
 
 def quote_word(value: str) -> str:

@@ -189,7 +189,7 @@ class LinePattern(Struct, frozen=True):
         raise PatternTooSlow(
             "That pattern takes too long",
             why="nested repeats cause that, as in (a+)+, or a choice inside a repeat, (a|a)*",
-            remedy="use a simpler one (f), or search for plain words (/)",
+            remedy="use a simpler one, or search for plain words",
         )
 
 

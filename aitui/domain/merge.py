@@ -28,6 +28,7 @@ from aitui.domain.models import (
     RunningModel,
     RunState,
     is_later_shard,
+    read_command,
 )
 
 
@@ -355,8 +356,5 @@ def _is_in_family(text: str, families: Iterable[tuple[str, str]]) -> bool:
 @lru_cache(maxsize=32)
 def _read_command(command: str, named: frozenset[str]) -> tuple[int | None, bool | None]:
     """Return its context size, and whether its flags let the model reason; None if it leaves that open."""
-    # With the first command: a list of models that don't run needs none of it (14 ms).
-    from aitui.domain.llama_server import CommandLine
-
-    line = CommandLine.read(command, named)
+    line = read_command(command, named)
     return line.context_size, line.reasoning

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 FALLBACK_CONTEXT_SIZE = 32768
 MAX_MODELS = 5000
+"""How many models a merge keeps, besides those that run: a longer table is of no use."""
 MOST_REQUESTS = 500
 MOST_REQUESTS_COUNTED = 20_000
-"""How many models a merge keeps, besides those that run: a longer table is of no use."""
 
 
 class RunState(Enum):
@@ -171,7 +171,8 @@ class FinishedRequest(Struct, frozen=True):
 
 
 @lru_cache(32)
-def _read_command(command: str, named: frozenset[str]) -> "CommandLine":
+def read_command(command: str, named: frozenset[str]) -> "CommandLine":
+    """Read the arguments of a running command; `named` are more programs that count as llama-servers."""
     # With the first command: a list of models that don't run needs none of it (14 ms).
     from aitui.domain.llama_server import CommandLine
 
@@ -183,10 +184,11 @@ class Model(Struct, frozen=True):
 
     `since` and `last_used` are monotonic seconds: when the present state began, and when the model
     was last known to work. `dated` is False if the state is older than what aitui saw of it.
-    `progress` from 0 to 1 and `progress_note` are reported by few loads. `requested` (monotonic seconds) is set while aitui itself
-    waits for the model to become ready, `queued` while a request that aitui gave up may still be in the
-    server's queue. `expected_load` is in seconds, `rate` is the tokens per
-    second of the last request that ended. `memory` is what the model takes, or would take.
+    `progress` from 0 to 1 and `progress_note` are reported by few loads. `requested` (monotonic
+    seconds) is set while aitui itself waits for the model to become ready, `queued` while a request
+    that aitui gave up may still be in the server's queue. `expected_load` is in seconds, `rate` is
+    the tokens per second of the last request that ended. `memory` is what the model takes, or would
+    take.
     """
 
     id: str
@@ -222,7 +224,7 @@ class Model(Struct, frozen=True):
     @property
     def command_line(self) -> "CommandLine":
         """Return the arguments of its llama-server, none if it runs another program."""
-        return _read_command(self.command, self.llama_servers)
+        return read_command(self.command, self.llama_servers)
 
     @property
     def resident(self) -> bool:

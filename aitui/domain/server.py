@@ -34,12 +34,13 @@ class Server(Struct, frozen=True):
     `url` has no trailing slash, query or user info; a path in it stays in front of every path.
     `identity` is the name in `config.toml`, else the URL: load times, measurements and the journal
     are stored under it. `ca`, `client_cert` and `client_key` are None if the server needs none:
-    without `ca` the system's trust store is used. `basic_auth` is user and password, set or of the URL.
-    `timeout` is in seconds. `ssh_host` is empty if the host isn't administered from here, "local"
-    for this machine. `ssh_home` is the home directory with the SSH settings, if it isn't the user's
-    own. `read_only` refuses loads, unloads, everything on the host, and a chat with a model that
-    isn't loaded. `clients` are names of its clients by address, `llama_servers` more programs that
-    take llama-server's flags, by path, file name or image. `origins` maps a setting's name to the place its value came from.
+    without `ca` the system's trust store is used. `basic_auth` is user and password, set or of the
+    URL. `timeout` is in seconds. `ssh_host` is empty if the host isn't administered from here,
+    "local" for this machine. `ssh_home` is the home directory with the SSH settings, if it isn't
+    the user's own. `read_only` refuses loads, unloads, everything on the host, and a chat with a
+    model that isn't loaded. `clients` are names of its clients by address, `llama_servers` more
+    programs that take llama-server's flags, by path, file name or image. `origins` maps a setting's
+    name to the place its value came from.
     """
 
     url: str

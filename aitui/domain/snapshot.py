@@ -55,14 +55,15 @@ class Snapshot(Struct, frozen=True):
 
     `models` keeps the server's order; of a very long list it holds the first, and `total_models`
     counts all of them. `companions` are pairs of ids that were seen ready at the same time: neither
-    evicts the other. `finished` are requests that have ended, the newest first. `certificate_expires_at` is when our client certificate expires (Unix time),
-    None if that isn't known. `hardware` is the memory of its machine. `swap_rules` are None if the
-    config file wasn't read, or isn't the one that the server runs with. `version` is what the server
-    says, `release` what it can be by its routes. `config_note` says that the
-    file was changed since the server read it, `config_doubt` that it may have been. `hues` are those of
-    the models that run or were seen running within an hour. `generation_rate` is the tokens per second
-    that all clients together get now, None where that isn't known. `restart_by` is set while aitui
-    restarts the server: until then (monotonic seconds) that may wait for requests to end.
+    evicts the other. `finished` are requests that have ended, the newest first.
+    `certificate_expires_at` is when our client certificate expires (Unix time), None if that isn't
+    known. `hardware` is the memory of its machine. `swap_rules` are None if the config file wasn't
+    read, or isn't the one that the server runs with. `version` is what the server says, `release`
+    what it can be by its routes. `config_note` says that the file was changed since the server read
+    it, `config_doubt` that it may have been. `hues` are those of the models that run or were seen
+    running within an hour. `generation_rate` is the tokens per second that all clients together get
+    now, None where that isn't known. `restart_by` is set while aitui restarts the server: until
+    then (monotonic seconds) that may wait for requests to end.
     """
 
     connection: ConnectionStatus = field(default_factory=ConnectionStatus)

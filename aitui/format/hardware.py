@@ -246,7 +246,7 @@ def _format_card_models(card: GpuMemoryUsage) -> list[str]:
     words = format_card(gpu)
     lines = [f"{head} · {words}" if words else head]
     for share in card.models:
-        mark = "≈" if share.approximate else ""
+        mark = APPROXIMATELY if share.approximate else ""
         size = f"{mark}{format_bytes_gib(share.used_bytes)}"
         lines.append(f"  {size:>8}  {share.model}, {share.origin.value}")
     if card.others:
@@ -294,56 +294,10 @@ def _machine_report(machine: Machine | None) -> dict[str, object] | None:
     }
 
 
-GIB = 1 << 30
-FULL, EMPTY = "▆", "▁"
-BAR_CELLS = 9
 NEARLY_FULL = 0.92
-
-
-def _usage_bar(used: float, total: float) -> str:
-    """Draw a bar that is empty only if nothing is used, and full only if everything is."""
-    if total <= 0:
-        return ""
-    share = min(max(used / total, 0.0), 1.0)
-    full = round(share * BAR_CELLS)
-    if 0 < share < 1:
-        full = min(max(full, 1), BAR_CELLS - 1)
-    return FULL * full + EMPTY * (BAR_CELLS - full)
-
-
-def total_memory_text(picture: MemoryUsage, *, with_bar: bool) -> str:
-    """Format the header's figure: `VRAM ▆▆▆▁▁ 61/96 G`; empty if nothing is known."""
-    used, total = picture.used_bytes, picture.total_bytes
-    if total is None:
-        return ""
-    name = "VRAM" if picture.on_cards else "RAM"
-    if used is None:
-        return f"{name} {_whole_gib(total)} G"
-    drawn = f"{_usage_bar(used, total)} " if with_bar else ""
-    return f"{name} {drawn}{_whole_gib(used)}/{_whole_gib(total)} G"
 
 
 def is_nearly_full(picture: MemoryUsage) -> bool:
     """Return whether so little is free that a small model hardly fits."""
     used, total = picture.used_bytes, picture.total_bytes
     return used is not None and total is not None and used > total * NEARLY_FULL
-
-
-def footprint_text(footprint: Footprint) -> str:
-    """Format a model's memory, its parts, and the origin of the figure."""
-    mark = APPROXIMATELY if footprint.approximate else ""
-    sizes = {name: getattr(footprint, name) for name in ("weights", "cache", "compute")}
-    parts = [
-        f"{name} {mark if name != 'weights' else ''}{format_bytes_gib(size)}"
-        for name, size in sizes.items()
-        if size
-    ]
-    beside = ""
-    if footprint.gpu and footprint.host:
-        beside = f", beside {format_bytes_gib(footprint.host)} of RAM"
-    of_parts = f" ({' · '.join(parts)})" if parts else ""
-    return f"{footprint.label}{beside}{of_parts}, {footprint.origin.value}"
-
-
-def _whole_gib(amount: int) -> str:
-    return f"{amount / GIB:.0f}"

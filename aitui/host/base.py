@@ -15,7 +15,7 @@ from aitui.aio import shield
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HostFileError
 
-WRITE_REMEDY = "let that login do so, or log in as the file's owner (ssh_host in config.toml)"
+WRITE_REMEDY = "give that login permission, or log in as the file's owner (ssh_host in config.toml)"
 PATH_REMEDY = "check preset_path in config.toml"
 
 LARGEST_FOLDER = 20_000
@@ -135,7 +135,7 @@ def digest_of(content: bytes) -> str:
 def disk_full_error(what: str) -> HostFileError:
     """Return the error for a full disk or an exhausted quota."""
     return HostFileError(
-        what, why="there is no room on that disk", remedy="make room there, then try again"
+        what, why="that disk is full", remedy="free some space there, then try again"
     )
 
 

@@ -40,14 +40,14 @@ class WriteStep(Enum):
 
     CHECK = "checking the new text"
     LOCK = "locking the file"
-    COMPARE = "comparing it with what was read"
-    BACK_UP = "backing it up"
-    WRITE = "writing the new file beside it"
-    VALIDATE = "letting llama-swap check it"
-    COMPARE_AGAIN = "comparing it once more"
-    REPLACE = "putting the new file in its place"
+    COMPARE = "checking for other changes"
+    BACK_UP = "making a backup"
+    WRITE = "writing a temporary file"
+    VALIDATE = "validating it with llama-swap"
+    COMPARE_AGAIN = "checking for other changes again"
+    REPLACE = "replacing the file"
     VERIFY = "reading it back"
-    TIDY = "tidying up"
+    TIDY = "cleaning up"
 
 
 Validate = Callable[[str], Awaitable[None]]
@@ -122,13 +122,11 @@ class ConfigFile:
         *,
         clock: Clock,
         author: LockOwner | None = None,
-        new_token: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         self._host = host
         self.path = path
         self._clock = clock
         self._author = LockOwner.here() if author is None else author
-        self._new_token = new_token
         self._abandoned: frozenset[str] = frozenset()
 
     async def read(self) -> FileSnapshot:
@@ -137,7 +135,7 @@ class ConfigFile:
         facts = await self._host.facts(real_path)
         if facts.kind is not FileKind.FILE:
             raise HostFileError(
-                f"{display_path(self.path)} is no file but a {facts.kind.value}",
+                f"{display_path(self.path)} is not a file but a {facts.kind.value}",
                 remedy="set preset_path to llama-swap's config.yaml",
             )
         content = await self._host.read(real_path, largest=LARGEST_CONFIG + 1)
@@ -167,7 +165,7 @@ class ConfigFile:
         What goes wrong after the replacement is a warning in the WriteResult. A cancellation waits
         while the file is being replaced.
         """
-        token = self._new_token()
+        token = secrets.token_hex(8)
         writing = ConfigWriteTransaction(
             self._host,
             reading,
@@ -198,23 +196,23 @@ class ConfigFile:
         except NoSuchFile as error:
             raise ConfigRefused(
                 f"The backup {display_path(backup)} is gone",
-                why="only the last ones are kept",
+                why="only the latest backups are kept",
                 remedy="set the old value again by hand",
             ) from error
         if digest_of(old) != before:
             raise ConfigRefused(
-                f"The backup {display_path(backup)} was changed since it was made",
+                f"The backup {display_path(backup)} has changed since it was made",
                 remedy="set the old value again by hand",
             )
         reading = await self.read()
         if reading.digest != after:
             raise ConfigChangedMeanwhile(
-                f"{display_path(self.path)} was changed since: it can't be undone",
+                f"{display_path(self.path)} has changed since: the change can't be undone",
                 difference=await asyncio.to_thread(
                     file_diff, old, reading.content, backup, self.path
                 ),
-                why="it is not what aitui wrote any more",
-                remedy="look at the difference to the backup, then change it by hand",
+                why="it is no longer what aitui wrote",
+                remedy="compare it with the backup, then change it by hand",
             )
         return await self.write(reading, old, on_step=on_step)
 
@@ -240,7 +238,7 @@ class ConfigFile:
         `before` and `after` are the digests of that write. Raises ConfigLocked if another process
         is writing, HostError.
         """
-        token = self._new_token()
+        token = secrets.token_hex(8)
         lock = self._build_lock(await self._host.resolve(self.path), token)
         left = await self.leftovers()
         try:
@@ -337,7 +335,9 @@ class ConfigWriteTransaction:
         if not facts.mode & stat.S_IWUSR:  # a rename would ignore that
             path = display_path(self.reading.real_path)
             raise FilePermissionDenied(
-                f"{path} is read-only", why="its mode says so", remedy=f"chmod u+w {path}"
+                f"{path} is read-only",
+                why="its file mode does not allow writing",
+                remedy=f"chmod u+w {path}",
             )
         self._begin(WriteStep.BACK_UP)
         self._backup = await free_backup_path(self.host, self.reading.real_path, self.wall)
@@ -355,7 +355,7 @@ class ConfigWriteTransaction:
         self._begin(WriteStep.COMPARE_AGAIN)
         if not await self.lock.is_ours():
             raise ConfigRefused(
-                "Another aitui took the lock over", why="this one was silent for too long"
+                "Another aitui took over the lock", why="this one was inactive for too long"
             )
         await self._compare()
 
@@ -364,7 +364,7 @@ class ConfigWriteTransaction:
         reading = self.reading
         if await self.host.resolve(reading.path) != reading.real_path:
             raise ConfigChangedMeanwhile(
-                f"{display_path(reading.path)} leads to another file now",
+                f"{display_path(reading.path)} points to another file now",
                 remedy="read it again, then repeat the change",
             )
         facts = await self.host.facts(reading.real_path)
@@ -373,8 +373,8 @@ class ConfigWriteTransaction:
             raise ConfigChangedMeanwhile(
                 f"{display_path(reading.path)} was changed by another program",
                 difference=await self._diff(reading.content, now),
-                why="it is not what was read any more",
-                remedy="look at the difference, then repeat the change",
+                why="it is no longer what aitui read",
+                remedy="check what changed, then repeat the change",
             )
         if _file_identity(facts) != _file_identity(reading.facts):
             raise ConfigChangedMeanwhile(
@@ -412,13 +412,13 @@ class ConfigWriteTransaction:
         try:
             await self.host.remove(self.temporary)
         except NoSuchFile:
-            self._warnings.append(f"{error.what}: yet it was done.")
+            self._warnings.append(f"{error.what}, but the file was written.")
         except HostError as second:
             self._is_uncertain = True
             raise ConfigWriteUncertain(
                 error.what,
-                why=f"{error.why or second.why}; the old file or the new one is in its place, whole",
-                remedy="aitui says at its next start which one it is",
+                why=f"{error.why or second.why}; either the old or the new file is in place, complete",
+                remedy="aitui reports at its next start which one it is",
             ) from error
         else:
             raise error
@@ -442,7 +442,7 @@ class ConfigWriteTransaction:
 
     def _warn(self, error: HostError) -> None:
         self._warnings.append(
-            f"The new file is in its place, but {self._step.value} failed: {error.what}"
+            f"The new file is in place, but {self._step.value} failed: {error.what}"
             f"{f' ({error.why})' if error.why else ''}."
         )
 
@@ -474,7 +474,7 @@ class ConfigWriteTransaction:
         if not self._is_uncertain:
             error.why = "; ".join(filter(None, (error.why, "the config file was not changed")))
         if left or self.holds_lock:
-            words = "what this write left beside it is removed at the next start"
+            words = "leftover temporary files are removed at the next start"
             error.remedy = "; ".join(filter(None, (error.remedy, words)))
         return error
 

@@ -177,7 +177,7 @@ class ConfigLock:
             "Another aitui is writing the config file",
             holder=_describe_holder(content),
             why=f"it is locked by {_describe_holder(content)}",
-            remedy=f"try again when it is done; if there is none any more, remove {files} "
+            remedy=f"try again when it is done; if it is no longer running, remove {files} "
             f"on {self._host.label}",
         )
 

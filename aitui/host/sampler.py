@@ -108,7 +108,7 @@ async def read_host_info(
     mark = f"@{new_mark()} "
     command = host_info_command(mark=mark, without_tools=without_tools, tool_seconds=tool_seconds)
     seconds = _TOOLS * (tool_seconds + 1.0)
-    output = await _run_marked(host, command, mark, seconds, "doesn't tell what it is")
+    output = await _run_marked(host, command, mark, seconds, "does not report its hardware")
     return parse_host_info(output, now, mark=mark)
 
 
@@ -122,7 +122,7 @@ async def _run_marked(
     stderr = sanitize_line(result.stderr[:1000].decode("utf-8", "replace").strip(), 200)
     raise HostError(
         f"{host.label} {failure}",
-        why=stderr or f"its shell ended with status {result.status} and said nothing",
+        why=stderr or f"its shell ended with status {result.status} without output",
     )
 
 

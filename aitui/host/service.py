@@ -58,16 +58,16 @@ _BAD_CONFIG = re.compile(
     re.IGNORECASE,
 )
 _DAEMON_RELOAD = "then systemctl --user daemon-reload"
-_CORRECT_CONFIG = "correct the config file, or undo the last change with `aitui undo`"
+_CORRECT_CONFIG = "fix the config file, or undo the last change with `aitui undo`"
 _START = "start it again"
 _ACTIONS = {_CORRECT_CONFIG: Action.SHOW_CONFIG, _START: Action.RESTART_SERVICE}
 _RESULTS = {
-    "exit-code": "it ended with exit status {status}",
-    "signal": "a signal ended it",
+    "exit-code": "it exited with status {status}",
+    "signal": "a signal killed it",
     "core-dump": "it crashed",
-    "oom-kill": "the system ran out of memory and ended it",
-    "timeout": "it took longer to start or to stop than it may",
-    "resources": "systemd could not give it what it asks for",
+    "oom-kill": "the system ran out of memory and killed it",
+    "timeout": "it took too long to start or stop",
+    "resources": "systemd could not provide the resources it needs",
 }
 
 
@@ -90,7 +90,7 @@ class SystemdService:
         """Ask systemd about the unit; a unit that doesn't exist has facts as well."""
         done = await self._systemctl("show", f"--property={','.join(PROPERTIES)}")
         if done.status:
-            raise self._failure(f"systemd does not say how {self.unit} is", done)
+            raise self._failure(f"systemd does not report the state of {self.unit}", done)
         properties = read_properties(done.stdout)
         words, linger = await asyncio.gather(
             self._read_process_arguments(build_unit_facts(self.unit, properties).main_pid),
@@ -119,7 +119,7 @@ class SystemdService:
         raise ServiceFailed(
             f"{self.unit} can't be reloaded",
             why=hang_up.why_not,
-            remedy="start llama-swap itself in ExecStart, or restart it",
+            remedy="run llama-swap directly in ExecStart, or restart it",
             action=Action.RESTART_SERVICE,
         )
 
@@ -224,8 +224,8 @@ class SystemdService:
         done = await self._run(*shown)
         if not done.status and read_properties(done.stdout).get("LoadState") == "loaded":
             return ServiceFailed(
-                f"{self.unit} is none of the login's own units",
-                why="it is a unit of the whole system",
+                f"{self.unit} is not a user unit of this login",
+                why="it is a system unit",
                 remedy=f"on {self._host.label}: sudo systemctl restart {self.unit}",
             )
         done = await self._systemctl(
@@ -285,7 +285,7 @@ class SystemdService:
         if not self._uid:
             uid = _text((await self._run("id", "-u")).stdout).strip()
             if not (uid.isascii() and uid.isdigit()):
-                raise no_manager_error(self._host.label, None, "the login's number is unknown")
+                raise no_manager_error(self._host.label, None, "the login's user ID is unknown")
             self._uid = uid
         return self._uid
 
@@ -326,11 +326,11 @@ def no_manager_error(label: str, linger: bool | None, words: str) -> ServiceFail
     """Return the error for a login without a running systemd of its own."""
     why, remedy = join_lines(words), f"on {label}: loginctl enable-linger"
     if linger:
-        why = "lingering is on, yet it isn't running"
+        why = "lingering is on, but it isn't running"
         remedy = f"on {label}, as root: systemctl restart user@$(id -u LOGIN).service"
     elif linger is False:
         why = "it runs only while a user is logged in, unless lingering is on"
-    what = f"The login's own systemd doesn't answer on {label}"
+    what = f"The user's systemd does not respond on {label}"
     return ServiceFailed(what, why=why, remedy=remedy)
 
 
@@ -363,9 +363,9 @@ def diagnose_unit(
 
 def _reason_from_load_state(facts: UnitInfo) -> tuple[str, str] | None:
     if facts.load_state == "masked":
-        return "it is masked: systemd may not start it", f"systemctl --user unmask {facts.unit}"
+        return "it is masked, so systemd does not start it", f"systemctl --user unmask {facts.unit}"
     if facts.load_state in {"bad-setting", "error"}:
-        why = facts.load_error or "its file holds a setting that systemd refuses"
+        why = facts.load_error or "its file has a setting that systemd rejects"
         return why, f"systemd-analyze --user verify {facts.unit} names the line, {_DAEMON_RELOAD}"
     return None
 
@@ -375,12 +375,12 @@ def _reason_from_status(facts: UnitInfo) -> tuple[str, str] | None:
     match facts.exit_status:
         case 200:
             why = "its working directory can't be entered"
-            return why, f"mend it in the unit, {_DAEMON_RELOAD}"
+            return why, f"fix it in the unit, {_DAEMON_RELOAD}"
         case 203:
             why = f"{program} can't be run: it is missing, or isn't executable"
-            return why, f"mend ExecStart in {facts.fragment_path or 'the unit'}, {_DAEMON_RELOAD}"
+            return why, f"fix ExecStart in {facts.fragment_path or 'the unit'}, {_DAEMON_RELOAD}"
         case 216 | 217:
-            why = "the unit wants another user or group, and a user's systemd can't change those"
+            why = "the unit sets another user or group, and a user's systemd can't switch to it"
             return why, f"remove User= and Group= from {facts.fragment_path}, {_DAEMON_RELOAD}"
     return None
 
@@ -389,20 +389,20 @@ def _reason_from_journal(journal: Sequence[str]) -> tuple[str, str] | None:
     for line in reversed(journal):
         unknown = _UNKNOWN_FLAG.search(line)
         if unknown:
-            remedy = f"mend ExecStart in the unit, {_DAEMON_RELOAD}"
+            remedy = f"fix ExecStart in the unit, {_DAEMON_RELOAD}"
             return f"its command has a flag that is unknown: {unknown['flag']}", remedy
         if _BAD_FLAG.search(line):
-            return sanitize_line(line, _LONGEST), f"mend ExecStart in the unit, {_DAEMON_RELOAD}"
+            return sanitize_line(line, _LONGEST), f"fix ExecStart in the unit, {_DAEMON_RELOAD}"
         if _PORT_TAKEN.search(line):
             return sanitize_line(line, _LONGEST), "find out who listens there: ss -ltnp"
         if _BAD_CONFIG.search(line):
-            why = f"its config file isn't accepted: {sanitize_line(line, _LONGEST)}"
+            why = f"its config file was rejected: {sanitize_line(line, _LONGEST)}"
             return why, _CORRECT_CONFIG
     return None
 
 
 def _reason_from_restarts(facts: UnitInfo) -> tuple[str, str] | None:
-    remedy = f"when its cause is mended: systemctl --user reset-failed {facts.unit}, and restart it"
+    remedy = f"once the cause is fixed: systemctl --user reset-failed {facts.unit}, and restart it"
     if facts.active_state == "failed" and facts.restarts:
         times = facts.restarts + 1
         return f"it ended {times} times in a row, with exit status {facts.exit_status}", remedy
@@ -425,12 +425,12 @@ def _reason_from_result(facts: UnitInfo) -> tuple[str, str]:
 def _describe_state(facts: UnitInfo) -> str:
     match facts.active_state, facts.sub_state:
         case "failed", _:
-            return f"{facts.unit} did not come up"
+            return f"{facts.unit} did not start"
         case "activating", "auto-restart":
-            return f"{facts.unit} ends as soon as it is started, and systemd tries again"
+            return f"{facts.unit} exits right after each start, and systemd keeps restarting it"
         case "inactive", _:
             return f"{facts.unit} isn't running"
-    return f"{facts.unit} is {facts.active_state or 'in no known state'}"
+    return f"{facts.unit} is {facts.active_state or 'in an unknown state'}"
 
 
 def _text(output: bytes) -> str:

@@ -75,9 +75,10 @@ def parse_sighup_result(output: bytes) -> SighupResult:
         return SighupResult(sent=True)
     if word != _FOUND or not count.isdecimal():
         return SighupResult(sent=False)
-    program = sanitize_line(path.strip(), _LONGEST) or "a program that can't be seen"
+    program = sanitize_line(path.strip(), _LONGEST) or "an unknown program"
     if count == "0":
         return SighupResult(
-            False, f"it runs {program}, which SIGHUP would end, and no llama-swap below it"
+            False,
+            f"it runs {program}, which SIGHUP would end, and has no llama-swap process below it",
         )
-    return SighupResult(False, f"it runs {program}, and {count} processes of llama-swap below it")
+    return SighupResult(False, f"it runs {program}, and {count} llama-swap processes below it")

@@ -222,14 +222,14 @@ def _setting_faults(setting: UnitSetting) -> Iterator[UnitFileFault]:
     match setting.section, setting.name:
         case "Service", "User" | "Group" | "SupplementaryGroups":
             yield UnitFileFault(
-                f"{setting.name}={sanitize_line(setting.value, 200)} stands in a user's unit, "
+                f"{setting.name}={sanitize_line(setting.value, 200)} is in a user's unit, "
                 "and a user's systemd can't change users",
                 f"remove that line, {_DAEMON_RELOAD}",
                 fatal=True,
             )
         case "Service", "LimitMEMLOCK_BYTES":
             yield UnitFileFault(
-                "there is no setting LimitMEMLOCK_BYTES=, systemd passes over it",
+                "there is no setting LimitMEMLOCK_BYTES=, so systemd ignores it",
                 f"write LimitMEMLOCK=infinity instead, {_DAEMON_RELOAD}",
                 fatal=False,
             )
@@ -238,7 +238,7 @@ def _setting_faults(setting: UnitSetting) -> Iterator[UnitFileFault]:
         case "Install", "WantedBy" if "multi-user.target" in setting.value.split():
             yield UnitFileFault(
                 "WantedBy=multi-user.target names a target that a user's systemd doesn't have, "
-                "so the unit won't come up by itself",
+                "so the unit won't start automatically",
                 f"write WantedBy=default.target, {_DAEMON_RELOAD}, and enable it again",
                 fatal=False,
             )
@@ -253,7 +253,7 @@ def _flag_faults(command: str) -> Iterator[UnitFileFault]:
     wrong = [f"--{name}" for name in ("host", "port") if name in flags]
     if wrong:
         yield UnitFileFault(
-            f"llama-swap doesn't know {' and '.join(wrong)}",
+            f"llama-swap has no option {' and '.join(wrong)}",
             f"write -listen ADDRESS:PORT in ExecStart, {_DAEMON_RELOAD}",
             fatal=True,
         )

@@ -107,7 +107,7 @@ def client_certificate_error(server: Server, words: str = "", how: str = "") -> 
     where = authority_of(server)
     if server.client_cert is None:
         return TlsRefused(
-            f"{where} {how}wants a client certificate",
+            f"{where} {how}requires a client certificate",
             why=words or "none is set",
             remedy="set client_cert and client_key",
         )
@@ -197,12 +197,12 @@ def read_certificates(what: str, path: Path) -> list["Certificate"]:
     if not any(label.endswith("CERTIFICATE") for label in _labels(content)):
         named = _name_content(content)
         remedy = (
-            "set client_cert to the certificate, and client_key to the key: are they exchanged?"
+            "set client_cert to the certificate, and client_key to the key: they may be swapped"
         )
         if what == CA:
             remedy = "set ca to the root certificate of the server, like root-ca.pem"
         elif named == _CONTENTS["CERTIFICATE REQUEST"]:
-            remedy = f"set client_cert to what the authority makes of it: {renewal_command(path)}"
+            remedy = f"have the authority sign it, and set client_cert to the result: {renewal_command(path)}"
         raise CertificateFileError(
             f"The {what} {format_path(path)} holds {named}, not a certificate", remedy=remedy
         )
@@ -210,11 +210,11 @@ def read_certificates(what: str, path: Path) -> list["Certificate"]:
         return load_pem_x509_certificates(content)
     except ValueError as error:
         raise CertificateFileError(
-            f"The {what} {format_path(path)} holds no certificate that can be read",
-            why="what stands between BEGIN and END is cut off or damaged"
+            f"The {what} {format_path(path)} contains no readable certificate",
+            why="the data between BEGIN and END is incomplete or damaged"
             if "PEM file" in str(error)
             else sanitize_line(str(error), 200),
-            remedy=f"look at it: openssl x509 -in {format_path(path)} -noout -text",
+            remedy=f"inspect it: openssl x509 -in {format_path(path)} -noout -text",
         ) from error
 
 
@@ -353,8 +353,8 @@ def check_key(server: Server) -> None:
     if cipher and server.client_key_password is not None and not _opens(server):
         raise CertificateFileError(
             f"The client key {format_path(path)} is encrypted with {cipher}",
-            why="OpenSSL 3 reads that old cipher in its legacy provider alone",
-            remedy="set client_key to a copy with a new one: openssl pkey -provider legacy "
+            why="OpenSSL 3 reads that old cipher only with its legacy provider",
+            remedy="set client_key to a re-encrypted copy: openssl pkey -provider legacy "
             f"-provider default -in {format_path(path)} -aes256 -out {_copy_of(path, 'aes')}",
         )
     key = _load_key(server, path, found[0])
@@ -362,8 +362,8 @@ def check_key(server: Server) -> None:
     if _public_bytes(key.public_key()) != _public_bytes(certificate.public_key()):
         raise CertificateFileError(
             f"The client key {format_path(path)} does not belong to {format_path(server.client_cert)}",
-            why=f"that certificate is for {format_name(certificate.subject)}, of another key",
-            remedy="set the key that it was made with, or have it issued again: "
+            why=f"that certificate is for {format_name(certificate.subject)}, with another key",
+            remedy="set the matching key, or have the certificate reissued: "
             f"openssl req -new -key {format_path(path)} -out client.csr",
         )
 
@@ -416,7 +416,7 @@ def _load_key(server: Server, path: Path, content: bytes) -> "PrivateKeyTypes":
         raise CertificateFileError(
             f"The client key {format_path(path)} can't be read",
             why=sanitize_line(str(error), 200),
-            remedy=f"look at it: openssl pkey -in {format_path(path)} -noout",
+            remedy=f"inspect it: openssl pkey -in {format_path(path)} -noout",
         ) from error
 
 
@@ -546,7 +546,7 @@ def _issuer_check(
 ) -> CheckResult:
     issuer = format_name(certificate.issuer)
     if server.ca is None or server.client_cert is None or not authorities:
-        return inconclusive_check(ISSUER, f"{issuer}: no authority of its own to compare it with")
+        return inconclusive_check(ISSUER, f"{issuer}: no authority is set to compare it with")
     ca = format_path(server.ca)
     if any(_is_issued_by(certificate, authority) for authority in authorities):
         return passing_check(ISSUER, f"{issuer}, the authority in {ca}")

@@ -78,18 +78,18 @@ def _request_error(server: Server, response: Response, model: str) -> AituiError
     text = parse_error(response).text
     if not response.body.strip():
         return ProxyError(
-            f"{authority_of(server)} answered 502 without a word",
+            f"{authority_of(server)} returned 502 without a message",
             status=_BAD_GATEWAY,
             why=f"{model} crashed, the request was cancelled, or llama-swap behind a proxy is down",
             remedy="read the model's log, then retry",
         )
     if "proxy error:" not in text:
         return None
-    what, remedy = f"{model} ended the request before it answered", "read the model's log"
+    what, remedy = f"{model} ended the request before it replied", "read the model's log"
     if "peer proxy error:" in text:
-        what, remedy = f"The peer that runs {model} does not answer", "look at that server"
+        what, remedy = f"The peer that runs {model} does not respond", "check that server"
     elif "EOF" in text:
-        again = "set disableKeepAlives for the model if that happens again (llama-swap ≥ v263)"
+        again = "set disableKeepAlives for the model if it happens again (llama-swap ≥ v263)"
         remedy = f"ask again; {again}"
     return ServerError(what, status=_BAD_GATEWAY, why=text, remedy=remedy)
 
@@ -137,7 +137,7 @@ def _is_about_images(text: str) -> bool:
 
 
 def _image_error(why: str, status: int, model: str) -> ImageRefused:
-    return ImageRefused(f"{model} refused an image", status=status, why=why)
+    return ImageRefused(f"{model} rejected an image", status=status, why=why)
 
 
 def _context_exceeded_error(error: StreamError, status: int) -> ContextExceeded:
@@ -150,7 +150,7 @@ def _context_exceeded_error(error: StreamError, status: int) -> ContextExceeded:
         what,
         status=status,
         why=error.words,
-        remedy="raise the context size, or leave out the oldest turns",
+        remedy="raise the context size, or delete the oldest turns",
         prompt_tokens=prompt,
         context_size=context,
     )

@@ -144,7 +144,7 @@ def _iter_json_values(text: str) -> Iterator[Any]:
 
 def _build_chunk(value: object) -> ChatChunk:
     if not isinstance(value, dict):
-        raise ValueError("it is no JSON object")  # noqa: TRY004 - one kind of error for the caller
+        raise ValueError("it is not a JSON object")  # noqa: TRY004 - one kind of error for the caller
     chunk = _convert_fitting({**value, "choices": None}, ChatChunk)
     choices = value.get("choices")
     if isinstance(choices, list):
@@ -343,7 +343,7 @@ class ChatStreamParser:
                 build_stream_error(words, from_llama_swap=False)
                 if is_error
                 else BadResponse(
-                    "The stream holds something that can't be a part of a reply",
+                    "The stream contains something that is not part of a reply",
                     why=f"it begins with “{sanitize_line(words, _LONGEST_QUOTE)}”",
                 )
             )

@@ -230,9 +230,9 @@ class LlamaSwapClient:
     ) -> AsyncIterator[AsyncIterator[str]]:
         """Yield a log as it grows, in pieces not aligned to lines, until the server ends it.
 
-        `name` is "proxy", "upstream", "http" (from v259 on), a model's id, or "" for both. Servers before v218 send the
-        headers only with the first piece, so opening waits for as long as the log is silent.
-        Raises NoSuchModel.
+        `name` is "proxy", "upstream", "http" (from v259 on), a model's id, or "" for both. Servers
+        before v218 send the headers only with the first piece, so opening waits for as long as the
+        log is silent. Raises NoSuchModel.
         """
         from aitui.llamaswap.logs import read_text
 

@@ -91,14 +91,14 @@ def _timeout_error(server: "Server", error: httpx.TimeoutException) -> TimedOut:
             why="no connection within the time limit",
             remedy="check the network, VPN and firewall",
         )
-    return TimedOut(f"{where} went silent", why="no answer within the time limit")
+    return TimedOut(f"{where} went silent", why="no response within the time limit")
 
 
 def _other_error(server: "Server", error: Exception, trace: RequestTrace) -> AituiError:
     where = authority_of(server)
     if isinstance(error, httpx.ProxyError):
         return Unreachable(
-            f"The proxy of the environment does not connect to {where}",
+            f"The proxy set in the environment does not connect to {where}",
             why=_error_text(error),
             remedy=f"set NO_PROXY={host_of(server)}",
         )
@@ -108,7 +108,7 @@ def _other_error(server: "Server", error: Exception, trace: RequestTrace) -> Ait
             why=_error_text(error),
             remedy="write it as https://host:port",
         )
-    hint = "" if is_https(server) or trace.headers else "check whether it wants https://"
+    hint = "" if is_https(server) or trace.headers else "check whether it requires https://"
     return ConnectionLost(f"The connection to {where} broke", why=_error_text(error), remedy=hint)
 
 
@@ -159,7 +159,7 @@ def _verification_error(
     words = sanitize_line(error.verify_message or error.reason or "")
     if code in _WRONG_NAME:
         what = f"The certificate of {where} is for another name"
-        remedy = "use a host name that the certificate holds (subjectAltName)"
+        remedy = "use a host name listed in the certificate (subjectAltName)"
     elif code == _EXPIRED:
         what = f"The certificate of {where} has expired"
         remedy = "renew it on the server"
@@ -182,7 +182,7 @@ def _verification_error(
             )
     else:
         what = f"The certificate of {where} can't be verified"
-        remedy = f"look at it: openssl s_client -connect {where} -showcerts"
+        remedy = f"inspect it: openssl s_client -connect {where} -showcerts"
     return TlsRefused(what, why=words, remedy=remedy)
 
 
@@ -212,9 +212,9 @@ def _handshake_error(server: "Server", words: str) -> TlsRefused:
         return own
     without = "; no client certificate is set" if server.client_cert is None else ""
     return TlsRefused(
-        f"{authority_of(server)} broke off the TLS handshake",
+        f"{authority_of(server)} aborted the TLS handshake",
         why=words + without,
-        remedy="check that the port speaks TLS, and which client certificates the server takes",
+        remedy="check that the port speaks TLS, and which client certificates the server accepts",
     )
 
 

@@ -122,7 +122,7 @@ def response_error(server: Server, response: Response, model: str = "") -> Aitui
     status = response.status
     if _is_unknown_model(status, words, model):
         return NoSuchModel(
-            f"The server knows no model “{sanitize_line(model, _LONGEST_TEXT)}”",
+            f"The server has no model “{sanitize_line(model, _LONGEST_TEXT)}”",
             status=status,
             why=words.text,
             remedy="refresh the list of models",
@@ -134,7 +134,7 @@ def response_error(server: Server, response: Response, model: str = "") -> Aitui
         pause = response.headers.get("retry-after", "")
         is_number = pause.isascii() and pause.isdecimal() and len(pause) < 8 and float(pause) > 0
         return TooManyRequests(
-            f"{authority_of(server)} has too many requests under way",
+            f"{authority_of(server)} has too many running requests",
             status=status,
             why="globalConcurrencyLimit or the model's concurrencyLimit is reached"
             if words.text == "Too many requests"
@@ -150,7 +150,7 @@ def response_error(server: Server, response: Response, model: str = "") -> Aitui
     if _says(response, _PLAIN_HTTP_PHRASES) and is_https(server):
         remedy = "have the proxy speak https:// to the server behind it"
     elif _says(response, _PLAIN_HTTP_PHRASES):
-        what = f"{authority_of(server)} speaks TLS, and the URL says http://"
+        what = f"{authority_of(server)} speaks TLS, but the URL says http://"
         remedy = f"set url to https{sanitize_line(server.url.removeprefix('http'), 200)}"
     elif certificate_complaint(response) is not None:
         remedy = "use https:// in the URL, and set client_cert and client_key"
@@ -193,29 +193,30 @@ def _authorization_error(server: Server, response: Response, words: ErrorText) -
     by_key |= not schemes and (is_bare or words.source is not ErrorSource.NONE)
     if by_key or "Bearer" in schemes:
         given = server.api_key is not None
-        what = f"{where} doesn't accept the API key" if given else f"{where} wants an API key"
+        what = f"{where} doesn't accept the API key" if given else f"{where} requires an API key"
         remedy = "set the server's api_key"
     elif "Basic" in schemes:
         given = server.basic_auth is not None
-        what = f"{where} wants a user and a password (Basic)"
+        what = f"{where} requires a user name and password (Basic)"
         if given:
-            what = f"{where} doesn't accept the user and the password (Basic)"
+            what = f"{where} doesn't accept the user name and password (Basic)"
         why = ", ".join(part for part in (why, f"for “{_sanitize(schemes['Basic'])}”") if part)
         remedy = "set the server's username and password"
     elif schemes:
-        what = f"{where} wants a login of the kind {' or '.join(schemes)}"
-        remedy = "aitui knows Basic, API keys and client certificates: set the proxy up for one"
+        what = f"{where} requires {' or '.join(schemes)} authentication"
+        known = "aitui supports Basic, API keys and client certificates"
+        remedy = f"{known}: set up the proxy for one of them"
     else:
         what = f"The proxy at {where} answers {_format_status(status)}"
-        remedy = "ask the proxy's administrator what it admits"
+        remedy = "ask the proxy's administrator which requests it allows"
     return Unauthorized(what, status=status, why=why, remedy=remedy)
 
 
 def web_page_error(response: Response) -> BadResponse:
     """Return the exception for a web page in the place of an answer."""
     return BadResponse(
-        f"{response.endpoint} answered with a web page",
-        why=f"it is called “{title}”" if (title := page_title(response.body)) else "",
+        f"{response.endpoint} returned a web page",
+        why=f"its title is “{title}”" if (title := page_title(response.body)) else "",
         remedy="check that the URL is that of a llama-swap server",
     )
 
@@ -272,7 +273,7 @@ def _not_supported(server: Server, response: Response, words: ErrorText) -> NotS
     if 300 <= status < 400:
         target = _sanitize(response.headers.get("location", "")) or "nowhere"
         what = f"{where} redirects {response.endpoint} to {target}"
-        why, remedy = "aitui follows no redirect", "set the URL that it redirects to"
+        why, remedy = "aitui does not follow redirects", "set the URL that it redirects to"
     elif status == 421:
         what = f"{where} doesn't serve the name {host_of(server)} over this certificate"
         why, remedy = words.text, "use the host name that the proxy is set up for"

@@ -63,9 +63,9 @@ def detection_error(response: Response) -> NotSupported | None:
     if response.status != 503 or "hardware detection" not in words:
         return None
     return NotSupported(
-        "The server doesn't know its machine",
+        "The server does not report its hardware",
         status=response.status,
-        why="its detection of the hardware failed when it was started",
+        why="its hardware detection failed at its start",
     )
 
 

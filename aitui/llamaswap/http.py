@@ -250,8 +250,8 @@ async def _read_response(request: Request, response: httpx.Response) -> Response
     if len(body) > largest:
         if response.is_success:
             raise BadResponse(
-                f"{request.endpoint} answers with more than {largest / 2**20:g} MiB",
-                why="no llama-swap server says that much",
+                f"{request.endpoint} returned more than {largest / 2**20:g} MiB",
+                why="no llama-swap response is that large",
                 remedy="check that the URL is that of a llama-swap server",
             )
         del body[largest:]
@@ -268,8 +268,8 @@ def _check_encoding(request: Request, response: httpx.Response) -> None:
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"", "identity"}:
         raise BadResponse(
-            f"{request.endpoint} answers with a compressed body",
-            why="it was asked for an uncompressed one",
+            f"{request.endpoint} returned a compressed body",
+            why="aitui asked for an uncompressed one",
             remedy="check the proxy in front of llama-swap",
         )
 
@@ -420,7 +420,7 @@ def _build_transport(
         )
     except (ValueError, ImportError, httpx.InvalidURL) as error:
         raise Unreachable(
-            "The proxy of the environment can't be used",
+            "The proxy set in the environment can't be used",
             why=sanitize_line(str(error), 200),
             remedy=f"set NO_PROXY={host_of(server)}",
         ) from error
@@ -430,7 +430,9 @@ def _build_headers(server: Server) -> dict[str, str]:
     headers = {"User-Agent": user_agent(), "Accept-Encoding": "identity"}
     key = server.api_key
     if key is not None and not (key.isascii() and key.isprintable()):
-        raise SettingsError("The api_key holds characters that no HTTP header can carry")
+        raise SettingsError(
+            "The api_key contains characters that are not allowed in an HTTP header"
+        )
     if server.basic_auth is not None:
         # `Authorization` is used for the proxy then; llama-swap reads `x-api-key` as well.
         if key is not None:

@@ -222,11 +222,11 @@ def decode_as(expected: str, decoder: msgspec.json.Decoder[_T], body: bytes, end
     except msgspec.ValidationError as error:
         why = str(error)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        why = str(error) if body.strip() else "the answer is empty"
+        why = str(error) if body.strip() else "the response is empty"
     except RecursionError:
         why = "it is nested too deeply"
     raise BadResponse(
-        f"{endpoint} answered with something that can't be {expected}",
+        f"{endpoint} returned something that can't be {expected}",
         why=sanitize_line(why, _LONGEST_NAME),
         remedy="check that the URL is that of a llama-swap server",
     )
@@ -247,8 +247,8 @@ def page_title(body: bytes) -> str:
 def _html_error(body: bytes, endpoint: str) -> BadResponse:
     title = page_title(body)
     return BadResponse(
-        f"{endpoint} answered with HTML, not JSON",
-        why=f"the page is called “{title}”" if title else "the page has no title",
+        f"{endpoint} returned HTML, not JSON",
+        why=f"its title is “{title}”" if title else "the page has no title",
         remedy="check that the URL is that of a llama-swap server",
     )
 

@@ -115,7 +115,7 @@ class SseParser:
     def _too_large_error(self) -> BadResponse:
         return BadResponse(
             f"The server sent an event of more than {self._largest / 2**20:g} MiB",
-            why="no llama-swap server says that much at once",
+            why="no llama-swap event is that large",
         )
 
 

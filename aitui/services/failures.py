@@ -143,7 +143,7 @@ the load was aborted
 the model could not be loaded
     failed to load model
     model loading error
-it ended with exit status {what}
+it exited with status {what}
     exit(?: status|ed: code=| code:?) ?(?P<what>\d+)
 it ended before it was ready
     upstream command exited prematurely

@@ -54,7 +54,7 @@ def build_server(
     values = _SettingsReader(given, home, at_default_url=is_default)
     files = values.certificates(find=finds_certificates and address.uses_tls)
     if "client_key" in given and "client_cert" not in files:
-        raise given["client_key"].error("a client_cert beside it")
+        raise given["client_key"].error("a client_cert with it")
     if not address.uses_tls:
         files = {}
     values.origins["url"] = given["url"].origin if "url" in given else "default"

@@ -77,7 +77,7 @@ def set_aside(path: Path) -> Path:
         aside = path.with_name(f"{path.name}.broken{'' if number == 1 else f'-{number}'}")
         if not os.path.lexists(aside):
             return path.rename(aside)
-    raise FileExistsError(f"there are too many broken files beside {path.name}")
+    raise FileExistsError(f"there are too many broken files next to {path.name}")
 
 
 def read_theme(state: Path) -> str:

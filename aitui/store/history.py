@@ -240,7 +240,7 @@ class ConversationHistory:
     def _read(self, conversation_id: str) -> Conversation:
         found = db.read_conversation(self._open_database, conversation_id)
         if found is None:
-            raise HistoryError("There is no such conversation any more")
+            raise HistoryError("That conversation no longer exists")
         return found
 
     def _resume(self, conversation_id: str, new_id: Callable[[], str]) -> ResumedConversation:
@@ -265,7 +265,7 @@ class ConversationHistory:
     def _save(self, conversation: Conversation) -> None:
         database = self._open_database
         if not self._locks.holds(conversation.id) and not self._locks.take(conversation.id):
-            raise HistoryError("Another aitui writes this conversation")
+            raise HistoryError("Another aitui is using this conversation")
         saved = self._saved.get(conversation.id, {})
         with db.transaction(database):
             db.write_conversation(database, conversation)
@@ -295,7 +295,9 @@ class ConversationHistory:
     def _delete(self, conversation_id: str) -> None:
         held = self._locks.holds(conversation_id)
         if not held and not self._locks.take(conversation_id):
-            raise HistoryError("Another aitui writes this conversation: it can't be deleted now")
+            raise HistoryError(
+                "Another aitui is using this conversation, so it can't be deleted now"
+            )
         try:
             with db.transaction(self._open_database):
                 self._forget_words("conversation = ?", conversation_id)

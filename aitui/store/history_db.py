@@ -22,7 +22,7 @@ from aitui.errors import HistoryError
 from aitui.store.files import make_private_directory, set_aside
 
 BUSY_SECONDS = 5.0
-CRASHED = "aitui ended while the answer came"
+CRASHED = "aitui ended during the reply"
 PROMPTS_KEPT = 200
 LONGEST_PROMPT = 100_000
 """Characters; longer ones, such as whole files, are not kept among the earlier prompts."""

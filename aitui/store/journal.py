@@ -137,7 +137,7 @@ class Journal:
             raise JournalError(
                 f"The journal of changes in {sanitize_line(str(self._path), 300)} can't be used",
                 why=sanitize_line(str(error), 200),
-                remedy="mend that, or nothing can be changed: it could not be undone",
+                remedy="fix that first: without the journal, changes could not be undone",
             ) from error
 
     def _append(self, line: bytes) -> None:

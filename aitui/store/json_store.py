@@ -156,7 +156,7 @@ class JsonStore(Generic[_Value, _Observation]):
             self._has_complained = True
             name = f"{self._form.name[0].upper()}{self._form.name[1:]}"
             self._warnings.append(
-                f"{name} can't be kept in {self._display_path} ({_error_text(error)}): "
+                f"{name} can't be saved in {self._display_path} ({_error_text(error)}): "
                 "aitui remembers them until it ends"
             )
 

@@ -85,8 +85,9 @@ class LoadTimes:
     ) -> None:
         """Record the seconds that a load took with that context size, 0 if it isn't known.
 
-        What goes wrong with the file becomes a warning. Raises ValueError for seconds that are negative or no number, and for lone surrogates in a
-        name. A call that is cancelled may still write.
+        What goes wrong with the file becomes a warning. Raises ValueError for seconds that are
+        negative or no number, and for lone surrogates in a name. A call that is cancelled may still
+        write.
         """
         if not math.isfinite(seconds) or seconds < 0:
             raise ValueError(f"a load can't take {seconds} seconds")

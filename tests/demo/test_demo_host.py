@@ -144,7 +144,7 @@ async def test_a_restart_on_invalid_yaml_stays_down_until_it_is_mended(
     world.config_file.write_text("models: [")
     with pytest.raises(ServiceFailed) as failed:
         await service.restart()
-    assert "its config file isn't accepted" in failed.value.why
+    assert "its config file was rejected" in failed.value.why
     assert any("Error loading config" in line for line in failed.value.journal)
     with pytest.raises(ServiceFailed, match="isn't running"):
         await service.reload()

@@ -215,3 +215,18 @@ def test_no_text_has_a_phrase_that_was_replaced(trees: Trees) -> None:
         if isinstance(text.value, str) and pattern.search(text.value)
     ]
     assert not found
+
+
+_KEY = re.compile(r" \((?:[a-zA-Z/]|\^[a-z]|F\d+)\)|\b[Pp]ress \S")
+
+
+def test_no_text_outside_of_the_screens_names_a_key(trees: Trees) -> None:
+    """The command line prints these texts too; an error has an action, whose key `ui` adds."""
+    found = [
+        f"{name}:{text.lineno}: {text.value!r}"
+        for name, tree in trees.items()
+        if not name.startswith(("aitui.ui.", "aitui.demo."))
+        for text in _texts(tree)
+        if isinstance(text.value, str) and _KEY.search(text.value)
+    ]
+    assert not found

@@ -156,7 +156,7 @@ async def test_a_change_of_somebody_else_is_noticed_and_shown(file: ConfigFile, 
         await file.write(reading, NEW)
     assert "-  one: # the first" in caught.value.diff
     assert "+  one: # the best" in caught.value.diff
-    assert "(while comparing it with what was read)" in str(caught.value)
+    assert "(while checking for other changes)" in str(caught.value)
     assert b"best" in path.read_bytes()
     assert names_in(path.parent) == {"config.yaml"}
 
@@ -166,7 +166,7 @@ async def test_a_change_while_it_is_written_is_noticed(file: ConfigFile, path: P
         if step is WriteStep.COMPARE_AGAIN:
             path.write_bytes(FOREIGN)
 
-    with pytest.raises(ConfigChangedMeanwhile, match="comparing it once more"):
+    with pytest.raises(ConfigChangedMeanwhile, match="checking for other changes again"):
         await file.write(await file.read(), NEW, on_step=interfere)
     assert path.read_bytes() == FOREIGN
     assert names_in(path.parent) == {"config.yaml"}

@@ -84,7 +84,7 @@ async def test_who_lost_the_lock_writes_nothing(host: Host, file: ConfigFile, pa
         if step is WriteStep.COMPARE_AGAIN:
             lock_of(path).write_bytes(b'{"token":"x"}')
 
-    with pytest.raises(ConfigRefused, match="took the lock over"):
+    with pytest.raises(ConfigRefused, match="took over the lock"):
         await file.write(await file.read(), NEW, on_step=interfere)
     assert path.read_bytes() == OLD
     assert names_in(path.parent) == {"config.yaml", lock_of(path).name}

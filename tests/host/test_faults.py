@@ -172,13 +172,13 @@ async def test_only_a_connection_lost_while_replacing_leaves_it_uncertain(
 async def test_the_message_names_the_step(trials: Trials, fault: Fault) -> None:
     steps = (
         *["locking the file"] * len(LOCK),
-        *["comparing it with what was read"] * len(COMPARE),
-        *["backing it up"] * len(BACK_UP),
-        *["writing the new file beside it"] * len(WRITE),
-        *["comparing it once more"] * len(COMPARE_AGAIN),
-        *["putting the new file in its place"] * len(REPLACE),
+        *["checking for other changes"] * len(COMPARE),
+        *["making a backup"] * len(BACK_UP),
+        *["writing a temporary file"] * len(WRITE),
+        *["checking for other changes again"] * len(COMPARE_AGAIN),
+        *["replacing the file"] * len(REPLACE),
         *["reading it back"] * len(VERIFY),
-        *["tidying up"] * len(TIDY),
+        *["cleaning up"] * len(TIDY),
     )
     for tried in await trials(fault):
         if tried.error is not None:

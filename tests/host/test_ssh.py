@@ -89,7 +89,7 @@ async def test_the_host_key_of_a_machine_on_the_way_is_checked(
 async def test_machines_that_lead_to_each_other_are_given_up(place: SshConfigPaths) -> None:
     place.config.write_text("Host a\n  ProxyJump b\nHost b\n  ProxyJump a\n")
     async with host_of(place, "a") as host:
-        with pytest.raises(HostError, match="too many machines"):
+        with pytest.raises(HostError, match="too many hops"):
             await host.run(["true"])
 
 
@@ -146,7 +146,7 @@ async def test_a_server_that_never_speaks_is_given_up(place: SshConfigPaths) -> 
 
 async def test_a_name_that_nobody_has_is_told(place: SshConfigPaths) -> None:
     async with host_of(place, "me@no-such-machine.invalid") as host:
-        with pytest.raises(HostUnreachable, match="There is no machine called"):
+        with pytest.raises(HostUnreachable, match="There is no host named"):
             await host.run(["true"])
 
 

@@ -48,7 +48,7 @@ def test_an_address_is_read(text: str, address: SshAddress) -> None:
     ],
 )
 def test_anything_else_is_refused(text: str) -> None:
-    with pytest.raises(HostError, match="is no SSH address"):
+    with pytest.raises(HostError, match="is not an SSH address"):
         SshAddress.read(text)
 
 

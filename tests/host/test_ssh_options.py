@@ -128,8 +128,8 @@ def test_a_number_sign_in_a_port_is_no_comment(tmp_path: Path) -> None:
     paths = SshConfigPaths(tmp_path, tmp_path / "config", system=None)
     with pytest.raises(HostError) as caught:
         read_target(SshAddress("gpu"), paths)
-    assert "config line 3: 2211#no is no port" in caught.value.why
-    assert caught.value.remedy.endswith("ssh -G gpu shows what OpenSSH makes of it")
+    assert "config line 3: 2211#no is not a port" in caught.value.why
+    assert caught.value.remedy.endswith("ssh -G gpu shows how OpenSSH reads it")
 
 
 OTHERS = {
@@ -262,11 +262,11 @@ def test_the_home_of_an_unknown_user_is_no_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("Port many", "line 2: many is no port"),
-        ("Port 70000", "line 2: 70000 is no port"),
+        ("Port many", "line 2: many is not a port"),
+        ("Port 70000", "line 2: 70000 is not a port"),
         ("IdentitiesOnly perhaps", "line 2: identitiesonly is neither yes nor no: perhaps"),
-        ('User "fox', "line 2: a quote has no end"),
-        ("ServerAliveInterval soon", "line 2: soon is no time"),
+        ('User "fox', "line 2: a quote is not closed"),
+        ("ServerAliveInterval soon", "line 2: soon is not a duration"),
         ("Compression perhaps", "line 2: "),
         ("Match localnetwork 10.0.0.0/8", "line 2: Match localnetwork is not supported here"),
     ],

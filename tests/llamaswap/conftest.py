@@ -27,7 +27,7 @@ def client_certificate(authority: Authority) -> Issued:
 
 @pytest.fixture
 def mutual_tls(authority: Authority, server_certificate: Issued) -> ssl.SSLContext:
-    """The server's side: wants a client certificate of the authority."""
+    """The server's side: requires a client certificate of the authority."""
     return server_context(server_certificate, client_ca=authority.root)
 
 

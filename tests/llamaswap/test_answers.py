@@ -231,7 +231,7 @@ def test_other_refusals_are_none_of_the_certificate(status: int, body: str) -> N
 )
 def test_plain_http_at_a_port_of_tls_names_the_url(body: str) -> None:
     error = response_error(PLAIN, made(400, body))
-    assert error.what == "10.0.0.4:8443 speaks TLS, and the URL says http://"
+    assert error.what == "10.0.0.4:8443 speaks TLS, but the URL says http://"
     assert error.remedy == "set url to https://10.0.0.4:8443/swap"
 
 
@@ -241,15 +241,15 @@ BASIC = 'Basic realm="gpu"'
 @pytest.mark.parametrize(
     ("status", "demand", "body", "what", "remedy"),
     [
-        (401, BASIC, page("401 Authorization Required"), "wants a user and a pass", "username and"),
-        (401, 'basic realm="gpu", charset="UTF-8"', "", "wants a user and a pass", "username and"),
-        (403, BASIC, "no", "wants a user and a password (Basic)", "username and password"),
-        (401, f"Negotiate, {BASIC}", "", "wants a user and a password", "username and password"),
-        (401, f"Bearer, {BASIC}", "", "wants an API key", "api_key"),
-        (401, 'Basic realm="llama-swap"', "unauthorized", "wants an API key", "api_key"),
-        (401, "", "Unauthorized\n", "wants an API key", "api_key"),
-        (401, 'Digest realm="gpu", nonce="x"', "", "of the kind Digest", "set the proxy up"),
-        (401, "Negotiate, NTLM", page("Sign in"), "of the kind Negotiate or Ntlm", "set the proxy"),
+        (401, BASIC, page("401 Authorization Required"), "requires a user name and pass", "username and"),
+        (401, 'basic realm="gpu", charset="UTF-8"', "", "requires a user name and pass", "username and"),
+        (403, BASIC, "no", "requires a user name and password (Basic)", "username and password"),
+        (401, f"Negotiate, {BASIC}", "", "requires a user name and password", "username and password"),
+        (401, f"Bearer, {BASIC}", "", "requires an API key", "api_key"),
+        (401, 'Basic realm="llama-swap"', "unauthorized", "requires an API key", "api_key"),
+        (401, "", "Unauthorized\n", "requires an API key", "api_key"),
+        (401, 'Digest realm="gpu", nonce="x"', "", "requires Digest authentication", "set up the proxy"),
+        (401, "Negotiate, NTLM", page("Sign in"), "requires Negotiate or Ntlm auth", "set up the proxy"),
         (403, "", page("Barn door shut"), "The proxy at ai.example.org:443 answers 403", "administrator"),
     ],
 )  # fmt: skip
@@ -265,5 +265,5 @@ def test_what_a_proxy_wants_is_named(
 def test_user_and_password_that_are_not_accepted_stay_unsaid() -> None:
     given = replace(SERVER, basic_auth=("fox", "owl"))
     error = response_error(given, made(401, "", www_authenticate=BASIC))
-    assert error.what == "ai.example.org:443 doesn't accept the user and the password (Basic)"
+    assert error.what == "ai.example.org:443 doesn't accept the user name and password (Basic)"
     assert "owl" not in str(error)

@@ -138,7 +138,7 @@ def test_certificate_and_key_that_are_exchanged_are_noticed(folder: Authority) -
     assert (
         error.what == f"The client certificate {client.key} holds a private key, not a certificate"
     )
-    assert "are they exchanged?" in error.remedy
+    assert "they may be swapped" in error.remedy
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_a_certificate_that_is_cut_off_is_damaged_in_plain_words(folder: Authori
     client = folder.issue("client")
     client.certificate.write_bytes(client.certificate.read_bytes()[:200])
     error = wrong(using(folder, client))
-    assert error.why == "what stands between BEGIN and END is cut off or damaged"
+    assert error.why == "the data between BEGIN and END is incomplete or damaged"
 
 
 OLD = {
@@ -302,7 +302,7 @@ def test_a_refusal_is_explained_by_our_own_files_first(folder: Authority) -> Non
 
 def test_a_refusal_without_a_client_certificate_says_so() -> None:
     error = client_certificate_error(server_at("https://localhost:8443"))
-    assert "localhost:8443 wants a client certificate" in error.what
+    assert "localhost:8443 requires a client certificate" in error.what
 
 
 def test_a_refusal_of_good_files_names_their_issuer(folder: Authority, tmp_path: Path) -> None:

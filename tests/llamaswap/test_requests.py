@@ -265,6 +265,6 @@ async def test_a_proxy_of_the_environment_is_asked_for_others(
 async def test_a_proxy_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "gopher://x")
     async with LlamaSwapClient(server_at("http://ai.example.org")) as client:
-        with pytest.raises(errors.Unreachable, match="proxy of the environment") as caught:
+        with pytest.raises(errors.Unreachable, match="proxy set in the environment") as caught:
             await client.health()
     assert "NO_PROXY=ai.example.org" in caught.value.remedy

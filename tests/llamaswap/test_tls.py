@@ -172,7 +172,7 @@ async def test_a_missing_client_certificate_is_said_under_tls_1_3(
     async with RawServer(NOTHING_RUNS, mutual_tls) as there:
         error = await refused(trusting(there.url, authority, None))
         assert error.what.startswith(f"localhost:{there.port} ")
-    assert error.what.endswith("wants a client certificate")
+    assert error.what.endswith("requires a client certificate")
     assert isinstance(error, TlsRefused)
 
 

@@ -161,7 +161,7 @@ def test_the_reason_is_recognised_in_a_whole_log(log: str, reason: str) -> None:
             "it was not ready within 15s",
         ),
         ("[WARN] group: starting slow-load failed: aborted", "the load was aborted"),
-        ("[WARN] <broken> ExitError >> exit status 1, exit code: 1", "it ended with exit status 1"),
+        ("[WARN] <broken> ExitError >> exit status 1, exit code: 1", "it exited with status 1"),
         (
             "[WARN] group: starting broken failed: upstream command exited prematurely",
             "it ended before it was ready",

@@ -155,7 +155,7 @@ async def test_a_deleted_conversation_is_gone(history: ConversationHistory) -> N
     await history.delete("c")
     assert await history.conversations() == ()
     assert await history.search("because") == ()
-    with pytest.raises(HistoryError, match="no such conversation"):
+    with pytest.raises(HistoryError, match="no longer exists"):
         await history.read("c")
 
 

@@ -64,8 +64,10 @@ def test_a_remedy_names_the_key_of_its_action() -> None:
     refused = ConfigRefused("no", remedy="reload it", action=Action.RELOAD_CONFIG)
     assert remedy_text(refused) == "reload it (H)"
     assert refused.shell_remedy == "reload it (aitui reload)"
-    check = inconclusive_check("file", "old", "mend it", Action.EDIT_CONFIG)
-    assert remedy_text(check) == "mend it (5, then e)"
+    check = inconclusive_check("file", "old", "fix it", Action.EDIT_CONFIG)
+    assert remedy_text(check) == "fix it (5, then e)"
+    whole = ConfigRefused("no", remedy="Change it.", action=Action.EDIT_CONFIG)
+    assert remedy_text(whole) == "Change it (5, then e)."
 
 
 def test_an_action_without_a_key_names_its_command() -> None:

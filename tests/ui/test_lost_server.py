@@ -88,10 +88,10 @@ async def test_a_dead_port_is_named(tmp_path: Path) -> None:
         (HtmlPage(), "HTML"),
         (HtmlPage(502), "502"),
         (GarbageBody(), "JSON"),
-        (EndlessBody(), "answers with more than 32 MiB"),
+        (EndlessBody(), "returned more than 32 MiB"),
         (WrongTypes(), "something that can't be its JSON"),
         (FixedResponse(body=b""), "empty"),
-        (FixedResponse(401), "wants an API key"),
+        (FixedResponse(401), "requires an API key"),
         (ConnectionClose(), "broke"),
         (ConnectionClose(b'{"running": ['), "closed"),
     ],
@@ -116,7 +116,7 @@ async def test_two_hundred_megabytes_of_garbage_are_given_up_early(
     stand_in.fault("/v1/models", GarbageBody(200 * MEGABYTE), times=1)
     stand_in.fault("/v1/models", Hang(1.0))
     async with driven(replace(server, timeout=60.0), tmp_path) as app:
-        await app.see("✘ not reached for", "answers with more than 32 MiB")
+        await app.see("✘ not reached for", "returned more than 32 MiB")
         stand_in.clear_faults()
         await app.see(" ms ", QUICK)
 

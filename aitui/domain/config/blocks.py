@@ -23,7 +23,7 @@ from aitui.domain.llama_server import (
     split_words,
 )
 from aitui.domain.sanitize import sanitize_line
-from aitui.errors import ConfigRefused
+from aitui.errors import Action, ConfigRefused
 
 _OF_ONE_MODEL = (
     "--verbose", "--verbosity", "--verbose-prompt", "--log-file", "--log-prompts-dir",
@@ -122,7 +122,8 @@ def remove_model(document: ConfigDocument, model_id: str) -> ConfigChange:
             f"“{sanitize_line(model_id, 80)}” can't be removed on its own.",
             line=line,
             why="Something else uses an anchor of its block.",
-            remedy="Remove it in the editor (e).",
+            remedy="Remove it in the editor.",
+            action=Action.EDIT_CONFIG,
         ) from error
     verify.require_verified(
         proven=verify.differs_only_in_keys(
@@ -170,7 +171,9 @@ def _templates(document: ConfigDocument) -> list[ModelEntry]:
     ]
     if not usable:
         what = "There is no model with a file to copy the settings from."
-        raise ConfigRefused(what, remedy="Write the first one in the editor (e).")
+        raise ConfigRefused(
+            what, remedy="Write the first one in the editor.", action=Action.EDIT_CONFIG
+        )
     return usable
 
 
@@ -183,7 +186,8 @@ def _duplicate_block(document: ConfigDocument, pattern: ModelEntry, model_id: st
         raise ConfigRefused(
             f"“{sanitize_line(pattern.id, 80)}” has no block of its own that could be copied.",
             line=document.lines.line(pattern.key.start),
-            remedy="Write the new model in the editor (e).",
+            remedy="Write the new model in the editor.",
+            action=Action.EDIT_CONFIG,
         )
     last = max(own, key=lambda entry: entry.key.start)
     at = end_of_line(text, block_end(text, last.pair))
@@ -249,7 +253,8 @@ def _refuse_if_referenced(document: ConfigDocument, entry: ModelEntry) -> None:
             raise ConfigRefused(
                 f"{where} still names “{sanitize_line(scalar_text(node) or '', 80)}”.",
                 line=document.lines.line(node.start),
-                remedy="Take it out there first, in the editor (e).",
+                remedy="Take it out there first, in the editor.",
+                action=Action.EDIT_CONFIG,
             )
 
 
@@ -280,7 +285,7 @@ def _remove_lines(text: str, entry: ModelEntry, *, flow: bool, last: bool) -> st
     indentation = text[start : entry.key.start]
     if flow or indentation.strip(" \ufeff"):
         what = f"“{sanitize_line(entry.id, 80)}” is not on lines of its own."
-        raise ConfigRefused(what, remedy="Remove it in the editor (e).")
+        raise ConfigRefused(what, remedy="Remove it in the editor.", action=Action.EDIT_CONFIG)
     end = end_of_line(text, block_end(text, entry.pair))
     while start > 0:
         above = text.rfind("\n", 0, start - 1) + 1

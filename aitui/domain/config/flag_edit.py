@@ -42,9 +42,9 @@ from aitui.domain.llama_server import (
     split_words,
 )
 from aitui.domain.sanitize import sanitize_line
-from aitui.errors import ConfigRefused
+from aitui.errors import Action, ConfigRefused
 
-_IN_EDITOR = "Change it in the editor (e)."
+_IN_EDITOR = "Change it in the editor."
 
 
 class FlagEdit(Struct, frozen=True):
@@ -66,7 +66,9 @@ class FlagEdit(Struct, frozen=True):
         node = self.document.command_node(self.model_id)
         if node is None:
             what = f"“{sanitize_line(self.model_id, 80)}” has no cmd."
-            raise ConfigRefused(what, line=self.line, remedy="Write one in the editor (e).")
+            raise ConfigRefused(
+                what, line=self.line, remedy="Write one in the editor.", action=Action.EDIT_CONFIG
+            )
         return node
 
     @property
@@ -133,6 +135,7 @@ def _refuse_script(edit: FlagEdit) -> None:
             line=edit.document.lines.line(edit.command.start),
             why="The shell on the other side of ssh would split or expand it.",
             remedy=_IN_EDITOR,
+            action=Action.EDIT_CONFIG,
         )
     if found.script is None:
         return
@@ -142,6 +145,7 @@ def _refuse_script(edit: FlagEdit) -> None:
         line=edit.document.lines.line(edit.command.start),
         why=f"“{program}” runs the command as a script, so a value can't be changed safely.",
         remedy=_IN_EDITOR,
+        action=Action.EDIT_CONFIG,
     )
 
 
@@ -183,7 +187,7 @@ def _value_splice(edit: FlagEdit, located: LocatedValue) -> tuple[Splice, YamlSc
     """Return what is written and where, and the scalar that it changes."""
     if located.node is None or located.start >= located.end:
         what = f"The value of {sanitize_line(located.name, 60)} comes from several places."
-        raise ConfigRefused(what, line=located.line, remedy=_IN_EDITOR)
+        raise ConfigRefused(what, line=located.line, remedy=_IN_EDITOR, action=Action.EDIT_CONFIG)
     text = edit.document.text
     source_map = SourceMap.read(text, located.node)
     start, end = source_map.locate(text, located.start, located.end)
@@ -249,6 +253,7 @@ def _new_flag_splice(edit: FlagEdit, text: str) -> Splice:
     program = sanitize_line(found.program, 60)
     why = "It isn't a llama-server: only a long flag that is already there can be changed."
     remedy = _IN_EDITOR
+    action: Action | None = Action.EDIT_CONFIG
     own = context_flag_of(found.program) if edit.is_context_size else None
     if own:
         why = f"It isn't a llama-server, and its own flag for the context is {own}."
@@ -257,17 +262,18 @@ def _new_flag_splice(edit: FlagEdit, text: str) -> Splice:
     elif edit.is_context_size:
         why = "It isn't a llama-server, and may not know that flag."
         remedy = (
-            f"{_IN_EDITOR} A script or image that takes llama-server's flags can be named in "
-            "llama_server_programs of config.toml."
+            "If it takes llama-server's flags, name it in llama_server_programs of config.toml; else "
+            "change the command in the editor."
         )
     if own and find_occurrence(command, find_flag(own), edit.document.named) is not None:
         model = shlex.quote(sanitize_line(edit.model_id, 80))
-        remedy = f"aitui flag {model} {own.lstrip('-')} {edit.value} changes it."
+        remedy, action = f"aitui flag {model} {own.lstrip('-')} {edit.value} changes it.", None
     raise ConfigRefused(
         f"{edit.name} can't be set for “{program}”.",
         line=edit.document.lines.line(edit.command.start),
         why=why,
         remedy=remedy,
+        action=action,
     )
 
 
@@ -307,6 +313,7 @@ def _detach_shared_command(edit: FlagEdit, located: LocatedValue | None) -> Conf
             line=line,
             why="Other models refer to the cmd defined here.",
             remedy=_IN_EDITOR,
+            action=Action.EDIT_CONFIG,
         )
     if own.anchor or not own.pair.aliased:
         after = key_insertion(text, entry, "cmd", raw, first=True).apply(text)

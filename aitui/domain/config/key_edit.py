@@ -19,9 +19,9 @@ from aitui.domain.config.yaml_tree import (
 )
 from aitui.domain.llama_server import refuse_unwritable
 from aitui.domain.sanitize import sanitize_line
-from aitui.errors import ConfigRefused
+from aitui.errors import Action, ConfigRefused
 
-_IN_EDITOR = "Change it in the editor (e)."
+_IN_EDITOR = "Change it in the editor."
 _SINGLE = (ValueType.TEXT, ValueType.NUMBER, ValueType.SWITCH)
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./ ()+-]*[A-Za-z0-9_./()+-]|[A-Za-z/]")
 
@@ -38,7 +38,7 @@ def change_key(
     kind = MODEL.keys.get(key)
     if kind is None or kind.takes not in _SINGLE or key == "cmd":
         what = f"“{sanitize_line(key, 60)}” is not a key with a single value."
-        raise ConfigRefused(what, line=line, remedy=_IN_EDITOR)
+        raise ConfigRefused(what, line=line, remedy=_IN_EDITOR, action=Action.EDIT_CONFIG)
     refuse_unwritable(value, line)
     wanted = YamlScalar(value, "", "", "", 0, 0)
     wrong = "" if matches_schema(wanted, kind) else f"takes {kind.takes.value}"
@@ -66,7 +66,7 @@ def _replace_key(
     line = document.lines.line(node.start)
     if not isinstance(node, YamlScalar) or node.style in {"|", ">"}:
         what = f"The {key} of this model is not a single value."
-        raise ConfigRefused(what, line=line, remedy=_IN_EDITOR)
+        raise ConfigRefused(what, line=line, remedy=_IN_EDITOR, action=Action.EDIT_CONFIG)
     text = after = document.text
     old = scalar_text(node)
     also: tuple[str, ...] = ()

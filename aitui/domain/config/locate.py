@@ -31,7 +31,7 @@ from aitui.domain.llama_server import (
     split_words,
 )
 from aitui.domain.sanitize import sanitize_line
-from aitui.errors import ConfigRefused
+from aitui.errors import Action, ConfigRefused
 
 _BLANKS = " \t\r\n\x85\u2028\u2029\ufeff"
 _PROPERTIES = re.compile(r"(?:(?:&[^\s,\[\]{}]+|!\S*)[ \t\r\n]+(?:#[^\r\n]*[\r\n]+[ \t\r\n]*)?)*")
@@ -92,7 +92,8 @@ class SourceMap(Struct, frozen=True):
                 "The value is written with escapes.",
                 line=LineIndex.of(text).line(self.starts[start]),
                 why="It is unclear which of them to replace.",
-                remedy="Write it out, in the editor (e).",
+                remedy="Write it out, in the editor.",
+                action=Action.EDIT_CONFIG,
             )
         if start >= end or self.starts[start] < 0 or self.ends[end - 1] < 0:
             raise _unclear_error(text, self.scalar)
@@ -150,7 +151,8 @@ def _unclear_error(text: str, scalar: YamlScalar) -> ConfigRefused:
         "The value can't be located in the file.",
         line=LineIndex.of(text).line(scalar.start),
         why="Its spelling can't be traced back.",
-        remedy="Change it in the editor (e).",
+        remedy="Change it in the editor.",
+        action=Action.EDIT_CONFIG,
     )
 
 

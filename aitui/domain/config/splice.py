@@ -8,7 +8,7 @@ from aitui.domain.config.document import ModelEntry
 from aitui.domain.config.locate import SourceMap, escape_fragment
 from aitui.domain.config.yaml_tree import YamlCollection, YamlScalar, block_end
 from aitui.domain.llama_server import is_flag, split_words
-from aitui.errors import ConfigRefused
+from aitui.errors import Action, ConfigRefused
 
 _INDENTATION = "  "
 # Without quotes these are no texts, in YAML 1.1 or in 1.2.
@@ -41,7 +41,9 @@ def word_insertion(text: str, command: YamlScalar, added: str) -> Splice:
     """
     found = split_words(command.value)
     if not found:
-        raise ConfigRefused("The command is empty.", remedy="Change it in the editor (e).")
+        raise ConfigRefused(
+            "The command is empty.", remedy="Change it in the editor.", action=Action.EDIT_CONFIG
+        )
     source_map = SourceMap.read(text, command)
     last = found[-1]
     end = source_map.locate(text, last.end - 1, last.end)[1]
@@ -76,14 +78,17 @@ def key_insertion(
         raise ConfigRefused(
             "The model has no block of its own.",
             why="All of it is defined elsewhere.",
-            remedy="Write one in the editor (e).",
+            remedy="Write one in the editor.",
+            action=Action.EDIT_CONFIG,
         )
     ending = line_break(text)
     opening = mapping.pairs[0].key.start
     if mapping.flow:
         if "\n" in raw or "\r" in raw:
             raise ConfigRefused(
-                "A block can't be added inside braces.", remedy="Use the editor (e)."
+                "A block can't be added inside braces.",
+                remedy="Use the editor.",
+                action=Action.EDIT_CONFIG,
             )
         # In JSON keys are quoted.
         quote = text[opening] if text[opening] in {'"', "'"} else ""
@@ -93,7 +98,7 @@ def key_insertion(
     lines = f"{key}: {raw}".split("\n")
     if indentation.strip(" \ufeff"):
         what = "The block starts in the middle of a line."
-        raise ConfigRefused(what, remedy="Use the editor (e).")
+        raise ConfigRefused(what, remedy="Use the editor.", action=Action.EDIT_CONFIG)
     insertion = (ending + indentation).join(line.rstrip("\r") for line in lines)
     if first:
         return Splice(opening, opening, insertion + ending + indentation)

@@ -15,7 +15,7 @@ from aitui.domain.config.locate import ValueSource
 from aitui.domain.config.yaml_tree import Node, YamlCollection, YamlPair, YamlScalar, scalar_text
 from aitui.domain.llama_server import split_words
 from aitui.domain.sanitize import sanitize_line
-from aitui.errors import ConfigRefused
+from aitui.errors import Action, ConfigRefused
 
 
 class ConfigChange(Struct, frozen=True):
@@ -108,7 +108,8 @@ def not_verified_error(line: int | None) -> ConfigRefused:
         "The value can't be changed on its own.",
         line=line,
         why="Something else in the file would change too.",
-        remedy="Change it in the editor (e).",
+        remedy="Change it in the editor.",
+        action=Action.EDIT_CONFIG,
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from msgspec import Struct
 
 from aitui.domain.sanitize import sanitize_line
-from aitui.errors import ConfigRefused
+from aitui.errors import Action, ConfigRefused
 
 if TYPE_CHECKING:
     from ruamel.yaml.nodes import Node as RuamelNode
@@ -121,8 +121,9 @@ def invalid_yaml_error(text: str, index: int, why: str) -> ConfigRefused:
     """Return the error for a text that is no YAML from that index on."""
     line, column = LineIndex.of(text).position(index)
     what, why = "The config file isn't valid YAML.", f"Line {line}, column {column}: {why}"
-    remedy = "Fix it in the editor (e)."
-    return ConfigRefused(what, line=line, column=column, why=why, remedy=remedy)
+    remedy = "Fix it in the editor."
+    action = Action.EDIT_CONFIG
+    return ConfigRefused(what, line=line, column=column, why=why, remedy=remedy, action=action)
 
 
 class LineIndex(Struct, frozen=True):

@@ -40,7 +40,7 @@ class SshAddress(Struct, frozen=True):
         is_option = host.startswith("-") or (match is not None and (match["user"] or "")[:1] == "-")
         if match is None or is_option or (port is not None and not 0 < port <= _LARGEST_PORT):
             raise HostError(
-                f"{sanitize_line(text, 100)} is no SSH address",
+                f"{sanitize_line(text, 100)} is not an SSH address",
                 remedy="set ssh_host to user@host, user@host:port, or a Host of ~/.ssh/config",
             )
         return cls(host, match["user"], port)

@@ -36,8 +36,9 @@ _OPTIONS_OF_ASYNCSSH = (
 class SshTarget(Struct, frozen=True):
     """One machine as configured. `jumps` are the machines on the route, in their order.
 
-    `options` are those of the config that are asyncssh's own matter. `by_command` is set if a ProxyCommand makes the connection. `remember_in` is the file for a
-    new host key, None if the config says not to keep any.
+    `options` are those of the config that are asyncssh's own matter. `by_command` is set if a
+    ProxyCommand makes the connection. `remember_in` is the file for a new host key, None if the
+    config says not to keep any.
     """
 
     address: SshAddress
@@ -71,7 +72,7 @@ def read_target(address: SshAddress, ssh_config: SshConfigPaths) -> SshTarget:
         raise HostError(
             f"{sanitize_line(str(ssh_config.config), 300)} can't be used for SSH",
             why=sanitize_line(str(error), 300),
-            remedy=f"mend that line; ssh -G {address.arguments} shows what OpenSSH makes of it",
+            remedy=f"fix that line; ssh -G {address.arguments} shows how OpenSSH reads it",
         ) from error
 
 
@@ -81,7 +82,7 @@ def _build_target(
     for name, spelled in _UNSUPPORTED.items():
         if options.words(name):
             raise ValueError(
-                f"{options[name].origin}: {spelled} is not supported here, and must not be overlooked"
+                f"{options[name].origin}: {spelled} is not supported here, and can't be ignored"
             )
 
     folder = ssh_config.home / ".ssh"

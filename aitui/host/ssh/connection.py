@@ -86,8 +86,8 @@ async def _log_in(
     target = await asyncio.to_thread(read_target, address, user.ssh_config)
     if jumps > _MOST_JUMPS:
         raise HostError(
-            f"The way to {target.label} goes over too many machines",
-            remedy="look at ProxyJump in ~/.ssh/config",
+            f"The route to {target.label} has too many hops",
+            remedy="check ProxyJump in ~/.ssh/config",
         )
     if tunnel is None:  # only the first machine is reached over jumps of its own
         for hop in target.jumps:
@@ -252,7 +252,7 @@ class SshConnection:
                 except (asyncssh.SFTPError, asyncssh.ChannelOpenError) as error:
                     raise HostError(
                         f"{self._where} has no SFTP",
-                        why="the login works, and its file transfer does not start",
+                        why="the login works, but its file transfer does not start",
                         remedy="Subsystem sftp internal-sftp in its sshd_config",
                     ) from error
                 self._files = SshFiles(session, self._where)
@@ -278,7 +278,7 @@ class SshConnection:
             if process.exit_status is None and process.exit_signal is None:
                 await shield(self._terminate(process, stdout))
         if process.exit_status is None and process.exit_signal is None:
-            raise asyncssh.ConnectionLost("it broke while a command ran")
+            raise asyncssh.ConnectionLost("it broke while a command was running")
         return CommandResult(
             _exit_status(process),
             stdout.content,
@@ -346,7 +346,7 @@ def login_refused_error(target: SshTarget, keys: SshKeys) -> HostLoginRefused:
                 f"The SSH key {path} needs its passphrase to log in to {target.label}",
                 path=str(paths[0]),
                 why=why,
-                remedy=f"give it when asked, or: ssh-add {shlex.quote(path)}",
+                remedy=f"enter it when asked, or: ssh-add {shlex.quote(path)}",
             )
     offered = f"{count_of(len(keys.usable), 'key')} of files were offered" + (
         ", and those of the agent" if target.agent else "; there is no agent"
@@ -354,8 +354,8 @@ def login_refused_error(target: SshTarget, keys: SshKeys) -> HostLoginRefused:
     if keys.hardware:
         path = sanitize_line(str(keys.hardware[0]), 300)
         return HostLoginRefused(
-            f"The SSH key {path} is on a security key, which aitui can't use by itself",
-            why=f"{target.label} accepts no other one: {offered}",
+            f"The SSH key {path} is on a security key, which aitui can't use directly",
+            why=f"{target.label} accepts no other key: {offered}",
             remedy=f"{'' if target.agent else 'eval $(ssh-agent) && '}ssh-add {shlex.quote(path)}",
         )
     copy = f"ssh-copy-id {target.address.arguments}"
@@ -373,7 +373,7 @@ def translate_connection_errors(where: str) -> Iterator[None]:
         yield
     except socket.gaierror as error:
         raise HostUnreachable(
-            f"There is no machine called {where}",
+            f"There is no host named {where}",
             why=_shorten(error.strerror or str(error)),
             remedy="check ssh_host in config.toml, or HostName in ~/.ssh/config",
         ) from error
@@ -386,12 +386,12 @@ def translate_connection_errors(where: str) -> Iterator[None]:
     except ConnectionRefusedError as error:
         raise HostUnreachable(
             f"{where} refuses the connection",
-            why="nothing listens at that port",
-            remedy="does sshd run there, and at this port?",
+            why="nothing listens on that port",
+            remedy="check that sshd runs there, on this port",
         ) from error
     except asyncssh.ChannelOpenError as error:
         raise HostUnreachable(
-            f"The way to {where} is closed", why=_shorten(error.reason)
+            f"The route to {where} is closed", why=_shorten(error.reason)
         ) from error
     except (asyncssh.DisconnectError, asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection) as e:
         raise HostUnreachable(f"The connection to {where} was lost", why=_shorten(e.reason)) from e
@@ -400,7 +400,7 @@ def translate_connection_errors(where: str) -> Iterator[None]:
             f"{where} can't be reached", why=_shorten(getattr(error, "strerror", "") or str(error))
         ) from error
     except (asyncssh.Error, ValueError) as error:
-        raise HostError(f"SSH to {where} does not work", why=_shorten(str(error))) from error
+        raise HostError(f"SSH to {where} failed", why=_shorten(str(error))) from error
 
 
 def _shorten(words: str) -> str:

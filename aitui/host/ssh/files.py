@@ -77,7 +77,9 @@ class SshFiles:
             # Opening a pipe would block the whole session.
             status = await self._session.stat(remote)
             if file_kind(status.permissions or 0) is not FileKind.FILE:
-                raise HostFileError(f"Can't read {display_path(path)}", why="it is no regular file")
+                raise HostFileError(
+                    f"Can't read {display_path(path)}", why="it is not a regular file"
+                )
             # After a cut connection the close of `async with` waits for 40 s: SshHost's time limit
             # for a call ends it.
             async with self._session.open(remote, "rb", encoding=None, block_size=0) as file:
@@ -153,7 +155,7 @@ class SshFiles:
         if not path.startswith("/"):
             raise HostFileError(f"{display_path(path)} is neither absolute nor below ~/")
         if "\0" in path:
-            raise HostFileError(f"{display_path(path)} is no path", why="it contains a NUL")
+            raise HostFileError(f"{display_path(path)} is not a path", why="it contains a NUL")
         return path.encode(errors="surrogateescape")
 
     async def _set_owner(self, file: SFTPClientFile, path: str, owner: int, group: int) -> None:
@@ -194,7 +196,7 @@ class SshFiles:
         if isinstance(error.__cause__, asyncssh.SFTPFailure):
             with suppress(asyncssh.SFTPNoSuchFile):
                 await self._session.lstat(remote)
-                return FileAlreadyExists(error.what, why="there is such a file already")
+                return FileAlreadyExists(error.what, why="the file already exists")
         return await self._write_error(error, remote)
 
     async def _write_error(self, error: HostFileError, remote: bytes) -> HostFileError:
@@ -208,8 +210,8 @@ class SshFiles:
         if disk.flags & _READ_ONLY:
             return FilePermissionDenied(
                 error.what,
-                why="the file system there is read-only",
-                remedy="mount it so that it can be written",
+                why="the file system is read-only",
+                remedy="mount it read-write",
             )
         if disk.bavail == 0 or (disk.favail == 0 and disk.files):
             return disk_full_error(error.what)
@@ -235,7 +237,7 @@ class SshFiles:
         except asyncssh.SFTPOpUnsupported as error:
             raise HostFileError(
                 what,
-                why=f"{_reason_text(error)}: that server can't replace a file whole",
+                why=f"{_reason_text(error)}: that server can't replace a file atomically",
                 remedy="aitui needs the SFTP of OpenSSH there (Subsystem sftp internal-sftp)",
             ) from error
         except asyncssh.SFTPError as error:

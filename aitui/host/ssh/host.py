@@ -63,7 +63,7 @@ class SshHost:
         It is added to the user's known_hosts file, unless the config keeps none. Raises HostError.
         """
         if line not in self._remember_in:
-            raise HostError("That host key was not asked about")
+            raise HostError("That host key was not confirmed")
         self._user = replace(self._user, remembered=(*self._user.remembered, line))
         path = self._remember_in.pop(line)
         if path is None:
@@ -74,7 +74,7 @@ class SshHost:
             await asyncio.to_thread(append_line, path, line)
         except OSError as error:
             raise HostError(
-                f"The host key can't be remembered in {sanitize_line(str(path), 300)}",
+                f"The host key can't be saved in {sanitize_line(str(path), 300)}",
                 why=sanitize_line(error.strerror or str(error), 200),
                 remedy="it is trusted until aitui ends",
             ) from error
@@ -154,8 +154,8 @@ class SshHost:
         if not done:
             await shield(self._await_end(task, connection, 0.0))
             raise HostTimedOut(
-                f"{self.label} does not answer about {sanitize_line(path, 300)}",
-                why=f"for {self._file_seconds:g} seconds",
+                f"{self.label} does not respond",
+                why=f"nothing came about {sanitize_line(path, 300)} for {self._file_seconds:g} seconds",
             )
         try:
             return task.result()

@@ -43,7 +43,7 @@ class KnownHostKeys(Struct, frozen=True):
                 f"The host key of {shown_as} is revoked",
                 algorithm=algorithm,
                 fingerprint=fingerprint,
-                why=f"{seen}, and known_hosts says never to trust it",
+                why=f"{seen}, which known_hosts marks as revoked",
                 remedy="ask the administrator of that machine for a new one",
             )
         if self.keys:

@@ -48,7 +48,7 @@ class SshOptions:
         try:
             self._local_user = getpass.getuser()
         except KeyError as error:  # a container's login without an entry in passwd
-            raise ValueError("this login has no name: set USER") from error
+            raise ValueError("this login has no user name: set USER") from error
         self._found: dict[str, list[SshOption]] = {}
         self._wants_final = False
         for name, given in (("user", address.user), ("port", address.port)):
@@ -95,7 +95,7 @@ class SshOptions:
         """The port."""
         text = self.text("port") or "22"
         if not re.fullmatch("[0-9]{1,5}", text) or not 0 < int(text) < 65536:
-            raise ValueError(f"{self['port'].origin}: {text} is no port")
+            raise ValueError(f"{self['port'].origin}: {text} is not a port")
         return int(text)
 
     @property
@@ -114,7 +114,7 @@ class SshOptions:
         if not (text := self.text(name).lower()):
             return None
         if not re.fullmatch(r"(?:[0-9]{1,9}[smhdw])*[0-9]{0,9}", text):
-            raise ValueError(f"{self[name].origin}: {text} is no time")
+            raise ValueError(f"{self[name].origin}: {text} is not a duration")
         parts = re.findall(r"([0-9]+)([smhdw]?)", text)
         return sum(int(number) * _UNITS[unit] for number, unit in parts)
 
@@ -297,7 +297,7 @@ def _split_words(text: str, origin: str) -> Iterator[str]:
                 word += text[at]
             at += 1
         if quote:
-            raise ValueError(f"{origin}: a quote has no end")
+            raise ValueError(f"{origin}: a quote is not closed")
         yield word
 
 

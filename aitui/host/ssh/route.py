@@ -52,7 +52,7 @@ async def resolve_addresses(route: SshRoute) -> tuple[str, ...]:
     except (socket.gaierror, UnicodeError) as error:
         said = getattr(error, "strerror", "") or str(error)
         raise HostUnreachable(
-            f"There is no machine called {route.host}",
+            f"There is no host named {route.host}",
             why=sanitize_line(said, 200),
             remedy="check ssh_host in config.toml, or HostName in ~/.ssh/config",
         ) from error
@@ -81,8 +81,8 @@ async def fetch_greeting(route: SshRoute, seconds: float = SshTimeouts().connect
     except ConnectionRefusedError as error:
         raise HostUnreachable(
             f"{where} refuses connections",
-            why="nothing listens at that port",
-            remedy="does sshd run there, and at this port?",
+            why="nothing listens on that port",
+            remedy="check that sshd runs there, on this port",
         ) from error
     except OSError as error:
         raise HostUnreachable(
@@ -101,7 +101,7 @@ async def _read_greeting(reader: asyncio.StreamReader, where: str) -> str:
         if not line:
             break
     raise HostUnreachable(
-        f"{where} takes connections, and does not speak SSH",
+        f"{where} accepts connections, but does not speak SSH",
         why="another service listens there, or the connection is closed at once",
         remedy="check the port in ssh_host, or Port in ~/.ssh/config",
     )

@@ -38,7 +38,7 @@ def presenting(server: Server, pair: Pair) -> Server:
 async def test_no_certificate_is_one_that_is_wanted(behind_caddy: Server) -> None:
     error = await trouble(replace(behind_caddy, client_cert=None, client_key=None))
     assert isinstance(error, TlsRefused)
-    assert "wants a client certificate" in error.what
+    assert "requires a client certificate" in error.what
     assert error.remedy == "set client_cert and client_key"
 
 

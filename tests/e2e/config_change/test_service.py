@@ -241,7 +241,7 @@ async def test_what_only_llama_swap_refuses_is_said_in_its_words(
         progress = ProgressTracker(watch.session.clock, lambda _: None, *RESTARTING)
         with pytest.raises(ServiceFailed) as failed:
             await restart_server(admin, watch.session, progress)
-    assert "its config file isn't accepted" in failed.value.why
+    assert "its config file was rejected" in failed.value.why
     assert "line" in failed.value.why
     assert "aitui undo" in failed.value.remedy
 

@@ -173,7 +173,7 @@ async def test_an_image_that_is_refused_is_named_and_detached(deployment: Deploy
         shown.press(f"/file {image}\r")
         await shown.see("▣ cat.png ×")
         shown.press("what is that?\r")
-        await shown.told("talking refused an image: cat.png is detached")
+        await shown.told("talking rejected an image: cat.png is detached")
         await shown.unsee("▣ cat.png")
         shown.press("\r")
         await shown.see("tok/s")

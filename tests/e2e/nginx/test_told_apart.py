@@ -143,7 +143,7 @@ async def test_no_certificate_is_one_that_is_wanted(nginx: Nginx, tmp_path: Path
     bare = replace(nginx.wanting, client_cert=None, client_key=None)
     outcome = await CommandLine.towards(bare, tmp_path).run("status")
     assert outcome.status == 4
-    assert "wants a client certificate\n  No required SSL certificate was sent\n" in outcome.err
+    assert "requires a client certificate\n  No required SSL certificate was sent\n" in outcome.err
     assert "set client_cert and client_key" in outcome.err
     report = await examined(bare)
     assert report.status("TLS") is CheckStatus.PASSED
@@ -169,7 +169,7 @@ async def test_http_on_the_port_of_tls_is_named(nginx: Nginx, tmp_path: Path) ->
     plain = Server(url, identity="plain")
     outcome = await CommandLine.towards(plain, tmp_path).run("status")
     assert outcome.status == 1
-    assert "speaks TLS, and the URL says http://" in outcome.err
+    assert "speaks TLS, but the URL says http://" in outcome.err
     assert "The plain HTTP request was sent to HTTPS port" in outcome.err
     assert f"set url to {nginx.wanting.url}" in outcome.err
     report = await examined(plain)
@@ -181,7 +181,7 @@ async def test_http_on_the_port_of_tls_is_named(nginx: Nginx, tmp_path: Path) ->
 async def test_a_stream_that_is_refused_so_is_a_refused_certificate(nginx: Nginx) -> None:
     bare = replace(nginx.wanting, client_cert=None, client_key=None)
     async with LlamaSwapClient(bare) as client:
-        with pytest.raises(TlsRefused, match="wants a client certificate"):
+        with pytest.raises(TlsRefused, match="requires a client certificate"):
             async with client.events() as events:
                 await anext(aiter(events))
 
@@ -202,14 +202,14 @@ async def test_user_and_password_are_wanted_not_a_key(nginx: Nginx) -> None:
     for server in (nginx.basic, replace(nginx.basic, api_key="sk-1")):
         error = await trouble(server)
         assert isinstance(error, Unauthorized)
-        assert "wants a user and a password (Basic)" in error.what
+        assert "requires a user name and password (Basic)" in error.what
         assert "the barn" in error.why
         assert error.remedy == "set the server's username and password"
 
 
 async def test_a_wrong_password_is_not_accepted_and_not_printed(nginx: Nginx) -> None:
     error = await trouble(replace(nginx.basic, basic_auth=("fox", "hedgehog-17")))
-    assert "doesn't accept the user and the password" in error.what
+    assert "doesn't accept the user name and password" in error.what
     assert "hedgehog" not in str(error)
 
 

@@ -52,7 +52,7 @@ async def test_a_user_or_group_in_a_users_unit(
     systemd: UserManager, host: Inside, name: str, setting: str
 ) -> None:
     failed = await trouble_of(systemd, host, name, SLEEPS, setting)
-    assert f"{setting} stands in a user's unit" in failed.why
+    assert f"{setting} is in a user's unit" in failed.why
     assert "can't change users" in failed.why
     assert "remove that line" in failed.remedy
 
@@ -61,7 +61,7 @@ async def test_a_program_that_is_not_there(systemd: UserManager, host: Inside) -
     failed = await trouble_of(
         systemd, host, "no-program.service", "ExecStart=/opt/no/llama-swap -listen :1"
     )
-    assert failed.what == "no-program.service did not come up"
+    assert failed.what == "no-program.service did not start"
     assert failed.why.startswith("/opt/no/llama-swap can't be run")
     assert "no-program.service" in failed.remedy
     assert any("No such file" in line for line in failed.journal)
@@ -73,7 +73,7 @@ async def test_the_flags_of_the_guide_which_llama_swap_does_not_have(
     failed = await trouble_of(
         systemd, host, "guide.service", f"{LLAMA_SWAP} --host 0.0.0.0 --port 8080"
     )
-    assert failed.why == "llama-swap doesn't know --host and --port"
+    assert failed.why == "llama-swap has no option --host and --port"
     assert "-listen ADDRESS:PORT" in failed.remedy
 
 
@@ -96,7 +96,7 @@ async def test_a_port_that_is_taken(machine: UserManager, host: Inside) -> None:
 
 async def test_a_config_file_that_is_not_there(systemd: UserManager, host: Inside) -> None:
     failed = await trouble_of(systemd, host, "lost.service", f"{LLAMA_SWAP} -config /no/such.yaml")
-    assert "its config file isn't accepted" in failed.why
+    assert "its config file was rejected" in failed.why
     assert "/no/such.yaml" in failed.why
 
 
@@ -244,7 +244,7 @@ async def test_a_login_whose_systemd_does_not_run_is_told_of_lingering(
     systemd: UserManager,
 ) -> None:
     stranger = Inside(systemd, session=False, number=1)
-    with pytest.raises(ServiceFailed, match="own systemd doesn't answer") as failed:
+    with pytest.raises(ServiceFailed, match="user's systemd does not respond") as failed:
         await SystemdService(stranger, UNIT).facts()
     assert "unless lingering is on" in failed.value.why
     assert "loginctl enable-linger" in failed.value.remedy
@@ -273,10 +273,10 @@ async def test_a_login_that_lingers_and_whose_systemd_does_not_run_is_told_so(
 ) -> None:
     linger = systemd.there / "var/lib/systemd/linger/daemon"
     linger.touch()
-    with pytest.raises(ServiceFailed, match="own systemd doesn't answer") as failed:
+    with pytest.raises(ServiceFailed, match="user's systemd does not respond") as failed:
         await SystemdService(Inside(systemd, session=False, number=1), UNIT).facts()
     linger.unlink()
-    assert failed.value.why == "lingering is on, yet it isn't running"
+    assert failed.value.why == "lingering is on, but it isn't running"
     assert "systemctl restart user@" in failed.value.remedy
 
 
@@ -291,7 +291,7 @@ async def test_a_unit_of_the_whole_system_is_told_from_one_that_does_not_exist(
     )
     program.chmod(0o755)
     host = Inside(systemd, surroundings=("PATH=/mnt/home/system-wide:/usr/bin:/bin",))
-    with pytest.raises(ServiceFailed, match="none of the login's own units") as refused:
+    with pytest.raises(ServiceFailed, match="not a user unit of this login") as refused:
         await SystemdService(host, "everybodys.service").restart()
-    assert refused.value.why == "it is a unit of the whole system"
+    assert refused.value.why == "it is a system unit"
     assert "sudo systemctl restart everybodys.service" in refused.value.remedy

@@ -112,8 +112,8 @@ def test_any_words_have_flags_or_none(words: list[str]) -> None:
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("[Service]\nUser=me\n", ["User=me stands in a user's unit"]),
-        ("[Service]\n  Group = me\r\n", ["Group=me stands in a user's unit"]),
+        ("[Service]\nUser=me\n", ["User=me is in a user's unit"]),
+        ("[Service]\n  Group = me\r\n", ["Group=me is in a user's unit"]),
         ("[Service]\n#User=me\n;Group=me\nUser=\n", []),
         ("[Unit]\nUser=me\n", []),
         ("[Service]\nLimitMEMLOCK_BYTES=1\n", ["there is no setting LimitMEMLOCK_BYTES="]),
@@ -148,10 +148,10 @@ def test_settings_keep_their_value(words: list[str]) -> None:
     ("facts", "journal", "why"),
     [
         (UnitInfo("u", result="oom-kill"), (), "ran out of memory"),
-        (UnitInfo("u", result="signal", active_state="failed"), (), "a signal ended it"),
+        (UnitInfo("u", result="signal", active_state="failed"), (), "a signal killed it"),
         (UnitInfo("u", result="core-dump", active_state="failed"), (), "it crashed"),
-        (UnitInfo("u", result="timeout", active_state="failed"), (), "took longer"),
-        (UnitInfo("u", result="exit-code", exit_status=9), (), "exit status 9"),
+        (UnitInfo("u", result="timeout", active_state="failed"), (), "took too long"),
+        (UnitInfo("u", result="exit-code", exit_status=9), (), "status 9"),
         (UnitInfo("u", exit_status=200), (), "working directory"),
         (UnitInfo("u", exit_status=217), (), "another user or group"),
         (

@@ -48,7 +48,7 @@ async def test_the_key_of_another_certificate(
     behind_caddy: Server, client: Pair, guide: Guide, tmp_path: Path
 ) -> None:
     other = guide.client("other-on-screen")
-    words = (f"{other.key} does not belong to {client.certificate}", "set the key that it was made")
+    words = (f"{other.key} does not belong to {client.certificate}", "set the matching key")
     await says(replace(behind_caddy, client_key=other.key), tmp_path, *words)
 
 
@@ -62,7 +62,7 @@ async def test_the_wrong_host_name(
 ) -> None:
     misnamed = guide.server("DNS:elsewhere.example", name="elsewhere-on-screen")
     async with Caddy(tmp_path / "misnamed", upstream.url, misnamed, guide.root) as caddy:
-        words = ("is for another name", "use a host name that the certificate holds")
+        words = ("is for another name", "use a host name listed in the certificate")
         await says(replace(behind_caddy, url=caddy.url), tmp_path, *words)
 
 
@@ -79,7 +79,7 @@ async def test_a_key_that_others_can_read_is_a_warning_while_all_works(
 async def test_a_certificate_that_is_wanted_and_not_set(
     behind_caddy: Server, tmp_path: Path
 ) -> None:
-    words = ("wants a client certificate", "set client_cert and client_key")
+    words = ("requires a client certificate", "set client_cert and client_key")
     await says(replace(behind_caddy, client_cert=None, client_key=None), tmp_path, *words)
 
 

@@ -115,7 +115,7 @@ async def test_no_certificate_is_one_that_is_wanted(server: Server) -> None:
     report = await examined(replace(server, client_cert=None, client_key=None))
     assert report.status("TLS") is CheckStatus.PASSED
     assert report.failed == ["certificate accepted"]
-    assert "wants a client certificate" in report["certificate accepted"].seen
+    assert "requires a client certificate" in report["certificate accepted"].seen
     assert exit_code(report.checks) == 4
 
 

@@ -94,7 +94,7 @@ async def test_one_connection_does_for_all_of_it(box: Server, sshd: Sshd) -> Non
 async def test_an_address_that_is_none(box: Server) -> None:
     report = await machine_of(replace(box, ssh_host="-oProxyCommand=x"))
     assert report.failed == ["machine"]
-    assert "is no SSH address" in report["machine"].seen
+    assert "is not an SSH address" in report["machine"].seen
 
 
 async def test_an_ssh_config_that_must_not_be_overlooked(box: Server, user: SshConfigPaths) -> None:

@@ -252,7 +252,7 @@ async def test_an_answer_that_falls_silent_is_shown_as_waiting(pane: Pane) -> No
         (FixedResponse(502, b"", "text/plain"), "502"),
         (HtmlPage(), "web page"),
         (ConnectionClose(), "127.0.0.1"),
-        (Streams(()), "never began"),
+        (Streams(()), "never started"),
     ],
     ids=["context", "too-many", "key", "proxy", "page", "closed", "empty"],
 )
@@ -316,7 +316,7 @@ async def test_a_refused_image_is_named_and_detached(
         await pane.send(f"/file {path}")
         await pane.app.see("▣ cat.png ×")
         await pane.send("What is this?")
-        await pane.app.told(f"{OTHER} refused an image: cat.png is detached")
+        await pane.app.told(f"{OTHER} rejected an image: cat.png is detached")
         await pane.app.told("image input is not supported")
         assert any("again: /file " in one for one in pane.app.said)
         assert pane.written == "What is this?"

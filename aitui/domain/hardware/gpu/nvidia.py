@@ -52,8 +52,9 @@ VENDOR = GpuVendor(
 )
 DRIVERS: tuple[str, ...] = ()
 FILES: tuple[str, ...] = ()
-# With 2 the driver doesn't know one of the fields. With 10, 14 and 15 one card is at fault and the values of the others hold (nvidia-smi(1)).
 _FORMAT = "--format=csv,noheader,nounits 2>&1 </dev/null"
+# With 2 the driver doesn't know one of the fields. With 10, 14 and 15 one card is at fault and the
+# values of the others hold (nvidia-smi(1)).
 SCRIPT = f"""\
 if command -v nvidia-smi >/dev/null 2>&1; then
   section nvidia
