@@ -10,7 +10,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.geometry import Region, Size
-from textual.reactive import reactive
+from textual.reactive import var
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
@@ -124,9 +124,9 @@ class ActivityPane(ScrollView, can_focus=True, inherit_bindings=False):
 
     BINDINGS = REQUESTS.bindings()
 
-    uses: reactive[tuple[ClientRequest, ...]] = reactive((), init=False)
-    finished: reactive[tuple[FinishedRequest, ...]] = reactive((), init=False)
-    note: reactive[str] = reactive("", init=False)
+    uses: var[tuple[ClientRequest, ...]] = var((), init=False)
+    finished: var[tuple[FinishedRequest, ...]] = var((), init=False)
+    note: var[str] = var("", init=False)
     """Which requests under way aren't listed."""
     is_known: reactive[bool] = reactive(False)
     """Whether the server answers: else nothing is known of its requests."""

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from textual.reactive import reactive
+from textual.reactive import var
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -27,7 +27,7 @@ class GpuMemoryPane(Widget):
     Where there is no room for that the blank lines between cards go first, then the figures.
     """
 
-    snapshot: reactive[Snapshot] = reactive(Snapshot(), init=False)
+    snapshot: var[Snapshot] = var(Snapshot(), init=False)
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes="frame")

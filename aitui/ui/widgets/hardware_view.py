@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 from textual import events
 from textual.geometry import Region, Size
-from textual.reactive import reactive
+from textual.reactive import var
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.theme import Theme
@@ -71,10 +71,10 @@ def arrange(size: Size, cards: int, *, host_rows: int) -> Arrangement:
 class HardwareView(ScrollView, can_focus=True):
     """The frames, drawn as lines; the one in focus can have the whole view."""
 
-    snapshot: reactive[Snapshot] = reactive(Snapshot(), init=False)
-    seconds: reactive[float] = reactive(SPANS[1], init=False)
-    zoomed: reactive[bool] = reactive(False, init=False)
-    shows_processes: reactive[bool] = reactive(False, init=False)
+    snapshot: var[Snapshot] = var(Snapshot(), init=False)
+    seconds: var[float] = var(SPANS[1], init=False)
+    zoomed: var[bool] = var(False, init=False)
+    shows_processes: var[bool] = var(False, init=False)
 
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)

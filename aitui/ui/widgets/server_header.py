@@ -86,7 +86,11 @@ class ServerHeader(Widget):
                 await self.screen.run_action(action)
 
     def tick(self) -> None:
-        """Let the seconds of a lost server go on between two snapshots."""
+        """Let the seconds of a lost server go on between two snapshots; a live one has none."""
+        if self._snapshot.connection.phase is not ConnectionPhase.LIVE or self._snapshot.restart_by:
+            self._redraw()
+
+    def _redraw(self) -> None:
         if self._draw() != self._last_line:
             self.refresh()
 
@@ -96,7 +100,7 @@ class ServerHeader(Widget):
 
     def _show_snapshot(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self.tick()
+        self._redraw()
 
     def _draw(self) -> list[Segment]:
         """Draw the line for the widest room that it has, without notes only where nothing else helps."""

@@ -3,7 +3,7 @@
 import math
 
 from rich.color import Color
-from textual.reactive import reactive
+from textual.reactive import var
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -31,11 +31,11 @@ class ThroughputPane(Widget):
     reports nothing there are no dots until it has ended.
     """
 
-    finished: reactive[tuple[FinishedRequest, ...]] = reactive((), init=False)
-    running: reactive[tuple[ActiveRequest, ...]] = reactive((), init=False)
-    rate: reactive[float | None] = reactive(None, init=False)
+    finished: var[tuple[FinishedRequest, ...]] = var((), init=False)
+    running: var[tuple[ActiveRequest, ...]] = var((), init=False)
+    rate: var[float | None] = var(None, init=False)
     """Tokens per second now, None if unknown."""
-    total: reactive[int | None] = reactive(None, init=False)
+    total: var[int | None] = var(None, init=False)
     """How many requests are under way, None if that isn't reported."""
 
     def __init__(self, clock: Clock, *, prompt: bool = False, id: str) -> None:  # noqa: A002
