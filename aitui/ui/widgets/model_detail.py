@@ -248,10 +248,10 @@ def _capability_rows(model: Model, width: int) -> list[DetailRow]:
     line = model.command_line
     known = (
         ("reasoning", model.reasoning),
-        ("images", line.has(("-mm", "--mmproj", "-mmu", "--mmproj-url"))),
+        ("images", line.can_see_images),
         ("tools", line.has(("--jinja",))),
-        ("embeddings", line.has(("--embedding", "--embeddings"))),
-        ("reranking", line.has(("--rerank", "--reranking"))),
+        ("embeddings", line.is_embedding_model),
+        ("reranking", line.is_reranker),
         ("not in the server's list", model.unlisted),
     )
     words = " · ".join(word for word, is_known in known if is_known)
