@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from aitui.aio import background_task
 from aitui.cli.args import Arguments
-from aitui.cli.output import has_colors
+from aitui.cli.output import has_colors, print_lines
 from aitui.domain.chat.conversation import Conversation, SamplingParameters, parse_sampling
 from aitui.domain.chat.reply import Reply, ReplyPhase
 from aitui.domain.models import RunState
@@ -20,9 +20,9 @@ from aitui.domain.snapshot import Snapshot
 from aitui.domain.units import count_of, format_seconds
 from aitui.errors import AituiError, HistoryError, ReplyStopped, SettingsError
 from aitui.format.chat import reply_figures
-from aitui.format.markdown import MarkdownStream
+from aitui.format.markdown import DIM, NOT_DIM, MarkdownStream
 from aitui.format.report import format_json
-from aitui.format.styled import Span, ansi
+from aitui.format.styled import Span
 from aitui.paths import Paths
 from aitui.services.chat import ChatSession, last_reply
 from aitui.services.chat_setup import (
@@ -37,8 +37,6 @@ from aitui.services.chat_setup import (
 )
 from aitui.services.session import Session
 from aitui.store.history import FILE_NAME, ConversationHistory
-
-_DIM, _NOT_DIM = "\x1b[2m", "\x1b[22m"
 
 
 def reply_json(reply: Reply, conversation_id: str) -> str:
@@ -59,7 +57,7 @@ def reply_json(reply: Reply, conversation_id: str) -> str:
 
 
 class ReplyPrinter:
-    """Writes a reply as it grows: its reasoning dim and only on a terminal."""
+    """Writes a reply as it grows: its reasoning only on a terminal, dim where that has colors."""
 
     def __init__(self, out: TextIO, *, quiet: bool) -> None:
         self._out = out
@@ -93,11 +91,10 @@ class ReplyPrinter:
 
     async def _write(self, *, end: bool = False) -> None:
         piece = "" if self._latest is None or self._quiet else self._new_text(self._latest)
+        if end and self._markdown is not None:
+            piece += self._markdown.feed("", end=True)
         if piece:
             self._ends_line = piece.endswith("\n")
-        if end and self._markdown is not None and not self._quiet:
-            piece += self._markdown.feed("", end=True)
-            self._ends_line = bool(self._markdown.at_line_start)
         if end and not self._ends_line:
             piece += "\n"
         if piece:
@@ -108,7 +105,7 @@ class ReplyPrinter:
         reasoning = reply.reasoning.since(self._reasoning) if self._reasons else ""
         text = reply.text.since(self._text)
         self._reasoning, self._text = len(reply.reasoning), len(reply.text)
-        piece = f"{_DIM}{reasoning}{_NOT_DIM}" if reasoning else ""
+        piece = f"{DIM}{reasoning}{NOT_DIM}" if reasoning and self._markdown else reasoning
         self._is_reasoning |= bool(reasoning)
         if text and self._is_reasoning:
             self._is_reasoning = False
@@ -160,7 +157,7 @@ async def chat_in_terminal(session: Session, arguments: Arguments, paths: Paths)
     if arguments.json:
         print(reply_json(reply, conversation.id))
     elif sys.stderr.isatty() and (turn := chat.conversation.turns.get(reply.turn_id)):
-        print(ansi(Span(" · ".join(reply_figures(turn)), "muted")), file=sys.stderr)
+        print_lines([[Span(" · ".join(reply_figures(turn)), "muted")]], sys.stderr)
     _raise_on_failure(reply, await explain_stop(session, reply))
 
 

@@ -24,6 +24,7 @@ PARALLEL = ("-np", "--parallel")
 UNIFIED_CACHE = ("-kvu", "--kv-unified")
 MODEL = ("-m", "--model")
 MODEL_REPOSITORY = ("-hf", "-hfr", "--hf-repo")
+PROJECTOR = ("-mm", "--mmproj", "-mmu", "--mmproj-url")
 
 _COMMENT_LINE = re.compile(r"^[^\S\n]*#[^\n]*", re.MULTILINE)
 _CONTINUATION = re.compile(r"\\(?=[^\S\n]*$)", re.MULTILINE)
@@ -128,6 +129,21 @@ class CommandLine(Struct, frozen=True):
     def model(self) -> str | None:
         """The file of `--model`, else the repository of `--hf-repo`."""
         return self.value(MODEL) or self.value(MODEL_REPOSITORY) or None
+
+    @property
+    def can_see_images(self) -> bool | None:
+        """Whether it has a projector for images; None if a repository may bring one along."""
+        return True if self.has(PROJECTOR) else False if self.has(MODEL) else None
+
+    @property
+    def is_embedding_model(self) -> bool:
+        """Whether it only computes embeddings."""
+        return self.has(("--embedding", "--embeddings"))
+
+    @property
+    def is_reranker(self) -> bool:
+        """Whether it only ranks documents."""
+        return self.has(("--rerank", "--reranking"))
 
     @property
     def reasoning(self) -> bool | None:

@@ -42,7 +42,7 @@ SLASH_COMMANDS = (
     SlashCommandSpec("edit", "", "edit the last prompt and send it again"),
     SlashCommandSpec("delete", "", "delete the last prompt and its reply"),
     SlashCommandSpec("branch", "", "show the next of several replies"),
-    SlashCommandSpec("copy", "[CODE]", "copy the last reply, or its code"),
+    SlashCommandSpec("copy", "[code]", "copy the last reply, or its last code block"),
     SlashCommandSpec("clear", "", "start a new conversation"),
     SlashCommandSpec("history", "[WORDS]", "open another conversation"),
     SlashCommandSpec("rename", "TITLE", "rename the conversation", 1),

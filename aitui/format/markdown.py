@@ -3,7 +3,7 @@
 import re
 
 _BOLD, _NOT_BOLD = "\x1b[1m", "\x1b[22m"
-_DIM, _NOT_DIM = "\x1b[2m", "\x1b[22m"
+DIM, NOT_DIM = "\x1b[2m", "\x1b[22m"
 _CODE, _NOT_CODE = "\x1b[36m", "\x1b[39m"
 
 # The beginning of a line that may still become a fence, a heading or the mark of a list.
@@ -38,11 +38,6 @@ class MarkdownStream:
             styled.append(self._end_line())
         return "".join(styled)
 
-    @property
-    def at_line_start(self) -> bool:
-        """Whether the last line that was returned is complete."""
-        return self._line_begins
-
     def _take(self, *, end: bool) -> str | None:
         if self._line_begins:
             return self._take_line_start(end=end)
@@ -69,7 +64,7 @@ class MarkdownStream:
             if not self._fence or mark.startswith(self._fence):
                 self._fence = "" if self._fence else mark
                 line, newline, self._rest = rest.partition("\n")
-                return f"{_DIM}{line}{_NOT_DIM}{newline}"
+                return f"{DIM}{line}{NOT_DIM}{newline}"
         self._line_begins = False
         if not self._fence:
             if heading := _HEADING.match(rest):

@@ -12,7 +12,6 @@ _SGR: Mapping[str, str] = {
     "transit": "36",
     "warning": "33",
     "error": "31",
-    "code": "36",
 }
 
 

@@ -176,7 +176,10 @@ async def diagnose_error(session: Session, model_id: str, error: AituiError) -> 
 
 
 async def explain_stop(session: Session, reply: Reply) -> str:
-    """Return what the server still does for a reply that was stopped before anything came."""
+    """Return what the server still does for a reply that was stopped before anything came.
+
+    A model that it goes on to load is shown as queued from then on.
+    """
     model = session.snapshot.model(reply.model)
     stopped = reply.phase is ReplyPhase.STOPPED and not reply.text and not reply.reasoning
     if not stopped or model is None or not stays_queued(model, session.snapshot):

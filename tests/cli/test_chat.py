@@ -1,5 +1,7 @@
 """`aitui chat` and `aitui status --line` as processes, over TLS with a client certificate."""
 
+import asyncio
+import io
 import json
 import os
 import re
@@ -14,7 +16,9 @@ from typing import Any
 
 import pytest
 
+from aitui.cli.chat import ReplyPrinter
 from aitui.demo.certificates import Certificates
+from aitui.domain.chat.reply import GrowingText, Reply
 from aitui.domain.snapshot import Server
 from cli.command_line import CommandLine, Outcome, finish, interrupt, read_until
 from other_client import OtherClient
@@ -339,3 +343,25 @@ async def test_on_a_terminal_the_reply_ends_with_tokens_and_rate(loaded: Shell) 
     assert re.search(r"\d+ tokens · [\d.]+ tok/s", shown)
     # What is piped stays as the model wrote it.
     assert b"\x1b" not in out
+
+
+class Terminal(io.StringIO):
+    """Collects what is written to a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("no_color", "styles"), [("", 1), ("1", 0)])
+async def test_reasoning_without_a_reply_ends_its_line(
+    monkeypatch: pytest.MonkeyPatch, no_color: str, styles: int
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", no_color)
+    done = asyncio.get_running_loop().create_future()
+    printer = ReplyPrinter(out := Terminal(), quiet=False)
+    printer.show(Reply("a", FAST, 0.0, reasoning=GrowingText("Hm").view()))
+    done.set_result(None)
+    await printer.write_until(done)
+    assert re.sub(r"\x1b\[\d+m", "", out.getvalue()) == "Hm\n"
+    assert out.getvalue().count("\x1b[2m") == styles

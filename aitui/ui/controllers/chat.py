@@ -608,8 +608,8 @@ class ChatController:
         what, remedy = f"{error.what}: {names}, from an earlier prompt", _EARLIER_IMAGE_REMEDY
         if prompt.attachments:
             commands = [f"/file {self._image_paths.get(one.url, one.name)}" for one in refused]
-            what = f"{error.what}: {names} is detached"
-            remedy = f"send the prompt without it; to attach it again: {', '.join(commands)}"
+            what = f"{error.what}: {names} {'is' if len(refused) == 1 else 'are'} detached"
+            remedy = f"send the prompt without images; to attach again: {', '.join(commands)}"
         self._set_failure(chat, what)
         return AituiError(what, why=error.why, remedy=remedy)
 

@@ -223,16 +223,15 @@ class SentLines(Widget):
 
 def _limit(facts: SentFacts) -> _Piece:
     """What the model can't do, as far as its command says so; whether it sees images, if that matters."""
-    model = facts.model
-    command = None if model is None else model.command_line
-    if command is None or not command.arguments:
+    if facts.model is None:
         return _Piece("")
-    if command.has(("--embedding", "--embeddings")):
+    command = facts.model.command_line
+    if command.is_embedding_model:
         return _Piece("embedding model: can't chat", "warning")
-    if command.has(("--rerank", "--reranking")):
+    if command.is_reranker:
         return _Piece("reranker: can't chat", "warning")
-    sees = command.has(("--mmproj", "-mm", "--mmproj-url", "-mmu"))
-    if not facts.images or (not sees and not command.has(("-m", "--model"))):
+    sees = command.can_see_images
+    if not facts.images or sees is None:
         return _Piece("")
     return _Piece("the model sees images") if sees else _Piece("can't see images", "warning")
 

@@ -244,18 +244,17 @@ def _idle_unload_text(model: Model) -> str:
     return f"unloaded {clock_time(gone.at)} after {timeout} without a request"
 
 
-_CAPABILITIES = {
-    "images": ("-mm", "--mmproj", "-mmu", "--mmproj-url"),
-    "tools": ("--jinja",),
-    "embeddings": ("--embedding", "--embeddings"),
-    "reranking": ("--rerank", "--reranking"),
-}
-
-
 def _capability_rows(model: Model, width: int) -> list[DetailRow]:
     words = ["reasoning"] if model.reasoning else []
     if model.command:  # the reader of commands takes 14 ms to import: not for what doesn't run
-        words += [word for word, flags in _CAPABILITIES.items() if model.command_line.has(flags)]
+        line = model.command_line
+        known = (
+            ("images", line.can_see_images),
+            ("tools", line.has(("--jinja",))),
+            ("embeddings", line.is_embedding_model),
+            ("reranking", line.is_reranker),
+        )
+        words += [word for word, is_known in known if is_known]
     words += ["not in the server's list"] if model.unlisted else []
     return [((truncate(" · ".join(words), width), "muted"),)] if words else []
 

@@ -41,6 +41,8 @@ class SuggestionList(Widget):
         """What the suggestions are for."""
         self.display = False
         self._first = 0
+        self._help_column = 0
+        """The cell at which the texts begin that say what each one does."""
 
     @property
     def suggestion(self) -> Suggestion | None:
@@ -55,6 +57,8 @@ class SuggestionList(Widget):
     def watch_suggestions(self) -> None:
         self.set_reactive(SuggestionList.selected, 0)
         self._first = 0
+        labels = (f"{one.label} {one.arguments}".rstrip() for one in self.suggestions)
+        self._help_column = 4 + max(map(cell_len, labels), default=0)
         self._fit()
 
     def watch_room(self) -> None:
@@ -88,7 +92,7 @@ class SuggestionList(Widget):
         if one.arguments:
             segments.append(Segment(f" {one.arguments}", quiet))
         used = sum(segment.cell_length for segment in segments)
-        column = max(used + 2, min(WIDEST_LABEL, 2 + self._label_cells + 2))
+        column = max(used + 2, min(WIDEST_LABEL, self._help_column))
         words = truncate(one.help, max(0, width - column - 1))
         segments.append(Segment(" " * (column - used), style))
         segments.append(Segment(words, style if chosen else quiet))
@@ -112,13 +116,6 @@ class SuggestionList(Widget):
             (label[end:], bold),
         )
         return [Segment(text, look) for text, look in parts if text]
-
-    @property
-    def _label_cells(self) -> int:
-        return max(
-            (cell_len(one.label) + (cell_len(one.arguments) + 1) * bool(one.arguments))
-            for one in self.suggestions
-        )
 
     @property
     def _rows(self) -> int:
