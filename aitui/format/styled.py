@@ -117,7 +117,7 @@ def _join(cells: Sequence[Span]) -> Line:
 
 def cell_width(text: str) -> int:
     """Return the cells that a terminal gives a text."""
-    if text.isascii():
+    if text.isascii() and text.isprintable():
         return len(text)
     from rich.cells import cell_len  # 10 ms, which `aitui status` has no use for otherwise
 
