@@ -3,6 +3,7 @@
 import os
 import stat
 import tempfile
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,9 @@ THEME_FILE = "theme"
 _LONGEST_THEME = 100
 URLS_FILE = "urls"
 MOST_URLS, _LONGEST_URL = 10, 500
+_LONGEST_STEM = 120
+"""Bytes: encrypted home directories take 143 for a whole name."""
+_MOST_NAMES = 1000
 
 
 def make_private_directory(path: Path) -> None:
@@ -73,9 +77,56 @@ def replace_atomically(path: Path, content: bytes) -> None:
         raise
 
 
+def write_new_file(path: Path, content: bytes) -> None:
+    """Write a file with mode 0600 that doesn't exist yet.
+
+    Raises FileExistsError, and OSError: then nothing is left of it that would block the next try.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            # A full disk is often reported only now.
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def write_named_file(folder: Path, words: str, suffix: str, content: bytes) -> Path:
+    """Write a new file that is named after these words, and return it. Raises OSError.
+
+    Makes the folder, private, if it is missing.
+    """
+    make_private_directory(folder)
+    stem = file_stem(words)
+    for number in range(1, _MOST_NAMES):
+        path = folder / f"{stem}{'' if number == 1 else f'-{number}'}{suffix}"
+        try:
+            write_new_file(path, content)
+        except FileExistsError:
+            continue
+        return path
+    raise FileExistsError(f"there are too many files like {stem}{suffix}")
+
+
+def file_stem(words: str) -> str:
+    """Return a file name without its suffix, from any text: letters and digits of every script.
+
+    It names no hidden file, no option and no other folder, and is short enough for every disk.
+    """
+    kept = [
+        one if one in "._-" or unicodedata.category(one)[0] in "LMN" else " "
+        for one in unicodedata.normalize("NFC", words[:_LONGEST_STEM])
+    ]
+    stem = "-".join("".join(kept).split()).encode()[:_LONGEST_STEM].decode(errors="ignore")
+    return stem.strip("._-") or "untitled"
+
+
 def set_aside(path: Path) -> Path:
     """Rename an unusable file to a free name and return that. Raises OSError."""
-    for number in range(1, 1000):
+    for number in range(1, _MOST_NAMES):
         aside = path.with_name(f"{path.name}.broken{'' if number == 1 else f'-{number}'}")
         if not os.path.lexists(aside):
             return path.rename(aside)

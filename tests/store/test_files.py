@@ -9,11 +9,13 @@ import pytest
 from aitui.store.files import (
     MOST_URLS,
     URLS_FILE,
+    file_stem,
     forget_url,
     make_private_directory,
     read_bounded,
     read_urls,
     remember_url,
+    write_named_file,
 )
 
 
@@ -46,3 +48,30 @@ def test_the_newest_urls_are_remembered(tmp_path: Path) -> None:
     assert read_urls(tmp_path) == ()
     (tmp_path / URLS_FILE).write_text("http://x\x1b[31m")
     assert read_urls(tmp_path) == ("http://x",)
+
+
+@pytest.mark.parametrize(
+    ("words", "stem"),
+    [
+        ("KV cache on two cards?", "KV-cache-on-two-cards"),
+        ("ZFS send over SSH: 2.3", "ZFS-send-over-SSH-2.3"),
+        ("Größe in 東京", "Größe-in-東京"),
+        ("../../.ssh/authorized_keys", "ssh-authorized_keys"),
+        ("--help", "help"),
+        ("a\x1b]0;x\x07b\n\tc\u202e\x00", "a-0-x-b-c"),
+        ("///", "untitled"),
+        ("", "untitled"),
+        ("日本" * 100, "日本" * 20),
+    ],
+)
+def test_a_title_of_any_kind_gives_a_safe_name(words: str, stem: str) -> None:
+    assert file_stem(words) == stem
+
+
+def test_files_of_one_title_stand_beside_each_other(tmp_path: Path) -> None:
+    folder = tmp_path / "exports"
+    first = write_named_file(folder, "a title", ".md", b"1")
+    second = write_named_file(folder, "a title", ".md", b"2")
+    assert (first.name, second.name) == ("a-title.md", "a-title-2.md")
+    assert (first.read_bytes(), second.read_bytes()) == (b"1", b"2")
+    assert [path.stat().st_mode & 0o777 for path in (folder, first)] == [0o700, 0o600]
