@@ -178,7 +178,7 @@ def memory_text(model: Model, _facts: RowFacts) -> str:
     """The GB that it takes, or would: `≈` where that is calculated, `?` where it isn't known."""
     if model.memory is None:
         return "?" if model.loadable else EMPTY_CELL
-    return model.memory.label.removesuffix("G")
+    return model.memory.figure
 
 
 def rate_text(model: Model, _facts: RowFacts) -> str:
