@@ -144,7 +144,7 @@ def _slots_pieces(model: Model, facts: RowFacts) -> DetailRow:
     words = slots_words(model).replace(" slots", "").replace(" slot", "")
     if not words:
         return ()
-    users = facts.users.get(model.id, "") if model.requests else ""
+    users = facts.users.get(model.id, "")
     return ((words, "transit" if model.requests else "muted"), (f" · {users}" if users else "", ""))
 
 
