@@ -1,6 +1,7 @@
 """Amounts in short words; each fits a table cell of seven characters."""
 
 import math
+import time
 
 _GIB = 1024**3
 
@@ -40,6 +41,19 @@ def format_seconds(seconds: float) -> str:
     if whole < 100 * 86400:
         return f"{whole // 86400}d {whole % 86400 // 3600:02}h"
     return f"{min(whole // 86400, 99999)}d"
+
+
+def format_moment(at: float, now: float, form: str = "%H:%M") -> str:
+    """Format a Unix time in this machine's zone, with its date unless it is of the day of `now`.
+
+    "–" for a number that no clock ever shows, such as one of a damaged file.
+    """
+    try:
+        moment = time.localtime(at)
+    except (OverflowError, ValueError, OSError):
+        return "–"
+    is_today = moment[:3] == time.localtime(now)[:3]
+    return time.strftime(form if is_today else "%Y-%m-%d %H:%M", moment)
 
 
 def format_countdown(seconds: float) -> str:

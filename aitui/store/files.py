@@ -4,7 +4,7 @@ import os
 import stat
 import tempfile
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +14,8 @@ LOCK_SECONDS = 2.0
 _POLL_SECONDS = 0.02
 THEME_FILE = "theme"
 _LONGEST_THEME = 100
+URLS_FILE = "urls"
+MOST_URLS, _LONGEST_URL = 10, 500
 _LONGEST_STEM = 120
 """Bytes: encrypted home directories take 143 for a whole name."""
 _MOST_NAMES = 1000
@@ -144,3 +146,31 @@ def save_theme(state: Path, name: str) -> None:
     """Save the theme's name. Blocks on the disk. Raises OSError."""
     make_private_directory(state)
     replace_atomically(state / THEME_FILE, f"{sanitize_line(name, _LONGEST_THEME - 1)}\n".encode())
+
+
+def read_urls(state: Path) -> tuple[str, ...]:
+    """Return the URLs of the servers that were typed before, the newest first. Blocks on the disk."""
+    try:
+        lines = read_bounded(state / URLS_FILE, MOST_URLS * (_LONGEST_URL + 1)).decode()
+    except (OSError, ValueError):
+        # They can be typed again.
+        return ()
+    return tuple(sanitize_line(line, _LONGEST_URL) for line in lines.split("\n") if line.strip())
+
+
+def remember_url(state: Path, url: str) -> None:
+    """Put a URL before those of earlier servers. Blocks on the disk. Raises OSError."""
+    _change_urls(state, lambda urls: [url, *(one for one in urls if one != url)])
+
+
+def forget_url(state: Path, url: str) -> None:
+    """Remember a URL no longer. Blocks on the disk. Raises OSError."""
+    _change_urls(state, lambda urls: [one for one in urls if one != url])
+
+
+def _change_urls(state: Path, change: Callable[[Sequence[str]], Sequence[str]]) -> None:
+    make_private_directory(state)
+    path = state / URLS_FILE
+    with lock_file(path):
+        urls = [one for one in change(read_urls(state)) if len(one) <= _LONGEST_URL]
+        replace_atomically(path, "".join(f"{one}\n" for one in urls[:MOST_URLS]).encode())

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -5,6 +7,7 @@ from hypothesis import strategies as st
 from aitui.domain.units import (
     format_bytes_gib,
     format_countdown,
+    format_moment,
     format_rate,
     format_seconds,
     format_tokens,
@@ -113,3 +116,11 @@ def test_every_other_amount_fits_a_cell(amount: float) -> None:
         format_bytes_gib(amount),
     ):
         assert 1 <= len(text) <= WIDEST_CELL
+
+
+@given(floats)
+def test_a_moment_has_its_date_on_other_days_only(now: float) -> None:
+    noon = time.mktime((2026, 11, 29, 12, 41, 8, 0, 0, -1))
+    assert format_moment(noon, noon + 3600, "%H:%M:%S") == "12:41:08"
+    assert format_moment(noon, noon + 86400, "%H:%M:%S") == "2026-11-29 12:41"
+    assert format_moment(now, noon)

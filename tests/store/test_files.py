@@ -7,9 +7,14 @@ from pathlib import Path
 import pytest
 
 from aitui.store.files import (
+    MOST_URLS,
+    URLS_FILE,
     file_stem,
+    forget_url,
     make_private_directory,
     read_bounded,
+    read_urls,
+    remember_url,
     write_named_file,
 )
 
@@ -30,6 +35,19 @@ def test_what_is_no_file_is_refused_at_once(make: Callable[[Path], None], tmp_pa
     make(path)
     with pytest.raises((ValueError, OSError), match=r"regular file|directory"):
         read_bounded(path, 100)
+
+
+def test_the_newest_urls_are_remembered(tmp_path: Path) -> None:
+    for number in range(MOST_URLS + 2):
+        remember_url(tmp_path, f"http://h{number}")
+    remember_url(tmp_path, "http://h5")
+    forget_url(tmp_path, "http://h10")
+    assert read_urls(tmp_path)[:3] == ("http://h5", "http://h11", "http://h9")
+    assert len(read_urls(tmp_path)) == MOST_URLS - 1
+    (tmp_path / URLS_FILE).write_bytes(b"\xff")
+    assert read_urls(tmp_path) == ()
+    (tmp_path / URLS_FILE).write_text("http://x\x1b[31m")
+    assert read_urls(tmp_path) == ("http://x",)
 
 
 @pytest.mark.parametrize(
