@@ -179,6 +179,7 @@ _CHANGE = (
 )
 
 SETUP_PARTS: Mapping[str, str] = {
+    "server": "look for llama-swap, llama-server, models and GPU, and install llama-swap",
     "unit": "the systemd user unit: a new one, or the faulty lines of yours",
 }
 """The parts of `aitui setup`, with what each prints or puts in its place."""

@@ -1,5 +1,6 @@
 """`aitui setup`: what belongs on the server's machines is printed as shell commands, or put there."""
 
+import platform
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,6 +12,7 @@ from aitui.cli.session import terminal_ask
 from aitui.domain.checks import CheckResult, exit_code
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.sanitize import sanitize_text
+from aitui.domain.setup.programs import llama_server_commands, llama_swap_commands
 from aitui.domain.setup.shell import write_commands
 from aitui.domain.snapshot import Clock, Server, Snapshot
 from aitui.errors import ActionRefused, HostError
@@ -18,6 +20,7 @@ from aitui.format.doctor import as_lines
 from aitui.paths import Paths
 from aitui.services.host_admin import HostAdmin, no_host_error, open_administration
 from aitui.services.setup.files import FilePlan
+from aitui.services.setup.server import install_llama_swap, survey_server
 from aitui.services.setup.unit import (
     apply_unit,
     describe_new_unit,
@@ -88,6 +91,25 @@ async def run_setup(arguments: Arguments, server: Server, paths: Paths) -> int:
             return await part(terminal, None)
 
 
+async def _server(terminal: SetupTerminal, admin: HostAdmin | None) -> int:
+    if admin is None:
+        commands = llama_swap_commands("Linux", platform.machine()) + llama_server_commands("")
+        terminal.print_commands(_NEW_MACHINE, commands)
+        return 0
+    survey = await survey_server(admin.host)
+    terminal.show(*survey.checks)
+    if terminal.arguments.apply and survey.llama_swap:
+        title = f"Install llama-swap on {admin.host.label}?"
+        await terminal.confirm(title, "Install", *survey.llama_swap.splitlines())
+        status = await terminal.finish(install_llama_swap(admin.host, survey))
+        if survey.llama_server:
+            terminal.print_commands(admin.host.label, survey.llama_server)
+        return status
+    if survey.commands:
+        terminal.print_commands(admin.host.label, survey.commands)
+    return exit_code(survey.checks)
+
+
 async def _unit(terminal: SetupTerminal, admin: HostAdmin | None) -> int:
     server = terminal.server
     if admin is None:
@@ -111,4 +133,4 @@ async def _unit(terminal: SetupTerminal, admin: HostAdmin | None) -> int:
 
 _NEW_MACHINE = "the machine of llama-swap"
 
-_PARTS: dict[str, Part] = {"unit": _unit}
+_PARTS: dict[str, Part] = {"server": _server, "unit": _unit}
