@@ -351,7 +351,11 @@ def estimate_height(piece: Piece, width: int) -> int:
 def _render_label(piece: Piece, width: int, references: References) -> list[TranscriptRow]:
     style = TextStyle(piece.style, bold=piece.level > 0)
     if piece.style != "footer":
-        return wrap_runs(((piece.source, style),), width, fill=style)
+        beside = f"  {piece.text}" if piece.text else ""
+        if cell_len(piece.source + beside) > width:
+            beside = ""
+        runs = ((piece.source, style), (beside, TextStyle("quiet")))
+        return wrap_runs(runs if beside else runs[:1], width, fill=style)
     first, *others = piece.source.split(ITEM_GAP)
     rows = wrap_runs(((first, style),), width)
     if len(rows) > 1 and others:
