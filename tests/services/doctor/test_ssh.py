@@ -111,7 +111,7 @@ async def test_a_name_that_nobody_knows(box: Server, user: SshConfigPaths) -> No
     lead_to(user, "  HostName no-such-host.invalid\n")
     report = await machine_of(box)
     assert report.failed == ["SSH host name"]
-    assert "no machine called no-such-host.invalid" in report["SSH host name"].seen
+    assert "no host named no-such-host.invalid" in report["SSH host name"].seen
     assert "HostName in ~/.ssh/config" in report["SSH host name"].remedy
     assert exit_code(report.checks) == 3
 

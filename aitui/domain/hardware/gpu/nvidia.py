@@ -150,7 +150,7 @@ def tool_error(text: str, status: int | None) -> str:
     words = next((line for line in lines if line), "")
     if status == 0:
         if words and not parse_gpus(text, 0.0):
-            return f"nvidia-smi answers what aitui can't read: {words}"
+            return f"aitui can't read the output of nvidia-smi: {words}"
         return f"nvidia-smi: {words}" if words else ""
     return f"nvidia-smi: {words}" if words else f"nvidia-smi ends with status {status}"
 
