@@ -328,7 +328,7 @@ class ModelsScreen(Screen[None]):
 
     def _show(self) -> None:
         snapshot, table = self.snapshot, self._table
-        table.users = users_by_model(snapshot)
+        table.users = users_by_model(snapshot, self._clock.wall())
         # Counted once a snapshot: keys and seconds come more often, and there may be many models.
         self._running_models = len(snapshot.resident)
         table.empty_text = self._empty_text()
