@@ -91,14 +91,19 @@ def format_rate(per_second: float) -> str:
     return f"{per_second:.{places}f}"
 
 
-def format_bytes_gib(amount: float) -> str:
-    """Format bytes in GiB, as the memory column shows them: "41.2G"; below a tenth "<0.1G"."""
+def format_bytes(amount: float) -> str:
+    """Format bytes for a sentence, in units of 2^30: "41.2 GB"."""
+    return f"{format_gb(amount)} GB"
+
+
+def format_gb(amount: float) -> str:
+    """Format bytes as the number alone, in units of 2^30: "41.2", "131"; below a tenth "<0.1"."""
     gib = amount / _GIB
     if not math.isfinite(gib) or gib < 0:
         return "–"
     if 0 < gib < 0.05:
-        return "<0.1G"
-    return f"{gib:.1f}G" if gib < 9999.95 else f"{min(gib, 99999):.0f}G"
+        return "<0.1"
+    return f"{gib:.1f}" if gib < 99.95 else f"{min(gib, 99999):.0f}"
 
 
 def _whole_seconds(seconds: float) -> int | None:

@@ -201,6 +201,8 @@ class ServerSwitcher:
         """None until the session is open, and while there is no server."""
         self.paths = context.paths
         """Those of the server: a demo has its own."""
+        self.has_painted = asyncio.Event()
+        """Set with the app's first frame, which nothing is to delay."""
 
     @cached_property
     def _prompts(self) -> "PromptStore":
@@ -366,10 +368,8 @@ class ServerSwitcher:
         # Not before: a snapshot of the server that was left may still be on its way to the app, and
         # would ask for the password that was just given.
         self._has_asked_for_password = False
-        painted = asyncio.Event()
-        self._app.call_after_refresh(painted.set)
-        # A screen that another one covers before its first frame never says that it was painted.
-        await sleep_until(painted, FIRST_FRAME_SECONDS)
+        # A terminal without a size gets no frame.
+        await sleep_until(self.has_painted, FIRST_FRAME_SECONDS)
         # In a thread: with httpx it takes as long as Textual, and keys are answered meanwhile.
         await asyncio.to_thread(import_module, "aitui.llamaswap.client")
         from aitui.services.session import open_session
