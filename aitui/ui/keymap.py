@@ -248,6 +248,7 @@ CHAT_PANE = KeyGroup(
     "chat",
     Key("i,enter", "screen.write_prompt", "write", listed=False),
     Key("ctrl+g", "app.grow_context", "context that the prompt needs", "more context", sign="^g"),
+    Key("ctrl+l", "app.resume_last", "continue the last conversation", "continue last", "^l"),
     Key("ctrl+t", "detach", "detach the last image", sign="^t"),
     Key("escape", "screen.close_chat", "back to the models", "models"),
 )

@@ -237,6 +237,7 @@ class ModelsScreen(Screen[None]):
                 answering=self.chat.is_replying,
                 refused=bool(self.chat.needed_context),
                 suggested=self.chat.suggested,
+                offers=bool(self.chat.last_conversation),
             )
         if isinstance(self.focused, Input):
             # On the filter line letters are letters.
@@ -267,7 +268,7 @@ class ModelsScreen(Screen[None]):
         if self._chat_mount is None:
             self._chat_mount = self._body.mount(self.chat)
             # Other keys work while an answer is under way.
-            for name in ("is_replying", "needed_context", "suggested"):
+            for name in ("is_replying", "needed_context", "suggested", "last_conversation"):
                 self.watch(self.chat, name, self._show_selection, init=False)
         return self._chat_mount
 
@@ -672,8 +673,13 @@ def _model_keys(
     return [hint for hint, works in hints if works]
 
 
-def _chat_keys(*, writing: bool, answering: bool, refused: bool, suggested: str = "") -> list[Hint]:
-    """Those of the prompt, or of the transcript above it; `refused` as larger than the context."""
+def _chat_keys(
+    *, writing: bool, answering: bool, refused: bool, offers: bool, suggested: str = ""
+) -> list[Hint]:
+    """Those of the prompt, or of the transcript above it; `refused` as larger than the context.
+
+    `offers` the last conversation with the model.
+    """
     if writing and suggested:
         runs = f"run {suggested}" if not suggested.endswith(" ") else f"insert {suggested.strip()}"
         return [
@@ -686,6 +692,8 @@ def _chat_keys(*, writing: bool, answering: bool, refused: bool, suggested: str 
     stop = [APP.hint("interrupt")] if answering else []
     if refused:
         stop.append(CHAT_PANE.hint("app.grow_context"))
+    if offers and not answering:
+        stop.append(CHAT_PANE.hint("app.resume_last"))
     if writing:
         of_prompt = ("send", "newline", "app.edit_prompt", "complete", "screen.read_chat")
         return [
