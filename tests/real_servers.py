@@ -9,6 +9,7 @@ from _pytest.terminal import TerminalReporter
 
 _RUNS_WITH = "would run with: apt install "
 _PROGRAMS = {
+    "libnss3-tools": "pk12util",
     "nodejs": "node",
     "openssh-client": "ssh",
     "openssh-server": "sshd",
