@@ -9,11 +9,11 @@ from _pytest.terminal import TerminalReporter
 
 _RUNS_WITH = "would run with: apt install "
 _PROGRAMS = {
-    "libnss3-tools": "pk12util",
     "nodejs": "node",
     "openssh-client": "ssh",
     "openssh-server": "sshd",
     "systemd": "systemctl",
+    "libnss3-tools": "certutil",
 }
 # Where servers are is not in everybody's PATH.
 _PLACES = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))

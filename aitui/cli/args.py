@@ -4,7 +4,7 @@ import argparse
 import re
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,6 +27,7 @@ class Arguments(Struct, frozen=True):
     not to take effect yet. `only` changes this model alone, `shared` all that share the value.
     `name` is that of a certificate, `names` are the hosts that it is for, `pair` is "client",
     "server" or "ca"; `directory` and `ca_directory` hold certificates, the latter on `ca_host` if that is set.
+    `part` is the part of the set-up, `apply` is set if it isn't only printed.
     """
 
     command: str = "tui"
@@ -65,6 +66,8 @@ class Arguments(Struct, frozen=True):
     force: bool = False
     legacy: bool = False
     password_file: str = ""
+    part: str = ""
+    apply: bool = False
 
     @property
     def is_change(self) -> bool:
@@ -132,6 +135,15 @@ def _days(text: str) -> int:
     if re.fullmatch("[0-9]{1,5}", text) and 0 < int(text) <= LONGEST_DAYS:
         return int(text)
     raise argparse.ArgumentTypeError(f"expected a number of days up to {LONGEST_DAYS}, like 825")
+
+
+def _part(text: str) -> str:
+    if text in SETUP_PARTS:
+        return text
+    near = nearest_one(text, SETUP_PARTS)
+    *most, last = SETUP_PARTS
+    expected = near or f"{', '.join(most)} or {last}"
+    raise argparse.ArgumentTypeError(f"expected {expected}")
 
 
 def _option(
@@ -205,7 +217,7 @@ _CA_DIR = _option(
     "--ca-dir",
     dest="ca_directory",
     metavar="DIR",
-    words="where root-ca.pem and root-ca.key are (default: the same; on a HOST ~/certs)",
+    words="where root-ca.pem and root-ca.key are (default: the same; on a HOST certs/ of proxy_dir)",
 )
 _ON = _option(
     "--on",
@@ -326,6 +338,11 @@ _CERTS = (
         ),
     ),
 )
+SETUP_PARTS: Mapping[str, str] = {
+    "server": "look for llama-swap, llama-server, models and GPU, and install llama-swap",
+    "unit": "the systemd user unit: a new one, or the faulty lines of yours",
+}
+"""The parts of `aitui setup`, with what each prints or puts in its place."""
 
 COMMANDS = (
     CommandSpec(
@@ -438,6 +455,21 @@ COMMANDS = (
             ),
             _option("value", metavar="VALUE", words="its new value"),
             *_CHANGE,
+        ),
+    ),
+    CommandSpec(
+        "setup",
+        "[options] PART",
+        "print what belongs on the server's machines, or put it there",
+        (
+            _option(
+                "part",
+                metavar="PART",
+                type=_part,
+                words="; ".join(f"{name}: {words}" for name, words in SETUP_PARTS.items()),
+            ),
+            _switch("--apply", words="show the difference, ask, and put it there"),
+            _YES,
         ),
     ),
     CommandSpec("preset", "[options]", "print the server's config file"),

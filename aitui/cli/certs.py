@@ -50,7 +50,7 @@ from aitui.services.certs.renew import Renewal, pairs_to_renew, renew, renew_aut
 from aitui.services.certs.revoke import caddy_matcher, revoke
 from aitui.settings import Settings
 
-_HOST_FOLDER = "~/certs"
+_NO_SERVER = Server(url="", identity="")
 
 
 async def run_certs(arguments: Arguments, settings: Settings | SettingsError) -> int:
@@ -103,13 +103,14 @@ async def _places(
         yield _Places(folder, LocalAuthority(authority, _ask_password))
         return
     async with host:
-        path = await _path_on(host, arguments.ca_directory or _HOST_FOLDER)
+        server = settings.server if isinstance(settings, Settings) else _NO_SERVER
+        path = await _path_on(host, arguments.ca_directory or f"{server.proxy_dir}/certs")
         there = CertFolder(host, path, is_remote=True, client=GUIDE_PAIR)
         yield _Places(_local_folder(arguments, settings), HostAuthority(there))
 
 
 def _open_host(address: str) -> Host | None:
-    return open_host(Server(url="", identity="", ssh_host=address))
+    return open_host(replace(_NO_SERVER, ssh_host=address))
 
 
 async def _path_on(host: Host, path: str) -> str:
