@@ -136,7 +136,10 @@ SERVER_OPTIONS = (
     _option("--url", metavar="URL", words="the server's URL, like http://localhost:8080"),
     _switch("--read-only", words="do not load, unload or change anything"),
     _option(
-        "--config", type=Path, metavar="FILE", words="read FILE instead of the default config.toml"
+        "--config",
+        type=Path,
+        metavar="FILE",
+        words="read settings from FILE instead of the default config.toml",
     ),
 )
 """Those that stand before and after a command alike."""
@@ -151,19 +154,21 @@ DASHBOARD_OPTIONS = (
     ),
 )
 
-_YES = _switch("--yes", words="answer yes to any confirmation")
+_YES = _switch("--yes", words="answer yes to every confirmation")
 _CONFIG_MODEL = _model("the model's id in the config file")
 _NO_RELOAD = _switch(
     "--no-reload",
     dest="reload",
     action="store_false",
-    words="write the file only; the server keeps its current config",
+    words="write the file only, without a reload",
 )
 _CHANGE = (
     _YES,
     _NO_RELOAD,
-    _switch("--only", words="change only this model if others share the value"),
-    _switch("--shared", words="also change the others; --yes alone never does"),
+    _switch("--only", words="if other models share the value, change only this one"),
+    _switch(
+        "--shared", words="if other models share the value, change them too; --yes alone does not"
+    ),
 )
 
 COMMANDS = (
@@ -201,7 +206,7 @@ COMMANDS = (
                 metavar="PROMPT",
                 nargs="*",
                 convert=" ".join,
-                words="what to ask; standard input is joined to it",
+                words="the prompt; text from standard input is appended",
             ),
             _option(
                 "-m",
@@ -209,9 +214,7 @@ COMMANDS = (
                 metavar="ID",
                 words="the model's id or an alias (default: the loaded model)",
             ),
-            _option(
-                "--max-tokens", type=_tokens, metavar="N", words="end the reply after N tokens"
-            ),
+            _option("--max-tokens", type=_tokens, metavar="N", words="limit the reply to N tokens"),
             _option(
                 "--set",
                 action="append",
@@ -226,8 +229,8 @@ COMMANDS = (
                 dest="go_on",
                 words="continue the last conversation, or its interrupted reply",
             ),
-            _json("print one JSON object at the end, do not stream text"),
-            _switch("--evict", words="load the model even if that evicts another one"),
+            _json("print one JSON object at the end instead of streaming text"),
+            _switch("--evict", words="load the model even if that evicts another"),
         ),
         group="chat",
     ),
@@ -273,9 +276,9 @@ COMMANDS = (
                 "flag",
                 metavar="FLAG",
                 convert=str.strip,
-                words="a llama-server flag without dashes, like temp, or ttl",
+                words="a llama-server flag without dashes, like temp, or the key ttl",
             ),
-            _option("value", metavar="VALUE", words="its new value"),
+            _option("value", metavar="VALUE", words="the new value"),
             *_CHANGE,
         ),
     ),
@@ -301,8 +304,8 @@ _EXAMPLES = """\
 examples:
   aitui                               the dashboard of the default server
   aitui --demo                        the dashboard of a simulated server
-  aitui --url http://localhost:8080   another server, just this once
-  aitui --server home status --json   the models of a server of config.toml
+  aitui --url http://localhost:8080   the dashboard of another server
+  aitui --server home status --json   the models of a server from config.toml
   aitui gpu                           GPU memory by model, and what is free
   aitui load qwen3-30b                load a model and wait until it is ready
   aitui unload --all --yes            free all memory without confirming
@@ -350,17 +353,17 @@ def _refuse_contradiction(parser: argparse.ArgumentParser, given: dict[str, Any]
     command, model, log = given.get("command"), given.get("model"), given.get("log")
     chosen = given.keys() & {"server", "url"}
     if len(chosen) > 1:
-        parser.error("--server and --url each choose a server: give one of the two")
+        parser.error("--server and --url each choose a server: use only one of them")
     if "demo" in given and chosen:
-        parser.error("--demo brings its own server: leave out --server and --url")
+        parser.error("--demo has its own server: leave out --server and --url")
     if "demo" in given and command:
-        parser.error(f"--demo opens the dashboard: give it without {command}")
+        parser.error(f"--demo opens the dashboard: use it without {command}")
     if command == "unload" and (model is None) != ("all" in given):
-        parser.error("unload takes either the ID of a model or --all: see aitui unload --help")
+        parser.error("unload takes either a model's ID or --all: see aitui unload --help")
     if model is not None and log:
-        parser.error(f"logs takes either the ID of a model or --{log}: see aitui logs --help")
+        parser.error(f"logs takes either a model's ID or --{log}: see aitui logs --help")
     if model is not None and not model.strip():
-        parser.error("the ID of a model can't be empty: aitui status shows them")
+        parser.error("the model's ID can't be empty: aitui status lists all IDs")
 
 
 def _options_of(command: str) -> tuple[Option, ...]:

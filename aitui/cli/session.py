@@ -86,7 +86,7 @@ def terminal_ask(arguments: Arguments, snapshot: Callable[[], Snapshot]) -> Ask:
             if confirmation.separate:
                 return False
             raise ActionRefused(
-                f"{confirmation.title} Not a terminal",
+                f"{confirmation.title} Not a terminal.",
                 why="; ".join(confirmation.lines or confirmation.diff),
                 remedy="pass --yes to confirm",
             )
@@ -130,10 +130,10 @@ def explain_interrupts(session: Session) -> Iterator[None]:
             if sys.stderr.isatty() and not explained:
                 explained = True
                 _print_line(
-                    f"Still loading {model.id}: ^c again leaves it, and {outcome_without_waiting(model, session.monitor.snapshot)}"
+                    f"Still loading {model.id}: ^c again quits, and {outcome_without_waiting(model, session.monitor.snapshot)}"
                 )
                 return
-            _print_line(f"aitui: Left {model.id} before it was ready")
+            _print_line(f"aitui: Stopped waiting for {model.id} before it was ready")
             quoted = shlex.quote(model.id)
             snapshot = session.monitor.snapshot
             queued = stays_queued(model, snapshot)
@@ -142,9 +142,9 @@ def explain_interrupts(session: Session) -> Iterator[None]:
                 if queued
                 else outcome_without_waiting(model, snapshot)
             )
-            ends = "removes it from there" if queued else "aborts the load"
+            ends = "removes it from the queue" if queued else "aborts the load"
             print(f"  {outcome}", file=sys.stderr)
-            print(f"  aitui load {quoted} waits for it again", file=sys.stderr)
+            print(f"  aitui load {quoted} resumes waiting", file=sys.stderr)
             print(f"  aitui unload {quoted} {ends}", file=sys.stderr)
         before(signal.SIGINT, None)
 

@@ -224,7 +224,7 @@ class ConfigRunner(Struct, frozen=True):
         if entry is None:
             raise ActionRefused(
                 "There is nothing to undo",
-                why=f"aitui changed nothing at {label}, or has undone all of it",
+                why=f"aitui has not changed anything at {label}, or has already undone it",
                 remedy="list the changes",
                 action=Action.SHOW_JOURNAL,
             )
@@ -433,9 +433,9 @@ async def _validate_on_host(admin: HostAdmin, unit: UnitInfo, path: str) -> None
     with suppress(HostTimedOut):
         if refusal := await admin.service.find_config_error(unit, path):
             raise ConfigRefused(
-                "llama-swap itself refuses the new config file",
+                "llama-swap itself rejects the new config file",
                 why=refusal,
-                remedy="nothing was changed: fix that first",
+                remedy="nothing was changed; fix that first",
             )
 
 
@@ -609,7 +609,7 @@ async def _verify_by_program(session: Session, model: str, tokens: int) -> str:
     if not any(0 <= size - tokens < padding for size in sizes):
         raise ConfigNotApplied(
             f"{model} runs with a context of {max(sizes):,} tokens, not {tokens:,}",
-            why="its program or start script ignores the value, or the model allows fewer tokens",
+            why="its program or start script ignores the value, or the model supports fewer tokens",
             remedy="check its command in the config file, and the model's log",
             action=Action.SHOW_CONFIG,
         )
@@ -635,6 +635,6 @@ def rollback_confirmation(cause: AituiError) -> Confirmation:
         "It did not take effect. Put the old value back?",
         tuple(fact for fact in facts if fact),
         yes="Put it back",
-        no="Keep the new one",
+        no="Keep the new value",
         unprompted=True,
     )

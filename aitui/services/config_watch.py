@@ -108,7 +108,7 @@ async def _find_out_whether_read(
     except HostError as error:
         outcome, doubt = None, error.what
     if outcome is not None and outcome.refusal:
-        return replace(config, newer=f"{newer}: it refused the new one: {outcome.refusal}")
+        return replace(config, newer=f"{newer}, because it rejected the new one: {outcome.refusal}")
     if doubt:
         doubt = f"the file was changed at {changed}; it is unknown whether the server has read it"
         return replace(config, doubt=doubt)

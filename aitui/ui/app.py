@@ -373,7 +373,7 @@ class AituiApp(App[None]):
         if isinstance(screen, ConfigScreen):
             model_id = screen.model_id
         if not model_id:
-            self.notify("There is no model under the cursor", severity="warning")
+            self.notify("No model is selected", severity="warning")
         elif current := self._current():
             current.config.ask_for_context_size(model_id)
 
@@ -591,7 +591,7 @@ class AituiApp(App[None]):
             await asyncio.to_thread(save_theme, self._servers.paths.state, self.theme)
         except OSError as error:
             raise AituiError(
-                f"The theme {self.theme} holds for this time only",
+                f"The theme {self.theme} applies until aitui ends",
                 why=f"{self._servers.paths.state}: {error.strerror or error}",
                 remedy="set XDG_STATE_HOME to a writable folder",
             ) from error

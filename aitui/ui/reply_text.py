@@ -18,8 +18,8 @@ def phase_text(answer: Reply, model: Model | None, now: float) -> str:
     elapsed = f"{max(0.0, now - answer.phase_since):.0f}"
     match answer.phase:
         case ReplyPhase.QUEUED:
-            place = f", place {answer.position}" if answer.position else ""
-            return f"waits in the server's queue{place}, {elapsed} s"
+            place = f", position {answer.position}" if answer.position else ""
+            return f"queued at the server{place}, {elapsed} s"
         case ReplyPhase.LOADING:
             share = of = ""
             if model is not None and model.progress is not None:
@@ -46,11 +46,11 @@ def silence_text(answer: Reply, snapshot: Snapshot, now: float) -> str:
         return ""
     if snapshot.restart_by is not None:
         left = snapshot.restart_by - now
-        return "waits, the server restarts" + (f" within {left:.0f} s" if left > 0 else "")
+        return "waiting, the server restarts" + (f" within {left:.0f} s" if left > 0 else "")
     if last is None:
         return ""
     lost = snapshot.connection.phase is ConnectionPhase.LOST
-    return f"waits{', the server is lost' if lost else ''}, {silent:.0f} s without a token"
+    return f"waiting{', connection lost' if lost else ''}, {silent:.0f} s without a token"
 
 
 def footer_items(turn: Turn, place: str = "") -> tuple[str, ...]:
@@ -77,11 +77,11 @@ def completion_notice(answer: Reply) -> str:
     """Return the notification for a reply that ended out of sight, empty if the user stopped it."""
     match answer.phase:
         case ReplyPhase.DONE:
-            return f"{answer.model} has answered"
+            return f"{answer.model} has replied"
         case ReplyPhase.CUT:
             return f"The reply of {answer.model} was cut off"
         case ReplyPhase.FAILED:
-            return f"{answer.model} has not answered"
+            return f"{answer.model} has not replied"
         case _:
             return ""
 
@@ -97,11 +97,11 @@ def failure_text(error: AituiError, size: int) -> str:
     """Why nothing came, and what helps; `size` is the context that is offered, 0 for none."""
     if not isinstance(error, ContextExceeded):
         return error.why
-    ways = ["/delete drops turns", "/clear starts a new conversation"]
+    ways = ["/delete removes turns", "/clear starts a new conversation"]
     if size:
         ways.insert(0, f"{CHAT_PANE.sign('app.grow_context')} makes it {format_tokens(size)}")
     clear = PROMPT.sign("clear")
     return (
         f"{error.why or error.what}: {', '.join(ways)}. "
-        f"{clear} clears the prompt for a command, and brings it back."
+        f"{clear} clears the prompt for a command and restores it."
     )

@@ -148,7 +148,7 @@ class FakeService:
     async def reload(self) -> None:
         """Send SIGHUP."""
         if self.server.fails_to_reload:
-            raise ServiceFailed("It can't be reloaded")
+            raise ServiceFailed("The reload failed")
         if not self.is_deaf and not self.server.refuses:
             self.server.read_file()
 

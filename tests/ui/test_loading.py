@@ -90,7 +90,7 @@ async def test_l_on_a_peers_model_is_refused(app: Driven, stand_in: StandIn) -> 
 
 async def test_l_with_no_model_under_the_cursor_says_so(app: Driven, stand_in: StandIn) -> None:
     await app.press("slash", *"zzz", "enter", "l")
-    await app.told("There is no model under the cursor")
+    await app.told("No model is selected")
     assert orders(stand_in) == []
 
 
@@ -136,7 +136,7 @@ async def test_the_question_counts_the_requests_at_the_victim(
         await app.until(lambda: app.model(QUICK).requests == 1, "in use")
         app.go_to(STEADY)
         await app.press("l")
-        await app.see(f"▌{QUICK}", "1 request is running, and the load waits")
+        await app.see(f"▌{QUICK}", "1 request is running; the load waits")
         await app.press("n")
 
 
@@ -272,9 +272,9 @@ async def give_up_in_the_queue(app: Driven) -> None:
     await app.press("l")
     await app.see(f"Load {STEADY}?")
     await app.answer("y")
-    await app.see("the server has not begun to load it")
+    await app.see("the server has not started loading it")
     await app.press("u")
-    await app.told(f"Gave up waiting for {STEADY}")
+    await app.told(f"Stopped waiting for {STEADY}")
 
 
 @dialects(Dialect.V218)
@@ -323,7 +323,7 @@ async def test_a_load_beyond_its_limit_goes_on(
     async with driven(replace(server, timeout=0.3), tmp_path) as app:
         await app.see(" ms ", QUICK)
         await begin_to_load(app, UNHURRIED)
-        await app.told(f"{UNHURRIED} still loads after 0.3 s")
+        await app.told(f"{UNHURRIED} is still loading after 0.3 s")
         await app.told(f"{UNHURRIED} is ready after")
         await stays(stand_in, UNHURRIED)
 
@@ -403,7 +403,7 @@ async def test_the_question_before_quitting_follows_the_load(lazy: Driven) -> No
     await begin_to_load(lazy, UNHURRIED)
     await lazy.press("q")
     await lazy.see(f"{UNHURRIED} is still loading.")
-    await lazy.see("Nothing is loading anymore.")
+    await lazy.see("No model is loading anymore.")
     await lazy.answer("y")
     await lazy.until(lambda: not lazy.app.is_running, "ended")
 

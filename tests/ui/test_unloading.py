@@ -41,7 +41,7 @@ async def test_u_on_a_peers_model_is_refused(app: Driven, stand_in: StandIn) -> 
 
 async def test_u_with_no_model_under_the_cursor_says_so(app: Driven, stand_in: StandIn) -> None:
     await app.press("slash", *"zzz", "enter", "u")
-    await app.told("There is no model under the cursor")
+    await app.told("No model is selected")
     assert orders(stand_in) == []
 
 

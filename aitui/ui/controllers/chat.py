@@ -207,7 +207,7 @@ class ChatSessions:
             await history.release(opened.conversation.id)
             raise
         if opened.forked:
-            self._warn("Another aitui is using that conversation: this is a copy of it")
+            self._warn("Another aitui is using that conversation: this is a copy")
         return chat
 
     async def switch_model(self, chat: ChatSession, model_id: str) -> None:
@@ -227,7 +227,7 @@ class ChatSessions:
         here = self.find_open(conversation_id)
         if here is not None and here.busy:
             raise AituiError(
-                "A reply is running in that conversation", remedy=f"{_STOP} stops it there"
+                "A reply is running in that conversation", remedy=f"{_STOP} in its chat stops it"
             )
         history = await self.open_history()
         if history is not None:
@@ -277,7 +277,7 @@ class ChatSessions:
 
 _CONTENT_TOO_LARGE = 413
 _EARLIER_IMAGE_REMEDY = (
-    "/model continues with a model that takes images, /clear starts a new conversation"
+    "/model switches to a model that sees images, /clear starts a new conversation"
 )
 LONG_REPLY = 10.0
 """Seconds after which a user who waits for a reply may well be elsewhere."""

@@ -78,7 +78,7 @@ class SlashCommandRunner:
         if found:
             self._pane.prompt.set_text(found[0].text)
         else:
-            self._notify("Nothing completes that")
+            self._notify("No completion")
 
     def suggestions(self, text: str) -> tuple[Suggestion, ...]:
         """What the prompt may become."""
@@ -147,11 +147,11 @@ class SlashCommandRunner:
         elif command.rest.lower() == "off":
             await chat.set_system("")
             self._chats.show_settings()
-            self._notify("The system prompt is removed")
+            self._notify("System prompt removed")
         else:
             await chat.set_system(command.rest)
             self._chats.show_settings()
-            self._notify("The system prompt is set")
+            self._notify("System prompt set")
 
     async def _run_set(self, command: SlashCommand) -> None:
         name, _, value = command.rest.partition(" ")
@@ -169,7 +169,7 @@ class SlashCommandRunner:
         await chat.set_sampling(sampling.with_text(name, value))
         self._chats.show_settings()
         shown = ", ".join(f"{key} {text}" for key, text in chat.conversation.sampling.values)
-        self._notify(f"Parameters: {shown or 'those of the server'}")
+        self._notify(f"Parameters: {shown or 'defaults of the server'}")
 
     async def _run_clear(self, _: SlashCommand) -> None:
         await self._chats.begin_chat(self._chat().conversation.model)
@@ -195,7 +195,7 @@ class SlashCommandRunner:
         chat = self._chat()
         answer = last_reply(chat.conversation)
         if answer is None:
-            raise ValueError("no prompt was answered yet")
+            raise ValueError("there is no reply yet")
         self._chats.run(chat, lambda: chat.regenerate(answer.id))
 
     async def _run_continue(self, _: SlashCommand) -> None:
@@ -213,7 +213,7 @@ class SlashCommandRunner:
         self._pane.attachments = question.attachments
         self._pane.prompt.set_text(question.text)
         send, clear = PROMPT.sign("send"), PROMPT.sign("clear")
-        self._notify(f"{send} sends it in place of the old prompt, {clear} drops the edit")
+        self._notify(f"{send} sends it in place of the old prompt, {clear} discards the edit")
 
     async def _run_delete(self, _: SlashCommand) -> None:
         question = _last_prompt(self._chat().conversation)
@@ -229,7 +229,7 @@ class SlashCommandRunner:
                 await chat.switch_branch(turn.id, 1 if at + 1 < len(branches) else -at)
                 self._chats.show(chat)
                 return
-        raise ValueError("there is only one branch: /retry makes another")
+        raise ValueError("there is only one reply: /retry makes another")
 
     async def _run_history(self, command: SlashCommand) -> None:
         history, run_in_background = self._chats.history, self._tasks.run_in_background
@@ -270,7 +270,7 @@ class SlashCommandRunner:
             self._pane.prompt.set_text(prompt)
         else:
             self._chats.attach(image, command.rest)
-            self._notify(f"{image.name} goes along with the next prompt")
+            self._notify(f"{image.name} is attached to the next prompt")
 
     async def _run_detach(self, command: SlashCommand) -> None:
         before = self._pane.attachments
@@ -282,7 +282,7 @@ class SlashCommandRunner:
 
     async def _run_help(self, _: SlashCommand) -> None:
         rows = tuple((spec.usage, spec.help, "") for spec in SLASH_COMMANDS)
-        group = HelpGroup("Type / to list them above the prompt", rows)
+        group = HelpGroup("Type / to list these above the prompt", rows)
         self._app.push_screen(HelpScreen([group], "Commands", column_cells=HELP_CELLS))
 
     _run_save = _run_export
@@ -324,9 +324,9 @@ def _parameters_as_markdown(sampling: SamplingParameters) -> str:
             "|---|---|",
             *rows,
             "",
-            "`/set NAME VALUE` sets one, `/set NAME` returns to the server’s default.",
+            "`/set NAME VALUE` sets a value, `/set NAME` restores the server’s default.",
             "",
-            f"Others: {others}",
+            f"Also: {others}",
         )
     )
 
@@ -343,4 +343,4 @@ def _last_prompt(conversation: Conversation) -> Turn:
     for turn in reversed(conversation.path):
         if turn.role is Role.USER:
             return turn
-    raise ValueError("no prompt was sent yet")
+    raise ValueError("no prompt has been sent yet")

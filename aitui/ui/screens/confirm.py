@@ -117,7 +117,7 @@ class ConfirmScreen(ModalScreen[bool]):
         self._difference = PlainText(id="difference")
         self._facts = PlainText(id="facts")
         self._ignored = PlainText(
-            f"! The facts changed: read them, then press {CONFIRM.sign('answer(True)')} again.",
+            f"! Something changed: read this again, then press {CONFIRM.sign('answer(True)')} again.",
             id="ignored",
         )
         no, yes = self._confirmation.no, self._confirmation.yes

@@ -96,7 +96,7 @@ class HardwareScreen(Screen[None]):
 
     def action_processes(self) -> None:
         if not self._view.snapshot.hardware.processes:
-            self.notify("Processes are known only with ssh_host set for this server")
+            self.notify("Processes are listed only if ssh_host is set for this server")
         self._view.shows_processes = not self._view.shows_processes
 
     def action_next_card(self, step: int) -> None:

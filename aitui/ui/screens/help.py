@@ -80,7 +80,7 @@ _PLACES = (
 )
 
 _SIGNS = HelpGroup(
-    "Signs of models",
+    "Model states",
     (
         ("●", "ready", "$ready"),
         ("◔ ◑ ◕", "loading, by quarter", "$transit"),
@@ -90,7 +90,7 @@ _SIGNS = HelpGroup(
     ),
 )
 _SIGNS_OF_REQUESTS = HelpGroup(
-    "Signs of requests",
+    "Request states",
     (
         ("►", "running", "$transit"),
         ("◌", "waiting for a load", "$warning"),

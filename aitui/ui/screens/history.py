@@ -56,7 +56,7 @@ class HistoryScreen(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Dialog(SMALL_DIALOG_CELLS) as dialog:
             set_frame_title(dialog, "Conversations")
-            yield Input(self._initial_words, placeholder="words that were said", id="entry")
+            yield Input(self._initial_words, placeholder="words from a conversation", id="entry")
             yield ConversationList(id="list")
         hints = (HISTORY.hint(action) for action in ("select", "delete", "dismiss"))
         yield KeyBar(*hints, id="keys")
@@ -83,7 +83,7 @@ class HistoryScreen(ModalScreen[str | None]):
             below = one.excerpt or f"{changed:%Y-%m-%d %H:%M} · {one.model}"
             listed.add_option(Option(plain(f"{one.heading}\n    {below}"), id=one.id))
         if not found:
-            listed.add_option(Option(plain("no conversation has these words"), disabled=True))
+            listed.add_option(Option(plain("no conversation contains these words"), disabled=True))
         elif self.focused is listed:
             listed.highlighted = min(at, len(found) - 1)
 

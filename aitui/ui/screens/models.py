@@ -80,7 +80,7 @@ class ModelsScreen(Screen[None]):
         self._models = Vertical(id="models", classes="frame")
         self._table = ModelTable(clock, id="table")
         self._titles = ColumnTitles(self._table, id="titles")
-        self._filter = Input(id="filter", placeholder="words of the id, name or state")
+        self._filter = Input(id="filter", placeholder="filter by id, name or state")
         self._filter_line = Horizontal(
             PlainText(" filter", id="filter-label"),
             self._filter,
@@ -172,13 +172,13 @@ class ModelsScreen(Screen[None]):
         if not requests.uses:
             words = "No active requests"
             if self.snapshot.requests.running is None:
-                words += ", or this server doesn't tell which: llama-swap ≥ v235 does"
+                words += ", or this server doesn't report them: llama-swap ≥ v235 does"
             self.notify(words, severity="warning")
         elif use is None:
             self.notify("This request has ended", severity="warning")
         elif not requests.has_focus and len(requests.uses) > 1:
             requests.focus()
-            self.notify(f"Which one? Choose it and press {MODELS.sign('cancel_request')} again")
+            self.notify(f"Which one? Select it and press {MODELS.sign('cancel_request')} again")
         else:
             self.post_message(CancelRequested(use.request))
 
@@ -310,7 +310,7 @@ class ModelsScreen(Screen[None]):
 
     def _warn_no_model(self) -> None:
         live = self.snapshot.connection.phase is ConnectionPhase.LIVE
-        words = "There is no model under the cursor" if live else NOT_REACHED
+        words = "No model is selected" if live else NOT_REACHED
         self.notify(words, severity="warning")
 
     def _show_server(self, server: Server | None) -> None:
@@ -597,7 +597,7 @@ class ModelsScreen(Screen[None]):
         if link.phase is ConnectionPhase.CONNECTING:
             return f"Connecting to {self.server.url}"
         if link.last_response_at is None:
-            return f"{self.server.url} was not reached yet"
+            return f"{self.server.url} has not responded yet"
         refresh = APP.sign("refresh_server")
         return (
             f"The server lists no models\nAdd some to its config.yaml, then refresh with {refresh}"

@@ -323,10 +323,10 @@ def use_row(use: ClientRequest, clock: Clock) -> RequestRow:
     words: tuple[str, ...] = ("running",)
     color = "transit"
     if use.waits:
-        words, color = ("waits for load",), "warning"
+        words, color = ("waiting for load",), "warning"
         if use.evicts:
             evicts = ", ".join(victim.model.id for victim in use.evicts)
-            words = (f"waits for load, evicts {use.mark}{evicts}", *words)
+            words = (f"waiting for load, evicts {use.mark}{evicts}", *words)
     elif request.replied is not None or request.received_bytes:
         words = ("generating",)
     return RequestRow(

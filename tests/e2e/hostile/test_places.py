@@ -24,7 +24,7 @@ def rows(shown: Terminal) -> list[str]:
 
 async def go_to(shown: Terminal, words: str) -> None:
     shown.press("/")
-    await shown.see("words of the id")
+    await shown.see("filter by id")
     shown.press(words)
     await shown.unsee("○ 10")
     shown.press("\r")

@@ -229,7 +229,7 @@ async def test_an_answer_that_falls_silent_is_shown_as_waiting(pane: Pane) -> No
     assert "tok/s" not in pane.app.text
     monitor = pane.app.controllers.context.session.monitor
     await monitor.expect_restart(time.monotonic() + 20)
-    await pane.app.see("waits, the server restarts within 1")
+    await pane.app.see("waiting, the server restarts within 1")
     await monitor.expect_restart(None)
     await pane.app.press("ctrl+c")
     await pane.ended()
@@ -269,7 +269,7 @@ async def test_where_nothing_came_the_prompt_comes_back(
 async def test_a_full_context_says_what_helps(pane: Pane) -> None:
     pane.stand_in.fault(CHAT, Refuses(400, CONTEXT), 1)
     await pane.send("hi")
-    await pane.app.told("/delete drops turns, /clear starts a new conversation")
+    await pane.app.told("/delete removes turns, /clear starts a new conversation")
 
 
 async def test_where_the_config_can_be_changed_a_size_that_fits_is_named(

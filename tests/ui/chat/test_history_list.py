@@ -55,7 +55,7 @@ async def test_nothing_is_opened_of_what_other_words_have(pane: Pane) -> None:
     screen.query_one(Input).value = "pears"
     screen.action_to_list()
     assert screen.query_one(OptionList).highlighted is None
-    await pane.app.see("no conversation has these words")
+    await pane.app.see("no conversation contains these words")
     screen.show("", (ListedConversation("late", "found for other words", 0.0),))
     await pane.app.press("enter")
     await pane.app.settle()
@@ -97,7 +97,7 @@ async def test_a_conversation_is_deleted_from_the_history(pane: Pane) -> None:
     await pane.app.press("down", "delete")
     await pane.app.see("Delete this conversation?", "about apples", "n Keep it")
     await pane.app.answer("y")
-    await pane.app.see("no conversation has these words")
+    await pane.app.see("no conversation contains these words")
 
 
 async def test_a_conversation_stays_where_the_answer_is_the_safe_one(pane: Pane) -> None:
@@ -129,7 +129,7 @@ async def test_deleting_the_open_conversation_begins_a_new_one(pane: Pane) -> No
     await pane.app.until(lambda: "about apples" in history_text(pane), "listed")
     await pane.app.press("down", "delete")
     await pane.app.answer("y")
-    await pane.app.see("no conversation has these words")
+    await pane.app.see("no conversation contains these words")
     await pane.app.press("escape")
     await pane.app.until(lambda: pane.said == [], "new")
     await pane.ask("about pears")

@@ -85,7 +85,7 @@ def test_a_model_that_still_waits_is_given_up_without_the_server() -> None:
     bench.controller.unload_or_give_up(WAITING)
     assert bench.tasks.cancelled == ["load waiting"]
     [words] = bench.app.said
-    assert words.startswith("Gave up waiting for waiting. It is perhaps still queued")
+    assert words.startswith("Stopped waiting for waiting. It is perhaps still queued")
 
 
 def test_a_model_that_is_there_is_unloaded() -> None:

@@ -30,7 +30,7 @@ def rang(shown: Terminal) -> bool:
 
 async def choose(shown: Terminal, model_id: str) -> None:
     shown.press("/")
-    await shown.see("words of the id")
+    await shown.see("filter by id")
     shown.press(f"{model_id}\r")
     await shown.unsee(PAIR_CHAT)
 
