@@ -1,4 +1,4 @@
-"""The command line: what it may say, and what was said. No screen, no network, no event loop."""
+"""Define and parse the command line, without a screen, a network or an event loop."""
 
 import argparse
 import re
@@ -52,7 +52,7 @@ class Arguments(Struct, frozen=True):
 
     @property
     def is_change(self) -> bool:
-        """Whether the command changes something: then it has a question, and takes `--yes`."""
+        """Return whether the command changes something; it then asks, unless `--yes` is given."""
         return any(one.name == self.command and _YES in one.options for one in COMMANDS)
 
 
@@ -71,7 +71,7 @@ class Option(Struct, frozen=True):
     one_of: bool = False
 
     def add_to(self, parser: argparse._ActionsContainer) -> None:
-        """Have argparse read it.
+        """Add the option to a parser.
 
         Without a default: those of a subcommand would overwrite what stands before it.
         """
@@ -79,7 +79,7 @@ class Option(Struct, frozen=True):
 
     @property
     def dest(self) -> str:
-        """The field that holds its value."""
+        """Return the name of the field that holds its value."""
         longest = max(self.names, key=len)
         return self.reads.get("dest") or longest.removeprefix("--").replace("-", "_")
 
@@ -142,7 +142,7 @@ SERVER_OPTIONS = (
         words="read settings from FILE instead of the default config.toml",
     ),
 )
-"""Those that stand before and after a command alike."""
+"""Options that are accepted before and after a command."""
 
 DASHBOARD_OPTIONS = (
     _switch("--demo", words="open the dashboard with a simulated server"),
@@ -367,7 +367,7 @@ def _refuse_contradiction(parser: argparse.ArgumentParser, given: dict[str, Any]
 
 
 def _options_of(command: str) -> tuple[Option, ...]:
-    """The options that may stand with the command, or with none if it is empty."""
+    """Return the options of a command, or those without a command if it is empty."""
     own = next((one.options for one in COMMANDS if one.name == command), DASHBOARD_OPTIONS)
     return (*SERVER_OPTIONS, *own)
 
@@ -378,7 +378,7 @@ def _long_names(command: str) -> set[str]:
 
 
 def _hint(unknown: list[str], command: str, given: dict[str, Any]) -> str:
-    """What was probably meant by the first option that the command does not take."""
+    """Suggest what was meant by the first option that the command doesn't accept."""
     name = next((word.partition("=")[0] for word in unknown if word.startswith("-")), "")
     dest = next((one.dest for one in _ALL_OPTIONS if name in one.names), name.lstrip("-"))
     arguments = [one for one in _options_of(command) if not one.names[0].startswith("-")]
@@ -392,7 +392,7 @@ def _hint(unknown: list[str], command: str, given: dict[str, Any]) -> str:
 
 
 def _escape_flag_argument(argv: Sequence[str]) -> list[str]:
-    """`flag ID --temp 0.7` means llama-server's flag, which is no option of ours."""
+    """Let `flag ID --temp 0.7` name llama-server's flag, which argparse would take for an option."""
     words = list(argv)
     if "flag" in words:
         own = _long_names("flag")
@@ -406,7 +406,7 @@ def _escape_flag_argument(argv: Sequence[str]) -> list[str]:
 
 
 class _ArgumentParser(argparse.ArgumentParser):
-    """Says what was probably meant, and repeats nothing that could steer a terminal."""
+    """Suggests the nearest command, and removes control characters from its messages."""
 
     def error(self, message: str) -> NoReturn:
         command = re.search(r"invalid choice: '([^']*)'", message)

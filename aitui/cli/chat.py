@@ -72,12 +72,12 @@ class ReplyPrinter:
         self._markdown = MarkdownStream() if has_colors(out) else None
 
     def show(self, reply: Reply) -> None:
-        """Take the latest state, which is written as soon as the one before is out."""
+        """Keep the latest state, and write it as soon as the previous one is out."""
         self._latest = reply
         self._news.set()
 
     def skip_existing(self, text: int, reasoning: int) -> None:
-        """Skip what a reply that is continued held before."""
+        """Skip the text that a continued reply had before."""
         self._text, self._reasoning = text, reasoning
 
     async def write_until(self, done: "asyncio.Future[Any]") -> None:
@@ -229,7 +229,7 @@ def _sampling(arguments: Arguments) -> SamplingParameters:
 
 @asynccontextmanager
 async def _history(paths: Paths, *, needed: bool) -> AsyncIterator[ConversationHistory | None]:
-    """Open the history, or yield None with a note if the chat can do without."""
+    """Open the history; if that fails and it isn't needed, print a note and yield None."""
     try:
         history = await ConversationHistory.open(paths.data / FILE_NAME)
     except HistoryError as error:

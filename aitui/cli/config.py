@@ -37,7 +37,7 @@ class TerminalFrontend:
         self._ask = terminal_ask(arguments, lambda: session.snapshot if session else Snapshot())
 
     async def ask(self, build: Callable[[Snapshot], Confirmation]) -> bool:
-        """Put a confirmation."""
+        """Ask for a confirmation."""
         return await self._ask(build)
 
     async def confirm_plan(self, plan: ChangePlan) -> PlanAnswer:
@@ -72,7 +72,7 @@ class TerminalFrontend:
         return show
 
     def finish(self, result: JobResult) -> None:
-        """Print what the error at the end won't say."""
+        """Print what the final error doesn't contain."""
         if result.job is Job.CHANGE and isinstance(result.error, ConfigChangedMeanwhile):
             print(result.error.diff, file=sys.stderr)
         if result.job is Job.ROLLBACK and result.error is None:

@@ -40,11 +40,11 @@ class MemoryPreflight:
         self._sampling = sampling
 
     async def wait(self) -> None:
-        """Give the host its time."""
+        """Wait for the host's sample, at most HOST_SECONDS."""
         await asyncio.wait({self._sampling}, timeout=HOST_SECONDS)
 
     def delay(self, ask: Ask) -> Ask:
-        """Put the same confirmation once it is known whether the model fits."""
+        """Delay a confirmation until it is known whether the model fits."""
 
         async def ask_later(build: Callable[[Snapshot], Confirmation]) -> bool:
             await self.wait()
@@ -112,7 +112,7 @@ async def _read_line() -> str:
 
 @contextmanager
 def explain_interrupts(session: Session) -> Iterator[None]:
-    """Let the first ^C during a load say, on a terminal, what the second one does.
+    """During a load on a terminal, let the first ^C explain what a second one does.
 
     The first one ends the command if nothing loads, or if stderr is no terminal.
     """
@@ -161,7 +161,7 @@ PROGRESS_SECONDS = 0.5
 
 @asynccontextmanager
 async def show_load_progress(session: Session) -> AsyncIterator[None]:
-    """Show on a terminal how far the load is that the block waits for, in one line that goes again."""
+    """Show the progress of a load in one line of the terminal while the block runs."""
     if not sys.stderr.isatty():
         yield
         return

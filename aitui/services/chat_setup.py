@@ -1,4 +1,4 @@
-"""What a chat needs around it: a model, the user's consent, a conversation, a diagnosis."""
+"""Prepare a chat: find the model, ask, create the conversation, and diagnose errors."""
 
 import asyncio
 import uuid

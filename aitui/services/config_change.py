@@ -78,7 +78,7 @@ UNDOING = CHANGING[2:]
 LOG_LINES = 6
 _CONTEXT_PADDING = 256
 OUTAGE_SECONDS = 60.0
-"""How long a server that can't be reached is waited for before a change counts as not verified."""
+"""Seconds to wait for an unreachable server before a change counts as not verified."""
 RETRY_INTERVAL = 1.0
 _T = TypeVar("_T")
 
@@ -90,7 +90,7 @@ _STEP_NAMES = {
 
 
 class PlanAnswer(Enum):
-    """What the user makes of a planned change."""
+    """The user's answer to a planned change."""
 
     YES = "yes"
     NO = "no"
@@ -98,7 +98,7 @@ class PlanAnswer(Enum):
 
 
 class Job(Enum):
-    """What the runner does."""
+    """The jobs of the runner."""
 
     CHANGE = "change"
     ROLLBACK = "rollback"
@@ -142,10 +142,10 @@ class JobResult(Struct, frozen=True):
 
 
 class Frontend(Protocol):
-    """Where jobs are confirmed and followed: dialogs, or a terminal."""
+    """The interface on which jobs are confirmed and followed: dialogs, or a terminal."""
 
     async def ask(self, build: Callable[[Snapshot], Confirmation], /) -> bool:
-        """Put a confirmation, built again from each snapshot while it is open."""
+        """Ask for a confirmation, which is rebuilt from each snapshot while it is open."""
 
     async def confirm_plan(self, plan: ChangePlan, /) -> PlanAnswer:
         """Show what a change would do, and ask."""

@@ -1,4 +1,4 @@
-"""A change of the config file planned: read, edited and checked, with nothing written."""
+"""Plan a change of the config file: read, edit and check it, without writing."""
 
 import asyncio
 import posixpath
@@ -47,16 +47,16 @@ Edit = Callable[[ConfigDocument], ConfigChange]
 
 
 class ChangePlan(Struct, frozen=True):
-    """What the file says now, and what it would say."""
+    """The text of the file now and after the change."""
 
     reading: FileSnapshot
     change: ConfigChange
     content: bytes
-    """What would be written: llama-swap starts with it."""
+    """The new text, with which llama-swap starts."""
     diagnostics: tuple[Diagnostic, ...] = ()
-    """What is wrong with the new text, though llama-swap would start with it."""
+    """Mistakes in the new text that don't keep llama-swap from starting."""
     notes: tuple[str, ...] = ()
-    """Further sentences about it."""
+    """More sentences about the change."""
 
 
 def flag_edit(model_id: str, flag: str, value: str, *, only_this_model: bool = False) -> Edit:

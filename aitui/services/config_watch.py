@@ -66,7 +66,7 @@ class ServerConfig(Struct, frozen=True):
     """The environment variables that the file sets for each model."""
     in_force: bool = False
     swap_rules: SwapRules | None = None
-    """Which models may run together; None if a server that read the file would refuse it."""
+    """The rules about which models may run together; None if the server would reject the file."""
 
 
 async def read_server_config(admin: HostAdmin, snapshot: Snapshot = _NO_SNAPSHOT) -> ServerConfig:

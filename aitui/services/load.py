@@ -87,7 +87,7 @@ def describe_queued(model: Model, snapshot: Snapshot) -> str:
 
 
 def _keeps(snapshot: Snapshot) -> str:
-    """Older servers keep it for sure; a build without a number may."""
+    """Return "keeps" for older servers, which keep it for sure, "may keep" for unnumbered builds."""
     return "may keep" if snapshot.release.has(REMOVES_QUEUED_SINCE) is None else "keeps"
 
 

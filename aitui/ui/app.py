@@ -98,11 +98,11 @@ class AituiApp(App[None]):
     theme: Reactive[str] = Reactive(DARK)
     """The name of the theme, of ours or of Textual's."""
     notices: var[tuple[Notice, ...]] = var((), init=False)
-    """What was said in passing, the newest last."""
+    """The latest messages, the newest last."""
     server: var[Server | None] = var(None, init=False)
     """The server that is shown, open or about to be."""
     snapshot: var[Snapshot] = var(Snapshot(), init=False)
-    """Its latest state, which screens and widgets watch."""
+    """The latest state of the server, which screens and widgets watch."""
 
     def __init__(self, context: AppContext) -> None:
         super().__init__()

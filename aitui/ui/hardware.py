@@ -1,4 +1,4 @@
-"""What the frames of the hardware are drawn with: colors, titled plots, and lines beside one another."""
+"""Drawing helpers for the hardware frames: colors, titled plots, lines side by side."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -102,7 +102,7 @@ class HardwareScene(Struct, frozen=True):
 
     @property
     def history(self) -> SampleHistory:
-        """Its samples."""
+        """Return the samples."""
         return self.snapshot.hardware.history
 
     def end(self, columns: int) -> float:

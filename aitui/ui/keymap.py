@@ -444,10 +444,10 @@ COMMANDS = KeyGroup(
 )
 
 PALETTE = (("Undo", "Undo the last change to the config", "app.undo_change"),)
-"""What the palette offers without a key: title, words and action."""
+"""Palette entries without a key: title, words and action."""
 
 README_GROUPS = (MODEL_TABLE, MODELS, APP)
-"""Those that the README lists."""
+"""The groups that the README lists."""
 
 VIEW_TABS = tuple(
     (key.keys, (key.short or key.words).capitalize(), f"app.{key.action}")
@@ -463,7 +463,7 @@ _KEYS_OF_ACTIONS = {
 
 
 def remedy_text(of: "AituiError | CheckResult") -> str:
-    """What mends it, with the key that does it; with its command if there is no key."""
+    """Return the remedy with its key, or with its command if there is no key."""
     if of.action is None:
         return of.remedy
     return remedy_with(of.remedy, _KEYS_OF_ACTIONS.get(of.action, of.action.value))

@@ -1,4 +1,4 @@
-"""What is said of a reply: while it comes, and below it when it has ended."""
+"""Texts about a reply: while it streams, and in its footer."""
 
 from aitui.domain.chat.conversation import Turn, TurnState
 from aitui.domain.chat.reply import RATE_WINDOW, Reply, ReplyPhase
@@ -14,7 +14,7 @@ INCOMPLETE_HINT = "/continue resumes it, /retry asks again"
 
 
 def phase_text(answer: Reply, model: Model | None, now: float) -> str:
-    """What the answer is at, with seconds so far, and expected ones where they are known."""
+    """Return the phase of a reply with its seconds so far, and the expected ones if known."""
     elapsed = f"{max(0.0, now - answer.phase_since):.0f}"
     match answer.phase:
         case ReplyPhase.QUEUED:
@@ -39,7 +39,7 @@ def phase_text(answer: Reply, model: Model | None, now: float) -> str:
 
 
 def silence_text(answer: Reply, snapshot: Snapshot, now: float) -> str:
-    """What a reply waits for while nothing comes; empty while it goes on."""
+    """Return what a stalled reply waits for; "" while it streams."""
     last = answer.rates.last_token if answer.phase.is_generating else None
     silent = now - (answer.phase_since if last is None else last)
     if answer.phase.is_final or silent <= RATE_WINDOW:
@@ -94,7 +94,7 @@ def needed_context(error: AituiError) -> int:
 
 
 def failure_text(error: AituiError, size: int) -> str:
-    """Why nothing came, and what helps; `size` is the context that is offered, 0 for none."""
+    """Return why no reply came, and remedies; `size` is the context that is offered, 0 for none."""
     if not isinstance(error, ContextExceeded):
         return error.why
     ways = ["/delete removes turns", "/clear starts a new conversation"]

@@ -65,7 +65,7 @@ NOT_REACHED = (
 
 
 def error_text(error: AituiError) -> str:
-    """Where and why it happened and what mends it, a line each."""
+    """Return the place, the reason and the remedy, a line each."""
     place = error.location if isinstance(error, ConfigRefused) else ""
     return "\n".join(part for part in (place, error.why, remedy_text(error)) if part)
 

@@ -100,7 +100,7 @@ def test_demo_is_the_dashboard(capsys: pytest.CaptureFixture[str]) -> None:
 def test_server_and_url_are_refused_wherever_they_stand(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert "one of the two" in refusal(capsys, "--url", "http://x", "status", "--server", "home")
+    assert "only one of them" in refusal(capsys, "--url", "http://x", "status", "--server", "home")
 
 
 @pytest.mark.parametrize(

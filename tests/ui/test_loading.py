@@ -84,7 +84,7 @@ async def test_l_on_a_ready_model_says_so_and_asks_nothing_of_the_server(
 async def test_l_on_a_peers_model_is_refused(app: Driven, stand_in: StandIn) -> None:
     app.go_to(PEER)
     await app.press("l")
-    await app.told(f"{PEER} can't be loaded or unloaded from here it runs on the peer peer1")
+    await app.told(f"{PEER} can't be loaded or unloaded here it runs on the peer peer1")
     assert orders(stand_in) == []
 
 
@@ -143,7 +143,7 @@ async def test_the_question_counts_the_requests_at_the_victim(
 async def test_a_failed_load_shows_its_reason(app: Driven) -> None:
     app.go_to(OUT_OF_MEMORY)
     await app.press("l")
-    await app.told(f"{OUT_OF_MEMORY} didn't come up {OUT_OF_MEMORY_REASON}")
+    await app.told(f"{OUT_OF_MEMORY} could not be loaded {OUT_OF_MEMORY_REASON}")
     await app.until(lambda: "✘" in app.line_of(OUT_OF_MEMORY), "marked")
     assert "failed" in app.line_of(OUT_OF_MEMORY)
 
@@ -243,7 +243,7 @@ async def test_esc_leaves_a_load_as_it_is(lazy: Driven, stand_in: StandIn) -> No
 async def test_a_load_that_fails_after_esc_says_why(app: Driven) -> None:
     app.go_to(OUT_OF_MEMORY)
     await app.press("l", "escape")
-    await app.told(f"{OUT_OF_MEMORY} didn't come up {OUT_OF_MEMORY_REASON}")
+    await app.told(f"{OUT_OF_MEMORY} could not be loaded {OUT_OF_MEMORY_REASON}")
 
 
 @dialects(Dialect.V218, Dialect.V263)

@@ -1,4 +1,4 @@
-"""What the terminal can do, as far as its environment tells."""
+"""Check the terminal's capabilities as its environment reports them."""
 
 from collections.abc import Iterator, Mapping
 

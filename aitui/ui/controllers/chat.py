@@ -58,7 +58,7 @@ DRAFT_SAVE_DELAY = 0.5
 
 
 class PromptDraft(Struct, frozen=True):
-    """What is to be sent; `editing` is the turn that it replaces."""
+    """The text of the prompt; `editing` is the turn that it replaces."""
 
     text: str = ""
     attachments: tuple[ImageAttachment, ...] = ()
@@ -80,7 +80,7 @@ class PromptStore:
         self._has_loaded_history = False
 
     async def load_history(self, history: ConversationHistory) -> tuple[str, ...]:
-        """What was asked before this aitui began; the second time nothing."""
+        """Return the prompts from before this aitui started; nothing the second time."""
         known, self._has_loaded_history = self._has_loaded_history, True
         try:
             return () if known else await history.prompts()
@@ -98,7 +98,7 @@ class PromptStore:
     async def load_draft(
         self, history: ConversationHistory, conversation: Conversation
     ) -> PromptDraft:
-        """What was being written when aitui ended."""
+        """Return the unsent text from when aitui ended."""
         key = self._draft_keys[conversation.id] = _draft_key(conversation)
         try:
             text, editing = await history.draft(key)

@@ -314,7 +314,7 @@ class ConfigController:
         screen.show_config(config, await asyncio.to_thread(highlight_config, config.text))
 
     def _check_config(self) -> None:
-        """What the table shows of the file may have changed, or may only now be readable."""
+        """Read the file again: it may have changed, or may have become readable."""
         if self._session.config_watch is not None:
             self._session.config_watch.check_now()
 

@@ -1,4 +1,4 @@
-"""What the slash commands of the prompt do: the same as keys and palette where there are such."""
+"""Handlers of the slash commands; they share their code with keys and palette."""
 
 from collections.abc import Awaitable, Callable
 from typing import ClassVar
@@ -81,7 +81,7 @@ class SlashCommandRunner:
             self._notify("No completion")
 
     def suggestions(self, text: str) -> tuple[Suggestion, ...]:
-        """What the prompt may become."""
+        """Return the completions of the prompt."""
         snapshot, chat = self._chats.session.snapshot, self._chats.chat
         conversation = None if chat is None else chat.conversation
         return suggest(
@@ -195,7 +195,7 @@ class SlashCommandRunner:
         chat = self._chat()
         answer = last_reply(chat.conversation)
         if answer is None:
-            raise ValueError("there is no reply yet")
+            raise ValueError("no prompt has been answered yet")
         self._chats.run(chat, lambda: chat.regenerate(answer.id))
 
     async def _run_continue(self, _: SlashCommand) -> None:
@@ -292,7 +292,7 @@ class SlashCommandRunner:
         for name, method in vars().items()
         if name.startswith("_run_")
     }
-    """What runs each command of `SLASH_COMMANDS`: the method with its name."""
+    """The method for each command of `SLASH_COMMANDS`, by name."""
 
     def _chat(self) -> ChatSession:
         if self._chats.chat is None:

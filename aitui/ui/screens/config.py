@@ -48,7 +48,7 @@ def config_status_line(preset: ServerConfig, view: ConfigView, room: int) -> Con
 
 
 def line_warnings(preset: ServerConfig | None, line: int) -> list[str]:
-    """What is wrong on this line, else how much is wrong elsewhere."""
+    """Return the mistakes on this line, or the number of mistakes elsewhere."""
     if preset is None:
         return []
     here = [problem for problem in preset.diagnostics if problem.line == line]

@@ -60,7 +60,7 @@ class HardwareScreen(Screen[None]):
         self._show_problems()
 
     def _show_problems(self) -> None:
-        """What doesn't work, and samples that are old."""
+        """Show errors, and the age of old samples."""
         hardware = self._view.snapshot.hardware
         lines = [f"✘ {words}" for words in missing_card_warnings(hardware)]
         if hardware.usage.source is not None:

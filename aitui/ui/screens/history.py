@@ -19,7 +19,7 @@ from aitui.ui.widgets.key_bar import KeyBar
 
 
 class ConversationList(OptionList):
-    """What was found."""
+    """The list of conversations that match."""
 
     BINDINGS = CONVERSATIONS.bindings()
 

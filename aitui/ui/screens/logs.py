@@ -69,7 +69,7 @@ def log_status_items(view: LogView, state: FeedState, now: float) -> tuple[LineI
 
 
 def empty_log_text(state: FeedState, words: str, chosen: LogFilter, hidden: int) -> str:
-    """Why there is nothing to see."""
+    """Return the reason why the log is empty."""
     if chosen.pattern is not None or chosen.level > LogLevel.DEBUG:
         return "No line matches the filter\nEsc removes it"
     if state.phase is FeedPhase.FOLLOWING:
@@ -196,7 +196,7 @@ class LogsScreen(Screen[None]):
             await self.run_action("app.retry_log")
 
     def show_update(self, name: str, news: LogUpdate) -> None:
-        """What has come of a log; of one that is no longer chosen nothing is shown."""
+        """Show new lines; updates of a log that is no longer selected are dropped."""
         if name != self.log_name or not self.is_mounted:
             return
         self._feed_state = news.state

@@ -633,7 +633,7 @@ def _model_keys(
     host: bool,
     wide: bool,
 ) -> list[Hint]:
-    """Those of the table. `running` is how many models are resident, `host` whether one is set."""
+    """Return the keys of the table; `running` is how many models are resident."""
     live = snapshot.connection.phase is ConnectionPhase.LIVE
     writable = live and not read_only
     own = model is not None and model.loadable
@@ -669,7 +669,7 @@ def _model_keys(
 
 
 def _chat_keys(*, writing: bool, answering: bool, refused: bool, suggested: str = "") -> list[Hint]:
-    """Those of the prompt, or of the transcript above it; `refused` as larger than the context."""
+    """Return the keys of the prompt or the transcript; `refused` is set if the context is too small."""
     if writing and suggested:
         runs = f"run {suggested}" if not suggested.endswith(" ") else f"insert {suggested.strip()}"
         return [

@@ -14,7 +14,7 @@ from aitui.ui.widgets.key_bar import KeyBar
 
 
 class SetupScreen(Screen[None]):
-    """Says which files were looked for, and what can be done now."""
+    """Shows the missing certificate files and the next steps."""
 
     CSS_PATH = "setup.tcss"
     BINDINGS = SETUP.bindings()

@@ -27,7 +27,7 @@ EDITORS_WITH_LINE_ARGUMENT = frozenset(
 )
 """Editors that begin at line N for `+N`."""
 USUAL = ("editor", "nano", "vim", "vi")
-"""What is looked for without $VISUAL and $EDITOR."""
+"""Editors to look for if neither $VISUAL nor $EDITOR is set."""
 
 _ENDING_SECONDS = 3.0
 _LOOK_AGAIN = 0.05
@@ -162,7 +162,7 @@ class _Draft(Struct, frozen=True):
         return sanitize_line(str(self.path), 300)
 
     def read(self) -> bytes:
-        """What stands there now. Raises OSError, AituiError."""
+        """Return the edited content; raises OSError, AituiError."""
         # A FIFO would block for good.
         with os.fdopen(os.open(self.path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):

@@ -352,7 +352,7 @@ def _split_legend(parts: Sequence[tuple[str, int]], facts: DetailFacts, width: i
 
 
 def _load_pieces(model: Model) -> DetailRow:
-    """What a load would take, of a model that isn't loaded."""
+    """Return the cost of a load, for a model that isn't loaded."""
     if model.resident or not model.loadable:
         return ()
     amount = "" if model.memory is None else f"{model.memory.label.removesuffix('G')} GB"
@@ -486,7 +486,7 @@ class ModelDetail(ScrollView, can_focus=True):
     stale: reactive[bool] = reactive(False, init=False)
 
     class Resized(Message):
-        """It has room for other rows."""
+        """The room for rows changed."""
 
     def on_resize(self) -> None:
         self.post_message(self.Resized())

@@ -30,7 +30,7 @@ _GIB = 1 << 30
 
 
 class _Room(Struct, frozen=True):
-    """What there is room for: cells of the memory's bar, and how the views are shown."""
+    """The room in the header: cells of the memory bar, and the form of the view tabs."""
 
     bar: int = 6
     views: str = ""

@@ -161,7 +161,7 @@ def test_the_keys_of_newer_releases_are_known() -> None:
         (MODEL_A + "  b: {cmd: '', proxy: 'http://x'}\n", 4, 3, "b has no cmd", False),
         (MODEL_A + "macros: {PORT: 1}\n", 4, 10, "reserved by llama-swap", True),
         (MODEL_A + "macros: {x: 'a ${x}'}\n", 4, 10, "refers to itself", True),
-        (MODEL_A + "macros: {a b: 1}\n", 4, 10, "can't be the name of a macro", True),
+        (MODEL_A + "macros: {a b: 1}\n", 4, 10, "is not a valid macro name", True),
         (MODEL_A + "    <<: 5\n", 4, 5, "Only mappings can be merged", True),
     ],
 )  # fmt: skip
@@ -349,7 +349,8 @@ def test_unknown_newer_than_the_server_and_newer_than_aitui_are_told_apart() -> 
     assert found_in(text, V263) == [("llama-swap has no key “brandNew” here.", False)]
     ((newer, fatal),) = found_in(text, V270)
     assert (
-        newer == "aitui knows the keys up to llama-swap v263; “brandNew” is not one of them here."
+        newer
+        == "“brandNew” is not a key that llama-swap has here, up to v263, the newest that aitui knows."
     )
     assert not fatal
     assert "globalTTL” meant" in found_in("globalTLL: 5\n", V270)[0][0]

@@ -90,7 +90,7 @@ async def test_a_failed_load_and_its_evidence(hostile: StandIn, shown: Terminal)
     await shown.see("failed", "log")
     await harmless(shown)
     shown.press("L")
-    await shown.see("✘ fails didn't come up")
+    await shown.see("✘ fails could not be loaded")
     await harmless(shown)
 
 

@@ -116,7 +116,7 @@ def test_any_words_have_flags_or_none(words: list[str]) -> None:
         ("[Service]\n  Group = me\r\n", ["Group=me is in a user's unit"]),
         ("[Service]\n#User=me\n;Group=me\nUser=\n", []),
         ("[Unit]\nUser=me\n", []),
-        ("[Service]\nLimitMEMLOCK_BYTES=1\n", ["there is no setting LimitMEMLOCK_BYTES="]),
+        ("[Service]\nLimitMEMLOCK_BYTES=1\n", ["systemd has no setting LimitMEMLOCK_BYTES="]),
         ("[Service]\nExecStart=%h/bin/llama-swap \\\n  --port 1\n", ["doesn't know --port"]),
         ('[Service]\nExecStart=/x/llama-swap "--host\n', []),
         ("[Service]\nExecStart=/x/other --port 1\n", []),

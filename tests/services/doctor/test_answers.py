@@ -36,7 +36,7 @@ async def test_a_proxy_without_its_llama_swap_is_told(stand_in: StandIn, server:
     report = await examined(server)
     assert report.status("certificate accepted") is CheckStatus.PASSED
     assert report.failed == ["/health"]
-    assert "llama-swap behind it does not answer" in report["/health"].seen
+    assert "but llama-swap behind it does not respond" in report["/health"].seen
     assert report["/health"].remedy == "check and restart llama-swap.service"
     assert exit_code(report.checks) == 3
 

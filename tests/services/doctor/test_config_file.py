@@ -49,7 +49,7 @@ async def test_a_file_that_isnt_there(local: Server, preset: Path) -> None:
 async def test_a_folder_in_the_files_place(local: Server, preset: Path) -> None:
     report = await machine_of(replace(local, preset_path=str(preset.parent)))
     assert report.status("config file") is CheckStatus.FAILED
-    assert "is no file but a folder" in report["config file"].seen
+    assert "is not a file but a folder" in report["config file"].seen
 
 
 async def test_a_file_that_is_read_only_would_be_replaced_all_the_same(

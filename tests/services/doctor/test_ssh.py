@@ -159,7 +159,7 @@ async def test_an_unknown_host_key_is_told_and_not_remembered(
     assert report.failed == ["SSH host key"]
     assert "is not known yet" in report["SSH host key"].seen
     assert sshd.host_key.get_fingerprint() in report["SSH host key"].seen
-    assert "ssh box remembers it" in report["SSH host key"].remedy
+    assert "ssh box adds it" in report["SSH host key"].remedy
     assert known_hosts(user).read_text() == ""
     assert exit_code(report.checks) == 4
 

@@ -260,7 +260,7 @@ async def test_system_is_shown_and_removed(pane: Pane) -> None:
     await pane.send("/system")
     await pane.app.see("System prompt", "Be brief.")
     await pane.send("/system off")
-    await pane.app.told("is removed")
+    await pane.app.told("System prompt removed")
     await pane.ask("hi")
     assert pane.asked[0][0]["role"] == "user"
 

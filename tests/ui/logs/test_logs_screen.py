@@ -224,7 +224,7 @@ async def test_a_pattern_that_takes_too_long_is_told_and_can_be_mended(
     stand_in.write_log("a" * 60 + "!\n")
     await logs.see("aaa!")
     await logs.press("f", *"(a|a)*$", "enter")
-    await logs.see("That pattern takes too long: nested repeats")
+    await logs.see("This pattern takes too long: nested repeats")
     await logs.told("a simpler one")
     assert view(logs).rows.filter.pattern is None
     entry = logs.app.screen.query_one(Input)
@@ -240,7 +240,7 @@ async def test_a_pattern_that_new_lines_make_slow_is_let_go(
     await logs.press("f", *"(a|a)*$", "enter")
     await logs.see("/(a|a)*$/")
     stand_in.write_log("a" * 60 + "!\nand one more\n")
-    await logs.see("That pattern takes too long", "and one more", "first line")
+    await logs.see("This pattern takes too long", "and one more", "first line")
     assert view(logs).rows.filter.pattern is None
 
 

@@ -70,8 +70,8 @@ def test_what_is_estimated_is_marked_and_what_is_exact_is_not() -> None:
 
 
 def test_where_there_are_no_figures_it_says_what_became_of_it() -> None:
-    assert "waiting for load  6.4s" in line(use_row(WAITING, CLOCK), 75)
-    assert line(use_row(WAITING, CLOCK), 136).endswith("waiting for load, evicts ≈ victim")
+    assert "waits for load  6.4s" in line(use_row(WAITING, CLOCK), 75)
+    assert line(use_row(WAITING, CLOCK), 136).endswith("waits for load, evicts ≈ victim")
     failed = finished_row(FAILED, status_words(FAILED, REASON))
     assert "out of memory    31s" in line(failed, 75)
     assert line(failed, 136).endswith("load failed: out of memory")

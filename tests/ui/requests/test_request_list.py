@@ -49,7 +49,7 @@ async def test_who_waits_is_in_sight_with_whom_that_evicts(
     ):
         await app.until_ready(QUICK)
         others.create_task(chat(stand_in, certificates, STEADY))
-        await app.see(f"{STEADY} ", f"waiting for load, evicts ≈ {QUICK}", "1 waiting")
+        await app.see(f"{STEADY} ", f"waits for load, evicts ≈ {QUICK}", "1 waiting")
 
 
 @dialects(Dialect.HEAD)

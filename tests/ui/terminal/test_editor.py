@@ -273,7 +273,7 @@ def test_one_that_cannot_be_run_is_refused_by_name(programs: Path, value: str) -
     with pytest.raises(AituiError) as caught:
         find_editor({"PATH": str(programs), "VISUAL": value, "EDITOR": "own"})
     assert "VISUAL" in f"{caught.value}"
-    assert "Set VISUAL to an editor of yours" in caught.value.remedy
+    assert "Set VISUAL to your editor" in caught.value.remedy
     assert "\x1b" not in f"{caught.value}"
 
 
