@@ -424,6 +424,7 @@ SERVERS = KeyGroup(
     Key("escape", "dismiss", "Back", "back"),
     Key("enter", "submit", "connect", bound=False),
     Key("tab", "focus_next", "list or URL", bound=False),
+    Key("delete", "forget", "forget the URL", "forget"),
 )
 HELP = KeyGroup("help", Key("escape,q,question_mark,f1", "dismiss", "Close", listed=False))
 MESSAGES = KeyGroup(
@@ -443,7 +444,10 @@ COMMANDS = KeyGroup(
     Key("tab", "complete", "complete", priority=True),
 )
 
-PALETTE = (("Undo", "Undo the last change to the config", "app.undo_change"),)
+PALETTE = (
+    ("Undo", "Undo the last change to the config", "app.undo_change"),
+    ("Demo", "Open the demo: a simulated server on this machine", "app.open_demo"),
+)
 """Palette entries without a key: title, words and action."""
 
 README_GROUPS = (MODEL_TABLE, MODELS, APP)

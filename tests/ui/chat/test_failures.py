@@ -337,7 +337,7 @@ async def test_an_image_that_another_model_took_is_named_too(
         await pane.app.until(lambda: pane.widget.model_id == SHARED, "with the other")
         await pane.send("Are you sure?")
         await pane.app.answer("y")
-        await pane.app.told(f"{SHARED} refused an image: cat.png, from an earlier prompt")
+        await pane.app.told(f"{SHARED} rejected an image: cat.png, from an earlier prompt")
         await pane.app.told("/clear starts a new conversation")
 
 

@@ -224,7 +224,7 @@ async def test_a_pattern_that_takes_too_long_is_told_and_can_be_mended(
     stand_in.write_log("a" * 60 + "!\n")
     await logs.see("aaa!")
     await logs.press("f", *"(a|a)*$", "enter")
-    await logs.see("This pattern takes too long: nested repeats")
+    await logs.see("This pattern takes too long: the cause is nested repeats")
     await logs.told("a simpler one")
     assert view(logs).rows.filter.pattern is None
     entry = logs.app.screen.query_one(Input)
