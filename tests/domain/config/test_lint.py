@@ -353,7 +353,7 @@ def test_unknown_newer_than_the_server_and_newer_than_aitui_are_told_apart() -> 
         == "“brandNew” is not a key that llama-swap has here, up to v263, the newest that aitui knows."
     )
     assert not fatal
-    assert "globalTTL” meant" in found_in("globalTLL: 5\n", V270)[0][0]
+    assert "Did you mean “globalTTL”?" in found_in("globalTLL: 5\n", V270)[0][0]
 
 
 def test_a_change_that_brings_in_what_the_server_is_too_old_for_is_found() -> None:

@@ -252,7 +252,7 @@ async def test_an_answer_that_falls_silent_is_shown_as_waiting(pane: Pane) -> No
         (FixedResponse(502, b"", "text/plain"), "502"),
         (HtmlPage(), "web page"),
         (ConnectionClose(), "127.0.0.1"),
-        (Streams(()), "never started"),
+        (Streams(()), "never began"),
     ],
     ids=["context", "too-many", "key", "proxy", "page", "closed", "empty"],
 )
