@@ -370,7 +370,7 @@ async def test_a_load_that_fails_says_why(
         await pane.send("hi")
         await pane.app.told(f"{BROKEN} could not be loaded")
         await pane.app.told("out of memory")
-        assert pane.written == "hi"
+        await pane.app.until(lambda: pane.written == "hi", "back")
         await pane.app.see("failed: out of memory")
 
 
