@@ -329,6 +329,10 @@ class AituiApp(App[None]):
             model = self._models_screen.selected_model
             current.models.open_page(model if self.screen is self._models_screen else None)
 
+    def action_conversations(self) -> None:
+        if not self.screen.is_modal and (current := self._current()):
+            current.conversations.choose()
+
     def action_messages(self) -> None:
         from aitui.ui.screens.messages import MessagesScreen
 

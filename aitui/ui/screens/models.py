@@ -663,6 +663,7 @@ def _model_keys(
         (MODELS.hint("reverse"), bool(snapshot.models)),
         (APP.hint("restart_service"), restarts and live and wide),
         (APP.hint("command_palette"), True),
+        (APP.hint("conversations"), live),
         (MODELS.hint("app.unload_all"), writable and running > 0),
         (APP.hint("switch_server"), True),
         (APP.hint("quit"), True),
@@ -690,7 +691,7 @@ def _chat_keys(*, writing: bool, answering: bool, refused: bool, suggested: str 
         return [
             *stop,
             *(PROMPT.hint(action) for action in of_prompt),
-            *(APP.hint(action, typing=True) for action in ("zoom", "help")),
+            *(APP.hint(action, typing=True) for action in ("zoom", "conversations", "help")),
         ]
     of_transcript = ("block(1)", "copy('block')", "reasoning", "follow")
     return [
