@@ -31,7 +31,6 @@ from aitui.services.chat_setup import (
     import_chat_client,
     new_id,
 )
-from aitui.services.history import ListedConversation, find_conversations
 from aitui.services.monitor import detect_suspends
 from aitui.store.history import FILE_NAME, ConversationHistory
 from aitui.ui.controllers.models import offer_evicted_models
@@ -58,7 +57,7 @@ DRAFT_SAVE_DELAY = 0.5
 
 
 class PromptDraft(Struct, frozen=True):
-    """What is to be sent; `editing` is the turn that it replaces."""
+    """The text of the prompt; `editing` is the turn that it replaces."""
 
     text: str = ""
     attachments: tuple[ImageAttachment, ...] = ()
@@ -80,7 +79,7 @@ class PromptStore:
         self._has_loaded_history = False
 
     async def load_history(self, history: ConversationHistory) -> tuple[str, ...]:
-        """What was asked before this aitui began; the second time nothing."""
+        """Return the prompts from before this aitui started; nothing the second time."""
         known, self._has_loaded_history = self._has_loaded_history, True
         try:
             return () if known else await history.prompts()
@@ -98,7 +97,7 @@ class PromptStore:
     async def load_draft(
         self, history: ConversationHistory, conversation: Conversation
     ) -> PromptDraft:
-        """What was being written when aitui ended."""
+        """Return the unsent text from when aitui ended."""
         key = self._draft_keys[conversation.id] = _draft_key(conversation)
         try:
             text, editing = await history.draft(key)
@@ -207,7 +206,7 @@ class ChatSessions:
             await history.release(opened.conversation.id)
             raise
         if opened.forked:
-            self._warn("Another aitui is using that conversation: this is a copy of it")
+            self._warn("Another aitui is using that conversation: this is a copy")
         return chat
 
     async def switch_model(self, chat: ChatSession, model_id: str) -> None:
@@ -227,7 +226,7 @@ class ChatSessions:
         here = self.find_open(conversation_id)
         if here is not None and here.busy:
             raise AituiError(
-                "A reply is running in that conversation", remedy=f"{_STOP} stops it there"
+                "A reply is running in that conversation", remedy=f"{_STOP} in its chat stops it"
             )
         history = await self.open_history()
         if history is not None:
@@ -277,7 +276,7 @@ class ChatSessions:
 
 _CONTENT_TOO_LARGE = 413
 _EARLIER_IMAGE_REMEDY = (
-    "/model continues with a model that takes images, /clear starts a new conversation"
+    "/model switches to a model that sees images, /clear starts a new conversation"
 )
 LONG_REPLY = 10.0
 """Seconds after which a user who waits for a reply may well be elsewhere."""
@@ -380,10 +379,9 @@ class ChatController:
         """Begin a new conversation with that model. Raises ValueError where that cuts an answer."""
         await self._switch_to(await self._sessions.begin(model_id))
 
-    async def list_conversations(self) -> tuple[ListedConversation, ...]:
-        """List the conversations of the history, the latest first."""
-        history = await self._sessions.open_history()
-        return () if history is None else await find_conversations(history, "")
+    async def open_history(self) -> ConversationHistory | None:
+        """Open the history with its first use; None, with a warning, if it can't be kept."""
+        return await self._sessions.open_history()
 
     async def resume(self, conversation_id: str) -> None:
         """Go on with an earlier conversation. Raises ValueError where that cuts an answer."""
@@ -402,6 +400,17 @@ class ChatController:
         """Go on with another model. Raises ValueError where that cuts an answer."""
         await self._sessions.switch_model(chat, model_id)
         self.show(chat)
+
+    async def rename_conversation(self, conversation_id: str, title: str) -> None:
+        """Give a conversation a title, "" for none of its own. Raises HistoryError."""
+        chat = self._sessions.find_open(conversation_id)
+        if chat is None:
+            if (history := await self.open_history()) is not None:
+                await history.rename(conversation_id, title)
+            return
+        await chat.rename(title)
+        if chat is self.chat:
+            self.pane.heading = title
 
     async def delete_conversation(self, conversation_id: str) -> None:
         """Delete a conversation. Raises AituiError where it is being answered."""

@@ -35,7 +35,7 @@ class ChatPane(Vertical):
     needed_context: reactive[int] = reactive(0)
     """The context size, in tokens, that a prompt needs that was refused; 0 if none is offered."""
     attachments: reactive[tuple[ImageAttachment, ...]] = reactive(())
-    """What goes along with the next prompt."""
+    """The images for the next prompt."""
     suggested: reactive[str] = reactive("")
     """The command that is selected in the list above the prompt; empty while there is no list."""
 

@@ -30,7 +30,7 @@ _GIB = 1 << 30
 
 
 class _Room(Struct, frozen=True):
-    """What there is room for: cells of the memory's bar, and how the views are shown."""
+    """The room in the header: cells of the memory bar, and the form of the view tabs."""
 
     bar: int = 6
     views: str = ""
@@ -301,6 +301,6 @@ def renewal_notice(ends: float, wall: float) -> tuple[str, str]:
     verb = "was" if ends <= wall else "is"
     words = (
         f"It {verb} valid until {day}. Renew it: aitui certs renew. "
-        "A renewed file is picked up without a restart."
+        "A renewed file is used without a restart."
     )
     return title, words

@@ -144,7 +144,7 @@ async def test_the_last_thirty_days_are_told_in_time(settings: Server) -> None:
     assert check.status is CheckStatus.PASSED
     assert "19 days left" in check.seen or "20 days left" in check.seen
     assert f"renew it: aitui certs renew --dir {folder}" in check.remedy
-    assert "picked up without a restart" in check.remedy
+    assert "used without a restart" in check.remedy
 
 
 async def test_a_foreign_issuer_is_told_and_not_judged(settings: Server, tmp_path: Path) -> None:
