@@ -130,12 +130,20 @@ class ConversationHistory:
         return tuple(self._warnings)
 
     async def conversations(
-        self, server: str = "", limit: int = 500
+        self, server: str = "", limit: int = 5000
     ) -> tuple[db.ConversationSummary, ...]:
         """List the conversations of one server or of all, the latest first."""
         return await self._run(lambda: db.list_conversations(self._open_database, server, limit))
 
-    async def search(self, text: str, limit: int = 100) -> tuple[db.SearchHit, ...]:
+    async def last_texts(
+        self, conversation_id: str, length: int = 600
+    ) -> tuple[tuple[str, str], ...]:
+        """Return the last prompt and the last reply, each its role and the beginning of its text."""
+        return await self._run(
+            lambda: db.read_last_texts(self._open_database, conversation_id, length)
+        )
+
+    async def search(self, text: str, limit: int = 200) -> tuple[db.SearchHit, ...]:
         """Find the turns that contain all the words."""
         search = db.search_words if self._full_text else db.search_text
         return await self._run(lambda: search(self._open_database, text, limit))

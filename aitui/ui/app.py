@@ -280,6 +280,9 @@ class AituiApp(App[None]):
         self.set_interval(1.0, self._tick)
         self._servers.start()
 
+    def on_ready(self) -> None:
+        self._servers.has_painted.set()
+
     # Keys.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -326,6 +329,10 @@ class AituiApp(App[None]):
         if current := self._current():
             model = self._models_screen.selected_model
             current.models.open_page(model if self.screen is self._models_screen else None)
+
+    def action_conversations(self) -> None:
+        if not self.screen.is_modal and (current := self._current()):
+            current.conversations.choose()
 
     def action_messages(self) -> None:
         from aitui.ui.screens.messages import MessagesScreen

@@ -198,6 +198,13 @@ APP = KeyGroup(
     Key("z,f2", "zoom", "zoom the pane, and back", "zoom", manual="zoom the pane, and back"),
     Key("T", "change_theme", "theme", manual="choose a theme"),
     Key("o", "open_page", "llama-swap's own page", "web page", manual="llama-swap's own web page"),
+    Key(
+        "h,ctrl+o",
+        "conversations",
+        "conversations: history",
+        "conversations",
+        manual="earlier conversations",
+    ),
     Key("m", "messages", "the last messages", "messages", manual="the last messages"),
     # With priority: what is on top closes first, whatever has the focus.
     Key("escape", "close_toast", "close the message", listed=False, priority=True),
@@ -372,10 +379,14 @@ SETUP = KeyGroup(
 
 HISTORY = KeyGroup(
     "history",
-    Key("escape", "dismiss", "Back", "back"),
-    Key("enter", "select", "go on with it", bound=False),
-    Key("down", "to_list", "To the list", listed=False),
+    Key("escape", "back", "Back", "back"),
+    Key("enter", "select", "open", bound=False),
+    Key("down", "to_list", "to the list", "list", listed=False),
+    Key("slash", "search", "search"),
+    Key("e", "rename", "rename"),
     Key("delete", "delete", "delete"),
+    Key("s", "sort", "sort by the next column", "sort"),
+    Key("r", "reverse", "reverse the order", "reverse"),
 )
 CONVERSATIONS = KeyGroup("conversations", *_motions("first", "last"))
 CONTEXT_SIZE = KeyGroup(

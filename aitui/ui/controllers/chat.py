@@ -31,7 +31,6 @@ from aitui.services.chat_setup import (
     import_chat_client,
     new_id,
 )
-from aitui.services.history import ListedConversation, find_conversations
 from aitui.services.monitor import detect_suspends
 from aitui.store.history import FILE_NAME, ConversationHistory
 from aitui.ui.controllers.models import offer_evicted_models
@@ -391,10 +390,9 @@ class ChatController:
         """Begin a new conversation with that model. Raises ValueError where that cuts an answer."""
         await self._switch_to(await self._sessions.begin(model_id))
 
-    async def list_conversations(self) -> tuple[ListedConversation, ...]:
-        """List the conversations of the history, the latest first."""
-        history = await self._sessions.open_history()
-        return () if history is None else await find_conversations(history, "")
+    async def open_history(self) -> ConversationHistory | None:
+        """Open the history with its first use; None, with a warning, if it can't be kept."""
+        return await self._sessions.open_history()
 
     async def resume(self, conversation_id: str) -> None:
         """Go on with an earlier conversation. Raises ValueError where that cuts an answer."""
@@ -413,6 +411,17 @@ class ChatController:
         """Go on with another model. Raises ValueError where that cuts an answer."""
         await self._sessions.switch_model(chat, model_id)
         self.show(chat)
+
+    async def rename_conversation(self, conversation_id: str, title: str) -> None:
+        """Give a conversation a title, "" for none of its own. Raises HistoryError."""
+        chat = self._sessions.find_open(conversation_id)
+        if chat is None:
+            if (history := await self.open_history()) is not None:
+                await history.rename(conversation_id, title)
+            return
+        await chat.rename(title)
+        if chat is self.chat:
+            self.pane.heading = title
 
     async def delete_conversation(self, conversation_id: str) -> None:
         """Delete a conversation. Raises AituiError where it is being answered."""

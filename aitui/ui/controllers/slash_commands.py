@@ -24,15 +24,14 @@ from aitui.errors import AituiError
 from aitui.format.status import escape_markdown, status_as_markdown
 from aitui.services.chat import ChatSession, last_reply
 from aitui.services.export import attach_file, export_conversation
-from aitui.services.history import ListedConversation, deletion_confirmation, find_conversations
 from aitui.services.load import resolve_model
 from aitui.ui.context import ServerContext
 from aitui.ui.controllers.chat import ChatController
 from aitui.ui.controllers.config import ConfigController
+from aitui.ui.controllers.conversations import ConversationsController
 from aitui.ui.controllers.models import ModelsController
 from aitui.ui.keymap import PROMPT
 from aitui.ui.screens.help import HelpGroup, HelpScreen
-from aitui.ui.screens.history import HistoryScreen
 
 Handler = Callable[["SlashCommandRunner", SlashCommand], Awaitable[None]]
 
@@ -52,6 +51,7 @@ class SlashCommandRunner:
         chats: ChatController,
         models: ModelsController,
         config: ConfigController,
+        conversations: ConversationsController,
     ) -> None:
         self._app = context.app
         self._paths = context.paths
@@ -61,6 +61,7 @@ class SlashCommandRunner:
         self._pane = chats.pane
         self._models = models
         self._config = config
+        self._conversations = conversations
 
     async def run(self, text: str) -> None:
         """Do what was typed. Raises AituiError with words, and the text is back in the prompt."""
@@ -232,30 +233,10 @@ class SlashCommandRunner:
         raise ValueError("there is only one branch: /retry makes another")
 
     async def _run_history(self, command: SlashCommand) -> None:
-        history, run_in_background = self._chats.history, self._tasks.run_in_background
-        if history is None:
-            raise ValueError("there is no history")
-
-        async def search(words: str) -> None:
-            screen.show(words, await find_conversations(history, words))
-
-        async def delete(conversation: ListedConversation, words: str) -> None:
-            if await self._ask(lambda _: deletion_confirmation(conversation)):
-                await self._chats.delete_conversation(conversation.id)
-                await search(words)
-
-        screen = HistoryScreen(
-            command.rest,
-            lambda words: run_in_background(search(words), "look"),
-            lambda one, words: run_in_background(delete(one, words), "forget"),
-        )
-        chosen = await self._app.push_screen_wait(screen)
-        if chosen:
-            await self._chats.resume(chosen)
+        self._conversations.choose(command.rest)
 
     async def _run_rename(self, command: SlashCommand) -> None:
-        await self._chat().rename(command.rest)
-        self._pane.heading = command.rest
+        await self._chats.rename_conversation(self._chat().conversation.id, command.rest)
 
     async def _run_export(self, command: SlashCommand) -> None:
         directory = self._paths.data / "exports"
