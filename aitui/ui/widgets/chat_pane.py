@@ -124,7 +124,7 @@ class ChatPane(Vertical):
     def _take_back_clicked(self, message: SentLines.TakenBack) -> None:
         self.post_message(self.TakeBackRequested(message.index))
 
-    @on(Composer.TakeBackRequested)
+    @on(Composer.RecallRequested)
     def _take_back_last(self) -> None:
         self.post_message(self.TakeBackRequested(-1))
 

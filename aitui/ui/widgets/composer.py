@@ -36,7 +36,7 @@ class Composer(TextArea):
             super().__init__()
             self.pages = pages
 
-    class TakeBackRequested(Message):
+    class RecallRequested(Message):
         """The last prompt that is queued is to be taken back."""
 
     def __init__(self, commands: SuggestionList, *, id: str | None = None) -> None:  # noqa: A002
@@ -157,7 +157,7 @@ class Composer(TextArea):
             self._commands.move(-1)
             return
         if self.has_queue and not self.text:
-            self.post_message(self.TakeBackRequested())
+            self.post_message(self.RecallRequested())
             return
         if self._cursor_row > 0 or not self._earlier_prompts:
             self.action_cursor_up()

@@ -252,7 +252,7 @@ async def test_an_answer_that_falls_silent_is_shown_as_waiting(pane: Pane) -> No
         (FixedResponse(502, b"", "text/plain"), "502"),
         (HtmlPage(), "web page"),
         (ConnectionClose(), "127.0.0.1"),
-        (Streams(()), "never started"),
+        (Streams(()), "never began"),
     ],
     ids=["context", "too-many", "key", "proxy", "page", "closed", "empty"],
 )
@@ -337,7 +337,7 @@ async def test_an_image_that_another_model_took_is_named_too(
         await pane.app.until(lambda: pane.widget.model_id == SHARED, "with the other")
         await pane.send("Are you sure?")
         await pane.app.answer("y")
-        await pane.app.told(f"{SHARED} refused an image: cat.png, from an earlier prompt")
+        await pane.app.told(f"{SHARED} rejected an image: cat.png, from an earlier prompt")
         await pane.app.told("/clear starts a new conversation")
 
 
