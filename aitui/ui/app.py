@@ -99,11 +99,11 @@ class AituiApp(App[None]):
     theme: Reactive[str] = Reactive(DARK)
     """The name of the theme, of ours or of Textual's."""
     notices: var[tuple[Notice, ...]] = var((), init=False)
-    """What was said in passing, the newest last."""
+    """The latest messages, the newest last."""
     server: var[Server | None] = var(None, init=False)
     """The server that is shown, open or about to be."""
     snapshot: var[Snapshot] = var(Snapshot(), init=False)
-    """Its latest state, which screens and widgets watch."""
+    """The latest state of the server, which screens and widgets watch."""
 
     def __init__(self, context: AppContext) -> None:
         super().__init__()
@@ -381,7 +381,7 @@ class AituiApp(App[None]):
         if isinstance(screen, ConfigScreen):
             model_id = screen.model_id
         if not model_id:
-            self.notify("There is no model under the cursor", severity="warning")
+            self.notify("No model is selected", severity="warning")
         elif current := self._current():
             current.config.ask_for_context_size(model_id)
 
@@ -603,7 +603,7 @@ class AituiApp(App[None]):
             await asyncio.to_thread(save_theme, self._servers.paths.state, self.theme)
         except OSError as error:
             raise AituiError(
-                f"The theme {self.theme} holds for this time only",
+                f"The theme {self.theme} applies until aitui ends",
                 why=f"{self._servers.paths.state}: {error.strerror or error}",
                 remedy="set XDG_STATE_HOME to a writable folder",
             ) from error

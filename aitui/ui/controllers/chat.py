@@ -59,7 +59,7 @@ QUEUED_CHARACTERS = 400
 
 
 class PromptDraft(Struct, frozen=True):
-    """What is to be sent; `editing` is the turn that it replaces, `queued` if it waited for a reply."""
+    """The text of the prompt; `editing` is the turn that it replaces, `queued` if it waited."""
 
     text: str = ""
     attachments: tuple[ImageAttachment, ...] = ()
@@ -87,7 +87,7 @@ class PromptStore:
         self._has_loaded_history = False
 
     async def load_history(self, history: ConversationHistory) -> tuple[str, ...]:
-        """What was asked before this aitui began; the second time nothing."""
+        """Return the prompts from before this aitui started; nothing the second time."""
         known, self._has_loaded_history = self._has_loaded_history, True
         try:
             return () if known else await history.prompts()
@@ -105,7 +105,7 @@ class PromptStore:
     async def load_draft(
         self, history: ConversationHistory, conversation: Conversation
     ) -> PromptDraft:
-        """What was being written when aitui ended."""
+        """Return the unsent text from when aitui ended."""
         key = self._draft_keys[conversation.id] = _draft_key(conversation)
         try:
             text, editing = await history.draft(key)
@@ -214,7 +214,7 @@ class ChatSessions:
             await history.release(opened.conversation.id)
             raise
         if opened.forked:
-            self._warn("Another aitui is using that conversation: this is a copy of it")
+            self._warn("Another aitui is using that conversation: this is a copy")
         return chat
 
     async def switch_model(self, chat: ChatSession, model_id: str) -> None:
@@ -234,7 +234,7 @@ class ChatSessions:
         here = self.find_open(conversation_id)
         if here is not None and here.busy:
             raise AituiError(
-                "A reply is running in that conversation", remedy=f"{_STOP} stops it there"
+                "A reply is running in that conversation", remedy=f"{_STOP} in its chat stops it"
             )
         history = await self.open_history()
         if history is not None:
@@ -284,7 +284,7 @@ class ChatSessions:
 
 _CONTENT_TOO_LARGE = 413
 _EARLIER_IMAGE_REMEDY = (
-    "/model continues with a model that takes images, /clear starts a new conversation"
+    "/model switches to a model that sees images, /clear starts a new conversation"
 )
 LONG_REPLY = 10.0
 """Seconds after which a user who waits for a reply may well be elsewhere."""

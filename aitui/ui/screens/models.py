@@ -80,7 +80,7 @@ class ModelsScreen(Screen[None]):
         self._models = Vertical(id="models", classes="frame")
         self._table = ModelTable(clock, id="table")
         self._titles = ColumnTitles(self._table, id="titles")
-        self._filter = Input(id="filter", placeholder="words of the id, name or state")
+        self._filter = Input(id="filter", placeholder="filter by id, name or state")
         self._filter_count = PlainText(id="filter-count")
         self._filter_line = Horizontal(
             PlainText(" filter", id="filter-label"),
@@ -173,13 +173,13 @@ class ModelsScreen(Screen[None]):
         if not requests.uses:
             words = "No active requests"
             if self.snapshot.requests.running is None:
-                words += ", or this server doesn't tell which: llama-swap ≥ v235 does"
+                words += ", or this server doesn't report them: llama-swap ≥ v235 does"
             self.notify(words, severity="warning")
         elif use is None:
             self.notify("This request has ended", severity="warning")
         elif not requests.has_focus and len(requests.uses) > 1:
             requests.focus()
-            self.notify(f"Which one? Choose it and press {MODELS.sign('cancel_request')} again")
+            self.notify(f"Which one? Select it and press {MODELS.sign('cancel_request')} again")
         else:
             self.post_message(CancelRequested(use.request))
 
@@ -315,7 +315,7 @@ class ModelsScreen(Screen[None]):
 
     def _warn_no_model(self) -> None:
         live = self.snapshot.connection.phase is ConnectionPhase.LIVE
-        words = "There is no model under the cursor" if live else NOT_REACHED
+        words = "No model is selected" if live else NOT_REACHED
         self.notify(words, severity="warning")
 
     def _show_server(self, server: Server | None) -> None:
@@ -601,7 +601,7 @@ class ModelsScreen(Screen[None]):
         if link.phase is ConnectionPhase.CONNECTING:
             return f"Connecting to {self.server.url}"
         if link.last_response_at is None:
-            return f"{self.server.url} was not reached yet"
+            return f"{self.server.url} has not responded yet"
         refresh = APP.sign("refresh_server")
         return (
             f"The server lists no models\nAdd some to its config.yaml, then refresh with {refresh}"
@@ -637,7 +637,7 @@ def _model_keys(
     host: bool,
     wide: bool,
 ) -> list[Hint]:
-    """Those of the table. `running` is how many models are resident, `host` whether one is set."""
+    """Return the keys of the table; `running` is how many models are resident."""
     live = snapshot.connection.phase is ConnectionPhase.LIVE
     writable = live and not read_only
     own = model is not None and model.loadable
@@ -676,9 +676,9 @@ def _model_keys(
 def _chat_keys(
     *, writing: bool, answering: bool, refused: bool, queued: bool, suggested: str = ""
 ) -> list[Hint]:
-    """Those of the prompt, or of the transcript above it; `refused` as larger than the context.
+    """Return the keys of the prompt or the transcript; `refused` is set if the context is too small.
 
-    `queued`: keys act on prompts that wait, since nothing is written.
+    `queued` is set if prompts wait and nothing is written.
     """
     if writing and suggested:
         runs = f"run {suggested}" if not suggested.endswith(" ") else f"insert {suggested.strip()}"

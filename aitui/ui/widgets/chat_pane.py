@@ -36,11 +36,11 @@ class ChatPane(Vertical):
     needed_context: reactive[int] = reactive(0)
     """The context size, in tokens, that a prompt needs that was refused; 0 if none is offered."""
     attachments: reactive[tuple[ImageAttachment, ...]] = reactive(())
-    """What goes along with the next prompt."""
+    """The images for the next prompt."""
     queued: reactive[tuple[str, ...]] = reactive(())
     """Prompts that are sent when the reply has ended, the next one first."""
     can_take_back: reactive[bool] = reactive(False)
-    """Whether a key takes back or sends what is queued: there is some, and nothing is written."""
+    """Whether a key takes back or sends a queued prompt: there is one, and nothing is written."""
     suggested: reactive[str] = reactive("")
     """The command that is selected in the list above the prompt; empty while there is no list."""
 

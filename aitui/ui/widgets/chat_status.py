@@ -51,7 +51,7 @@ class ChatStatus(Widget):
     snapshot: var[Snapshot] = var(Snapshot())
     """Has the model of the reply; the clock draws its load once a second."""
     trouble: reactive[str] = reactive("")
-    """Why the reply that is shown has failed."""
+    """The reason why the reply failed."""
 
     def __init__(
         self,
@@ -256,7 +256,7 @@ class SentLines(Widget):
 
 
 def _limit(facts: SentFacts) -> _Piece:
-    """What the model can't do, as far as its command says so; whether it sees images, if that matters."""
+    """Return what the model can't do, by its command, and whether it sees images if any are attached."""
     if facts.model is None:
         return _Piece("")
     command = facts.model.command_line

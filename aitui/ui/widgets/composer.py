@@ -1,4 +1,4 @@
-"""Where a prompt is written."""
+"""The prompt of the chat."""
 
 from collections.abc import Sequence
 
@@ -49,7 +49,7 @@ class Composer(TextArea):
         self.was_cleared = False
         """Whether it is empty because of that."""
         self._commands = commands
-        """What a command may become."""
+        """The completions of a command."""
         self.pending_sends = 0
         """Texts that were submitted and not taken yet."""
         self.has_queue = False
