@@ -126,7 +126,7 @@ class ConversationHistory:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What went wrong without stopping anything, in words for the user."""
+        """Return sentences about errors that stopped nothing."""
         return tuple(self._warnings)
 
     async def conversations(
@@ -305,9 +305,7 @@ class ConversationHistory:
     def _delete(self, conversation_id: str) -> None:
         held = self._locks.holds(conversation_id)
         if not held and not self._locks.take(conversation_id):
-            raise HistoryError(
-                "Another aitui is using this conversation, so it can't be deleted now"
-            )
+            raise HistoryError("Another aitui is using this conversation: it can't be deleted now")
         try:
             with db.transaction(self._open_database):
                 self._forget_words("conversation = ?", conversation_id)

@@ -92,7 +92,7 @@ def open_database(path: Path) -> tuple[sqlite3.Connection, str]:
             path.with_name(path.name + ending).unlink(missing_ok=True)
         warning = (
             f"The conversations in {path} can't be read ({error}): "
-            f"the file is now {aside.name}, and a new one begins"
+            f"the file was renamed to {aside.name}, and a new one was started"
         )
         return _open(path), warning
 

@@ -50,8 +50,8 @@ async def test_a_load_is_a_gauge_as_reported_else_by_its_usual_time(
         app.app.snapshot = replace(snapshot, models=(reported,))
         await app.see("━━━━━━━━━━━━━━━━━━────── 75 %", "shard 5 of 18")
         button = screen.query_one(Choice).region
-        screen.finish("small didn't come up", *(f"| line {n}" for n in range(30)), well=False)
-        await app.see("Esc Close", "small didn't come up")
+        screen.finish("small could not be loaded", *(f"| line {n}" for n in range(30)), well=False)
+        await app.see("Esc Close", "small could not be loaded")
         assert screen.query_one(Choice).region.y == button.y
         await app.press("escape")
         await app.until(lambda: not screen.is_running, "closed")

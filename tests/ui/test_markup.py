@@ -174,7 +174,7 @@ async def test_logs_hardware_doctor_help_servers_and_the_palette(hostile: Driven
         ("L", ENDS),
         ("4", "memory "),
         ("D", "Checked"),
-        ("?", "Signs of models"),
+        ("?", "Model states"),
     ):
         await hostile.press(key)
         await assert_is_text(hostile, words)

@@ -1,4 +1,4 @@
-"""What the palette offers: the keys of a screen, models, conversations, servers and themes."""
+"""The entries of the command palette: keys of a screen, models, conversations, servers, themes."""
 
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What the slash commands of the prompt do: the same as keys and palette where there are such."""
+"""Handlers of the slash commands; they share their code with keys and palette."""
 
 from collections.abc import Awaitable, Callable
 from typing import ClassVar
@@ -79,10 +79,10 @@ class SlashCommandRunner:
         if found:
             self._pane.prompt.set_text(found[0].text)
         else:
-            self._notify("Nothing completes that")
+            self._notify("No completion")
 
     def suggestions(self, text: str) -> tuple[Suggestion, ...]:
-        """What the prompt may become."""
+        """Return the completions of the prompt."""
         snapshot, chat = self._chats.session.snapshot, self._chats.chat
         conversation = None if chat is None else chat.conversation
         return suggest(
@@ -148,11 +148,11 @@ class SlashCommandRunner:
         elif command.rest.lower() == "off":
             await chat.set_system("")
             self._chats.show_settings()
-            self._notify("The system prompt is removed")
+            self._notify("System prompt removed")
         else:
             await chat.set_system(command.rest)
             self._chats.show_settings()
-            self._notify("The system prompt is set")
+            self._notify("System prompt set")
 
     async def _run_set(self, command: SlashCommand) -> None:
         name, _, value = command.rest.partition(" ")
@@ -170,7 +170,7 @@ class SlashCommandRunner:
         await chat.set_sampling(sampling.with_text(name, value))
         self._chats.show_settings()
         shown = ", ".join(f"{key} {text}" for key, text in chat.conversation.sampling.values)
-        self._notify(f"Parameters: {shown or 'those of the server'}")
+        self._notify(f"Parameters: {shown or 'defaults of the server'}")
 
     async def _run_clear(self, _: SlashCommand) -> None:
         await self._chats.begin_chat(self._chat().conversation.model)
@@ -196,7 +196,7 @@ class SlashCommandRunner:
         chat = self._chat()
         answer = last_reply(chat.conversation)
         if answer is None:
-            raise ValueError("no prompt was answered yet")
+            raise ValueError("no prompt has been answered yet")
         self._chats.run(chat, lambda: chat.regenerate(answer.id))
 
     async def _run_continue(self, _: SlashCommand) -> None:
@@ -214,7 +214,7 @@ class SlashCommandRunner:
         self._pane.attachments = question.attachments
         self._pane.prompt.set_text(question.text)
         send, clear = PROMPT.sign("send"), PROMPT.sign("clear")
-        self._notify(f"{send} sends it in place of the old prompt, {clear} drops the edit")
+        self._notify(f"{send} sends it in place of the old prompt, {clear} discards the edit")
 
     async def _run_delete(self, _: SlashCommand) -> None:
         question = _last_prompt(self._chat().conversation)
@@ -230,7 +230,7 @@ class SlashCommandRunner:
                 await chat.switch_branch(turn.id, 1 if at + 1 < len(branches) else -at)
                 self._chats.show(chat)
                 return
-        raise ValueError("there is only one branch: /retry makes another")
+        raise ValueError("there is only one reply: /retry makes another")
 
     async def _run_history(self, command: SlashCommand) -> None:
         self._conversations.choose(command.rest)
@@ -251,7 +251,7 @@ class SlashCommandRunner:
             self._pane.prompt.set_text(prompt)
         else:
             self._chats.attach(image, command.rest)
-            self._notify(f"{image.name} goes along with the next prompt")
+            self._notify(f"{image.name} is attached to the next prompt")
 
     async def _run_detach(self, command: SlashCommand) -> None:
         before = self._pane.attachments
@@ -263,7 +263,7 @@ class SlashCommandRunner:
 
     async def _run_help(self, _: SlashCommand) -> None:
         rows = tuple((spec.usage, spec.help, "") for spec in SLASH_COMMANDS)
-        group = HelpGroup("Type / to list them above the prompt", rows)
+        group = HelpGroup("Type / to list these above the prompt", rows)
         self._app.push_screen(HelpScreen([group], "Commands", column_cells=HELP_CELLS))
 
     _run_save = _run_export
@@ -273,7 +273,7 @@ class SlashCommandRunner:
         for name, method in vars().items()
         if name.startswith("_run_")
     }
-    """What runs each command of `SLASH_COMMANDS`: the method with its name."""
+    """The method for each command of `SLASH_COMMANDS`, by name."""
 
     def _chat(self) -> ChatSession:
         if self._chats.chat is None:
@@ -305,9 +305,9 @@ def _parameters_as_markdown(sampling: SamplingParameters) -> str:
             "|---|---|",
             *rows,
             "",
-            "`/set NAME VALUE` sets one, `/set NAME` returns to the server’s default.",
+            "`/set NAME VALUE` sets a value, `/set NAME` restores the server’s default.",
             "",
-            f"Others: {others}",
+            f"Also: {others}",
         )
     )
 
@@ -324,4 +324,4 @@ def _last_prompt(conversation: Conversation) -> Turn:
     for turn in reversed(conversation.path):
         if turn.role is Role.USER:
             return turn
-    raise ValueError("no prompt was sent yet")
+    raise ValueError("no prompt has been sent yet")

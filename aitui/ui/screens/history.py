@@ -34,7 +34,7 @@ _LEAST_TITLE_CELLS, _WHOLE_TITLE_CELLS = 24, 44
 _LEAST_MODEL_CELLS, _MOST_MODEL_CELLS = 16, 34
 _GAP = 2
 _CELLS = {"turns": 5, "tokens": 7, "age": 6}
-_PLACEHOLDER = "words of a title, a model or what was said"
+_PLACEHOLDER = "words from a title, a model or a message"
 
 
 class ConversationSource(Protocol):
@@ -58,7 +58,7 @@ class ConversationSource(Protocol):
 
 
 class ConversationList(OptionList):
-    """What was found."""
+    """The list of conversations that match."""
 
     BINDINGS = CONVERSATIONS.bindings()
 
@@ -286,8 +286,8 @@ class HistoryScreen(ModalScreen[str | None]):
     def _empty_text(self, words: str) -> str:
         if self._all:
             back = HISTORY.sign("back")
-            return f"No conversation has the words “{words[:80].strip()}”\n{back} clears them"
-        return "No conversations yet\nEach chat is listed here once something was asked"
+            return f"No conversation contains “{words[:80].strip()}”\n{back} clears the search"
+        return "No conversations yet\nA chat is listed here after its first prompt"
 
     def _show_title(self, found: int) -> None:
         every = len(self._all or ())

@@ -65,7 +65,7 @@ def match_commands(commands: Iterable[Command], query: str) -> list[Command]:
 
 
 class CommandList(OptionList, can_focus=False):
-    """What matches; the focus stays in the field."""
+    """The list of matches; the focus stays in the field."""
 
 
 class PaletteScreen(ModalScreen[Command | None]):

@@ -56,7 +56,7 @@ async def test_nothing_is_opened_of_what_other_words_have(pane: Pane) -> None:
     screen._entry.value = "pears"
     screen._open_first()
     screen.show_found("", {})
-    await pane.app.see("No conversation has the words “pears”")
+    await pane.app.see("No conversation contains “pears”")
     await pane.app.press("down", "enter")
     await pane.app.settle()
     assert history_open(pane)
