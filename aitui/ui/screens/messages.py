@@ -32,11 +32,11 @@ class MessagesScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         lines = [_format_notice(notice) for notice in reversed(self._notices)]
         with Dialog(MESSAGES_CELLS), VerticalScroll(classes="text"):
-            yield PlainText(Content("\n").join(lines) if lines else Content("None so far"))
+            yield PlainText(Content("\n").join(lines) if lines else Content("No messages yet"))
         yield KeyBar(MESSAGES.hint("move(1)", "scroll"), MESSAGES.hint("dismiss"), id="keys")
 
     def on_mount(self) -> None:
-        words = "the newest first" if self._notices else ""
+        words = "newest first" if self._notices else ""
         set_frame_title(self.query_one(Dialog), "Messages", words)
         self.query_one(VerticalScroll).focus()
 

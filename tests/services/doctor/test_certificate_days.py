@@ -123,7 +123,7 @@ async def test_the_header_counts_the_days_until_the_file_is_renewed(
     ):
         await app.see(" ms ", "! cert 11 days")
         await app.told(
-            "D says how to renew it, at “client certificate dates”. A renewed file is picked"
+            "D, “client certificate dates”, shows how to renew it. A renewed file is used without a restart."
         )
         await app.press("D")
         await app.see("client certificate dates")
