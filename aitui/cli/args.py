@@ -25,6 +25,7 @@ class Arguments(Struct, frozen=True):
     and `value` are those of llama-server. `reload` is False where a change of the config file is
     not to take effect yet. `only` changes this model alone, `shared` all that share the value.
     `part` is the part of the set-up, `apply` is set if it isn't only printed.
+    `models` are folders with model files.
     """
 
     command: str = "tui"
@@ -52,6 +53,7 @@ class Arguments(Struct, frozen=True):
     shared: bool = False
     part: str = ""
     apply: bool = False
+    models: tuple[str, ...] = ()
 
     @property
     def is_change(self) -> bool:
@@ -180,6 +182,7 @@ _CHANGE = (
 
 SETUP_PARTS: Mapping[str, str] = {
     "server": "look for llama-swap, llama-server, models and GPU, and install llama-swap",
+    "config": "a first config.yaml from your GGUF files, or what yours lacks",
     "unit": "the systemd user unit: a new one, or the faulty lines of yours",
 }
 """The parts of `aitui setup`, with what each prints or puts in its place."""
@@ -309,6 +312,13 @@ COMMANDS = (
                 words="; ".join(f"{name}: {words}" for name, words in SETUP_PARTS.items()),
             ),
             _switch("--apply", words="show the difference, ask, and put it there"),
+            _option(
+                "--models",
+                action="append",
+                metavar="DIR",
+                convert=tuple,
+                words="config: a folder with GGUF files there, instead of the usual ones",
+            ),
             _YES,
         ),
     ),
