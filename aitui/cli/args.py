@@ -1,4 +1,4 @@
-"""The command line: what it may say, and what was said. No screen, no network, no event loop."""
+"""Define and parse the command line, without a screen, a network or an event loop."""
 
 import argparse
 import re
@@ -57,7 +57,7 @@ class Arguments(Struct, frozen=True):
 
     @property
     def is_change(self) -> bool:
-        """Whether the command changes something: then it has a question, and takes `--yes`."""
+        """Return whether the command changes something; it then asks, unless `--yes` is given."""
         return any(one.name == self.command and _YES in one.options for one in COMMANDS)
 
 
@@ -76,7 +76,7 @@ class Option(Struct, frozen=True):
     one_of: bool = False
 
     def add_to(self, parser: argparse._ActionsContainer) -> None:
-        """Have argparse read it.
+        """Add the option to a parser.
 
         Without a default: those of a subcommand would overwrite what stands before it.
         """
@@ -84,7 +84,7 @@ class Option(Struct, frozen=True):
 
     @property
     def dest(self) -> str:
-        """The field that holds its value."""
+        """Return the name of the field that holds its value."""
         longest = max(self.names, key=len)
         return self.reads.get("dest") or longest.removeprefix("--").replace("-", "_")
 
@@ -150,10 +150,13 @@ SERVER_OPTIONS = (
     _option("--url", metavar="URL", words="the server's URL, like http://localhost:8080"),
     _switch("--read-only", words="do not load, unload or change anything"),
     _option(
-        "--config", type=Path, metavar="FILE", words="read FILE instead of the default config.toml"
+        "--config",
+        type=Path,
+        metavar="FILE",
+        words="read settings from FILE instead of the default config.toml",
     ),
 )
-"""Those that stand before and after a command alike."""
+"""Options that are accepted before and after a command."""
 
 DASHBOARD_OPTIONS = (
     _switch("--demo", words="open the dashboard with a simulated server"),
@@ -165,19 +168,21 @@ DASHBOARD_OPTIONS = (
     ),
 )
 
-_YES = _switch("--yes", words="answer yes to any confirmation")
+_YES = _switch("--yes", words="answer yes to every confirmation")
 _CONFIG_MODEL = _model("the model's id in the config file")
 _NO_RELOAD = _switch(
     "--no-reload",
     dest="reload",
     action="store_false",
-    words="write the file only; the server keeps its current config",
+    words="write the file only, without a reload",
 )
 _CHANGE = (
     _YES,
     _NO_RELOAD,
-    _switch("--only", words="change only this model if others share the value"),
-    _switch("--shared", words="also change the others; --yes alone never does"),
+    _switch("--only", words="if other models share the value, change only this one"),
+    _switch(
+        "--shared", words="if other models share the value, change them too; --yes alone does not"
+    ),
 )
 
 SETUP_PARTS: Mapping[str, str] = {
@@ -222,7 +227,7 @@ COMMANDS = (
                 metavar="PROMPT",
                 nargs="*",
                 convert=" ".join,
-                words="what to ask; standard input is joined to it",
+                words="the prompt; text from standard input is appended",
             ),
             _option(
                 "-m",
@@ -230,9 +235,7 @@ COMMANDS = (
                 metavar="ID",
                 words="the model's id or an alias (default: the loaded model)",
             ),
-            _option(
-                "--max-tokens", type=_tokens, metavar="N", words="end the reply after N tokens"
-            ),
+            _option("--max-tokens", type=_tokens, metavar="N", words="limit the reply to N tokens"),
             _option(
                 "--set",
                 action="append",
@@ -247,8 +250,8 @@ COMMANDS = (
                 dest="go_on",
                 words="continue the last conversation, or its interrupted reply",
             ),
-            _json("print one JSON object at the end, do not stream text"),
-            _switch("--evict", words="load the model even if that evicts another one"),
+            _json("print one JSON object at the end instead of streaming text"),
+            _switch("--evict", words="load the model even if that evicts another"),
         ),
         group="chat",
     ),
@@ -294,9 +297,9 @@ COMMANDS = (
                 "flag",
                 metavar="FLAG",
                 convert=str.strip,
-                words="a llama-server flag without dashes, like temp, or ttl",
+                words="a llama-server flag without dashes, like temp, or the key ttl",
             ),
-            _option("value", metavar="VALUE", words="its new value"),
+            _option("value", metavar="VALUE", words="the new value"),
             *_CHANGE,
         ),
     ),
@@ -344,8 +347,8 @@ _EXAMPLES = """\
 examples:
   aitui                               the dashboard of the default server
   aitui --demo                        the dashboard of a simulated server
-  aitui --url http://localhost:8080   another server, just this once
-  aitui --server home status --json   the models of a server of config.toml
+  aitui --url http://localhost:8080   the dashboard of another server
+  aitui --server home status --json   the models of a server from config.toml
   aitui gpu                           GPU memory by model, and what is free
   aitui load qwen3-30b                load a model and wait until it is ready
   aitui unload --all --yes            free all memory without confirming
@@ -393,21 +396,21 @@ def _refuse_contradiction(parser: argparse.ArgumentParser, given: dict[str, Any]
     command, model, log = given.get("command"), given.get("model"), given.get("log")
     chosen = given.keys() & {"server", "url"}
     if len(chosen) > 1:
-        parser.error("--server and --url each choose a server: give one of the two")
+        parser.error("--server and --url each choose a server: use only one of them")
     if "demo" in given and chosen:
-        parser.error("--demo brings its own server: leave out --server and --url")
+        parser.error("--demo has its own server: leave out --server and --url")
     if "demo" in given and command:
-        parser.error(f"--demo opens the dashboard: give it without {command}")
+        parser.error(f"--demo opens the dashboard: use it without {command}")
     if command == "unload" and (model is None) != ("all" in given):
-        parser.error("unload takes either the ID of a model or --all: see aitui unload --help")
+        parser.error("unload takes either a model's ID or --all: see aitui unload --help")
     if model is not None and log:
-        parser.error(f"logs takes either the ID of a model or --{log}: see aitui logs --help")
+        parser.error(f"logs takes either a model's ID or --{log}: see aitui logs --help")
     if model is not None and not model.strip():
-        parser.error("the ID of a model can't be empty: aitui status shows them")
+        parser.error("the model's ID can't be empty: aitui status lists all IDs")
 
 
 def _options_of(command: str) -> tuple[Option, ...]:
-    """The options that may stand with the command, or with none if it is empty."""
+    """Return the options of a command, or those without a command if it is empty."""
     own = next((one.options for one in COMMANDS if one.name == command), DASHBOARD_OPTIONS)
     return (*SERVER_OPTIONS, *own)
 
@@ -418,7 +421,7 @@ def _long_names(command: str) -> set[str]:
 
 
 def _hint(unknown: list[str], command: str, given: dict[str, Any]) -> str:
-    """What was probably meant by the first option that the command does not take."""
+    """Suggest what was meant by the first option that the command doesn't accept."""
     name = next((word.partition("=")[0] for word in unknown if word.startswith("-")), "")
     dest = next((one.dest for one in _ALL_OPTIONS if name in one.names), name.lstrip("-"))
     arguments = [one for one in _options_of(command) if not one.names[0].startswith("-")]
@@ -432,7 +435,7 @@ def _hint(unknown: list[str], command: str, given: dict[str, Any]) -> str:
 
 
 def _escape_flag_argument(argv: Sequence[str]) -> list[str]:
-    """`flag ID --temp 0.7` means llama-server's flag, which is no option of ours."""
+    """Let `flag ID --temp 0.7` name llama-server's flag, which argparse would take for an option."""
     words = list(argv)
     if "flag" in words:
         own = _long_names("flag")
@@ -446,7 +449,7 @@ def _escape_flag_argument(argv: Sequence[str]) -> list[str]:
 
 
 class _ArgumentParser(argparse.ArgumentParser):
-    """Says what was probably meant, and repeats nothing that could steer a terminal."""
+    """Suggests the nearest command, and removes control characters from its messages."""
 
     def error(self, message: str) -> NoReturn:
         command = re.search(r"invalid choice: '([^']*)'", message)

@@ -191,7 +191,7 @@ async def _load(session: "Session", arguments: Arguments, _: Paths) -> None:
             async with show_load_progress(session):
                 loaded = await load_model(session, arguments.model, ask_in_time)
         if loaded is None:
-            raise ActionRefused("Not loaded: the answer was no")
+            raise ActionRefused("Not loaded: you answered no")
         ready = f" after {loaded.seconds:.1f} s" if loaded.seconds else " already"
         print(f"{loaded.model_id} is ready{ready}", flush=True)
 
@@ -213,7 +213,7 @@ async def _unload(session: "Session", arguments: Arguments, _: Paths) -> None:
     if gone:
         print(f"unloaded {', '.join(gone)}")
     elif resident:
-        raise ActionRefused("Not unloaded: the answer was no")
+        raise ActionRefused("Not unloaded: you answered no")
     else:
         known = model is not None and stays_queued(model, session.snapshot)
         print(f"nothing to unload: it is {'neither loaded nor queued' if known else 'not loaded'}")

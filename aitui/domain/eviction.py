@@ -1,4 +1,4 @@
-"""Which models a load will evict, as far as that is known."""
+"""Predict which models a load will evict."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -230,8 +230,7 @@ def unload_outcome(model: Model) -> str:
     memory = model.memory
     if memory is None or not memory.needed:
         return "unloads"
-    mark = "≈" if memory.approximate else ""
-    return f"unloads, {mark}{memory.needed / (1 << 30):.1f} GB"
+    return f"unloads, {memory.label}"
 
 
 def _describe_ends(uses: Iterable[ClientRequest], snapshot: "Snapshot") -> tuple[str, ...]:

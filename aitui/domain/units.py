@@ -56,6 +56,20 @@ def format_moment(at: float, now: float, form: str = "%H:%M") -> str:
     return time.strftime(form if is_today else "%Y-%m-%d %H:%M", moment)
 
 
+def format_age(seconds: float) -> str:
+    """Format an age in its largest unit, rounded down: "now", "5 min", "2 h", "9 d", "2 y"."""
+    whole = _whole_seconds(seconds)
+    if whole is None:
+        return "–"
+    years = whole // (365 * 86400)
+    if years > 1:
+        return f"{min(years, 999)} y"
+    for length, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if whole >= length:
+            return f"{whole // length} {unit}"
+    return "now"
+
+
 def format_countdown(seconds: float) -> str:
     """Format a time in its largest unit, rounded down, for the TTL column: "45s", "24m", "3h"."""
     whole = _whole_seconds(seconds)
@@ -77,14 +91,19 @@ def format_rate(per_second: float) -> str:
     return f"{per_second:.{places}f}"
 
 
-def format_bytes_gib(amount: float) -> str:
-    """Format bytes in GiB, as the memory column shows them: "41.2G"; below a tenth "<0.1G"."""
+def format_bytes(amount: float) -> str:
+    """Format bytes for a sentence, in units of 2^30: "41.2 GB"."""
+    return f"{format_gb(amount)} GB"
+
+
+def format_gb(amount: float) -> str:
+    """Format bytes as the number alone, in units of 2^30: "41.2", "131"; below a tenth "<0.1"."""
     gib = amount / _GIB
     if not math.isfinite(gib) or gib < 0:
         return "–"
     if 0 < gib < 0.05:
-        return "<0.1G"
-    return f"{gib:.1f}G" if gib < 9999.95 else f"{min(gib, 99999):.0f}G"
+        return "<0.1"
+    return f"{gib:.1f}" if gib < 99.95 else f"{min(gib, 99999):.0f}"
 
 
 def _whole_seconds(seconds: float) -> int | None:

@@ -172,7 +172,7 @@ def key_password_error(server: Server) -> KeyPasswordNeeded:
     return KeyPasswordNeeded(
         f"The client key {format_path(path)} is encrypted",
         why="no password is set" if missing else "the password is wrong",
-        remedy=f"give its password, or set client_key to a decrypted copy: openssl pkey "
+        remedy=f"enter its password, or set client_key to a decrypted copy: openssl pkey "
         f"-in {format_path(path)} -out {_copy_of(path, 'plain')}",
     )
 
@@ -274,13 +274,13 @@ def _not_pem_error(what: str, path: Path, content: bytes) -> CertificateFileErro
     elif path.suffix.lower() in {".p12", ".pfx"} or b"\x02\x01\x03" in content[:8]:
         parts = {CA: "-cacerts -nokeys", KEY: "-nocerts"}.get(what, "-clcerts -nokeys")
         why = "it is PKCS#12"
-        remedy = f"set {setting} to what this makes: openssl pkcs12 -legacy -in {shown} {parts} -out {target}"
+        remedy = f"set {setting} to the result of: openssl pkcs12 -legacy -in {shown} {parts} -out {target}"
     elif content.startswith(b"\x30"):
         command = "pkey" if what == KEY else "x509"
         why = "it is DER"
-        remedy = f"set {setting} to what this makes: openssl {command} -inform der -in {shown} -out {target}"
+        remedy = f"set {setting} to the result of: openssl {command} -inform der -in {shown} -out {target}"
     else:
-        why, remedy = "there is no line -----BEGIN …", f"set {setting} to a PEM file"
+        why, remedy = "it has no line -----BEGIN …", f"set {setting} to a PEM file"
     return CertificateFileError(f"The {what} {shown} is not PEM", why=why, remedy=remedy)
 
 
@@ -320,7 +320,7 @@ def check_dates(what: str, path: Path, certificate: "Certificate", now: datetime
             why=f"it was valid until {format_date(certificate.not_valid_after_utc)}",
             remedy=f"renew it: {renewal_command(path)}"
             if what == CERTIFICATE
-            else "copy the renewed one from the server",
+            else "copy the renewed certificate from the server",
         )
     if now < certificate.not_valid_before_utc:
         raise CertificateFileError(
@@ -537,7 +537,7 @@ def _dates_check(path: Path, certificate: "Certificate", now: datetime) -> Check
         return failing_check(DATES, error)
     days = (certificate.not_valid_after_utc - now).days
     until = f"valid until {format_date(certificate.not_valid_after_utc)}, {days} days left"
-    soon = f"renew it: {renewal_command(path)}; a renewed file is picked up without a restart"
+    soon = f"renew it: {renewal_command(path)}; a renewed file is used without a restart"
     return passing_check(DATES, until, soon if days <= 30 else "")
 
 

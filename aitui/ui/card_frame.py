@@ -12,6 +12,7 @@ from textual.strip import Strip
 from aitui.domain.hardware.sample import HOLD_SECONDS, Gpu, gpu_metric
 from aitui.domain.memory.hardware_state import MemoryRecord
 from aitui.domain.memory.usage import GpuMemoryUsage
+from aitui.domain.units import format_gb
 from aitui.ui.frame import Pieces
 from aitui.ui.hardware import (
     GAP,
@@ -32,7 +33,6 @@ from aitui.ui.memory_bar import (
     GIB,
     card_bar,
     card_name,
-    format_gb,
     model_names,
     percent_style,
     whole_gb,
@@ -44,7 +44,7 @@ from aitui.ui.theme import hue_of
 _LEGEND_WIDTH, _WIDE_LEGEND_WIDTH, _WIDE = 20, 28, 90
 _CLOCK_STEP = 500.0
 _NOTICED_SECONDS = 5.0
-"""So late after a failed load it is noticed, at most."""
+"""Maximum seconds between a failed load and its detection."""
 _UNRECORDED = ("not recorded by model", "not recorded")
 
 

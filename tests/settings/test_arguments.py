@@ -79,7 +79,7 @@ def test_unload_takes_an_id_or_all() -> None:
 def test_unload_without_either_or_with_both_is_refused(
     capsys: pytest.CaptureFixture[str], argv: list[str]
 ) -> None:
-    assert "either the ID of a model or --all" in refusal(capsys, *argv)
+    assert "either a model's ID or --all" in refusal(capsys, *argv)
 
 
 @pytest.mark.parametrize("command", ["load", "unload"])
@@ -89,7 +89,7 @@ def test_an_empty_id_is_refused(capsys: pytest.CaptureFixture[str], command: str
 
 @pytest.mark.parametrize("argv", [["--demo", "--url", "http://x"], ["--server", "home", "--demo"]])
 def test_demo_brings_its_own_server(capsys: pytest.CaptureFixture[str], argv: list[str]) -> None:
-    assert "--demo brings its own server" in refusal(capsys, *argv)
+    assert "--demo has its own server" in refusal(capsys, *argv)
 
 
 def test_demo_is_the_dashboard(capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,7 +100,7 @@ def test_demo_is_the_dashboard(capsys: pytest.CaptureFixture[str]) -> None:
 def test_server_and_url_are_refused_wherever_they_stand(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert "one of the two" in refusal(capsys, "--url", "http://x", "status", "--server", "home")
+    assert "only one of them" in refusal(capsys, "--url", "http://x", "status", "--server", "home")
 
 
 @pytest.mark.parametrize(

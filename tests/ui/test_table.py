@@ -204,7 +204,7 @@ async def test_y_copies_the_id(app: Driven) -> None:
 
 async def test_y_with_no_model_under_the_cursor_says_so(app: Driven) -> None:
     await app.press("slash", *"zzz", "enter", "y")
-    await app.told("There is no model under the cursor")
+    await app.told("No model is selected")
 
 
 async def test_a_click_on_a_row_puts_the_cursor_there(app: Driven) -> None:

@@ -1,4 +1,4 @@
-"""Whole models added to a config file, and removed from it."""
+"""Add models to a config file, and remove them."""
 
 import posixpath
 import re
@@ -79,7 +79,7 @@ def add_model(
     refuse_unwritable(model_id, line)
     refuse_unwritable(file_path, line)
     if model_id in document.entries or not model_id.strip():
-        raise ConfigRefused(f"The id “{sanitize_line(model_id, 80)}” is taken.", line=line)
+        raise ConfigRefused(f"The id “{sanitize_line(model_id, 80)}” is already in use.", line=line)
     pattern = _find_template(document, like)
     doubled = _duplicate_block(document, pattern, model_id)
     result = verify.reparse(document, doubled, line)
@@ -121,7 +121,7 @@ def remove_model(document: ConfigDocument, model_id: str) -> ConfigChange:
         raise ConfigRefused(
             f"“{sanitize_line(model_id, 80)}” can't be removed on its own.",
             line=line,
-            why="Something else uses an anchor of its block.",
+            why="Another part of the file uses an anchor from its block.",
             remedy="Remove it in the editor.",
             action=Action.EDIT_CONFIG,
         ) from error
@@ -253,7 +253,7 @@ def _refuse_if_referenced(document: ConfigDocument, entry: ModelEntry) -> None:
             raise ConfigRefused(
                 f"{where} still names “{sanitize_line(scalar_text(node) or '', 80)}”.",
                 line=document.lines.line(node.start),
-                remedy="Take it out there first, in the editor.",
+                remedy="Remove it there first, in the editor.",
                 action=Action.EDIT_CONFIG,
             )
 
@@ -284,7 +284,7 @@ def _remove_lines(text: str, entry: ModelEntry, *, flow: bool, last: bool) -> st
     start = text.rfind("\n", 0, entry.key.start) + 1
     indentation = text[start : entry.key.start]
     if flow or indentation.strip(" \ufeff"):
-        what = f"“{sanitize_line(entry.id, 80)}” is not on lines of its own."
+        what = f"“{sanitize_line(entry.id, 80)}” shares its lines with other text."
         raise ConfigRefused(what, remedy="Remove it in the editor.", action=Action.EDIT_CONFIG)
     end = end_of_line(text, block_end(text, entry.pair))
     while start > 0:

@@ -1,4 +1,4 @@
-"""What a model will take, from the best that is known, and whether that will fit."""
+"""Forecast the memory of a model from the best source, and whether it fits."""
 
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
@@ -13,7 +13,7 @@ from aitui.domain.memory.footprint import APPROXIMATELY, Footprint
 from aitui.domain.memory.launch_profile import LaunchProfile
 from aitui.domain.memory.measurement import SLOW_SHARE, MemoryRecords, expected_footprint
 from aitui.domain.memory.usage import Headroom, MemoryUsage, headroom_in_machine, headroom_on_cards
-from aitui.domain.units import format_bytes_gib
+from aitui.domain.units import format_bytes
 
 _MARGIN_SHARE = 0.03
 _LEAST_MARGIN = 512 << 20
@@ -21,7 +21,7 @@ _STEP = 256
 
 
 class FitVerdict(Enum):
-    """How a load will end, as far as that is known."""
+    """The expected result of a load."""
 
     FITS = "fits"
     TIGHT = "tight"
@@ -184,7 +184,7 @@ def forecast_fit(
     if on_cards and needed is not None and found.verdict is FitVerdict.FITS:
         host, free = needed.host or 0, in_machine.after
         if free is not None and host > free:
-            there = f"{format_bytes_gib(host)} of it goes to RAM, where {format_bytes_gib(free)} are free"
+            there = f"{format_bytes(host)} of it goes to RAM, which has {format_bytes(free)} free"
             found = replace(found, verdict=FitVerdict.TIGHT, reason=there)
     return replace(found, reason=found.reason or _fit_reason(found, profile, header))
 
@@ -206,7 +206,7 @@ def _fit_reason(found: FitForecast, profile: LaunchProfile, header: GgufHeader |
     if found.needed is None:
         why = "" if header is None else reason_not_estimable(header, profile)
         return (
-            f"{why}, so it is known only after a load"
+            f"{why}, so it is only known after a load"
             if why
             else "this model has not been loaded yet"
         )
@@ -235,7 +235,7 @@ def describe_fit(fit: FitForecast) -> tuple[str, ...]:
         verdict = f"{verdict.partition(': ')[0]}: {fit.reason}"
     facts = [verdict]
     if fit.needed is not None:
-        facts.append(f"needs {fit.needed.label.removesuffix('G')} GB, {fit.needed.origin.value}")
+        facts.append(f"needs {fit.needed.label}, {fit.needed.origin.value}")
     if fit.free is not None:
         grows = fit.free_after is not None and fit.free_after > fit.free
         after = f", {_format_rough(fit.free_after or 0)} after unloading" if grows else ""
@@ -250,12 +250,11 @@ def describe_fit(fit: FitForecast) -> tuple[str, ...]:
 
 def _format_rough(amount: int) -> str:
     """Format in whole GiB from 10 on: a question must not change with every sample."""
-    rough = f"{amount / _GIB:.0f}G" if amount >= _ROUGH_FROM else format_bytes_gib(amount)
-    return f"{rough.removesuffix('G')} GB"
+    return f"{amount / _GIB:.0f} GB" if amount >= _ROUGH_FROM else format_bytes(amount)
 
 
 class ModelMemory(Struct, frozen=True):
-    """What decides how much memory a model takes: command, measurements, and its file's header."""
+    """The sources of a memory forecast: command, measurements, and the file's header."""
 
     launch_profile: LaunchProfile = field(default_factory=LaunchProfile)
     known: MemoryRecords = field(default_factory=MemoryRecords)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from aitui.ui.background import TaskRunner
     from aitui.ui.controllers.chat import ChatController, PromptStore
     from aitui.ui.controllers.config import ConfigController
+    from aitui.ui.controllers.conversations import ConversationsController
     from aitui.ui.controllers.logs import LogController
     from aitui.ui.controllers.models import ModelsController
     from aitui.ui.controllers.slash_commands import SlashCommandRunner
@@ -85,7 +86,22 @@ class ServerControllers:
     def commands(self) -> "SlashCommandRunner":
         from aitui.ui.controllers.slash_commands import SlashCommandRunner
 
-        return SlashCommandRunner(self.context, self.chat, self.models, self.config)
+        return SlashCommandRunner(
+            self.context, self.chat, self.models, self.config, self.conversations
+        )
+
+    @cached_property
+    def conversations(self) -> "ConversationsController":
+        from aitui.ui.controllers.conversations import ConversationsController
+
+        return ConversationsController(self.context, self.chat, self._show_chat)
+
+    async def _show_chat(self) -> None:
+        """Bring the chat into sight, whichever view is open."""
+        await self.context.app.run_action("app.models")
+        await self._screen.mount_chat()
+        self._screen.show_chat(shown=True)
+        self._screen.set_focus(self._screen.chat.prompt)
 
     @property
     def shows_reply(self) -> bool:
@@ -185,6 +201,8 @@ class ServerSwitcher:
         """None until the session is open, and while there is no server."""
         self.paths = context.paths
         """Those of the server: a demo has its own."""
+        self.has_painted = asyncio.Event()
+        """Set with the app's first frame, which nothing is to delay."""
 
     @cached_property
     def _prompts(self) -> "PromptStore":
@@ -350,10 +368,8 @@ class ServerSwitcher:
         # Not before: a snapshot of the server that was left may still be on its way to the app, and
         # would ask for the password that was just given.
         self._has_asked_for_password = False
-        painted = asyncio.Event()
-        self._app.call_after_refresh(painted.set)
-        # A screen that another one covers before its first frame never says that it was painted.
-        await sleep_until(painted, FIRST_FRAME_SECONDS)
+        # A terminal without a size gets no frame.
+        await sleep_until(self.has_painted, FIRST_FRAME_SECONDS)
         # In a thread: with httpx it takes as long as Textual, and keys are answered meanwhile.
         await asyncio.to_thread(import_module, "aitui.llamaswap.client")
         from aitui.services.session import open_session

@@ -80,13 +80,15 @@ class ModelsScreen(Screen[None]):
         self._models = Vertical(id="models", classes="frame")
         self._table = ModelTable(clock, id="table")
         self._titles = ColumnTitles(self._table, id="titles")
-        self._filter = Input(id="filter", placeholder="words of the id, name or state")
+        self._filter = Input(id="filter", placeholder="filter by id, name or state")
+        self._filter_count = PlainText(id="filter-count")
         self._filter_line = Horizontal(
             PlainText(" filter", id="filter-label"),
             self._filter,
-            PlainText(id="filter-count"),
+            self._filter_count,
             id="filter-line",
         )
+        self._filter_line.display = False
         self._activity = ActivityPane(clock, id="activity")
         self._detail = ModelDetail(id="detail", classes="frame")
         self._rules = {
@@ -111,7 +113,7 @@ class ModelsScreen(Screen[None]):
         yield self._header
         with self._body:
             with self._models:
-                yield from (self._titles, self._table, self._filter_line)
+                yield from (self._titles, self._table)
             yield from (self._detail, self._activity, *self._rules.values(), self._bottom)
         yield self._trouble
         yield self._key_bar
@@ -120,7 +122,6 @@ class ModelsScreen(Screen[None]):
         self._fit_panes(self.app.size)
 
     def on_mount(self) -> None:
-        self._filter_line.display = False
         self._table.focus()
         self.watch(self.app, "server", self._show_server)
         self.watch(self.app, "snapshot", self._show_snapshot)
@@ -172,20 +173,23 @@ class ModelsScreen(Screen[None]):
         if not requests.uses:
             words = "No active requests"
             if self.snapshot.requests.running is None:
-                words += ", or this server doesn't tell which: llama-swap ≥ v235 does"
+                words += ", or this server doesn't report them: llama-swap ≥ v235 does"
             self.notify(words, severity="warning")
         elif use is None:
             self.notify("This request has ended", severity="warning")
         elif not requests.has_focus and len(requests.uses) > 1:
             requests.focus()
-            self.notify(f"Which one? Choose it and press {MODELS.sign('cancel_request')} again")
+            self.notify(f"Which one? Select it and press {MODELS.sign('cancel_request')} again")
         else:
             self.post_message(CancelRequested(use.request))
 
-    def action_filter(self) -> None:
+    async def action_filter(self) -> None:
         """Open the filter line; where the chat has the whole screen, in front of the models again."""
         if not self._models.display:
             self.show_chat(shown=False)
+        if not self._filter_line.is_attached:
+            # Not with the first frame, of which it would be 6 %.
+            await self._models.mount(self._filter_line)
         self._filter_line.display = True
         self._show_filter()
         self.set_focus(self._filter)
@@ -232,6 +236,7 @@ class ModelsScreen(Screen[None]):
                 writing=self._is_writing,
                 answering=self.chat.is_replying,
                 refused=bool(self.chat.needed_context),
+                queued=self.chat.can_take_back,
                 suggested=self.chat.suggested,
             )
         if isinstance(self.focused, Input):
@@ -263,7 +268,7 @@ class ModelsScreen(Screen[None]):
         if self._chat_mount is None:
             self._chat_mount = self._body.mount(self.chat)
             # Other keys work while an answer is under way.
-            for name in ("is_replying", "needed_context", "suggested"):
+            for name in ("is_replying", "needed_context", "suggested", "can_take_back"):
                 self.watch(self.chat, name, self._show_selection, init=False)
         return self._chat_mount
 
@@ -310,7 +315,7 @@ class ModelsScreen(Screen[None]):
 
     def _warn_no_model(self) -> None:
         live = self.snapshot.connection.phase is ConnectionPhase.LIVE
-        words = "There is no model under the cursor" if live else NOT_REACHED
+        words = "No model is selected" if live else NOT_REACHED
         self.notify(words, severity="warning")
 
     def _show_server(self, server: Server | None) -> None:
@@ -324,7 +329,7 @@ class ModelsScreen(Screen[None]):
 
     def _show(self) -> None:
         snapshot, table = self.snapshot, self._table
-        table.users = users_by_model(snapshot)
+        table.users = users_by_model(snapshot, self._clock.wall())
         # Counted once a snapshot: keys and seconds come more often, and there may be many models.
         self._running_models = len(snapshot.resident)
         table.empty_text = self._empty_text()
@@ -571,9 +576,8 @@ class ModelsScreen(Screen[None]):
         """Say how many models the filter shows."""
         shown, every = len(self._table.shown_models), len(self.snapshot.models)
         count = f"{shown:,} of {every:,} · {MODELS.sign('back')} clears "
-        label = self.query_one("#filter-count", PlainText)
-        if self._filter_line.display and str(label.content) != count:
-            label.update(count)
+        if self._filter_line.display and str(self._filter_count.content) != count:
+            self._filter_count.update(count)
 
     def _show_problems(self) -> None:
         lines = [f"! {warning}" for warning in self.snapshot.warnings]
@@ -597,7 +601,7 @@ class ModelsScreen(Screen[None]):
         if link.phase is ConnectionPhase.CONNECTING:
             return f"Connecting to {self.server.url}"
         if link.last_response_at is None:
-            return f"{self.server.url} was not reached yet"
+            return f"{self.server.url} has not responded yet"
         refresh = APP.sign("refresh_server")
         return (
             f"The server lists no models\nAdd some to its config.yaml, then refresh with {refresh}"
@@ -633,7 +637,7 @@ def _model_keys(
     host: bool,
     wide: bool,
 ) -> list[Hint]:
-    """Those of the table. `running` is how many models are resident, `host` whether one is set."""
+    """Return the keys of the table; `running` is how many models are resident."""
     live = snapshot.connection.phase is ConnectionPhase.LIVE
     writable = live and not read_only
     own = model is not None and model.loadable
@@ -660,6 +664,7 @@ def _model_keys(
         (MODELS.hint("reverse"), bool(snapshot.models)),
         (APP.hint("restart_service"), restarts and live and wide),
         (APP.hint("command_palette"), True),
+        (APP.hint("conversations"), live),
         (MODELS.hint("app.unload_all"), writable and running > 0),
         (APP.hint("switch_server"), True),
         (APP.hint("quit"), True),
@@ -668,8 +673,13 @@ def _model_keys(
     return [hint for hint, works in hints if works]
 
 
-def _chat_keys(*, writing: bool, answering: bool, refused: bool, suggested: str = "") -> list[Hint]:
-    """Those of the prompt, or of the transcript above it; `refused` as larger than the context."""
+def _chat_keys(
+    *, writing: bool, answering: bool, refused: bool, queued: bool, suggested: str = ""
+) -> list[Hint]:
+    """Return the keys of the prompt or the transcript; `refused` is set if the context is too small.
+
+    `queued` is set if prompts wait and nothing is written.
+    """
     if writing and suggested:
         runs = f"run {suggested}" if not suggested.endswith(" ") else f"insert {suggested.strip()}"
         return [
@@ -683,11 +693,15 @@ def _chat_keys(*, writing: bool, answering: bool, refused: bool, suggested: str 
     if refused:
         stop.append(CHAT_PANE.hint("app.grow_context"))
     if writing:
-        of_prompt = ("send", "newline", "app.edit_prompt", "complete", "screen.read_chat")
+        of_prompt = ("newline", "app.edit_prompt", "complete", "screen.read_chat")
+        back = [PROMPT.hint("earlier", "take back")] if queued else []
+        send = PROMPT.hint("send", "queue" if answering else "send queued" if queued else "")
         return [
             *stop,
+            send,
+            *back,
             *(PROMPT.hint(action) for action in of_prompt),
-            *(APP.hint(action, typing=True) for action in ("zoom", "help")),
+            *(APP.hint(action, typing=True) for action in ("zoom", "conversations", "help")),
         ]
     of_transcript = ("block(1)", "copy('block')", "reasoning", "follow")
     return [

@@ -133,7 +133,7 @@ async def test_a_stopped_llama_swap_is_not_a_stopped_proxy(
     error = await trouble(behind_caddy)
     assert isinstance(error, ProxyError)
     assert error.status == 502
-    assert "llama-swap behind it does not answer" in error.what
+    assert "but llama-swap behind it does not respond" in error.what
 
 
 async def test_a_stopped_proxy_refuses_connections(

@@ -97,7 +97,7 @@ async def test_the_last_thirty_days_are_counted_and_how_to_renew_is_told(
     ending = guide.client("ending", days=20)
     async with driven(presenting(behind_caddy, ending), tmp_path, size=WIDE) as app:
         await app.see(" ms ", "! cert 19 days")
-        await app.told("A renewed file is picked up without a restart")
+        await app.told("A renewed file is used without a restart")
         await app.press("D")
         await app.see("renew it: openssl x509 -req", f"-out {ending.certificate}")
 

@@ -143,7 +143,7 @@ async def test_the_last_thirty_days_are_told_in_time(settings: Server) -> None:
     assert "19 days left" in check.seen or "20 days left" in check.seen
     assert "renew it: openssl x509 -req" in check.remedy
     assert f"-out {settings.client_cert}" in check.remedy
-    assert "picked up without a restart" in check.remedy
+    assert "used without a restart" in check.remedy
 
 
 async def test_a_foreign_issuer_is_told_and_not_judged(settings: Server, tmp_path: Path) -> None:
