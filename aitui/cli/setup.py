@@ -2,7 +2,6 @@
 
 import platform
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeAlias
 
@@ -84,7 +83,7 @@ async def run_setup(arguments: Arguments, server: Server, paths: Paths) -> int:
     terminal, part = SetupTerminal(arguments, server), _PARTS[arguments.part]
     if arguments.apply:
         server.refuse_if_read_only(f"aitui setup {arguments.part} --apply")
-    clock = Clock(time.monotonic, time.time)
+    clock = Clock.of_system()
     if not server.ssh_host:
         if arguments.apply:
             raise no_host_error(server)
