@@ -611,11 +611,9 @@ class AituiApp(App[None]):
             if not screen.is_modal:
                 break
         if current := self._servers.controllers:
-            strip = self.screen is self._models_screen and self._models_screen.shows_memory
-            whole = self.screen.name == "hardware"
             current.report_rate()
             hardware = current.context.session.hardware
-            hardware.set_watched(watched=strip or whole, with_host=whole)
+            hardware.set_watched(watched=self.screen.name == "hardware")
 
     def _exit_on_signal(self, number: signal.Signals) -> None:
         self.exit(return_code=128 + number)
