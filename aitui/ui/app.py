@@ -19,7 +19,6 @@ from textual.reactive import Reactive, var
 from textual.screen import Screen
 from textual.theme import Theme
 from textual.widget import Widget
-from textual.widgets import Input
 from textual.worker import Worker
 
 from aitui.domain.snapshot import Server, Snapshot
@@ -29,7 +28,7 @@ from aitui.ui import messages
 from aitui.ui.background import TaskRunner, write_crash_report
 from aitui.ui.context import AppContext
 from aitui.ui.controllers.server import ServerControllers, ServerSwitcher
-from aitui.ui.keymap import APP, key_sign
+from aitui.ui.keymap import APP, key_sign, takes_letters
 from aitui.ui.screens.models import ModelsScreen
 from aitui.ui.terminal.driver import GuardedDriver, PasteCut, is_terminal_closed
 from aitui.ui.terminal.filters import ContrastFilter, ControlCharFilter, PaletteFilter
@@ -201,11 +200,8 @@ class AituiApp(App[None]):
     def _has_room_for_toast(self) -> bool:
         """Whether a toast covers no dialog, no reply under way, and nothing that is being typed."""
         screen, current = self.screen, self._servers.controllers
-        typing = isinstance(screen.focused, Input) or (
-            screen.focused is not None and screen.focused.id == "prompt"
-        )
         replying = current is not None and current.shows_reply
-        return not (screen.is_modal or typing or replying)
+        return not (screen.is_modal or takes_letters(screen.focused) or replying)
 
     def notify(
         self,
@@ -289,10 +285,8 @@ class AituiApp(App[None]):
         if action == "close_toast":
             return bool(self._notifications)
         if action == "change_context":
-            focused = self.focused
-            typing = isinstance(focused, Input) or (focused is not None and focused.id == "prompt")
             of_models = isinstance(self.screen, ModelsScreen) or self.screen.name == "config"
-            return of_models and not typing
+            return of_models and not takes_letters(self.focused)
         return super().check_action(action, parameters)
 
     def action_refresh_server(self) -> None:
