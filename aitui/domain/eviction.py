@@ -1,4 +1,4 @@
-"""Which models a load will evict, as far as that is known."""
+"""Predict which models a load will evict."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING

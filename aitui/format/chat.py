@@ -22,7 +22,7 @@ def reply_figures(turn: Turn) -> tuple[str, ...]:
         if timings.cached:
             parts.append(f"{timings.cached:,} cached")
         if timings.drafted:
-            parts.append(f"{timings.accepted or 0:,} of {timings.drafted:,} drafted taken")
+            parts.append(f"{timings.accepted or 0:,} of {timings.drafted:,} drafted accepted")
     return tuple(parts)
 
 

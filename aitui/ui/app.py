@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from textual.widgets import TextArea
 
+    from aitui.ui.widgets.chat_pane import ChatPane
     from aitui.ui.widgets.composer import Composer
     from aitui.ui.widgets.transcript import Transcript
 
@@ -97,11 +98,11 @@ class AituiApp(App[None]):
     theme: Reactive[str] = Reactive(DARK)
     """The name of the theme, of ours or of Textual's."""
     notices: var[tuple[Notice, ...]] = var((), init=False)
-    """What was said in passing, the newest last."""
+    """The latest messages, the newest last."""
     server: var[Server | None] = var(None, init=False)
     """The server that is shown, open or about to be."""
     snapshot: var[Snapshot] = var(Snapshot(), init=False)
-    """Its latest state, which screens and widgets watch."""
+    """The latest state of the server, which screens and widgets watch."""
 
     def __init__(self, context: AppContext) -> None:
         super().__init__()
@@ -323,6 +324,10 @@ class AituiApp(App[None]):
             model = self._models_screen.selected_model
             current.models.open_page(model if self.screen is self._models_screen else None)
 
+    def action_conversations(self) -> None:
+        if not self.screen.is_modal and (current := self._current()):
+            current.conversations.choose()
+
     def action_messages(self) -> None:
         from aitui.ui.screens.messages import MessagesScreen
 
@@ -370,7 +375,7 @@ class AituiApp(App[None]):
         if isinstance(screen, ConfigScreen):
             model_id = screen.model_id
         if not model_id:
-            self.notify("There is no model under the cursor", severity="warning")
+            self.notify("No model is selected", severity="warning")
         elif current := self._current():
             current.config.ask_for_context_size(model_id)
 
@@ -495,6 +500,10 @@ class AituiApp(App[None]):
         else:
             prompt.set_text(message.text)
 
+    def on_chat_pane_take_back_requested(self, message: "ChatPane.TakeBackRequested") -> None:
+        if current := self._current():
+            current.chat.take_back(message.place)
+
     def on_text_area_changed(self, message: "TextArea.Changed") -> None:
         current = self._servers.controllers
         if current is not None and message.text_area.id == "prompt":
@@ -588,7 +597,7 @@ class AituiApp(App[None]):
             await asyncio.to_thread(save_theme, self._servers.paths.state, self.theme)
         except OSError as error:
             raise AituiError(
-                f"The theme {self.theme} holds for this time only",
+                f"The theme {self.theme} applies until aitui ends",
                 why=f"{self._servers.paths.state}: {error.strerror or error}",
                 remedy="set XDG_STATE_HOME to a writable folder",
             ) from error

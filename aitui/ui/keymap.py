@@ -156,7 +156,7 @@ APP = KeyGroup(
         "reload_config",
         "reload the config",
         "reload",
-        manual="have the server read its config again; asks",
+        manual="reload the server's config file; asks",
         mends=Action.RELOAD_CONFIG,
     ),
     Key(
@@ -180,7 +180,7 @@ APP = KeyGroup(
     Key("1", "models", "models", manual="the models"),
     Key("2", "logs", "logs", manual="the log of the server"),
     Key("4", "hardware", "hardware", manual="the hardware"),
-    Key("question_mark,f1", "help", "help", sign="?", manual="the keys that work where you are"),
+    Key("question_mark,f1", "help", "help", sign="?", manual="help: the keys of this view"),
     Key(
         "D",
         "doctor",
@@ -200,6 +200,13 @@ APP = KeyGroup(
     Key("z,f2", "zoom", "zoom the pane, and back", "zoom", manual="zoom the pane, and back"),
     Key("T", "change_theme", "theme", manual="choose a theme"),
     Key("o", "open_page", "llama-swap's own page", "web page", manual="llama-swap's own web page"),
+    Key(
+        "h,ctrl+o",
+        "conversations",
+        "conversations: history",
+        "conversations",
+        manual="earlier conversations",
+    ),
     Key("m", "messages", "the last messages", "messages", manual="the last messages"),
     # With priority: what is on top closes first, whatever has the focus.
     Key("escape", "close_toast", "close the message", listed=False, priority=True),
@@ -213,8 +220,8 @@ MODELS = KeyGroup(
     "models",
     # With priority, like the filter: a prompt that is typed ahead is no key.
     Key("enter", "chat", "chat", priority=True, manual="chat with the model"),
-    Key("l", "load", "load", manual="load; asks before it evicts another model"),
-    Key("u", "unload", "unload", manual="unload, or abort a load; asks when in use"),
+    Key("l", "load", "load", manual="load; asks if that evicts another model"),
+    Key("u", "unload", "unload", manual="unload, or abort a load; asks if in use"),
     Key("U", "app.unload_all", "unload all", manual="unload all; always asks"),
     Key("x", "cancel_request", "cancel a request", manual="cancel a running request; asks"),
     Key(
@@ -227,7 +234,7 @@ MODELS = KeyGroup(
     ),
     Key("L", "log", "log of the model", "log", manual="the log of the model"),
     # With priority: what is typed ahead after it belongs to the filter, and is no key.
-    Key("slash", "filter", "filter", priority=True, manual="filter by words"),
+    Key("slash", "filter", "filter", priority=True, manual="filter by id, name or state"),
     Key("s", "sort", "sort", manual="sort by the next column"),
     Key("r", "reverse", "reverse the order", "reverse", manual="reverse the order"),
     Key("y", "copy_id", "copy id", manual="copy the id"),
@@ -242,7 +249,13 @@ REQUESTS = KeyGroup("requests", *_motions("first", "last")[:2])
 CHAT_PANE = KeyGroup(
     "chat",
     Key("i,enter", "screen.write_prompt", "write", listed=False),
-    Key("ctrl+g", "app.grow_context", "context that the prompt needs", "more context", sign="^g"),
+    Key(
+        "ctrl+g",
+        "app.grow_context",
+        "raise the context to what the prompt needs",
+        "more context",
+        sign="^g",
+    ),
     Key("ctrl+t", "detach", "detach the last image", sign="^t"),
     Key("escape", "screen.close_chat", "back to the models", "models"),
 )
@@ -255,7 +268,7 @@ PROMPT = KeyGroup(
     ),
     Key("ctrl+j,shift+enter", "newline", "new line", sign="^j"),
     Key("ctrl+e", "app.edit_prompt", "write in $EDITOR", "editor", "^e"),
-    Key("ctrl+u", "clear", "clear, and bring back", sign="^u"),
+    Key("ctrl+u", "clear", "clear the prompt, or restore it", sign="^u"),
     Key("tab", "complete", "complete a command", "complete", listed=False),
     Key("up", "earlier", "earlier prompt", listed=False),
     Key("down", "later", "later prompt", listed=False),
@@ -266,7 +279,7 @@ PROMPT = KeyGroup(
     Key(
         "ctrl+c,super+c",
         "copy",
-        "copy what is selected, else stop the reply",
+        "copy the selection, or stop the reply",
         sign="^c",
         listed=False,
     ),
@@ -294,8 +307,8 @@ LOGS = KeyGroup(
     # These two with priority: what is typed ahead after them belongs to the entry.
     Key("slash", "find", "find", priority=True),
     Key("f", "filter", "filter by pattern", "filter", priority=True),
-    Key("n", "find_next(1)", "next found", "next"),
-    Key("N", "find_next(-1)", "previous found", "previous"),
+    Key("n", "find_next(1)", "next match", "next"),
+    Key("N", "find_next(-1)", "previous match", "previous"),
     Key("v", "level", "filter by level", "level"),
     Key("w", "wrap", "wrap long lines", "wrap"),
     Key("space", "pause", "pause"),
@@ -320,8 +333,8 @@ CONFIG = KeyGroup(
     "config",
     # With priority: what is typed ahead after it belongs to the entry.
     Key("slash", "find", "find", priority=True),
-    Key("n", "find_next(1)", "next found", "next"),
-    Key("N", "find_next(-1)", "previous found"),
+    Key("n", "find_next(1)", "next match", "next"),
+    Key("N", "find_next(-1)", "previous match"),
     Key("c", "app.change_context", "context size of this model", "context", priority=True),
     Key("e", "edit", "edit the file in $EDITOR", "edit", mends=Action.EDIT_CONFIG),
     Key("a", "app.add_model", "add a model"),
@@ -358,8 +371,8 @@ DOCTOR = KeyGroup(
     Key("r", "check_again", "check again"),
     Key("escape,D", "dismiss", "back", sign="Esc"),
     *_SCROLL,
-    Key("ctrl+d", "scroll(10)", "down by half", listed=False),
-    Key("ctrl+u", "scroll(-10)", "up by half", listed=False),
+    Key("ctrl+d", "scroll(10)", "down by half a page", listed=False),
+    Key("ctrl+u", "scroll(-10)", "up by half a page", listed=False),
     Key("g", "go_to_top", "first line", listed=False),
     Key("G", "go_to_end", "last line", listed=False),
 )
@@ -367,17 +380,21 @@ SETUP = KeyGroup(
     "set-up",
     Key("d", "app.open_demo", "open the demo"),
     Key("o", "app.switch_server", "another server"),
-    Key("f5,r", "app.recheck_certificates", "look again", sign="F5"),
+    Key("f5,r", "app.recheck_certificates", "check again", sign="F5"),
 )
 
 # --- dialogs
 
 HISTORY = KeyGroup(
     "history",
-    Key("escape", "dismiss", "Back", "back"),
-    Key("enter", "select", "go on with it", bound=False),
-    Key("down", "to_list", "To the list", listed=False),
+    Key("escape", "back", "Back", "back"),
+    Key("enter", "select", "open", bound=False),
+    Key("down", "to_list", "to the list", "list", listed=False),
+    Key("slash", "search", "search"),
+    Key("e", "rename", "rename"),
     Key("delete", "delete", "delete"),
+    Key("s", "sort", "sort by the next column", "sort"),
+    Key("r", "reverse", "reverse the order", "reverse"),
 )
 CONVERSATIONS = KeyGroup("conversations", *_motions("first", "last"))
 CONTEXT_SIZE = KeyGroup(
@@ -441,13 +458,13 @@ COMMANDS = KeyGroup(
 )
 
 PALETTE = (
-    ("Undo", "Take the last change of the config back", "app.undo_change"),
-    ("Demo", "Open the stand-in server on this machine", "app.open_demo"),
+    ("Undo", "Undo the last change to the config", "app.undo_change"),
+    ("Demo", "Open the demo: a simulated server on this machine", "app.open_demo"),
 )
-"""What the palette offers without a key: title, words and action."""
+"""Palette entries without a key: title, words and action."""
 
 README_GROUPS = (MODEL_TABLE, MODELS, APP)
-"""Those that the README lists."""
+"""The groups that the README lists."""
 
 VIEW_TABS = tuple(
     (key.keys, (key.short or key.words).capitalize(), f"app.{key.action}")
@@ -468,7 +485,7 @@ def takes_letters(focused: Widget | None) -> bool:
 
 
 def remedy_text(of: "AituiError | CheckResult") -> str:
-    """What mends it, with the key that does it; with its command if there is no key."""
+    """Return the remedy with its key, or with its command if there is no key."""
     if of.action is None:
         return of.remedy
     return remedy_with(of.remedy, _KEYS_OF_ACTIONS.get(of.action, of.action.value))

@@ -104,7 +104,7 @@ async def test_a_late_second_interrupt_asks_again(app: Driven) -> None:
 @pytest.fixture
 async def other(certificates: Certificates) -> AsyncIterator[StandIn]:
     """A second server, without TLS, as on one's own machine."""
-    async with StandIn("models: {elsewhere-1b: {cmd: llama-server}}") as running:
+    async with StandIn("models: {elsewhere-1b: {cmd: 'llama-server --port ${PORT}'}}") as running:
         yield running
 
 

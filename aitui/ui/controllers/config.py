@@ -144,7 +144,7 @@ def result_lines(result: JobResult) -> tuple[str, ...]:
     if result.error is not None:
         return error_lines(result.error)
     if result.job is Job.ROLLBACK and result.cause is not None:
-        lines = ("The old value is back, and works.", "The new one didn't:")
+        lines = ("The old value is back and works.", "The new value didn't work:")
         return (*lines, *error_lines(result.cause))
     if result.plan is None or result.written is None:
         return (_DONE[result.job],)
@@ -289,7 +289,7 @@ class ConfigController:
     def _start(self, action: str, change: _Change) -> None:
         """Run a change in the background; one at a time, since each waits for its effect."""
         if self._is_changing:
-            words = "Something is being changed there already: wait for its end"
+            words = "Another change is running: wait for it to end"
             self._app.notify(words, severity="warning")
         else:
             self._tasks.run_in_background(self._run(action, change), "change")
@@ -325,7 +325,7 @@ class ConfigController:
         screen.show_config(config, await asyncio.to_thread(highlight_config, config.text))
 
     def _check_config(self) -> None:
-        """What the table shows of the file may have changed, or may only now be readable."""
+        """Read the file again: it may have changed, or may have become readable."""
         if self._session.config_watch is not None:
             self._session.config_watch.check_now()
 
@@ -353,7 +353,7 @@ class ConfigController:
             if await self._ask(lambda _: question):
                 self.change_context_size(model_id, before)
             return
-        words = f"{slowdown_text(slowdown)}. /ctx {model_id} {before} goes back."
+        words = f"{slowdown_text(slowdown)}. /ctx {model_id} {before} changes it back."
         title = f"{model_id} has become slow"
         self._app.notify(words, title=title, severity="warning", timeout=20)
 
@@ -369,7 +369,7 @@ class ConfigController:
                     "That file can't be used. Edit it again?",
                     error_lines(error),
                     yes="Edit again",
-                    no="Throw the edit away",
+                    no="Discard the edit",
                 )
                 line = error.line or line
                 if not await self._ask(lambda _: confirmation):  # noqa: B023
@@ -417,12 +417,14 @@ class ConfigController:
     async def _add_model(self, runner: ConfigRunner) -> JobResult | None:
         files = await find_unused_files(runner.admin)
         if not files:
-            words = "No GGUF file in the folders of the config's models is without a block"
+            words = "Every GGUF file in the folders of the config's models is in the config already"
             self._app.notify(words, severity="warning", timeout=8)
             return None
         from aitui.ui.screens.dialogs import ChooseScreen
 
-        path = await self._app.push_screen_wait(ChooseScreen("Add which file as a model?", files))
+        path = await self._app.push_screen_wait(
+            ChooseScreen("Which file should become a model?", files)
+        )
         if path is None:
             return None
         # One that runs has flags that work.

@@ -83,7 +83,7 @@ MAX_CHOICE_CELLS = 40
 """Cells of a fact and of a choice: a hostile id must not push the choices out of sight."""
 FACT_STYLES = {"✘": "$error", "!": "$warning", "✔": "$ready"}
 COSTS = ("unloads ", "cuts ", "in use by ")
-"""How a fact begins that says what the answer costs others."""
+"""The beginnings of facts about costs for other clients."""
 
 
 class ConfirmScreen(ModalScreen[bool]):
@@ -117,7 +117,7 @@ class ConfirmScreen(ModalScreen[bool]):
         self._difference = PlainText(id="difference")
         self._facts = PlainText(id="facts")
         self._ignored = PlainText(
-            f"! The facts changed: read them, then press {CONFIRM.sign('answer(True)')} again.",
+            f"! Something changed: read this again, then press {CONFIRM.sign('answer(True)')} again.",
             id="ignored",
         )
         no, yes = self._confirmation.no, self._confirmation.yes

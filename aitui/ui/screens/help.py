@@ -39,10 +39,10 @@ LEAST_COLUMN, LARGEST_COLUMN = 34, 38
 """Cells of a column with the gap to the next one."""
 
 _FRAME_CELLS = 6
-"""Those of the dialog's border, padding and scroll bar."""
+"""Cells of the dialog's border, padding and scroll bar."""
 
 Row = tuple[str, str, str]
-"""What stands at the left, its words, and the style of what stands at the left."""
+"""The text at the left, its description, and the style of the text at the left."""
 
 
 class HelpGroup(Struct, frozen=True):
@@ -80,7 +80,7 @@ _PLACES = (
 )
 
 _SIGNS = HelpGroup(
-    "Signs of models",
+    "Model states",
     (
         ("●", "ready", "$ready"),
         ("◔ ◑ ◕", "loading, by quarter", "$transit"),
@@ -90,7 +90,7 @@ _SIGNS = HelpGroup(
     ),
 )
 _SIGNS_OF_REQUESTS = HelpGroup(
-    "Signs of requests",
+    "Request states",
     (
         ("►", "running", "$transit"),
         ("◌", "waiting for a load", "$warning"),
@@ -111,7 +111,7 @@ _VALUES = HelpGroup(
 )
 
 _TEXTUAL_BINDINGS = {"app.focus_next": "next pane", "app.focus_previous": "previous pane"}
-"""Its words for what it brings along, in ours; they come last."""
+"""Our words for the bindings that Textual adds; they come last."""
 
 
 class HelpText(VerticalScroll):

@@ -28,12 +28,12 @@ class MessagesScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         lines = [_format_notice(notice) for notice in reversed(self._notices)]
         with VerticalScroll(id="dialog", classes="frame"):
-            yield PlainText(Content("\n").join(lines) if lines else Content("None so far"))
+            yield PlainText(Content("\n").join(lines) if lines else Content("No messages yet"))
         yield KeyBar(MESSAGES.hint("move(1)", "scroll"), MESSAGES.hint("dismiss"), id="keys")
 
     def on_mount(self) -> None:
         dialog = self.query_one("#dialog")
-        set_frame_title(dialog, "Messages", "the newest first" if self._notices else "")
+        set_frame_title(dialog, "Messages", "newest first" if self._notices else "")
         dialog.focus()
 
     def action_move(self, amount: float, unit: str = "rows") -> None:

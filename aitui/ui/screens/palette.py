@@ -65,7 +65,7 @@ def match_commands(commands: Iterable[Command], query: str) -> list[Command]:
 
 
 class CommandList(OptionList, can_focus=False):
-    """What matches; the focus stays in the field."""
+    """The list of matches; the focus stays in the field."""
 
 
 class PaletteScreen(ModalScreen[Command | None]):
@@ -107,7 +107,9 @@ class PaletteScreen(ModalScreen[Command | None]):
     def add_commands(self, commands: Sequence[Command]) -> None:
         """Offer more, which took longer to find."""
         self._commands += tuple(commands)
-        self._list()
+        # Read before the palette is there, they are listed with its first size.
+        if self.is_mounted:
+            self._list()
 
     def action_move(self, amount: float, unit: str = "rows") -> None:
         listed = self.query_one(CommandList)

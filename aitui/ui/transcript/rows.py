@@ -16,7 +16,7 @@ from textual.strip import Strip
 
 
 class TextStyle(NamedTuple):
-    """What a run of text looks like; `part` names a component class of the transcript."""
+    """The look of a run of text; `part` names a component class of the transcript."""
 
     part: str = "text"
     bold: bool = False

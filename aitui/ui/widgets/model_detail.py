@@ -184,7 +184,7 @@ def _state_words(model: Model, facts: RowFacts, queue_text: str) -> list[str]:
             waited = format_duration(facts.monotonic - model.requested)
             return [
                 f"waits for {waited}",
-                "the server has not begun to load it",
+                "the server has not started loading it",
                 f"{_UNLOAD} aborts",
             ]
         case _:
@@ -238,7 +238,7 @@ def _idle_unload_text(model: Model) -> str:
     timeout = format_duration(gone.ttl)
     if gone.unused:
         return (
-            f"unloaded {clock_time(gone.at)}, as soon as it was ready: the client that had asked for it "
+            f"unloaded {clock_time(gone.at)}, as soon as it was ready: the client that requested it "
             f"was gone, and this llama-swap counts the idle timeout ({timeout}) from the last request"
         )
     return f"unloaded {clock_time(gone.at)} after {timeout} without a request"
@@ -352,7 +352,7 @@ def _split_legend(parts: Sequence[tuple[str, int]], facts: DetailFacts, width: i
 
 
 def _load_pieces(model: Model) -> DetailRow:
-    """What a load would take, of a model that isn't loaded."""
+    """Return the cost of a load, for a model that isn't loaded."""
     if model.resident or not model.loadable:
         return ()
     amount = "" if model.memory is None else model.memory.label
@@ -486,7 +486,7 @@ class ModelDetail(ScrollView, can_focus=True):
     stale: reactive[bool] = reactive(False, init=False)
 
     class Resized(Message):
-        """It has room for other rows."""
+        """The room for rows changed."""
 
     def on_resize(self) -> None:
         self.post_message(self.Resized())
