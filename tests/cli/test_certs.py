@@ -5,6 +5,12 @@ import os
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
 
 from cli.command_line import CommandLine, read_until, status_of
@@ -104,6 +110,27 @@ async def test_a_server_without_certificates_needs_a_directory(tmp_path: Path) -
     user = CommandLine(tmp_path / "home", {"AI_SERVER_URL": "http://localhost:8080"})
     outcome = await user.run("certs", "new-ca")
     assert (outcome.status, "add --dir DIR" in outcome.err) == (USAGE, True)
+
+
+async def test_the_built_in_servers_directory_is_not_made(tmp_path: Path) -> None:
+    """A file in it would choose that server, which its user never named."""
+    user = CommandLine(tmp_path / "home")
+    assert (await user.run("certs", "new-ca")).status == USAGE
+    assert not (tmp_path / "home" / ".pi").exists()
+
+
+async def test_the_password_of_the_settings_opens_the_clients_key(
+    user: CommandLine, made: Path
+) -> None:
+    key = made / "client-key.pem"
+    secret = load_pem_private_key(key.read_bytes(), None)
+    encryption = BestAvailableEncryption(b"secret")
+    key.write_bytes(secret.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
+    refused = await user.run("certs", "renew")
+    assert (refused.status, f"Password of {key} is needed" in refused.err) == (REFUSED, True)
+    user.environment["AI_SERVER_CLIENT_KEY_PASSWORD"] = "secret"
+    assert (await user.run("certs", "renew")).status == DONE
+    assert (await user.run("certs", "p12", "--legacy")).status == DONE
 
 
 @pytest.mark.parametrize(
