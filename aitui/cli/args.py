@@ -28,6 +28,7 @@ class Arguments(Struct, frozen=True):
     `name` is that of a certificate, `names` are the hosts that it is for, `pair` is "client",
     "server" or "ca"; `directory` and `ca_directory` hold certificates, the latter on `ca_host` if that is set.
     `part` is the part of the set-up, `apply` is set if it isn't only printed.
+    `models` are folders with model files.
     """
 
     command: str = "tui"
@@ -68,6 +69,7 @@ class Arguments(Struct, frozen=True):
     password_file: str = ""
     part: str = ""
     apply: bool = False
+    models: tuple[str, ...] = ()
 
     @property
     def is_change(self) -> bool:
@@ -345,6 +347,7 @@ _CERTS = (
 )
 SETUP_PARTS: Mapping[str, str] = {
     "server": "look for llama-swap, llama-server, models and GPU, and install llama-swap",
+    "config": "a first config.yaml from your GGUF files, or what yours lacks",
     "unit": "the systemd user unit: a new one, or the faulty lines of yours",
 }
 """The parts of `aitui setup`, with what each prints or puts in its place."""
@@ -472,6 +475,13 @@ COMMANDS = (
                 words="; ".join(f"{name}: {words}" for name, words in SETUP_PARTS.items()),
             ),
             _switch("--apply", words="show the difference, ask, and put it there"),
+            _option(
+                "--models",
+                action="append",
+                metavar="DIR",
+                convert=tuple,
+                words="config: a folder with GGUF files there, instead of the usual ones",
+            ),
             _YES,
         ),
     ),
