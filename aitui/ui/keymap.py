@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from textual.binding import Binding, BindingType
+from textual.widget import Widget
+from textual.widgets import Input
 
 from aitui.errors import Action, AituiError, remedy_with
 
@@ -123,7 +125,7 @@ def _motions(first: str, last: str = "") -> tuple[Key, ...]:
         else Key("G,end", "follow", "follow the end", "follow", "End")
     )
     return (
-        Key("j,down", "move(1)", "down", listed=False, manual="down"),
+        Key("j,down", "move(1)", "down", sign="↑↓", listed=False, manual="down"),
         Key("k,up", "move(-1)", "up", listed=False, manual="up"),
         Key("g,home", "move(-1, 'all')", first, listed=False, manual="first"),
         to_last,
@@ -254,6 +256,7 @@ CHAT_PANE = KeyGroup(
         "more context",
         sign="^g",
     ),
+    Key("ctrl+l", "app.resume_last", "continue the last conversation", "continue last", "^l"),
     Key("ctrl+t", "detach", "detach the last image", sign="^t"),
     Key("escape", "screen.close_chat", "back to the models", "models"),
 )
@@ -437,7 +440,7 @@ SERVERS = KeyGroup(
     Key("tab", "focus_next", "list or URL", bound=False),
     Key("delete", "forget", "forget the URL", "forget"),
 )
-HELP = KeyGroup("help", Key("escape,q,question_mark,f1", "dismiss", "Close", listed=False))
+HELP = KeyGroup("help", Key("escape,q,question_mark,f1", "dismiss", "close", listed=False))
 MESSAGES = KeyGroup(
     "messages", Key("escape,q,m", "dismiss", "close"), *_motions("first line", "last line")
 )
@@ -449,7 +452,7 @@ COMMANDS = KeyGroup(
     Key("enter", "run", "run", bound=False),
     # With priority: the field would take them.
     Key("down", "move(1)", "next", listed=False, priority=True),
-    Key("up", "move(-1)", "previous", listed=False, priority=True),
+    Key("up", "move(-1)", "previous", "select", "↑↓", listed=False, priority=True),
     Key("pagedown", "move(1, 'pages')", "page down", listed=False, priority=True),
     Key("pageup", "move(-1, 'pages')", "page up", listed=False, priority=True),
     Key("tab", "complete", "complete", priority=True),
@@ -475,6 +478,11 @@ _KEYS_OF_ACTIONS = {
     **{key.mends: APP.sign(key.action) for key in APP.keys if key.mends},
     Action.EDIT_CONFIG: f"{APP.sign('config')}, then {CONFIG.sign('edit')}",
 }
+
+
+def takes_letters(focused: Widget | None) -> bool:
+    """Return whether a key that is a letter is typed into what has the focus."""
+    return isinstance(focused, Input) or (focused is not None and focused.id == "prompt")
 
 
 def remedy_text(of: "AituiError | CheckResult") -> str:

@@ -108,6 +108,7 @@ class ModelsScreen(Screen[None]):
         self._running_models = 0
         self._reported_certificate_end: float | None = None
         self._chat_mount: AwaitMount | None = None
+        self._shows_chat = False
 
     def compose(self) -> ComposeResult:
         yield self._header
@@ -138,7 +139,7 @@ class ModelsScreen(Screen[None]):
         self._activity.tick()
         for pane in self._throughput:
             pane.tick()
-        if self.has_class("-chat"):
+        if self._shows_chat:
             self.chat.status.tick()
         self._show_detail()
 
@@ -238,6 +239,7 @@ class ModelsScreen(Screen[None]):
                 refused=bool(self.chat.needed_context),
                 queued=self.chat.can_take_back,
                 suggested=self.chat.suggested,
+                offers=bool(self.chat.last_conversation),
             )
         if isinstance(self.focused, Input):
             # On the filter line letters are letters.
@@ -258,17 +260,13 @@ class ModelsScreen(Screen[None]):
 
         return ChatPane(self._clock, id="chat")
 
-    @property
-    def shows_memory(self) -> bool:
-        """Whether the memory of the graphics cards is shown."""
-        return self._memory is not None and self._memory.display
-
     def mount_chat(self) -> "AwaitMount":
         """Mount the conversation: not with the table, to which its import and style add a third."""
         if self._chat_mount is None:
             self._chat_mount = self._body.mount(self.chat)
             # Other keys work while an answer is under way.
-            for name in ("is_replying", "needed_context", "suggested", "can_take_back"):
+            watched = "is_replying", "needed_context", "suggested", "can_take_back"
+            for name in (*watched, "last_conversation"):
                 self.watch(self.chat, name, self._show_selection, init=False)
         return self._chat_mount
 
@@ -285,8 +283,8 @@ class ModelsScreen(Screen[None]):
 
     def show_chat(self, *, shown: bool) -> None:
         """Show the conversation in the place of the details, or these again."""
-        if shown != self.has_class("-chat"):
-            self.set_class(shown, "-chat")
+        if shown != self._shows_chat:
+            self._shows_chat = shown
             self._zoomed = ""
             # Now, and not with the next layout: only what is displayed takes the focus.
             self._fit_panes(self.size)
@@ -396,7 +394,7 @@ class ModelsScreen(Screen[None]):
         )
         usage = self.snapshot.hardware.usage
         cards = len(usage.cards) or (usage.source is not None)
-        chat = self.has_class("-chat")
+        chat = self._shows_chat
         needs = PaneNeeds(
             table, full, short, models, cards, panes=panes, chat=chat, zoomed=self._zoomed
         )
@@ -674,11 +672,18 @@ def _model_keys(
 
 
 def _chat_keys(
-    *, writing: bool, answering: bool, refused: bool, queued: bool, suggested: str = ""
+    *,
+    writing: bool,
+    answering: bool,
+    refused: bool,
+    queued: bool,
+    offers: bool,
+    suggested: str = "",
 ) -> list[Hint]:
     """Return the keys of the prompt or the transcript; `refused` is set if the context is too small.
 
-    `queued` is set if prompts wait and nothing is written.
+    `queued` is set if prompts wait and nothing is written, `offers` if the last conversation with the
+    model is offered.
     """
     if writing and suggested:
         runs = f"run {suggested}" if not suggested.endswith(" ") else f"insert {suggested.strip()}"
@@ -692,6 +697,8 @@ def _chat_keys(
     stop = [APP.hint("interrupt")] if answering else []
     if refused:
         stop.append(CHAT_PANE.hint("app.grow_context"))
+    if offers and not answering:
+        stop.append(CHAT_PANE.hint("app.resume_last"))
     if writing:
         of_prompt = ("newline", "app.edit_prompt", "complete", "screen.read_chat")
         back = [PROMPT.hint("earlier", "take back")] if queued else []
