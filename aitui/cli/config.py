@@ -125,17 +125,17 @@ async def _run_job(admin: HostAdmin, session: Session | None, arguments: Argumen
 
 
 async def _undo(runner: ConfigRunner, _: Arguments) -> None:
-    undone = _require_success(await runner.undo(_format_time), "Not undone").entry
+    undone = require_success(await runner.undo(_format_time), "Not undone").entry
     if undone is not None:
         print(f"undone: {undone.description}")
 
 
 async def _reload(runner: ConfigRunner, _: Arguments) -> None:
-    _require_success(await runner.reload(), "Not reloaded")
+    require_success(await runner.reload(), "Not reloaded")
 
 
 async def _restart(runner: ConfigRunner, _: Arguments) -> None:
-    _require_success(await runner.restart(), "Not restarted")
+    require_success(await runner.restart(), "Not restarted")
 
 
 async def _change_context(runner: ConfigRunner, arguments: Arguments) -> None:
@@ -149,7 +149,7 @@ async def _change_flag(runner: ConfigRunner, arguments: Arguments) -> None:
     flag = arguments.flag
     runner.admin.server.refuse_if_read_only(f"changing {sanitize_line(flag, 60)}")
     result = await runner.change_flag(arguments.model, flag, arguments.value, only=arguments.only)
-    written = _require_success(result, "Not changed").written
+    written = require_success(result, "Not changed").written
     if written is not None:
         print(*written.warnings, sep="\n", end="\n" if written.warnings else "", file=sys.stderr)
         print(written.entry.description)
@@ -164,7 +164,8 @@ _JOBS: dict[str, Callable[[ConfigRunner, Arguments], Awaitable[None]]] = {
 }
 
 
-def _require_success(result: JobResult | None, refusal: str) -> JobResult:
+def require_success(result: JobResult | None, refusal: str) -> JobResult:
+    """Return the result of a job; raise its error, or `refusal` if the answer was no."""
     if result is None:
         raise ActionRefused(f"{refusal}: you answered no")
     if result.error is not None:

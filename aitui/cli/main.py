@@ -32,7 +32,7 @@ async def run_command(
 ) -> int:
     """Run the command that was given; return the exit status.
 
-    Raises an AituiError if it fails. Only the doctor runs with wrong settings: it names the error.
+    Raises an AituiError if it fails. The doctor runs with wrong settings, and names the error; `certs` may need none.
     """
     if arguments.command != "status":
         tune_collector()
@@ -86,6 +86,12 @@ async def _doctor(arguments: Arguments, settings: Settings | SettingsError, _: P
     from aitui.cli.doctor import run_doctor
 
     return await run_doctor(settings, os.environ, json=arguments.json)
+
+
+async def _certs(arguments: Arguments, settings: Settings | SettingsError, _: Paths) -> int:
+    from aitui.cli.certs import run_certs
+
+    return await run_certs(arguments, settings)
 
 
 async def _chat(session: "Session", arguments: Arguments, paths: Paths) -> None:
@@ -249,5 +255,6 @@ HANDLERS: dict[str, Handler] = {
     "restart": _administer,
     "undo": _administer,
     "journal": _administer,
+    "certs": _certs,
 }
 """The function that runs each command of `COMMANDS`."""

@@ -93,12 +93,12 @@ def terminal_ask(arguments: Arguments, snapshot: Callable[[], Snapshot]) -> Ask:
         lines = (*confirmation.diff, *confirmation.lines)
         print(confirmation.title, *lines, sep="\n  ", file=sys.stderr)
         print(f"{confirmation.yes}? [y/N] ", end="", file=sys.stderr, flush=True)
-        return (await _read_line()).strip().lower() in {"y", "yes"}
+        return (await read_line()).strip().lower() in {"y", "yes"}
 
     return ask
 
 
-async def _read_line() -> str:
+async def read_line() -> str:
     """Read a line from the terminal without a thread, which ^C could not end."""
     loop = asyncio.get_running_loop()
     there = asyncio.Event()

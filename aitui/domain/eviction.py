@@ -185,6 +185,11 @@ class ModelCost(Struct, frozen=True):
     sentence: str
     costs: tuple[str, ...] = ()
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The sentence, and what it costs."""
+        return self.sentence, *self.costs
+
 
 AGE_STEPS = (3600, 1800, 600, 300, 120, 60, 30, 10)
 """Seconds: the age of a request that grows second by second would disarm the dialog that shows it."""

@@ -202,7 +202,11 @@ def read_certificates(what: str, path: Path) -> list["Certificate"]:
         if what == CA:
             remedy = "set ca to the root certificate of the server, like root-ca.pem"
         elif named == _CONTENTS["CERTIFICATE REQUEST"]:
-            remedy = f"have the authority sign it, and set client_cert to the result: {renewal_command(path)}"
+            remedy = (
+                "have the authority sign it, and set client_cert to the result: openssl x509 -req "
+                f"-in {format_path(path)} -CA root-ca.pem -CAkey root-ca.key -CAcreateserial "
+                "-days 3650 -out client.crt"
+            )
         raise CertificateFileError(
             f"The {what} {format_path(path)} holds {named}, not a certificate", remedy=remedy
         )
@@ -304,11 +308,9 @@ def _copy_of(path: Path, what: str) -> str:
 
 
 def renewal_command(path: Path) -> str:
-    """Return the command that renews a client certificate, to run where the authority is."""
-    return (
-        "openssl x509 -req -in client.csr -CA root-ca.pem -CAkey root-ca.key -CAcreateserial "
-        f"-days 3650 -out {format_path(path)}"
-    )
+    """Return the command that renews a client certificate."""
+    named = path.name in {"client.pem", "client.crt"}
+    return f"aitui certs renew{f' --dir {format_path(path.parent)}' if named else ''}"
 
 
 def check_dates(what: str, path: Path, certificate: "Certificate", now: datetime) -> None:

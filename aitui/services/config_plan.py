@@ -263,7 +263,7 @@ async def find_unused_files(admin: HostAdmin) -> tuple[str, ...]:
         for entry in entries:
             path = posixpath.join(folder, entry.name)
             is_file = entry.kind in {FileKind.FILE, FileKind.LINK}
-            if is_file and _is_model_file(entry.name) and path not in named:
+            if is_file and is_model_file(entry.name) and path not in named:
                 found.append(path)
     return tuple(found)
 
@@ -299,7 +299,8 @@ async def plan_removal(admin: HostAdmin, model_id: str) -> ChangePlan:
     return await plan_change(admin, lambda document: remove_model(document, model_id))
 
 
-def _is_model_file(name: str) -> bool:
+def is_model_file(name: str) -> bool:
+    """Whether a file is a model by its name: no projector, and of a split one the first part."""
     return (
         name.lower().endswith(".gguf") and not is_later_shard(name) and not _PROJECTOR.search(name)
     )

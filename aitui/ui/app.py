@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from textual.widgets import TextArea
 
+    from aitui.ui.widgets.chat_pane import ChatPane
     from aitui.ui.widgets.composer import Composer
     from aitui.ui.widgets.transcript import Transcript
 
@@ -504,6 +505,10 @@ class AituiApp(App[None]):
             current.submit(message.text)
         else:
             prompt.set_text(message.text)
+
+    def on_chat_pane_take_back_requested(self, message: "ChatPane.TakeBackRequested") -> None:
+        if current := self._current():
+            current.chat.take_back(message.place)
 
     def on_text_area_changed(self, message: "TextArea.Changed") -> None:
         current = self._servers.controllers

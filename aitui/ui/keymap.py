@@ -123,7 +123,7 @@ def _motions(first: str, last: str = "") -> tuple[Key, ...]:
         else Key("G,end", "follow", "follow the end", "follow", "End")
     )
     return (
-        Key("j,down", "move(1)", "down", listed=False, manual="down"),
+        Key("j,down", "move(1)", "down", sign="↑↓", listed=False, manual="down"),
         Key("k,up", "move(-1)", "up", listed=False, manual="up"),
         Key("g,home", "move(-1, 'all')", first, listed=False, manual="first"),
         to_last,
@@ -437,7 +437,7 @@ SERVERS = KeyGroup(
     Key("tab", "focus_next", "list or URL", bound=False),
     Key("delete", "forget", "forget the URL", "forget"),
 )
-HELP = KeyGroup("help", Key("escape,q,question_mark,f1", "dismiss", "Close", listed=False))
+HELP = KeyGroup("help", Key("escape,q,question_mark,f1", "dismiss", "close", listed=False))
 MESSAGES = KeyGroup(
     "messages", Key("escape,q,m", "dismiss", "close"), *_motions("first line", "last line")
 )
@@ -449,7 +449,7 @@ COMMANDS = KeyGroup(
     Key("enter", "run", "run", bound=False),
     # With priority: the field would take them.
     Key("down", "move(1)", "next", listed=False, priority=True),
-    Key("up", "move(-1)", "previous", listed=False, priority=True),
+    Key("up", "move(-1)", "previous", "select", "↑↓", listed=False, priority=True),
     Key("pagedown", "move(1, 'pages')", "page down", listed=False, priority=True),
     Key("pageup", "move(-1, 'pages')", "page up", listed=False, priority=True),
     Key("tab", "complete", "complete", priority=True),

@@ -12,8 +12,8 @@ from aitui.cli.args import (
     COMMANDS,
     DASHBOARD_OPTIONS,
     SERVER_OPTIONS,
+    SPECS,
     Arguments,
-    CommandSpec,
     parse,
 )
 from aitui.cli.main import HANDLERS
@@ -141,15 +141,15 @@ def test_an_option_for_what_stands_without_one_is_explained(
     assert right in said
 
 
-@pytest.mark.parametrize("command", [None, *COMMANDS], ids=lambda one: one and str(one.name))
+@pytest.mark.parametrize("words", ["", *(words for words, one in SPECS.items() if not one.actions)])
 def test_only_what_the_command_takes_is_suggested(
-    capsys: pytest.CaptureFixture[str], command: CommandSpec | None
+    capsys: pytest.CaptureFixture[str], words: str
 ) -> None:
-    options = (*SERVER_OPTIONS, *(command.options if command else DASHBOARD_OPTIONS))
+    options = (*SERVER_OPTIONS, *(SPECS[words].options if words else DASHBOARD_OPTIONS))
     own = {"--help", *(name for option in options for name in option.names)}
-    others = {name for one in COMMANDS for option in one.options for name in option.names}
+    others = {name for one in SPECS.values() for option in one.options for name in option.names}
     for name in {name for name in others if name.startswith("-")} - own:
-        before = (command.name, "X", "X", "X") if command else ()
+        before = (*words.split(), "X", "X", "X") if words else ()
         said = refusal(capsys, *before, f"{name}x")
         meant = re.search(r"did you mean (\S+)\?", said)
         assert meant is None or meant[1] in own, name
@@ -179,7 +179,9 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed(capsys, "--version") == f"aitui {__version__}\n"
 
 
-@pytest.mark.parametrize("argv", [[], ["status"], ["load"], ["unload"]])
+@pytest.mark.parametrize(
+    "argv", [[], ["status"], ["load"], ["unload"], ["certs"], ["certs", "client"]]
+)
 def test_help_fits_eighty_columns(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, argv: list[str]
 ) -> None:
@@ -204,18 +206,18 @@ def test_the_command_of_every_action_exists() -> None:
 
 
 def test_every_option_is_read_into_a_field() -> None:
-    of_commands = (option for command in COMMANDS for option in command.options)
+    of_commands = (option for command in SPECS.values() for option in command.options)
     options = {option.dest for option in (*SERVER_OPTIONS, *DASHBOARD_OPTIONS, *of_commands)}
     known = {*Arguments.__struct_fields__, *SettingsFlags.__struct_fields__}
-    assert options == known - {"command", "flags"}
+    assert options == known - {"command", "action", "flags"}
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: str(command.name))
+@pytest.mark.parametrize("words", SPECS)
 def test_help_names_every_option_of_a_command(
-    capsys: pytest.CaptureFixture[str], command: CommandSpec
+    capsys: pytest.CaptureFixture[str], words: str
 ) -> None:
-    text = printed(capsys, command.name, "--help")
-    for option in (*command.options, *SERVER_OPTIONS):
+    text = printed(capsys, *words.split(), "--help")
+    for option in (*SPECS[words].options, *SERVER_OPTIONS):
         assert str(option.reads.get("metavar", option.names[-1])) in text
 
 

@@ -35,7 +35,11 @@ LOOKS_EACH = 1.0
 LASTING = "lasting-123b"
 WITH_TTL = CATALOGUE.replace(
     "healthCheckTimeout: 10", "healthCheckTimeout: 60\nglobalTTL: 60"
-).replace("models:\n", f"models:\n  {LASTING}: {{cmd: llama-server --load-delay 50}}\n", 1)
+).replace(
+    "models:\n",
+    f"models:\n  {LASTING}: {{cmd: 'llama-server --port ${{PORT}} --load-delay 50'}}\n",
+    1,
+)
 
 
 @each_dialect
@@ -194,7 +198,7 @@ async def test_an_offer_that_comes_by_itself_takes_no_key_that_was_meant_for_wha
 @pytest.fixture
 async def cellar() -> AsyncIterator[Server]:
     """A second server, without TLS, as on one's own machine."""
-    async with StandIn("models: {elsewhere-1b: {cmd: llama-server}}") as running:
+    async with StandIn("models: {elsewhere-1b: {cmd: 'llama-server --port ${PORT}'}}") as running:
         yield Server(running.url, identity="other", name="cellar")
 
 

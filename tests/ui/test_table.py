@@ -7,6 +7,8 @@ from stand_in import StandIn
 from ui.driven import Driven
 from ui.received import orders
 
+SERVED = "{cmd: 'llama-server --port ${PORT}'}"
+
 
 def ids(app: Driven) -> list[str]:
     return [model.id for model in app.table._rows]
@@ -101,8 +103,7 @@ async def test_the_cursor_keeps_its_model_while_others_come_and_go(
 ) -> None:
     app.go_to(STEADY)
     await stand_in.reload(
-        "models: {aaa: {cmd: llama-server}, bbb: {cmd: llama-server}, "
-        f'"{STEADY}": {{cmd: llama-server}}, zzz: {{cmd: llama-server}}}}'
+        f'models: {{aaa: {SERVED}, bbb: {SERVED}, "{STEADY}": {SERVED}, zzz: {SERVED}}}'
     )
     await app.until(lambda: sorted(ids(app)) == ["aaa", "bbb", STEADY, "zzz"], "reloaded")
     assert app.under_cursor == STEADY
@@ -113,7 +114,7 @@ async def test_a_cursor_whose_model_is_gone_stays_in_the_table(
     app: Driven, stand_in: StandIn
 ) -> None:
     await app.press("G")
-    await stand_in.reload("models: {aaa: {cmd: llama-server}, bbb: {cmd: llama-server}}")
+    await stand_in.reload(f"models: {{aaa: {SERVED}, bbb: {SERVED}}}")
     await app.until(lambda: ids(app) == ["aaa", "bbb"], "reloaded")
     assert app.under_cursor == "bbb"
 

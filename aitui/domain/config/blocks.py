@@ -30,7 +30,7 @@ _OF_ONE_MODEL = (
     "--check-tensors", "--no-warmup", "--mmproj", "--lora", "--model-draft", "--alias",
 )  # fmt: skip
 """Flags for debugging, and those that fit one file alone."""
-_PLAIN_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_./+-]*(?:[ :][A-Za-z0-9_./+-]+)*")
+PLAIN_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_./+-]*(?:[ :][A-Za-z0-9_./+-]+)*")
 
 
 def model_files(document: ConfigDocument) -> frozenset[str]:
@@ -200,7 +200,7 @@ def _duplicate_block(document: ConfigDocument, pattern: ModelEntry, model_id: st
     if (style := pattern.key.style) in {"'", '"'}:
         name = style + escape_fragment(model_id, style) + style
     else:
-        name = write_text(model_id, _PLAIN_KEY)
+        name = write_text(model_id, PLAIN_KEY)
     return Splice(at, at, ending * (1 + gap) + indentation + name + body).apply(text)
 
 

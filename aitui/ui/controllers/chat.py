@@ -35,7 +35,7 @@ from aitui.services.monitor import detect_suspends
 from aitui.store.history import FILE_NAME, ConversationHistory
 from aitui.ui.controllers.models import offer_evicted_models
 from aitui.ui.controllers.transcript_sync import TranscriptPresenter
-from aitui.ui.keymap import APP, MODELS
+from aitui.ui.keymap import APP, MODELS, PROMPT
 from aitui.ui.reply_text import completion_notice, failure_text, needed_context
 from aitui.ui.terminal.external_editor import edit_text
 from aitui.ui.theme import hue_of
@@ -54,14 +54,22 @@ _STOP = APP.sign("interrupt")
 
 DRAFT_SAVE_DELAY = 0.5
 """Seconds after which what was written is kept."""
+QUEUED_CHARACTERS = 400
+"""Of a queued prompt that are shown at most."""
 
 
 class PromptDraft(Struct, frozen=True):
-    """The text of the prompt; `editing` is the turn that it replaces."""
+    """The text of the prompt; `editing` is the turn that it replaces, `queued` if it waited."""
 
     text: str = ""
     attachments: tuple[ImageAttachment, ...] = ()
     editing: str = ""
+    queued: bool = False
+
+    @property
+    def label(self) -> str:
+        """One line for a list; `▣` if images go along."""
+        return "▣ " * bool(self.attachments) + " ".join(self.text[:QUEUED_CHARACTERS].split())
 
 
 class PromptStore:
@@ -311,6 +319,7 @@ class ChatController:
         self._confirmed_chats: set[str] = set()
         self._pending_requests: set[str] = set()
         self._drafts: dict[str, PromptDraft] = {}
+        self._queues: dict[str, tuple[PromptDraft, ...]] = {}
         self._failures: dict[str, str] = {}
         self._needed_contexts: dict[str, int] = {}
         self._dropped_edit = PromptDraft()
@@ -343,6 +352,7 @@ class ChatController:
         # The pane may belong to the next server already: this one takes its time to close.
         self.chat = None
         await self._save_drafts()
+        self._queues.clear()
         await self._sessions.close()
 
     def leave_chat(self) -> None:
@@ -350,6 +360,7 @@ class ChatController:
         if self.chat is not None:
             self._drafts[self.chat.conversation.id] = self._take_prompt(self.pane.prompt.text)
             self.chat = None
+            self.pane.queued = ()
             self.pane.prompt.set_text("")
 
     def open_model(self, model_id: str) -> None:
@@ -416,6 +427,7 @@ class ChatController:
         """Delete a conversation; raises AituiError while a reply streams in it."""
         before = self._sessions.find_open(conversation_id)
         after = await self._sessions.delete_conversation(conversation_id)
+        self._queues.pop(conversation_id, None)
         if after is not None and before is self.chat:
             self.show(after)
 
@@ -431,6 +443,7 @@ class ChatController:
         document = pane.transcript.conversation
         document.hue = lambda model_id: hue_of(self.session.snapshot, model_id)
         self._presenter.show(chat.conversation, chat.reply)
+        self._show_queue(chat)
         pane.model_id, pane.heading = chat.conversation.model, chat.conversation.title
         pane.transcript.empty_text = "Start typing. / lists commands."
         pane.status.reply = chat.reply if _is_reply_visible(chat) else None
@@ -451,17 +464,87 @@ class ChatController:
         self.show_settings()
 
     def send(self, text: str) -> None:
+<<<<<<< HEAD
         """Send a prompt to the model of the shown conversation."""
         chat, prompt = self.chat, self._take_prompt(text)
+=======
+        """Ask the model of the conversation that is shown, after the reply that is under way if any.
+
+        Nothing written sends the first prompt of a queue that was held.
+        """
+        chat = self.chat
+        if not text.strip():
+            self._send_queued()
+            return
+        prompt = self._take_prompt(text)
+>>>>>>> main
         self.add_to_history(text)
         if chat is None:
             self._restore_prompt(prompt)
             self._warn(f"No conversation is open: {MODELS.sign('chat')} on a model opens one")
-        elif prompt.editing in chat.conversation.turns:
-            edit = chat.edit
-            self.run(chat, lambda: edit(prompt.editing, text, prompt.attachments), prompt)
+        elif self._is_waiting(chat):
+            self._set_queue(chat, (*self._queue(chat), replace(prompt, queued=True)))
         else:
-            self.run(chat, lambda: chat.send(text, prompt.attachments), prompt)
+            self.run(chat, self._request(chat, prompt), prompt)
+
+    def _send_queued(self) -> None:
+        chat = self.chat
+        if chat is not None and self._queue(chat) and not self._is_waiting(chat):
+            prompt = self._take_queued(chat, 0)
+            self.run(chat, self._request(chat, prompt), prompt)
+
+    def take_back(self, place: int = -1) -> None:
+        """Take a queued prompt back, in front of what is written; without a place the last one."""
+        chat = self.chat
+        if chat is None or not self._queue(chat):
+            return
+        prompt, written = self._take_queued(chat, place), self._take_prompt(self.pane.prompt.text)
+        self._restore_prompt(
+            PromptDraft(
+                "\n".join(filter(None, (prompt.text, written.text))),
+                (*prompt.attachments, *written.attachments),
+                prompt.editing or written.editing,
+            )
+        )
+        self.pane.prompt.focus()
+
+    def _request(self, chat: ChatSession, prompt: PromptDraft) -> Callable[[], Awaitable[Reply]]:
+        if prompt.editing in chat.conversation.turns:
+            return lambda: chat.edit(prompt.editing, prompt.text, prompt.attachments)
+        return lambda: chat.send(prompt.text, prompt.attachments)
+
+    def _is_waiting(self, chat: ChatSession) -> bool:
+        return chat.busy or chat.conversation.id in self._pending_requests
+
+    def _queue(self, chat: ChatSession) -> tuple[PromptDraft, ...]:
+        return self._queues.get(chat.conversation.id, ())
+
+    def _take_queued(self, chat: ChatSession, place: int) -> PromptDraft:
+        queue = list(self._queue(chat))
+        prompt = queue.pop(place)
+        self._set_queue(chat, tuple(queue))
+        return prompt
+
+    def _set_queue(self, chat: ChatSession, queue: tuple[PromptDraft, ...]) -> None:
+        self._queues[chat.conversation.id] = queue
+        if chat is self.chat:
+            self._show_queue(chat)
+            self._keep_draft(chat, PromptDraft(self.pane.prompt.text, editing=self.editing))
+        else:
+            self._keep_draft(chat, self._drafts.get(chat.conversation.id, PromptDraft()))
+
+    def _show_queue(self, chat: ChatSession) -> None:
+        self.pane.queued = tuple(prompt.label for prompt in self._queue(chat))
+
+    def _report_held(self, chat: ChatSession) -> None:
+        """Say that a queue is not sent after a reply that failed or was stopped."""
+        if count := len(self._queue(chat)):
+            what = "the queued prompt is" if count == 1 else f"{count} queued prompts are"
+            send, back = PROMPT.sign("send"), PROMPT.sign("earlier")
+            self._warn(
+                f"The reply did not finish, so {what} not sent. "
+                f"In the empty prompt {send} sends, {back} takes back"
+            )
 
     def attach(self, image: ImageAttachment, path: str) -> None:
         """Send an image, which was read from that path, along with the next prompt."""
@@ -489,9 +572,14 @@ class ChatController:
             if prompt.text == self._dropped_edit.text:
                 edit = self._dropped_edit
                 self.editing, self.pane.attachments = edit.editing, edit.attachments
-        if self.chat is None:
-            return
-        if self._prompts.set_draft(self.chat, PromptDraft(prompt.text, editing=self.editing)):
+        if self.chat is not None:
+            self._keep_draft(self.chat, PromptDraft(prompt.text, editing=self.editing))
+
+    def _keep_draft(self, chat: ChatSession, draft: PromptDraft) -> None:
+        """Save a draft a little later, behind the prompts that are queued."""
+        if queued := [prompt.text for prompt in self._queue(chat)]:
+            draft = PromptDraft("\n\n".join(filter(None, (*queued, draft.text))))
+        if self._prompts.set_draft(chat, draft):
             self._app.set_timer(
                 DRAFT_SAVE_DELAY,
                 lambda: self._tasks.run_in_background(self._save_drafts(), "save drafts"),
@@ -518,7 +606,7 @@ class ChatController:
     ) -> None:
         """Get a reply in the background; `prompt` is restored if no text arrives."""
         conversation_id, prompt = chat.conversation.id, prompt or PromptDraft()
-        if chat.busy or conversation_id in self._pending_requests:
+        if self._is_waiting(chat):
             self._return_prompt(chat, prompt)
             self._warn(f"A reply is still running: {_STOP} stops it")
             return
@@ -533,17 +621,22 @@ class ChatController:
     async def _run(
         self, chat: ChatSession, ask: Callable[[], Awaitable[Reply]], prompt: PromptDraft
     ) -> None:
+        """Ask, then what is queued one after the other, until a reply fails or is stopped."""
         try:
-            await self._ask_and_report(chat, ask, prompt)
+            while await self._ask_and_report(chat, ask, prompt) and self._queue(chat):
+                prompt = self._take_queued(chat, 0)
+                ask = self._request(chat, prompt)
         finally:
             self._pending_requests.discard(chat.conversation.id)
+            self._report_held(chat)
 
     async def _ask_and_report(
         self, chat: ChatSession, ask: Callable[[], Awaitable[Reply]], prompt: PromptDraft
-    ) -> None:
+    ) -> bool:
+        """Ask, and say what became of it; return whether the reply is complete."""
         session, model_id = self.session, chat.conversation.model
         if not await self._confirm_request(chat, prompt):
-            return
+            return False
         self._set_failure(chat, "")
         self._offer_context(chat, 0)
         ready_before = {model.id for model in session.snapshot.ready}
@@ -565,6 +658,7 @@ class ChatController:
             self._tasks.run_in_background(crash, f"crash {chat.conversation.id}")
         if answer.phase is ReplyPhase.FAILED and answer.error is not None:
             await self._report_failure(chat, answer.error, prompt, ready_before)
+        return answer.phase is ReplyPhase.DONE
 
     async def _report_failure(
         self, chat: ChatSession, error: AituiError, prompt: PromptDraft, ready_before: set[str]
@@ -719,10 +813,15 @@ class ChatController:
         """Nothing typed is lost: it goes back into the prompt, or is the one before a new one."""
         if not prompt.text:
             return
-        if chat is not self.chat:
-            self._drafts.setdefault(chat.conversation.id, prompt)
-        elif not self.pane.prompt.text:
-            self._restore_prompt(prompt)
+        shown = chat is self.chat
+        draft = self._drafts.get(chat.conversation.id, PromptDraft())
+        if not (self.pane.prompt.text if shown else draft.text):
+            if shown:
+                self._restore_prompt(prompt)
+            else:
+                self._drafts[chat.conversation.id] = prompt
+        elif prompt.queued:
+            self._set_queue(chat, (prompt, *self._queue(chat)))
 
     def show_settings(self) -> None:
         """Show what goes along with the next prompt, and how full the context is."""

@@ -123,13 +123,13 @@ def model_commands(
         if not model.loadable:
             continue
         sign = ("✘", "$error") if model.failed else _SIGNS.get(model.state, ("○", "$muted"))
-        cost, effects = partial(_load_cost, model.id), partial(_load_effects, model.id)
+        cost, asked = partial(_load_cost, model.id), partial(load_confirmation, model.id)
         ready = model.state is RunState.READY
         if not ready:
             run = partial(post, messages.LoadRequested(model))
-            yield Command(f"load {model.id}", run, load, sign, cost, effects)
+            yield Command(f"load {model.id}", run, load, sign, cost, asked)
         first = None if ready else cost
-        yield Command(f"chat with {model.id}", partial(chat, model), talk, sign, first, effects)
+        yield Command(f"chat with {model.id}", partial(chat, model), talk, sign, first, asked)
         run = partial(post, messages.LogRequested(model))
         yield Command(f"log of {model.id}", run, log)
 
@@ -151,13 +151,6 @@ def _load_cost(model_id: str, snapshot: Snapshot) -> StyledText:
     else:
         words, style = fit.needed.label, "$muted"
     return " · ".join(part for part in (words, takes) if part), style
-
-
-def _load_effects(model_id: str, snapshot: Snapshot) -> Sequence[StyledText]:
-    confirmation = load_confirmation(model_id, snapshot)
-    asks = confirmation.needed
-    last = [("aitui asks before it does this.", "$muted")] if asks else []
-    return [(fact, "$warning" if "evicts" in fact else "") for fact in confirmation.lines] + last
 
 
 def conversation_commands(

@@ -33,6 +33,7 @@ from aitui.ui.keymap import (
 )
 from aitui.ui.motions import motion_rows
 from aitui.ui.plain import PlainText
+from aitui.ui.widgets.key_bar import KeyBar
 
 KEY_CELLS = 10
 LEAST_COLUMN, LARGEST_COLUMN = 34, 38
@@ -145,11 +146,11 @@ class HelpScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with HelpText(id="dialog"), Horizontal():
             yield from (PlainText() for _ in range(3))
+        yield KeyBar(HELP_TEXT.hint("move(1)", "scroll"), HELP.hint("dismiss"), id="keys")
 
     def on_mount(self) -> None:
         dialog = self.query_one("#dialog")
         set_frame_title(dialog, self._title, self._note)
-        set_frame_title(dialog, "", "", f"{HELP.sign('dismiss')} close", bottom=True)
         dialog.focus()
 
     def on_resize(self, event: events.Resize) -> None:

@@ -236,6 +236,7 @@ class ModelsScreen(Screen[None]):
                 writing=self._is_writing,
                 answering=self.chat.is_replying,
                 refused=bool(self.chat.needed_context),
+                queued=self.chat.can_take_back,
                 suggested=self.chat.suggested,
             )
         if isinstance(self.focused, Input):
@@ -267,7 +268,7 @@ class ModelsScreen(Screen[None]):
         if self._chat_mount is None:
             self._chat_mount = self._body.mount(self.chat)
             # Other keys work while an answer is under way.
-            for name in ("is_replying", "needed_context", "suggested"):
+            for name in ("is_replying", "needed_context", "suggested", "can_take_back"):
                 self.watch(self.chat, name, self._show_selection, init=False)
         return self._chat_mount
 
@@ -672,8 +673,13 @@ def _model_keys(
     return [hint for hint, works in hints if works]
 
 
-def _chat_keys(*, writing: bool, answering: bool, refused: bool, suggested: str = "") -> list[Hint]:
-    """Return the keys of the prompt or the transcript; `refused` is set if the context is too small."""
+def _chat_keys(
+    *, writing: bool, answering: bool, refused: bool, queued: bool, suggested: str = ""
+) -> list[Hint]:
+    """Return the keys of the prompt or the transcript; `refused` is set if the context is too small.
+
+    `queued` is set if prompts wait and nothing is written.
+    """
     if writing and suggested:
         runs = f"run {suggested}" if not suggested.endswith(" ") else f"insert {suggested.strip()}"
         return [
@@ -687,9 +693,13 @@ def _chat_keys(*, writing: bool, answering: bool, refused: bool, suggested: str 
     if refused:
         stop.append(CHAT_PANE.hint("app.grow_context"))
     if writing:
-        of_prompt = ("send", "newline", "app.edit_prompt", "complete", "screen.read_chat")
+        of_prompt = ("newline", "app.edit_prompt", "complete", "screen.read_chat")
+        back = [PROMPT.hint("earlier", "take back")] if queued else []
+        send = PROMPT.hint("send", "queue" if answering else "send queued" if queued else "")
         return [
             *stop,
+            send,
+            *back,
             *(PROMPT.hint(action) for action in of_prompt),
             *(APP.hint(action, typing=True) for action in ("zoom", "conversations", "help")),
         ]

@@ -84,7 +84,7 @@ def detail_rows(model: Model, facts: DetailFacts, width: int, height: int) -> tu
     """
     rows = [*_state_rows(model, facts, width), *_capability_rows(model, width)]
     numbers = [
-        *_labelled("slots", _slots_pieces(model, facts.row), width),
+        *_labelled("slots", _slots_pieces(model, facts.row, width - LABEL_WIDTH), width),
         *_labelled("speed", _speed_pieces(model, facts), width),
         *_context_rows(model, facts, width),
         *_memory_rows(model, facts, width),
@@ -140,11 +140,13 @@ def slots_words(model: Model) -> str:
     return f"{count_of(model.requests, 'request')} running" if model.requests else "idle"
 
 
-def _slots_pieces(model: Model, facts: RowFacts) -> DetailRow:
+def _slots_pieces(model: Model, facts: RowFacts, room: int) -> DetailRow:
     words = slots_words(model).replace(" slots", "").replace(" slot", "")
     if not words:
         return ()
     users = facts.users.get(model.id, "")
+    if not model.requests and cell_len(f"{words} · {users}") > room:
+        users = users.rpartition(",")[0]  # without how long ago that was
     return ((words, "transit" if model.requests else "muted"), (f" · {users}" if users else "", ""))
 
 

@@ -77,7 +77,7 @@ async def test_an_expired_certificate_is_found_in_our_own_file(
     error = await trouble(presenting(behind_caddy, expired))
     assert isinstance(error, CertificateFileError)
     assert f"{expired.certificate} has expired" in error.what
-    assert "openssl x509 -req" in error.remedy
+    assert "aitui certs renew" in error.remedy
 
 
 async def test_the_key_of_another_certificate_is_found_in_our_own_files(
