@@ -464,20 +464,15 @@ class ChatController:
         self.show_settings()
 
     def send(self, text: str) -> None:
-<<<<<<< HEAD
-        """Send a prompt to the model of the shown conversation."""
-        chat, prompt = self.chat, self._take_prompt(text)
-=======
-        """Ask the model of the conversation that is shown, after the reply that is under way if any.
+        """Send a prompt to the model of the shown conversation, or queue it while a reply streams.
 
-        Nothing written sends the first prompt of a queue that was held.
+        An empty text sends the first prompt of a paused queue.
         """
         chat = self.chat
         if not text.strip():
             self._send_queued()
             return
         prompt = self._take_prompt(text)
->>>>>>> main
         self.add_to_history(text)
         if chat is None:
             self._restore_prompt(prompt)
