@@ -9,6 +9,7 @@ from aitui.domain.sanitize import sanitize_line, sanitize_text
 from aitui.store.history import ConversationHistory
 
 LONGEST_HEADING = 200
+MOST_CONVERSATIONS = 5000
 
 
 class ListedConversation(Struct, frozen=True):
@@ -22,8 +23,10 @@ class ListedConversation(Struct, frozen=True):
     tokens: int | None = None
 
 
-async def list_conversations(history: ConversationHistory) -> tuple[ListedConversation, ...]:
-    """List all conversations, the latest first; raises HistoryError."""
+async def list_conversations(
+    history: ConversationHistory, server: str = "", model: str = "", limit: int = MOST_CONVERSATIONS
+) -> tuple[ListedConversation, ...]:
+    """List those of one server and model, or all, the latest first; raises HistoryError."""
     return tuple(
         ListedConversation(
             one.id,
@@ -33,7 +36,7 @@ async def list_conversations(history: ConversationHistory) -> tuple[ListedConver
             one.turns,
             one.tokens,
         )
-        for one in await history.conversations()
+        for one in await history.conversations(server, limit, model=model)
     )
 
 

@@ -130,10 +130,12 @@ class ConversationHistory:
         return tuple(self._warnings)
 
     async def conversations(
-        self, server: str = "", limit: int = 5000
+        self, server: str = "", limit: int = 5000, *, model: str = ""
     ) -> tuple[db.ConversationSummary, ...]:
-        """List the conversations of one server or of all, the latest first."""
-        return await self._run(lambda: db.list_conversations(self._open_database, server, limit))
+        """List the conversations of one server and model or of all, the latest first."""
+        return await self._run(
+            lambda: db.list_conversations(self._open_database, server, model, limit)
+        )
 
     async def last_texts(
         self, conversation_id: str, length: int = 600

@@ -313,17 +313,18 @@ def _turn(database: sqlite3.Connection, facts: str, text: str, reasoning: str) -
 
 
 def list_conversations(
-    database: sqlite3.Connection, server: str, limit: int
+    database: sqlite3.Connection, server: str, model: str, limit: int
 ) -> tuple[ConversationSummary, ...]:
-    """List the conversations with a turn, of one server or of all, the latest first."""
+    """List the conversations with a turn, of one server and model or of all, the latest first."""
     rows = database.execute(
         f"SELECT c.id, {_HEADING}, c.server, c.model,"  # noqa: S608
         " (SELECT count(*) FROM turns t WHERE t.conversation = c.id) AS turns, c.changed,"
         " (SELECT t.facts FROM turns t WHERE t.conversation = c.id AND t.role = 'assistant'"
         " AND t.state != 'running' ORDER BY t.number DESC LIMIT 1)"
         " FROM conversations c WHERE turns > 0 AND (? = '' OR c.server = ?)"
+        " AND (? = '' OR c.model = ?)"
         " ORDER BY c.changed DESC, c.rowid DESC LIMIT ?",
-        (server, server, limit),
+        (server, server, model, model, limit),
     ).fetchall()
     return tuple(
         ConversationSummary(

@@ -394,6 +394,11 @@ class AituiApp(App[None]):
         elif current:
             current.config.ask_for_context_size(pane.model_id)
 
+    def action_resume_last(self) -> None:
+        """Go on with the last conversation with the model, while an empty one offers it."""
+        if current := self._current():
+            self._tasks.run_in_background(current.conversations.resume_last(), "open conversation")
+
     def action_reload_config(self) -> None:
         if current := self._current():
             current.config.reload()

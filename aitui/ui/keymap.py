@@ -254,6 +254,7 @@ CHAT_PANE = KeyGroup(
         "more context",
         sign="^g",
     ),
+    Key("ctrl+l", "app.resume_last", "continue the last conversation", "continue last", "^l"),
     Key("ctrl+t", "detach", "detach the last image", sign="^t"),
     Key("escape", "screen.close_chat", "back to the models", "models"),
 )

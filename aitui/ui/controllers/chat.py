@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from aitui.domain.chat.conversation import Conversation, ImageAttachment, Role
 from aitui.domain.chat.reply import Reply, ReplyPhase
 from aitui.domain.slash import larger_context
+from aitui.domain.units import format_age
 from aitui.errors import (
     AituiError,
     ContextExceeded,
@@ -31,11 +32,12 @@ from aitui.services.chat_setup import (
     import_chat_client,
     new_id,
 )
+from aitui.services.history import list_conversations
 from aitui.services.monitor import detect_suspends
 from aitui.store.history import FILE_NAME, ConversationHistory
 from aitui.ui.controllers.models import offer_evicted_models
 from aitui.ui.controllers.transcript_sync import TranscriptPresenter
-from aitui.ui.keymap import APP, MODELS, PROMPT
+from aitui.ui.keymap import APP, CHAT_PANE, MODELS, PROMPT
 from aitui.ui.reply_text import completion_notice, failure_text, needed_context
 from aitui.ui.terminal.external_editor import edit_text
 from aitui.ui.theme import hue_of
@@ -282,6 +284,7 @@ class ChatSessions:
         return self.history
 
 
+EMPTY_TEXT = "Start typing. / lists commands."
 _CONTENT_TOO_LARGE = 413
 _EARLIER_IMAGE_REMEDY = (
     "/model switches to a model that sees images, /clear starts a new conversation"
@@ -415,13 +418,13 @@ class ChatController:
     async def rename_conversation(self, conversation_id: str, title: str) -> None:
         """Give a conversation a title, "" for none of its own. Raises HistoryError."""
         chat = self._sessions.find_open(conversation_id)
-        if chat is None:
-            if (history := await self.open_history()) is not None:
-                await history.rename(conversation_id, title)
-            return
-        await chat.rename(title)
-        if chat is self.chat:
+        if chat is not None:
+            await chat.rename(title)
+        elif (history := await self.open_history()) is not None:
+            await history.rename(conversation_id, title)
+        if chat is not None and chat is self.chat:
             self.pane.heading = title
+        self._refresh_offer(conversation_id)
 
     async def delete_conversation(self, conversation_id: str) -> None:
         """Delete a conversation; raises AituiError while a reply streams in it."""
@@ -430,6 +433,11 @@ class ChatController:
         self._queues.pop(conversation_id, None)
         if after is not None and before is self.chat:
             self.show(after)
+        self._refresh_offer(conversation_id)
+
+    def _refresh_offer(self, conversation_id: str) -> None:
+        if self.chat is not None and self.pane.last_conversation == conversation_id:
+            self.show(self.chat)
 
     def show(self, chat: ChatSession) -> None:
         """Show a chat on the pane."""
@@ -445,12 +453,33 @@ class ChatController:
         self._presenter.show(chat.conversation, chat.reply)
         self._show_queue(chat)
         pane.model_id, pane.heading = chat.conversation.model, chat.conversation.title
-        pane.transcript.empty_text = "Start typing. / lists commands."
+        pane.transcript.empty_text, pane.last_conversation = EMPTY_TEXT, ""
+        if not chat.conversation.turns:
+            self._tasks.run_in_background(self._offer_last(chat), "last conversation")
         pane.status.reply = chat.reply if _is_reply_visible(chat) else None
         pane.status.trouble = self._failures.get(chat.conversation.id, "")
         pane.needed_context = self._needed_contexts.get(chat.conversation.id, 0)
         pane.is_replying = chat.busy
         self.update_snapshot(self.session.snapshot)
+
+    async def _offer_last(self, chat: ChatSession) -> None:
+        """Offer the last conversation with the model of an empty one."""
+        if self.history is None:
+            return
+        own, now = chat.conversation, self.session.clock.wall()
+        found = await list_conversations(self.history, own.server, own.model, limit=1)
+        if found and chat is self.chat and not chat.conversation.turns:
+            last, pane = found[0], self.pane
+            age, key = format_age(now - last.changed), CHAT_PANE.sign("app.resume_last")
+            ago = "just now" if age == "now" else f"{age} ago"
+            pane.transcript.empty_text = f"{EMPTY_TEXT}\n{key} continues · {ago} · {last.heading}"
+            pane.last_conversation = last.id
+
+    @property
+    def offered(self) -> str:
+        """The conversation that an empty one offers, if nothing was asked in it meanwhile."""
+        chat = self.chat
+        return self.pane.last_conversation if chat and not chat.conversation.turns else ""
 
     def update_snapshot(self, snapshot: "Snapshot") -> None:
         """The server's state has changed: answers that wait want to know of their model."""
@@ -823,6 +852,8 @@ class ChatController:
         if self.chat is None:
             return
         conversation, status = self.chat.conversation, self.pane.status
+        if conversation.turns:
+            self.pane.last_conversation = ""
         model = status.snapshot.model(conversation.model)
         size, larger = None, 0
         if model is not None:

@@ -57,6 +57,11 @@ class ConversationsController:
         except ValueError as error:
             raise AituiError(str(error)) from error
 
+    async def resume_last(self) -> None:
+        """Show the one that an empty chat offers."""
+        if last := self._chats.offered:
+            await self.resume(last)
+
     def search(self, words: str) -> None:
         self._tasks.run_in_background(self._search(words), "search conversations")
 

@@ -238,6 +238,7 @@ class ModelsScreen(Screen[None]):
                 refused=bool(self.chat.needed_context),
                 queued=self.chat.can_take_back,
                 suggested=self.chat.suggested,
+                offers=bool(self.chat.last_conversation),
             )
         if isinstance(self.focused, Input):
             # On the filter line letters are letters.
@@ -268,7 +269,8 @@ class ModelsScreen(Screen[None]):
         if self._chat_mount is None:
             self._chat_mount = self._body.mount(self.chat)
             # Other keys work while an answer is under way.
-            for name in ("is_replying", "needed_context", "suggested", "can_take_back"):
+            watched = "is_replying", "needed_context", "suggested", "can_take_back"
+            for name in (*watched, "last_conversation"):
                 self.watch(self.chat, name, self._show_selection, init=False)
         return self._chat_mount
 
@@ -674,11 +676,18 @@ def _model_keys(
 
 
 def _chat_keys(
-    *, writing: bool, answering: bool, refused: bool, queued: bool, suggested: str = ""
+    *,
+    writing: bool,
+    answering: bool,
+    refused: bool,
+    queued: bool,
+    offers: bool,
+    suggested: str = "",
 ) -> list[Hint]:
     """Return the keys of the prompt or the transcript; `refused` is set if the context is too small.
 
-    `queued` is set if prompts wait and nothing is written.
+    `queued` is set if prompts wait and nothing is written, `offers` if the last conversation with the
+    model is offered.
     """
     if writing and suggested:
         runs = f"run {suggested}" if not suggested.endswith(" ") else f"insert {suggested.strip()}"
@@ -692,6 +701,8 @@ def _chat_keys(
     stop = [APP.hint("interrupt")] if answering else []
     if refused:
         stop.append(CHAT_PANE.hint("app.grow_context"))
+    if offers and not answering:
+        stop.append(CHAT_PANE.hint("app.resume_last"))
     if writing:
         of_prompt = ("newline", "app.edit_prompt", "complete", "screen.read_chat")
         back = [PROMPT.hint("earlier", "take back")] if queued else []

@@ -35,6 +35,8 @@ class ChatPane(Vertical):
     is_replying: reactive[bool] = reactive(False)
     needed_context: reactive[int] = reactive(0)
     """The context size, in tokens, that a prompt needs that was refused; 0 if none is offered."""
+    last_conversation: reactive[str] = reactive("")
+    """The id of the model's last conversation, while it is offered in an empty one."""
     attachments: reactive[tuple[ImageAttachment, ...]] = reactive(())
     """The images for the next prompt."""
     queued: reactive[tuple[str, ...]] = reactive(())

@@ -85,17 +85,19 @@ class ChatStatus(Widget):
         if reply.phase is ReplyPhase.FAILED and self.trouble:
             return ((f"{sign}{words}: {self.trouble}", style),), ""
         pieces = [(f"{sign}{words}", style)]
+        if reply.phase.is_final:
+            # The figures stand below the reply.
+            return tuple(pieces), ""
         rates, more = reply.rates, []
         if rates.tokens:
             more.append(f"{rates.tokens:,} tokens")
-            ended = now if reply.ended_at is None else reply.ended_at
-            more.append(seconds_text(max(0.0, ended - reply.asked)))
+            more.append(seconds_text(max(0.0, now - reply.asked)))
         if rates.per_second and not silence:
             pieces += [(f" {format_rate(rates.per_second)}", "bold foreground"), (" tok/s", "")]
         if more:
             pieces.append((" · " + " · ".join(more), ""))
         follows = "↓ following" if self._is_following() else f"{TRANSCRIPT.sign('follow')} follows"
-        return tuple(pieces), follows if rates.tokens and not reply.phase.is_final else ""
+        return tuple(pieces), follows if rates.tokens else ""
 
     def tick(self) -> None:
         """Let seconds go on while nothing comes."""

@@ -100,6 +100,7 @@ async def test_a_prompt_is_asked_and_answered(pane: Pane) -> None:
     assert answer.phase is ReplyPhase.DONE
     assert pane.asked == [[{"role": "user", "content": "Why is the sky blue?"}]]
     await pane.app.see("Why is the sky blue?", "stand-in: no weights were loaded", "40 tokens")
+    assert pane.widget.status.render_line(0).text.strip("─ ") == "✓ done"
     assert pane.written == ""
 
 

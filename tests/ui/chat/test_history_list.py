@@ -12,7 +12,7 @@ from aitui.domain.chat.reply import TokenUsage
 from aitui.domain.snapshot import Server
 from aitui.ui.screens.history import HistoryScreen
 from stand_in import StandIn
-from ui.chat.pane import FAST, Pane, chatting
+from ui.chat.pane import FAST, OTHER, Pane, chatting
 
 
 async def test_a_conversation_is_found_and_gone_on_with_after_a_restart(
@@ -234,6 +234,36 @@ async def test_the_palette_finds_the_list_and_each_conversation(pane: Pane) -> N
     await pane.app.see("conversations: history")
     await pane.app.press("enter")
     await pane.app.until(lambda: "about apples" in history_text(pane), "listed")
+
+
+async def test_an_empty_chat_offers_the_last_conversation_with_its_model(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with chatting(stand_in, server, tmp_path) as pane:
+        await pane.ask("about \x1b[31mapples")
+        await pane.ask("and pears")
+    async with chatting(stand_in, server, tmp_path, OTHER) as pane:
+        await pane.app.see("Start typing. / lists commands.")
+        await pane.app.settle()
+        assert "continues" not in pane.app.text
+        await pane.open(FAST)
+        await pane.app.see("^l continues · just now · about apples", "^l continue last")
+        # It takes neither focus nor text: what is typed stays with the new conversation.
+        await pane.app.press(*"why", "ctrl+l")
+        await pane.app.until(lambda: pane.said[2:3] == ["and pears"], "continued")
+        assert pane.written == ""
+        await pane.send("/clear")
+        await pane.app.see("^l continues · just now · about apples")
+        await pane.app.press("ctrl+o")
+        await pane.app.until(lambda: "about apples" in history_text(pane), "listed")
+        await pane.app.press("tab", "e", "end", *" pie", "enter", "escape")
+        await pane.app.see("^l continues · just now · about apples pie")
+        await pane.ask("something else")
+        assert "^l" not in pane.app.text
+        before = pane.chat
+        await pane.app.press("ctrl+l")
+        await pane.app.settle()
+        assert pane.chat is before
 
 
 async def test_leaving_the_history_changes_nothing(pane: Pane) -> None:
