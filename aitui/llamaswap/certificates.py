@@ -26,7 +26,7 @@ from aitui.errors import AituiError, CertificateFileError, KeyPasswordNeeded, Tl
 from aitui.llamaswap.urls import authority_of, is_https
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
     from cryptography.x509 import Certificate, Name
 
 
@@ -359,9 +359,11 @@ def check_key(server: Server) -> None:
             remedy="set client_key to a re-encrypted copy: openssl pkey -provider legacy "
             f"-provider default -in {format_path(path)} -aes256 -out {_copy_of(path, 'aes')}",
         )
+    from aitui.domain.certs import public_der
+
     key = _load_key(server, path, found[0])
     certificate = read_certificates(CERTIFICATE, server.client_cert)[0]
-    if _public_bytes(key.public_key()) != _public_bytes(certificate.public_key()):
+    if public_der(key.public_key()) != public_der(certificate.public_key()):
         raise CertificateFileError(
             f"The client key {format_path(path)} does not belong to {format_path(server.client_cert)}",
             why=f"that certificate is for {format_name(certificate.subject)}, with another key",
@@ -420,12 +422,6 @@ def _load_key(server: Server, path: Path, content: bytes) -> "PrivateKeyTypes":
             why=sanitize_line(str(error), 200),
             remedy=f"inspect it: openssl pkey -in {format_path(path)} -noout",
         ) from error
-
-
-def _public_bytes(key: "PublicKeyTypes") -> bytes:
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _describe_issuer(server: Server, path: Path) -> tuple[str, str]:
@@ -546,11 +542,13 @@ def _dates_check(path: Path, certificate: "Certificate", now: datetime) -> Check
 def _issuer_check(
     server: Server, certificate: "Certificate", authorities: list["Certificate"]
 ) -> CheckResult:
+    from aitui.domain.certs import is_issued_by
+
     issuer = format_name(certificate.issuer)
     if server.ca is None or server.client_cert is None or not authorities:
         return inconclusive_check(ISSUER, f"{issuer}: no authority is set to compare it with")
     ca = format_path(server.ca)
-    if any(_is_issued_by(certificate, authority) for authority in authorities):
+    if any(is_issued_by(certificate, authority) for authority in authorities):
         return passing_check(ISSUER, f"{issuer}, the authority in {ca}")
     # A server may trust other authorities than the one that issued its own certificate.
     namesake = certificate.issuer in {authority.subject for authority in authorities}
@@ -560,16 +558,6 @@ def _issuer_check(
         f"{issuer}, an authority {how} the one in {ca}; the server may trust it",
         f"openssl verify -CAfile {ca} {format_path(server.client_cert)}",
     )
-
-
-def _is_issued_by(certificate: "Certificate", authority: "Certificate") -> bool:
-    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-
-    try:
-        certificate.verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
-        return False
-    return True
 
 
 def _key_checks(server: Server, certificate: "Certificate | None") -> tuple[CheckResult, ...]:

@@ -19,7 +19,6 @@ from textual.reactive import Reactive, var
 from textual.screen import Screen
 from textual.theme import Theme
 from textual.widget import Widget
-from textual.widgets import Input
 from textual.worker import Worker
 
 from aitui.domain.snapshot import Server, Snapshot
@@ -29,7 +28,7 @@ from aitui.ui import messages
 from aitui.ui.background import TaskRunner, write_crash_report
 from aitui.ui.context import AppContext
 from aitui.ui.controllers.server import ServerControllers, ServerSwitcher
-from aitui.ui.keymap import APP, key_sign
+from aitui.ui.keymap import APP, key_sign, takes_letters
 from aitui.ui.screens.models import ModelsScreen
 from aitui.ui.terminal.driver import GuardedDriver, PasteCut, is_terminal_closed
 from aitui.ui.terminal.filters import ContrastFilter, ControlCharFilter, PaletteFilter
@@ -202,11 +201,8 @@ class AituiApp(App[None]):
     def _has_room_for_toast(self) -> bool:
         """Whether a toast covers no dialog, no reply under way, and nothing that is being typed."""
         screen, current = self.screen, self._servers.controllers
-        typing = isinstance(screen.focused, Input) or (
-            screen.focused is not None and screen.focused.id == "prompt"
-        )
         replying = current is not None and current.shows_reply
-        return not (screen.is_modal or typing or replying)
+        return not (screen.is_modal or takes_letters(screen.focused) or replying)
 
     def notify(
         self,
@@ -290,10 +286,8 @@ class AituiApp(App[None]):
         if action == "close_toast":
             return bool(self._notifications)
         if action == "change_context":
-            focused = self.focused
-            typing = isinstance(focused, Input) or (focused is not None and focused.id == "prompt")
             of_models = isinstance(self.screen, ModelsScreen) or self.screen.name == "config"
-            return of_models and not typing
+            return of_models and not takes_letters(self.focused)
         return super().check_action(action, parameters)
 
     def action_refresh_server(self) -> None:
@@ -625,11 +619,9 @@ class AituiApp(App[None]):
             if not screen.is_modal:
                 break
         if current := self._servers.controllers:
-            strip = self.screen is self._models_screen and self._models_screen.shows_memory
-            whole = self.screen.name == "hardware"
             current.report_rate()
             hardware = current.context.session.hardware
-            hardware.set_watched(watched=strip or whole, with_host=whole)
+            hardware.set_watched(watched=self.screen.name == "hardware")
 
     def _exit_on_signal(self, number: signal.Signals) -> None:
         self.exit(return_code=128 + number)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from textual.binding import Binding, BindingType
+from textual.widget import Widget
+from textual.widgets import Input
 
 from aitui.errors import Action, AituiError, remedy_with
 
@@ -476,6 +478,11 @@ _KEYS_OF_ACTIONS = {
     **{key.mends: APP.sign(key.action) for key in APP.keys if key.mends},
     Action.EDIT_CONFIG: f"{APP.sign('config')}, then {CONFIG.sign('edit')}",
 }
+
+
+def takes_letters(focused: Widget | None) -> bool:
+    """Return whether a key that is a letter is typed into what has the focus."""
+    return isinstance(focused, Input) or (focused is not None and focused.id == "prompt")
 
 
 def remedy_text(of: "AituiError | CheckResult") -> str:

@@ -29,11 +29,11 @@ from aitui.ui.widgets.trouble_pane import TroublePane
 MAX_LINE_LENGTH = 4000
 
 
-def highlight_config(text: str) -> Sequence[Sequence[Run]]:
+def highlight_config(text: str, language: str = "yaml") -> Sequence[Sequence[Run]]:
     """Color the lines of a text; blocks."""
     lines = text.removeprefix("\ufeff").splitlines()
     lines = [sanitize_line(line, MAX_LINE_LENGTH) for line in lines]
-    return tuple(highlight_lines(lines, "yaml"))
+    return tuple(highlight_lines(lines, language))
 
 
 def config_status_line(preset: ServerConfig, view: ConfigView, room: int) -> Content:
@@ -116,6 +116,11 @@ class ConfigScreen(Screen[None]):
             words = f"Not read. {CONFIG.sign('app.read_config')} tries again."
             self._view.empty_text = "" if self._server_config else words
             self._show()
+
+    @property
+    def has_config(self) -> bool:
+        """Whether a file was read yet."""
+        return self._server_config is not None
 
     @property
     def model_id(self) -> str:

@@ -108,6 +108,7 @@ class ModelsScreen(Screen[None]):
         self._running_models = 0
         self._reported_certificate_end: float | None = None
         self._chat_mount: AwaitMount | None = None
+        self._shows_chat = False
 
     def compose(self) -> ComposeResult:
         yield self._header
@@ -138,7 +139,7 @@ class ModelsScreen(Screen[None]):
         self._activity.tick()
         for pane in self._throughput:
             pane.tick()
-        if self.has_class("-chat"):
+        if self._shows_chat:
             self.chat.status.tick()
         self._show_detail()
 
@@ -259,11 +260,6 @@ class ModelsScreen(Screen[None]):
 
         return ChatPane(self._clock, id="chat")
 
-    @property
-    def shows_memory(self) -> bool:
-        """Whether the memory of the graphics cards is shown."""
-        return self._memory is not None and self._memory.display
-
     def mount_chat(self) -> "AwaitMount":
         """Mount the conversation: not with the table, to which its import and style add a third."""
         if self._chat_mount is None:
@@ -287,8 +283,8 @@ class ModelsScreen(Screen[None]):
 
     def show_chat(self, *, shown: bool) -> None:
         """Show the conversation in the place of the details, or these again."""
-        if shown != self.has_class("-chat"):
-            self.set_class(shown, "-chat")
+        if shown != self._shows_chat:
+            self._shows_chat = shown
             self._zoomed = ""
             # Now, and not with the next layout: only what is displayed takes the focus.
             self._fit_panes(self.size)
@@ -398,7 +394,7 @@ class ModelsScreen(Screen[None]):
         )
         usage = self.snapshot.hardware.usage
         cards = len(usage.cards) or (usage.source is not None)
-        chat = self.has_class("-chat")
+        chat = self._shows_chat
         needs = PaneNeeds(
             table, full, short, models, cards, panes=panes, chat=chat, zoomed=self._zoomed
         )
