@@ -373,7 +373,7 @@ COMMANDS = (
     CommandSpec(
         "gpu",
         "[options]",
-        "show GPU memory: which model uses how much, and what is free",
+        "show GPU memory by model, and what is free",
         (_json("one JSON object, for scripts"),),
     ),
     CommandSpec(
