@@ -353,7 +353,7 @@ class ChatSession:
             await self._saving.save(conversation)
 
     async def _run(self, asking: Conversation, before: Conversation, prompt: str = "") -> Reply:
-        """Fill the last reply that is shown; if nothing came, restore what it was before."""
+        """Fill the last shown reply; if no text arrived, restore the previous state."""
         self._running += 1
         self._idle.clear()
         try:
@@ -452,5 +452,5 @@ def last_reply(conversation: Conversation) -> Turn | None:
 
 
 def _replace_surrogates(text: str) -> str:
-    """Replace lone surrogates, as a terminal in another encoding makes them: JSON has none."""
+    """Replace lone surrogates, which come from terminals in other encodings and are invalid in JSON."""
     return text.encode("utf-8", "replace").decode()
