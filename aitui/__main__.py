@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             settings = read_settings(arguments.flags, os.environ, paths.config, home)
         except SettingsError as error:
-            if arguments.command != "doctor":
+            if arguments.command not in {"doctor", "certs"}:
                 raise
             settings = error
         if arguments.command != "tui" or isinstance(settings, SettingsError):
@@ -84,7 +84,7 @@ def _dashboard(arguments: Arguments, settings: Settings, paths: Paths, home: Pat
         settings=settings,
         paths=paths,
         home=home,
-        clock=Clock(time.monotonic, time.time),
+        clock=Clock.of_system(),
         random=Random(),  # noqa: S311
         demo_world=demo_server,
         missing_certificates=missing_certificates(settings.server),

@@ -78,12 +78,12 @@ class ReplyBuilder:
         return came == len(self._turn.text) + len(self._turn.reasoning)
 
     def apply(self, batch: Iterable[Delta], now: float) -> None:
-        """Add what the stream brought."""
+        """Apply an event of the stream."""
         for delta in batch:
             self._apply(delta, now)
 
     def update_model_state(self, state: RunState, now: float) -> None:
-        """Take over the model's state, which counts while nothing streams."""
+        """Update the model's state, which decides the phase while nothing streams."""
         self._state = state
         if self.phase in _WAITING:
             starting = state is RunState.STARTING
@@ -105,9 +105,13 @@ class ReplyBuilder:
             rates=self._meter.read(self._reply.ended_at or now),
         )
 
-    def build_turn(self, ended: float) -> Turn:
-        """Return the turn that the reply became; `ended` is Unix time."""
+    def build_turn(self, now: float) -> Turn:
+        """Return the turn that the reply became; `now` is Unix time."""
         answer = self._reply
+        ended = now
+        if answer.ended_at is not None and self._turn.began and not self._turn.text:
+            # How long it took, whatever was done to the wall clock meanwhile.
+            ended = self._turn.began + answer.ended_at - answer.asked
         trouble = (
             self.view(answer.phase_since).empty_text if answer.error is None else str(answer.error)
         )
@@ -228,7 +232,7 @@ class ChatSession:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Return what couldn't be stored, in sentences for the user."""
+        """Return sentences about what couldn't be stored."""
         return self._saving.warnings
 
     async def send(
@@ -299,7 +303,7 @@ class ChatSession:
             )
 
     def update_model_state(self, state: RunState) -> None:
-        """Take over the model's state: it tells a load from a queue while nothing comes."""
+        """Update the model's state, which distinguishes a load from a queue while no text arrives."""
         builder = self._reply_builder
         if builder is not None and builder.phase in _WAITING:
             builder.update_model_state(state, self._clock.monotonic())
@@ -314,7 +318,7 @@ class ChatSession:
         await self._change(edits.switch_branch(self.conversation, turn_id, step))
 
     async def drop_oldest_turns(self, turns: int = 2) -> None:
-        """Leave out so many more turns from now on."""
+        """Leave out that many more turns from now on."""
         await self._change(edits.drop_oldest_turns(self.conversation, turns))
 
     async def set_model(self, model: str) -> None:
@@ -349,7 +353,7 @@ class ChatSession:
             await self._saving.save(conversation)
 
     async def _run(self, asking: Conversation, before: Conversation, prompt: str = "") -> Reply:
-        """Fill the last reply that is shown; if nothing came, restore what it was before."""
+        """Fill the last shown reply; if no text arrived, restore the previous state."""
         self._running += 1
         self._idle.clear()
         try:
@@ -448,5 +452,5 @@ def last_reply(conversation: Conversation) -> Turn | None:
 
 
 def _replace_surrogates(text: str) -> str:
-    """Replace lone surrogates, as a terminal in another encoding makes them: JSON has none."""
+    """Replace lone surrogates, which come from terminals in other encodings and are invalid in JSON."""
     return text.encode("utf-8", "replace").decode()

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from aitui.aio import shield
 from aitui.domain.config.locate import ValueSource
+from aitui.domain.config.verify import file_diff
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.eviction import describe_free_memory, unload_costs
 from aitui.domain.llama_server import effective_flag_value, find_flag
@@ -78,7 +79,7 @@ UNDOING = CHANGING[2:]
 LOG_LINES = 6
 _CONTEXT_PADDING = 256
 OUTAGE_SECONDS = 60.0
-"""How long a server that can't be reached is waited for before a change counts as not verified."""
+"""Seconds to wait for an unreachable server before a change counts as not verified."""
 RETRY_INTERVAL = 1.0
 _T = TypeVar("_T")
 
@@ -90,7 +91,7 @@ _STEP_NAMES = {
 
 
 class PlanAnswer(Enum):
-    """What the user makes of a planned change."""
+    """The user's answer to a planned change."""
 
     YES = "yes"
     NO = "no"
@@ -98,7 +99,7 @@ class PlanAnswer(Enum):
 
 
 class Job(Enum):
-    """What the runner does."""
+    """The jobs of the runner."""
 
     CHANGE = "change"
     ROLLBACK = "rollback"
@@ -142,10 +143,10 @@ class JobResult(Struct, frozen=True):
 
 
 class Frontend(Protocol):
-    """Where jobs are confirmed and followed: dialogs, or a terminal."""
+    """The interface on which jobs are confirmed and followed: dialogs, or a terminal."""
 
     async def ask(self, build: Callable[[Snapshot], Confirmation], /) -> bool:
-        """Put a confirmation, built again from each snapshot while it is open."""
+        """Ask for a confirmation, which is rebuilt from each snapshot while it is open."""
 
     async def confirm_plan(self, plan: ChangePlan, /) -> PlanAnswer:
         """Show what a change would do, and ask."""
@@ -224,13 +225,18 @@ class ConfigRunner(Struct, frozen=True):
         if entry is None:
             raise ActionRefused(
                 "There is nothing to undo",
-                why=f"aitui changed nothing at {label}, or has undone all of it",
+                why=f"aitui has not changed anything at {label}, or has already undone it",
                 remedy="list the changes",
                 action=Action.SHOW_JOURNAL,
             )
         at = format_time(entry.at)
+        reading, old = await self.admin.config.read_backup(
+            backup=entry.backup, before=entry.before, after=entry.after
+        )
+        diff = await asyncio.to_thread(file_diff, reading.content, old, "", "")
+        lines = tuple(diff.splitlines()[2:])
         async with self.watch_reload() as watch:
-            if not await self.frontend.ask(lambda now: undo_confirmation(entry, at, now)):
+            if not await self.frontend.ask(lambda now: undo_confirmation(entry, at, now, lines)):
                 return None
             return await self._undo(Job.UNDO, "Undoing the last change", entry, watch)
 
@@ -433,9 +439,9 @@ async def _validate_on_host(admin: HostAdmin, unit: UnitInfo, path: str) -> None
     with suppress(HostTimedOut):
         if refusal := await admin.service.find_config_error(unit, path):
             raise ConfigRefused(
-                "llama-swap itself refuses the new config file",
+                "llama-swap itself rejects the new config file",
                 why=refusal,
-                remedy="nothing was changed: fix that first",
+                remedy="nothing was changed; fix that first",
             )
 
 
@@ -609,22 +615,24 @@ async def _verify_by_program(session: Session, model: str, tokens: int) -> str:
     if not any(0 <= size - tokens < padding for size in sizes):
         raise ConfigNotApplied(
             f"{model} runs with a context of {max(sizes):,} tokens, not {tokens:,}",
-            why="its program or start script ignores the value, or the model allows fewer tokens",
+            why="its program or start script ignores the value, or the model supports fewer tokens",
             remedy="check its command in the config file, and the model's log",
             action=Action.SHOW_CONFIG,
         )
     return f"runs with a context of {tokens:,} tokens"
 
 
-def undo_confirmation(entry: JournalEntry, at: str, snapshot: Snapshot | None) -> Confirmation:
-    """Confirm an undo, with what it unloads; `at` is the time of the change, in words."""
+def undo_confirmation(
+    entry: JournalEntry, at: str, snapshot: Snapshot | None, diff: tuple[str, ...] = ()
+) -> Confirmation:
+    """Confirm an undo, with its diff and what it unloads; `at` is the time of the change, in words."""
     facts = [f"made {at}: {entry.description}"]
     costs = () if snapshot is None else unload_costs(snapshot)
     if snapshot is not None:
         facts += consequences(snapshot, "" if _undo_removes(entry) else entry.model, entry.flag)
         facts += describe_free_memory(snapshot)
     title = "Undo the last change to the config file?"
-    return Confirmation(title, tuple(facts), yes="Undo", costs=costs)
+    return Confirmation(title, tuple(facts), yes="Undo", costs=costs, diff=diff)
 
 
 def rollback_confirmation(cause: AituiError) -> Confirmation:
@@ -635,6 +643,6 @@ def rollback_confirmation(cause: AituiError) -> Confirmation:
         "It did not take effect. Put the old value back?",
         tuple(fact for fact in facts if fact),
         yes="Put it back",
-        no="Keep the new one",
+        no="Keep the new value",
         unprompted=True,
     )

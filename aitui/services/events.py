@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from random import Random
 from typing import TYPE_CHECKING
 
-from aitui.errors import AituiError, NotSupported
+from aitui.errors import AituiError, BadResponse, NotSupported
 
 if TYPE_CHECKING:
     from aitui.domain.events import Event
@@ -88,16 +88,16 @@ class EventStream:
                 failures = 0 if self.flows else failures + 1
                 pause = retry_delay(failures, self._random) if failures else SHORTEST_GAP
                 if failures > 1:
-                    self._warn("The server ends its stream of events at once")
+                    self._warn(BadResponse("The server ends its stream of events at once"))
             except TimeoutError:
                 pause = SHORTEST_GAP
             except NotSupported as error:
-                self._warn(error.what)
+                self._warn(error)
             except AituiError as error:
                 failures += 1
                 pause = retry_delay(failures, self._random)
                 if failures > 1:
-                    self._warn(error.what)
+                    self._warn(error)
             finally:
                 self._stream = None
             flowed, self.flows = self.flows, False
@@ -105,11 +105,11 @@ class EventStream:
             await asyncio.sleep(pause)
 
     def mark_server_reachable(self) -> None:
-        """Begin a stream if none is open: the server answers."""
+        """Open a stream if none is open, since the server responds."""
         self._reachable.set()
 
     def mark_lost(self) -> None:
-        """Begin no stream until it answers again, and end the open one."""
+        """Close the stream, and open none until the server responds again."""
         self._reachable.clear()
         self.drop()
 
@@ -137,7 +137,8 @@ class EventStream:
         if stream is not None:
             stream.reschedule(asyncio.get_running_loop().time())
 
-    def _warn(self, reason: str) -> None:
+    def _warn(self, error: AituiError) -> None:
+        reason = f"{error.what}: {error.why}" if error.why else error.what
         self.warning = (
             f"{reason}. Without events, changes show up to {IDLE_WITHOUT_EVENTS:g} s late, "
             "and requests of other clients not at all"

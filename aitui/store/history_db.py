@@ -18,6 +18,7 @@ from aitui.domain.chat.conversation import (
     Turn,
     TurnState,
 )
+from aitui.domain.chat.reply import TokenUsage
 from aitui.errors import HistoryError
 from aitui.store.files import make_private_directory, set_aside
 
@@ -91,18 +92,20 @@ def open_database(path: Path) -> tuple[sqlite3.Connection, str]:
             path.with_name(path.name + ending).unlink(missing_ok=True)
         warning = (
             f"The conversations in {path} can't be read ({error}): "
-            f"the file is now {aside.name}, and a new one begins"
+            f"the file was renamed to {aside.name}, and a new one was started"
         )
         return _open(path), warning
 
 
 def has_full_text_search(database: sqlite3.Connection) -> bool:
-    """Return whether this SQLite has FTS5, and fill its table if it is missing or outdated."""
-    try:
-        database.execute("CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (text)")
-        known = database.execute("SELECT count(*) FROM words").fetchone()
-    except sqlite3.OperationalError:
+    """Return whether this SQLite has FTS5, and fill its table if it is missing or outdated.
+
+    Raises sqlite3.DatabaseError for a damaged index.
+    """
+    if not database.execute("SELECT 1 FROM pragma_module_list WHERE name = 'fts5'").fetchone():
         return False
+    database.execute("CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (text)")
+    known = database.execute("SELECT count(*) FROM words").fetchone()
     # An instance on a SQLite without FTS5 may have written meanwhile.
     if known != database.execute("SELECT count(*) FROM turns WHERE state != 'running'").fetchone():
         with transaction(database):
@@ -112,6 +115,33 @@ def has_full_text_search(database: sqlite3.Connection) -> bool:
                 " SELECT number, text FROM turns WHERE state != 'running'"
             )
     return True
+
+
+def is_index_damaged(database: sqlite3.Connection) -> bool:
+    """Check the whole full-text index, which takes as long as to build it."""
+    try:
+        database.execute("INSERT INTO words (words) VALUES ('integrity-check')")
+    except sqlite3.DatabaseError as error:
+        busy = sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR
+        # The lower eight bits are the kind of the error.
+        return (error.sqlite_errorcode & 0xFF) not in busy
+    return False
+
+
+def rebuild_index(database: sqlite3.Connection) -> None:
+    """Make the full-text index again from the turns; they are the truth, and it can be damaged alone.
+
+    Not with DROP TABLE: FTS5 reads its own tables first, and refuses if those are damaged.
+    """
+    database.execute("PRAGMA writable_schema = ON")
+    try:
+        with transaction(database):
+            database.execute("DELETE FROM sqlite_master WHERE name = 'words'")
+    finally:
+        database.execute("PRAGMA writable_schema = RESET")
+    for part in ("data", "idx", "content", "docsize", "config"):
+        database.execute(f"DROP TABLE IF EXISTS words_{part}")
+    has_full_text_search(database)
 
 
 @contextmanager
@@ -216,7 +246,11 @@ def forget_prompts(database: sqlite3.Connection, conversation_id: str) -> None:
 
 
 class ConversationSummary(Struct, frozen=True):
-    """One line of the list of conversations. `changed` is Unix time."""
+    """One line of the list of conversations.
+
+    `changed` is Unix time. `tokens` are those of the last reply and all before it, None if its server
+    didn't report them.
+    """
 
     id: str
     heading: str
@@ -224,6 +258,7 @@ class ConversationSummary(Struct, frozen=True):
     model: str
     turns: int
     changed: float
+    tokens: int | None = None
 
 
 class SearchHit(Struct, frozen=True):
@@ -284,6 +319,12 @@ def read_conversation(database: sqlite3.Connection, conversation_id: str) -> Con
     return Conversation(**values, turns={turn.id: turn for turn in turns})
 
 
+def conversations_with_running_replies(database: sqlite3.Connection) -> list[str]:
+    """Return the conversations with a reply that is being written, or was when its aitui ended."""
+    rows = database.execute("SELECT DISTINCT conversation FROM turns WHERE state = 'running'")
+    return [row[0] for row in rows.fetchall()]
+
+
 def sampling_text(sampling: SamplingParameters) -> str:
     """Encode parameters as JSON."""
     return msgspec.json.encode(sampling.values).decode()
@@ -307,17 +348,52 @@ def _turn(database: sqlite3.Connection, facts: str, text: str, reasoning: str) -
 
 
 def list_conversations(
-    database: sqlite3.Connection, server: str, limit: int
+    database: sqlite3.Connection, server: str, model: str, limit: int
 ) -> tuple[ConversationSummary, ...]:
-    """List the conversations with a turn, of one server or of all, the latest first."""
+    """List the conversations with a turn, of one server and model or of all, the latest first."""
     rows = database.execute(
         f"SELECT c.id, {_HEADING}, c.server, c.model,"  # noqa: S608
-        " (SELECT count(*) FROM turns t WHERE t.conversation = c.id) AS turns, c.changed"
+        " (SELECT count(*) FROM turns t WHERE t.conversation = c.id) AS turns, c.changed,"
+        " (SELECT t.facts FROM turns t WHERE t.conversation = c.id AND t.role = 'assistant'"
+        " AND t.state != 'running' ORDER BY t.number DESC LIMIT 1)"
         " FROM conversations c WHERE turns > 0 AND (? = '' OR c.server = ?)"
+        " AND (? = '' OR c.model = ?)"
         " ORDER BY c.changed DESC, c.rowid DESC LIMIT ?",
-        (server, server, limit),
+        (server, server, model, model, limit),
     ).fetchall()
-    return tuple(ConversationSummary(row[0], _single_line(row[1]), *row[2:]) for row in rows)
+    return tuple(
+        ConversationSummary(
+            row[0], _single_line(row[1]), row[2], row[3], row[4], row[5], _tokens_used(row[6])
+        )
+        for row in rows
+    )
+
+
+class _UsageFacts(Struct):
+    """What the list needs of the facts of a turn."""
+
+    usage: TokenUsage | None = None
+
+
+def _tokens_used(facts: str | None) -> int | None:
+    try:
+        usage = msgspec.json.decode(facts or "{}", type=_UsageFacts).usage
+    except msgspec.MsgspecError:
+        # One damaged turn leaves the others in the list; reading its conversation reports it.
+        return None
+    return None if usage is None else usage.prompt_tokens + usage.completion_tokens
+
+
+def read_last_texts(
+    database: sqlite3.Connection, conversation_id: str, length: int
+) -> tuple[tuple[str, str], ...]:
+    """Return the last prompt and the last reply, each its role and the beginning of its text."""
+    rows = database.execute(
+        "SELECT role, substr(text, 1, ?) FROM turns WHERE conversation = ? AND text != ''"
+        " ORDER BY number DESC LIMIT 2",
+        (length, conversation_id),
+    ).fetchall()
+    return tuple(reversed(rows))
 
 
 def search_words(database: sqlite3.Connection, text: str, limit: int) -> tuple[SearchHit, ...]:

@@ -19,7 +19,6 @@ from textual.reactive import Reactive, var
 from textual.screen import Screen
 from textual.theme import Theme
 from textual.widget import Widget
-from textual.widgets import Input
 from textual.worker import Worker
 
 from aitui.domain.snapshot import Server, Snapshot
@@ -29,7 +28,7 @@ from aitui.ui import messages
 from aitui.ui.background import TaskRunner, write_crash_report
 from aitui.ui.context import AppContext
 from aitui.ui.controllers.server import ServerControllers, ServerSwitcher
-from aitui.ui.keymap import APP, key_sign
+from aitui.ui.keymap import APP, key_sign, takes_letters
 from aitui.ui.screens.models import ModelsScreen
 from aitui.ui.terminal.driver import GuardedDriver, PasteCut, is_terminal_closed
 from aitui.ui.terminal.filters import ContrastFilter, ControlCharFilter, PaletteFilter
@@ -54,6 +53,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from textual.widgets import TextArea
 
+    from aitui.ui.widgets.chat_pane import ChatPane
     from aitui.ui.widgets.composer import Composer
     from aitui.ui.widgets.transcript import Transcript
 
@@ -66,7 +66,7 @@ DOUBLE_INTERRUPT_SECONDS = 2.0
 
 @runtime_checkable
 class Ticking(Protocol):
-    """A screen with something that changes by the mere passing of time."""
+    """A screen with content that changes with time alone."""
 
     def tick(self) -> None:
         """Repaint what has changed; called once a second while the screen is shown."""
@@ -98,11 +98,11 @@ class AituiApp(App[None]):
     theme: Reactive[str] = Reactive(DARK)
     """The name of the theme, of ours or of Textual's."""
     notices: var[tuple[Notice, ...]] = var((), init=False)
-    """What was said in passing, the newest last."""
+    """The latest messages, the newest last."""
     server: var[Server | None] = var(None, init=False)
     """The server that is shown, open or about to be."""
     snapshot: var[Snapshot] = var(Snapshot(), init=False)
-    """Its latest state, which screens and widgets watch."""
+    """The latest state of the server, which screens and widgets watch."""
 
     def __init__(self, context: AppContext) -> None:
         super().__init__()
@@ -158,7 +158,7 @@ class AituiApp(App[None]):
                 self.stylesheet.read(path)
 
     def get_driver_class(self) -> type[Driver]:
-        """Guard what comes in, unless the environment names another driver than Textual's own."""
+        """Use the guarded driver, unless the environment names another one."""
         driver = super().get_driver_class()
         return GuardedDriver if driver is LinuxDriver else driver
 
@@ -167,11 +167,11 @@ class AituiApp(App[None]):
         return (*super().get_line_filters(), *self._line_filters)
 
     def get_key_display(self, binding: Binding) -> str:
-        """One spelling of a key everywhere."""
+        """Spell a key as the keymap does."""
         return binding.key_display or key_sign(binding.key)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Our colors for Textual's own themes."""
+        """Return our colors for Textual's own themes."""
         if not hasattr(self, "console"):
             # Textual asks for the first time before the terminal is known.
             return {}
@@ -193,7 +193,7 @@ class AituiApp(App[None]):
         super()._refresh_notifications()
 
     def on_descendant_focus(self) -> None:
-        """Leave no toast over what is being typed from now on."""
+        """Remove a toast that would cover the focused input."""
         if self._notifications:
             self._refresh_notifications()
 
@@ -201,11 +201,8 @@ class AituiApp(App[None]):
     def _has_room_for_toast(self) -> bool:
         """Whether a toast covers no dialog, no reply under way, and nothing that is being typed."""
         screen, current = self.screen, self._servers.controllers
-        typing = isinstance(screen.focused, Input) or (
-            screen.focused is not None and screen.focused.id == "prompt"
-        )
         replying = current is not None and current.shows_reply
-        return not (screen.is_modal or typing or replying)
+        return not (screen.is_modal or takes_letters(screen.focused) or replying)
 
     def notify(
         self,
@@ -216,7 +213,7 @@ class AituiApp(App[None]):
         timeout: float | None = None,
         markup: bool = False,  # noqa: ARG002 - as Textual calls it
     ) -> None:
-        """Say something in passing, never as markup: in the line of messages.
+        """Show a message, never as markup, in the message line.
 
         An error has a toast as well, in a few lines however long it is, where that covers nothing.
         """
@@ -238,7 +235,7 @@ class AituiApp(App[None]):
         self._tasks.run_in_background(self._copy(text), "copy", exclusive=False)
 
     def _fatal_error(self) -> None:
-        """End with a sentence instead of a traceback at a fault of aitui itself."""
+        """Exit with a sentence instead of a traceback after an unexpected exception."""
         error = self._exception
         if error is not None:
             words = f"aitui has failed: {write_crash_report(error, self._app_context.paths.state)}"
@@ -270,7 +267,7 @@ class AituiApp(App[None]):
             )
 
     def on_mount(self) -> None:
-        """Paint first; then connect, or say why not."""
+        """Paint first; then connect, or show why that is impossible."""
         self._frames.start()
         self.theme_changed_signal.subscribe(self, self._handle_theme_change)
         loop = asyncio.get_running_loop()
@@ -279,17 +276,18 @@ class AituiApp(App[None]):
         self.set_interval(1.0, self._tick)
         self._servers.start()
 
+    def on_ready(self) -> None:
+        self._servers.has_painted.set()
+
     # Keys.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """While text is typed, the key of the context size is a letter; a toast closes if there is one."""
+        """Disable the key of the context size while text is typed; enable closing if there is a toast."""
         if action == "close_toast":
             return bool(self._notifications)
         if action == "change_context":
-            focused = self.focused
-            typing = isinstance(focused, Input) or (focused is not None and focused.id == "prompt")
             of_models = isinstance(self.screen, ModelsScreen) or self.screen.name == "config"
-            return of_models and not typing
+            return of_models and not takes_letters(self.focused)
         return super().check_action(action, parameters)
 
     def action_refresh_server(self) -> None:
@@ -303,7 +301,7 @@ class AituiApp(App[None]):
             self.push_screen(HelpScreen(help_groups(self.screen)))
 
     def action_zoom(self) -> None:
-        """Give the pane with the focus all of the screen between header and footer, and back."""
+        """Toggle the zoom of the focused pane."""
         screen = self.screen
         if isinstance(screen, ModelsScreen):
             screen.toggle_zoom()
@@ -325,6 +323,10 @@ class AituiApp(App[None]):
         if current := self._current():
             model = self._models_screen.selected_model
             current.models.open_page(model if self.screen is self._models_screen else None)
+
+    def action_conversations(self) -> None:
+        if not self.screen.is_modal and (current := self._current()):
+            current.conversations.choose()
 
     def action_messages(self) -> None:
         from aitui.ui.screens.messages import MessagesScreen
@@ -373,7 +375,7 @@ class AituiApp(App[None]):
         if isinstance(screen, ConfigScreen):
             model_id = screen.model_id
         if not model_id:
-            self.notify("There is no model under the cursor", severity="warning")
+            self.notify("No model is selected", severity="warning")
         elif current := self._current():
             current.config.ask_for_context_size(model_id)
 
@@ -385,6 +387,11 @@ class AituiApp(App[None]):
             current.config.change_context_size(pane.model_id, pane.needed_context)
         elif current:
             current.config.ask_for_context_size(pane.model_id)
+
+    def action_resume_last(self) -> None:
+        """Go on with the last conversation with the model, while an empty one offers it."""
+        if current := self._current():
+            self._tasks.run_in_background(current.conversations.resume_last(), "open conversation")
 
     def action_reload_config(self) -> None:
         if current := self._current():
@@ -416,7 +423,7 @@ class AituiApp(App[None]):
             current.config.undo()
 
     async def action_interrupt(self) -> None:
-        """Stop the reply that is shown, else quit at the second ^c within two seconds."""
+        """Stop the shown reply, or quit at the second ^c within two seconds."""
         current = self._servers.controllers
         if current is not None and current.shows_reply:
             current.chat.stop()
@@ -497,6 +504,10 @@ class AituiApp(App[None]):
             current.submit(message.text)
         else:
             prompt.set_text(message.text)
+
+    def on_chat_pane_take_back_requested(self, message: "ChatPane.TakeBackRequested") -> None:
+        if current := self._current():
+            current.chat.take_back(message.place)
 
     def on_text_area_changed(self, message: "TextArea.Changed") -> None:
         current = self._servers.controllers
@@ -591,7 +602,7 @@ class AituiApp(App[None]):
             await asyncio.to_thread(save_theme, self._servers.paths.state, self.theme)
         except OSError as error:
             raise AituiError(
-                f"The theme {self.theme} holds for this time only",
+                f"The theme {self.theme} applies until aitui ends",
                 why=f"{self._servers.paths.state}: {error.strerror or error}",
                 remedy="set XDG_STATE_HOME to a writable folder",
             ) from error
@@ -608,11 +619,9 @@ class AituiApp(App[None]):
             if not screen.is_modal:
                 break
         if current := self._servers.controllers:
-            strip = self.screen is self._models_screen and self._models_screen.shows_memory
-            whole = self.screen.name == "hardware"
             current.report_rate()
             hardware = current.context.session.hardware
-            hardware.set_watched(watched=strip or whole, with_host=whole)
+            hardware.set_watched(watched=self.screen.name == "hardware")
 
     def _exit_on_signal(self, number: signal.Signals) -> None:
         self.exit(return_code=128 + number)

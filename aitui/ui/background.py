@@ -1,4 +1,4 @@
-"""Tasks that run in the background, and what is shown when one fails."""
+"""Run tasks in the background and show their errors."""
 
 import traceback
 import weakref
@@ -45,7 +45,7 @@ class TaskRunner:
         self._app.workers.cancel_group(self._app, group)
 
     async def report_errors(self, work: Coroutine[Any, Any, object]) -> None:
-        """Run something, and show the error that it ends with."""
+        """Run a coroutine and show its error."""
         try:
             await work
         except AituiError as error:
@@ -58,7 +58,7 @@ class TaskRunner:
         """Show that a task failed through a fault of aitui itself, and where the details are."""
         if state is WorkerState.ERROR and worker.error is not None:
             words = write_crash_report(worker.error, self._state)
-            self._app.notify(words, title="A fault of aitui itself", severity="error")
+            self._app.notify(words, title="This is a fault in aitui", severity="error")
 
 
 def write_crash_report(error: BaseException, state: Path) -> str:

@@ -42,7 +42,9 @@ class LogController:
             self._last_log = model.id if model is not None else BOTH
         if of_model and model is None:
             where = (highlighted.peer if highlighted else "") or "elsewhere"
-            words = f"It runs at {where}: its log is there" if highlighted else "There is no model"
+            words = (
+                f"It runs on {where}: its log is there" if highlighted else "No model is selected"
+            )
             self._app.notify(words, severity="warning")
             return
         if isinstance(self._app.screen, LogsScreen):
@@ -56,7 +58,7 @@ class LogController:
         self._app.push_screen(screen, lambda _: self._close())
 
     def follow_log(self, name: str) -> None:
-        """Feed the view with that log from now on."""
+        """Feed the view with that log."""
         for screen in self._app.screen_stack:
             if isinstance(screen, LogsScreen):
                 self._last_log = name
@@ -75,7 +77,7 @@ class LogController:
             self._tasks.run_in_background(follow, "log tail")
 
     def retry(self) -> None:
-        """Connect at once where the log is lost."""
+        """Reconnect a lost log at once."""
         if self._feed is not None:
             self._feed.retry_now()
 

@@ -1,4 +1,4 @@
-"""Brings a conversation onto the transcript, and of a growing answer only what is new."""
+"""Show a conversation in the transcript; of a growing reply, add only the new text."""
 
 from aitui.domain.chat.conversation import Conversation, Role, Turn
 from aitui.domain.chat.reply import Reply, ReplyPhase
@@ -10,7 +10,7 @@ from aitui.ui.widgets.transcript import Transcript
 
 
 class TranscriptPresenter:
-    """What of a conversation the transcript shows already."""
+    """Keeps the transcript in step with a conversation."""
 
     def __init__(self, transcript: Transcript) -> None:
         self._transcript = transcript
@@ -113,7 +113,7 @@ def _turn_text(turn: Turn) -> str:
 
 
 def _branch_text(turn: Turn, conversation: Conversation) -> str:
-    """Which of several answers to the same question this is."""
+    """Return the number of this reply among several replies to one prompt."""
     branches = [sibling.id for sibling in conversation.branches(turn.id)]
     if len(branches) < 2:
         return ""

@@ -92,7 +92,7 @@ class ServerChoice(Struct, frozen=True):
 
     @property
     def lines(self) -> tuple[str, str]:
-        """Its name, and what it is."""
+        """Return the name and the description."""
         if self.server is not None:
             notes = " · read-only" if self.server.read_only else ""
             return self.server.label, f"{self.server.url}{notes}"
@@ -162,7 +162,7 @@ class ServersScreen(ModalScreen[ServerChoice | None]):
             self._list([one for one in self._choices if one != choice])
 
     def on_key(self, event: events.Key) -> None:
-        """What is typed in front of the list belongs to the URL: nothing in the list takes letters."""
+        """Pass letters typed in the list on to the URL field: the list uses none."""
         entry = self.query_one(Input)
         letter = event.character if event.is_printable else None
         if self.focused is not entry and letter is not None and not letter.isspace():

@@ -80,13 +80,15 @@ class ModelsScreen(Screen[None]):
         self._models = Vertical(id="models", classes="frame")
         self._table = ModelTable(clock, id="table")
         self._titles = ColumnTitles(self._table, id="titles")
-        self._filter = Input(id="filter", placeholder="words of the id, name or state")
+        self._filter = Input(id="filter", placeholder="filter by id, name or state")
+        self._filter_count = PlainText(id="filter-count")
         self._filter_line = Horizontal(
             PlainText(" filter", id="filter-label"),
             self._filter,
-            PlainText(id="filter-count"),
+            self._filter_count,
             id="filter-line",
         )
+        self._filter_line.display = False
         self._activity = ActivityPane(clock, id="activity")
         self._detail = ModelDetail(id="detail", classes="frame")
         self._rules = {
@@ -106,12 +108,13 @@ class ModelsScreen(Screen[None]):
         self._running_models = 0
         self._reported_certificate_end: float | None = None
         self._chat_mount: AwaitMount | None = None
+        self._shows_chat = False
 
     def compose(self) -> ComposeResult:
         yield self._header
         with self._body:
             with self._models:
-                yield from (self._titles, self._table, self._filter_line)
+                yield from (self._titles, self._table)
             yield from (self._detail, self._activity, *self._rules.values(), self._bottom)
         yield self._trouble
         yield self._key_bar
@@ -120,7 +123,6 @@ class ModelsScreen(Screen[None]):
         self._fit_panes(self.app.size)
 
     def on_mount(self) -> None:
-        self._filter_line.display = False
         self._table.focus()
         self.watch(self.app, "server", self._show_server)
         self.watch(self.app, "snapshot", self._show_snapshot)
@@ -131,13 +133,13 @@ class ModelsScreen(Screen[None]):
         self.tick()
 
     def tick(self) -> None:
-        """Let ages and seconds go on."""
+        """Update ages and seconds."""
         self._header.tick()
         self._table.tick()
         self._activity.tick()
         for pane in self._throughput:
             pane.tick()
-        if self.has_class("-chat"):
+        if self._shows_chat:
             self.chat.status.tick()
         self._show_detail()
 
@@ -172,26 +174,29 @@ class ModelsScreen(Screen[None]):
         if not requests.uses:
             words = "No active requests"
             if self.snapshot.requests.running is None:
-                words += ", or this server doesn't tell which: llama-swap ≥ v235 does"
+                words += ", or this server doesn't report them: llama-swap ≥ v235 does"
             self.notify(words, severity="warning")
         elif use is None:
             self.notify("This request has ended", severity="warning")
         elif not requests.has_focus and len(requests.uses) > 1:
             requests.focus()
-            self.notify(f"Which one? Choose it and press {MODELS.sign('cancel_request')} again")
+            self.notify(f"Which one? Select it and press {MODELS.sign('cancel_request')} again")
         else:
             self.post_message(CancelRequested(use.request))
 
-    def action_filter(self) -> None:
+    async def action_filter(self) -> None:
         """Open the filter line; where the chat has the whole screen, in front of the models again."""
         if not self._models.display:
             self.show_chat(shown=False)
+        if not self._filter_line.is_attached:
+            # Not with the first frame, of which it would be 6 %.
+            await self._models.mount(self._filter_line)
         self._filter_line.display = True
         self._show_filter()
         self.set_focus(self._filter)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Where something is typed, the filter's key is a letter."""
+        """Disable the filter's key while text is typed."""
         if action == "filter" and (isinstance(self.focused, Input) or self._is_writing):
             return False
         if action == "chat" and (isinstance(self.focused, Input) or self._is_in_chat):
@@ -214,7 +219,7 @@ class ModelsScreen(Screen[None]):
             self.app.copy_to_clipboard(model.id)
 
     def action_back(self) -> None:
-        """Leave the filter; say of a load how it is aborted."""
+        """Leave the filter; for a load, show how to abort it."""
         model = self._table.selected_model
         if self._zoomed:
             self.toggle_zoom()
@@ -232,7 +237,9 @@ class ModelsScreen(Screen[None]):
                 writing=self._is_writing,
                 answering=self.chat.is_replying,
                 refused=bool(self.chat.needed_context),
+                queued=self.chat.can_take_back,
                 suggested=self.chat.suggested,
+                offers=bool(self.chat.last_conversation),
             )
         if isinstance(self.focused, Input):
             # On the filter line letters are letters.
@@ -253,17 +260,13 @@ class ModelsScreen(Screen[None]):
 
         return ChatPane(self._clock, id="chat")
 
-    @property
-    def shows_memory(self) -> bool:
-        """Whether the memory of the graphics cards is shown."""
-        return self._memory is not None and self._memory.display
-
     def mount_chat(self) -> "AwaitMount":
         """Mount the conversation: not with the table, to which its import and style add a third."""
         if self._chat_mount is None:
             self._chat_mount = self._body.mount(self.chat)
             # Other keys work while an answer is under way.
-            for name in ("is_replying", "needed_context", "suggested"):
+            watched = "is_replying", "needed_context", "suggested", "can_take_back"
+            for name in (*watched, "last_conversation"):
                 self.watch(self.chat, name, self._show_selection, init=False)
         return self._chat_mount
 
@@ -280,8 +283,8 @@ class ModelsScreen(Screen[None]):
 
     def show_chat(self, *, shown: bool) -> None:
         """Show the conversation in the place of the details, or these again."""
-        if shown != self.has_class("-chat"):
-            self.set_class(shown, "-chat")
+        if shown != self._shows_chat:
+            self._shows_chat = shown
             self._zoomed = ""
             # Now, and not with the next layout: only what is displayed takes the focus.
             self._fit_panes(self.size)
@@ -310,7 +313,7 @@ class ModelsScreen(Screen[None]):
 
     def _warn_no_model(self) -> None:
         live = self.snapshot.connection.phase is ConnectionPhase.LIVE
-        words = "There is no model under the cursor" if live else NOT_REACHED
+        words = "No model is selected" if live else NOT_REACHED
         self.notify(words, severity="warning")
 
     def _show_server(self, server: Server | None) -> None:
@@ -352,7 +355,7 @@ class ModelsScreen(Screen[None]):
         self.call_after_refresh(self._show_selection)
 
     def toggle_zoom(self) -> None:
-        """Give the pane with the focus the whole body, and back."""
+        """Toggle the zoom of the focused pane."""
         focused = self.focused
         pane = ""
         if not self._zoomed and focused is not None:
@@ -391,7 +394,7 @@ class ModelsScreen(Screen[None]):
         )
         usage = self.snapshot.hardware.usage
         cards = len(usage.cards) or (usage.source is not None)
-        chat = self.has_class("-chat")
+        chat = self._shows_chat
         needs = PaneNeeds(
             table, full, short, models, cards, panes=panes, chat=chat, zoomed=self._zoomed
         )
@@ -433,7 +436,7 @@ class ModelsScreen(Screen[None]):
             self.post_message(LogTailRequested(self._log if shown else None))
 
     def on_screen_suspend(self) -> None:
-        """Follow no log that isn't seen."""
+        """Stop following the log while it is out of sight."""
         self._follow_log(shown=False)
 
     @property
@@ -469,7 +472,7 @@ class ModelsScreen(Screen[None]):
         self._memory.snapshot = self.snapshot
 
     def _report_certificate_expiry(self) -> None:
-        """Once for each certificate: what the days in the header ask for."""
+        """Report once per certificate that it expires soon, and how to renew it."""
         ends, wall = self.snapshot.certificate_expires_at, self._clock.wall()
         if (
             ends is None
@@ -571,9 +574,8 @@ class ModelsScreen(Screen[None]):
         """Say how many models the filter shows."""
         shown, every = len(self._table.shown_models), len(self.snapshot.models)
         count = f"{shown:,} of {every:,} · {MODELS.sign('back')} clears "
-        label = self.query_one("#filter-count", PlainText)
-        if self._filter_line.display and str(label.content) != count:
-            label.update(count)
+        if self._filter_line.display and str(self._filter_count.content) != count:
+            self._filter_count.update(count)
 
     def _show_problems(self) -> None:
         lines = [f"! {warning}" for warning in self.snapshot.warnings]
@@ -597,7 +599,7 @@ class ModelsScreen(Screen[None]):
         if link.phase is ConnectionPhase.CONNECTING:
             return f"Connecting to {self.server.url}"
         if link.last_response_at is None:
-            return f"{self.server.url} was not reached yet"
+            return f"{self.server.url} has not responded yet"
         refresh = APP.sign("refresh_server")
         return (
             f"The server lists no models\nAdd some to its config.yaml, then refresh with {refresh}"
@@ -620,7 +622,7 @@ class ModelsScreen(Screen[None]):
 
     @on(ModelTable.Highlighted)
     def on_descendant_focus(self) -> None:
-        """Other keys work now."""
+        """Update the keys in the footer."""
         self._show_selection()
 
 
@@ -633,7 +635,7 @@ def _model_keys(
     host: bool,
     wide: bool,
 ) -> list[Hint]:
-    """Those of the table. `running` is how many models are resident, `host` whether one is set."""
+    """Return the keys of the table; `running` is how many models are resident."""
     live = snapshot.connection.phase is ConnectionPhase.LIVE
     writable = live and not read_only
     own = model is not None and model.loadable
@@ -660,6 +662,7 @@ def _model_keys(
         (MODELS.hint("reverse"), bool(snapshot.models)),
         (APP.hint("restart_service"), restarts and live and wide),
         (APP.hint("command_palette"), True),
+        (APP.hint("conversations"), live),
         (MODELS.hint("app.unload_all"), writable and running > 0),
         (APP.hint("switch_server"), True),
         (APP.hint("quit"), True),
@@ -668,8 +671,20 @@ def _model_keys(
     return [hint for hint, works in hints if works]
 
 
-def _chat_keys(*, writing: bool, answering: bool, refused: bool, suggested: str = "") -> list[Hint]:
-    """Those of the prompt, or of the transcript above it; `refused` as larger than the context."""
+def _chat_keys(
+    *,
+    writing: bool,
+    answering: bool,
+    refused: bool,
+    queued: bool,
+    offers: bool,
+    suggested: str = "",
+) -> list[Hint]:
+    """Return the keys of the prompt or the transcript; `refused` is set if the context is too small.
+
+    `queued` is set if prompts wait and nothing is written, `offers` if the last conversation with the
+    model is offered.
+    """
     if writing and suggested:
         runs = f"run {suggested}" if not suggested.endswith(" ") else f"insert {suggested.strip()}"
         return [
@@ -682,12 +697,18 @@ def _chat_keys(*, writing: bool, answering: bool, refused: bool, suggested: str 
     stop = [APP.hint("interrupt")] if answering else []
     if refused:
         stop.append(CHAT_PANE.hint("app.grow_context"))
+    if offers and not answering:
+        stop.append(CHAT_PANE.hint("app.resume_last"))
     if writing:
-        of_prompt = ("send", "newline", "app.edit_prompt", "complete", "screen.read_chat")
+        of_prompt = ("newline", "app.edit_prompt", "complete", "screen.read_chat")
+        back = [PROMPT.hint("earlier", "take back")] if queued else []
+        send = PROMPT.hint("send", "queue" if answering else "send queued" if queued else "")
         return [
             *stop,
+            send,
+            *back,
             *(PROMPT.hint(action) for action in of_prompt),
-            *(APP.hint(action, typing=True) for action in ("zoom", "help")),
+            *(APP.hint(action, typing=True) for action in ("zoom", "conversations", "help")),
         ]
     of_transcript = ("block(1)", "copy('block')", "reasoning", "follow")
     return [

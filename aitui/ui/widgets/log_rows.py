@@ -73,7 +73,7 @@ LIVE_FILTER_TIMEOUT = 0.25
 
 
 class LogRows:
-    """Everything that is kept of a log, and of that what is shown: filtered, wrapped, searched."""
+    """The stored lines of a log, and those that are shown: filtered, wrapped, searched."""
 
     def __init__(self, ring: LogRing | None = None) -> None:
         self.ring = LogRing() if ring is None else ring
@@ -105,7 +105,7 @@ class LogRows:
 
     @property
     def match_count(self) -> int:
-        """How many shown lines have what is searched for."""
+        """Return the number of shown lines that match the search."""
         return len(self._matches)
 
     def line(self, number: int) -> LogLine:
@@ -185,7 +185,7 @@ class LogRows:
         return True
 
     def search(self, needle: re.Pattern[str] | None) -> None:
-        """Look for that in all shown lines, and in those to come."""
+        """Search all shown lines, and new ones."""
         self.needle = needle
         self._matches = RingBuffer()
         if needle is not None:
@@ -205,7 +205,7 @@ class LogRows:
         return found.items[at] if at >= found.removed else found.items[-1]
 
     def match_number(self, number: int) -> int:
-        """Which of the found lines that is, counted from one; 0 for none of them."""
+        """Return the number of a match, from 1; 0 if the line doesn't match."""
         items, gone = self._matches.items, self._matches.removed
         at = bisect_left(items, number, lo=gone)
         return at - gone + 1 if at < len(items) and items[at] == number else 0
@@ -255,7 +255,7 @@ class LogRows:
             self._matches.popleft()
 
     def _rebuild(self) -> None:
-        """Begin again with all lines that are kept, with new numbers and rows."""
+        """Rebuild all lines, with new numbers and rows."""
         kept, unfinished = tuple(self.ring), self._partial_line
         passing = self._filter_results(kept, MATCH_SECONDS)
         self._lines, self._row_ends, self._matches = RingBuffer(), RingBuffer(), RingBuffer()

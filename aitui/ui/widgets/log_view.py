@@ -1,4 +1,4 @@
-"""A log of any length: draws the rows in sight, follows its end, and stays where it was put."""
+"""A log of any length: draws the visible rows, and follows the end or keeps its place."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -45,7 +45,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
     empty_text: reactive[str] = reactive("", init=False)
 
     class PositionChanged(Message):
-        """What is in sight or the cursor has been moved."""
+        """The view was scrolled, or the cursor moved."""
 
     class FilterDropped(Message):
         """New lines made the filter's pattern take too long: it is gone."""
@@ -65,7 +65,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
 
     @property
     def allow_select(self) -> bool:
-        """Text can be selected here, although Textual thinks otherwise of what scrolls."""
+        """Allow text selection, which Textual disables for scrolling widgets."""
         return True
 
     @property
@@ -79,16 +79,16 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
 
     @property
     def match_count(self) -> int:
-        """How many shown lines have it."""
+        """Return the number of shown lines that match."""
         return self.rows.match_count
 
     def match_number(self) -> int:
-        """Which of these the cursor is on, counted from one; 0 for none of them."""
+        """Return the number of the match at the cursor, from 1; 0 if there is none."""
         return self.rows.match_number(self.cursor)
 
     @property
     def pending_lines(self) -> int:
-        """How many lines have come since the view was paused."""
+        """Return the number of lines since the view was paused."""
         if not self.paused or self._end_row >= self.rows.end_row:
             return 0
         return self.rows.end - self.rows.line_at_row(self._end_row)[0]
@@ -137,7 +137,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         self._handle_renumbering(line)
 
     def search(self, needle: re.Pattern[str] | None, start: int) -> None:
-        """Look for that; go to the nearest line that has it, at `start` or before."""
+        """Search for a text, and go to the nearest match at `start` or before."""
         self.rows.search(needle)
         found = self.rows.next_match(start + 1, -1)
         if found is not None:
@@ -146,7 +146,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         self.post_message(self.PositionChanged())
 
     def search_next(self, direction: int) -> None:
-        """Go to the next line that has what is searched for, or to the one before."""
+        """Go to the next or the previous match."""
         found = self.rows.next_match(self.cursor, direction)
         if found is not None:
             self.go_to(found)
@@ -199,7 +199,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
             self._sync_view()
 
     def on_unmount(self) -> None:
-        """Whatever still knows of the view keeps no log by that."""
+        """Drop the lines, so that leftover references to the view don't keep the log."""
         self.rows.clear()
 
     def render_line(self, y: int) -> Strip:

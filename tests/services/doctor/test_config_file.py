@@ -111,7 +111,7 @@ async def test_a_file_with_which_llama_swap_would_not_start_is_told_with_its_lin
     preset.write_text(text)
     valid = (await machine_of(local))["config file valid"]
     assert valid.status is CheckStatus.FAILED
-    assert valid.seen.startswith(f"llama-swap would not start with it: {seen}")
+    assert valid.seen.startswith(f"llama-swap would not start with this file: {seen}")
 
 
 async def test_a_key_that_llama_swap_passes_over_is_told_and_no_fault(
