@@ -81,8 +81,8 @@ class Request(Struct, frozen=True):
 
     @property
     def endpoint(self) -> str:
-        """Method and path, as messages name the request."""
-        return f"{self.method} {self.path}"
+        """Method and path without the query, as messages name the request."""
+        return f"{self.method} {self.path.partition('?')[0]}"
 
 
 class HttpClient:

@@ -5,7 +5,7 @@ from faults.gateway import Fault
 
 _BROKE = "closed before an answer came|the other side reset it|connection to .* broke"
 _SILENT = "did not finish|went silent|does not answer"
-_NOT_JSON = "can't be its JSON|not part of a reply"
+_NOT_JSON = "can't be (its JSON|samples)|not part of a reply"
 HTTP_FAULTS: dict[str, tuple[Fault, str]] = {
     "closed before": (faults.close_before, _BROKE),
     "reset before": (faults.reset_before, _BROKE),
@@ -70,6 +70,9 @@ SAYS: dict[tuple[str, str], str] = {
     ("log", "garbage body"): "lost, retry",
     ("log", "nesting"): "lost, retry",
     ("log", "cut"): "broke",
+    ("chat", "wrong types"): "the reply is empty",
+    ("chat", "odd numbers"): "done",
+    ("chat", "status 204"): "never began",
 }
 """Cells in which it says something else than the fault has in general."""
 
