@@ -19,6 +19,7 @@ from aitui.domain.units import format_seconds
 from aitui.errors import ActionRefused, TimedOut
 from aitui.format.fit import shorten_id
 from aitui.format.styled import Span, ansi
+from aitui.host.listener import locate_host
 from aitui.paths import Paths
 from aitui.services.load import (
     describe_queued,
@@ -218,7 +219,7 @@ async def wait_for_first_events(session: Session) -> None:
 async def terminal_session(server: Server, paths: Paths) -> AsyncIterator[Session]:
     """Open a session for a command that ends."""
     async with open_session(
-        server,
+        await locate_host(server),
         paths,
         Clock(time.monotonic, time.time),
         Random(),  # noqa: S311

@@ -133,7 +133,8 @@ def setting_checks(settings: Settings) -> Iterator[CheckResult]:
     server = settings.server
     named = f"server “{server.name}”" if server.name else "the unnamed server"
     config = settings.config_file
-    yield passing_check("settings", f"{named} ({settings.origins.get('server', _BY_HAND)})")
+    if settings.has_server:
+        yield passing_check("settings", f"{named} ({settings.origins.get('server', _BY_HAND)})")
     yield (
         passing_check("config.toml", str(config))
         if config
@@ -143,6 +144,8 @@ def setting_checks(settings: Settings) -> Iterator[CheckResult]:
         words = f"ignored: {', '.join(settings.ignored)} describe the unnamed server"
         remedy = "set AI_SERVER_URL to choose that one, or unset them"
         yield inconclusive_check("variables", words, remedy)
+    if not settings.has_server:
+        return
     defaults: list[str] = []
     for name, value in _setting_values(server):
         origin = server.origins.get(name, _DEFAULT)

@@ -12,12 +12,13 @@ from textual.app import App
 from aitui.aio import sleep_until
 from aitui.collector import tune_collector
 from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus, Server, Snapshot
-from aitui.errors import KeyPasswordNeeded
+from aitui.errors import AituiError, KeyPasswordNeeded
 from aitui.ui.context import AppContext, ServerContext
 
 if TYPE_CHECKING:
     from aitui.domain.confirmation import Confirmation
     from aitui.paths import Paths
+    from aitui.services.first_run import ServerDraft, ServerSetup
     from aitui.ui.background import TaskRunner
     from aitui.ui.controllers.chat import ChatController, PromptStore
     from aitui.ui.controllers.config import ConfigController
@@ -178,6 +179,7 @@ class ServerSwitcher:
         self._on_change = on_change
         self._has_asked_for_password = False
         self._is_settled = False
+        self._added: tuple[Server, ...] = ()
         self.controllers: ServerControllers | None = None
         """None until the session is open, and while there is no server."""
         self.paths = context.paths
@@ -194,6 +196,8 @@ class ServerSwitcher:
         context = self._app_context
         if context.start_with_demo:
             self.open_demo()
+        elif not context.settings.has_server:
+            self._show_first_run()
         elif context.missing_certificates:
             from aitui.ui.screens.setup import SetupScreen
 
@@ -208,8 +212,41 @@ class ServerSwitcher:
 
     @property
     def known_servers(self) -> tuple[Server, ...]:
-        """The servers of the settings."""
-        return self._app_context.settings.servers
+        """The servers of the settings, and those that were added since."""
+        return (*self._app_context.settings.servers, *self._added)
+
+    def _show_first_run(self) -> None:
+        from aitui.ui.screens.first_run import FirstRunScreen
+
+        context = self._app_context
+        setup = self._server_setup()
+        config = setup.show_path(setup.config)
+        self._app.push_screen(
+            FirstRunScreen(context.settings.servers, self._server_setup, context.clock, config)
+        )
+
+    def _server_setup(self) -> "ServerSetup":
+        from aitui.services.first_run import ServerSetup
+
+        context = self._app_context
+        config = context.settings.config_file or context.paths.config / "config.toml"
+        return ServerSetup(config, context.home, context.settings.template, context.clock)
+
+    async def add(self, draft: "ServerDraft") -> None:
+        """Save a new server in config.toml, and connect to it."""
+        from aitui.ui.screens.new_server import NewServerScreen
+
+        setup = self._server_setup()
+        try:
+            server = await asyncio.to_thread(setup.save, draft)
+        except AituiError as error:
+            if not isinstance(self._app.screen, NewServerScreen):
+                raise
+            self._app.screen.show_error(error)
+            return
+        self._added += (server,)
+        self._app.notify(f"Saved as {server.name} in {setup.show_path(setup.config)}")
+        await self.go_to(server)
 
     def open_demo(self) -> None:
         """Leave the server that is open, and open the stand-in."""
@@ -237,14 +274,9 @@ class ServerSwitcher:
         from aitui.settings import server_at
         from aitui.ui.screens.dialogs import ServersScreen
 
-        servers = self._app_context.settings.servers
-        # `--read-only` makes every server of the settings so, and means a typed one as well.
-        build = partial(
-            server_at,
-            home=self._app_context.home,
-            read_only=all(one.read_only for one in servers),
-            like=servers[0],
-        )
+        servers = self.known_servers
+        template = self._app_context.settings.template
+        build = partial(server_at, home=self._app_context.home, template=template)
         server = await self._app.push_screen_wait(ServersScreen(servers, current, build))
         if isinstance(server, str):
             server = build(server)
@@ -312,8 +344,12 @@ class ServerSwitcher:
         await sleep_until(painted, FIRST_FRAME_SECONDS)
         # In a thread: with httpx it takes as long as Textual, and keys are answered meanwhile.
         await asyncio.to_thread(import_module, "aitui.llamaswap.client")
+        from aitui.host.listener import locate_host
         from aitui.services.session import open_session
 
+        if (located := await locate_host(server)) is not server:
+            server = located
+            self._show(server, Snapshot(ConnectionStatus(opened_at=context.clock.monotonic())))
         async with open_session(
             server,
             paths,
