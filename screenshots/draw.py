@@ -23,11 +23,13 @@ from aitui.__main__ import demo_server
 from aitui.demo.catalogue import GEMMA, GPT_OSS, MINIMAX, QWEN, SMOL
 from aitui.domain.models import RunState
 from aitui.domain.snapshot import Clock, Snapshot
+from aitui.errors import KeyPasswordNeeded
 from aitui.paths import Paths
 from aitui.settings import SettingsFlags, read_settings
 from aitui.ui.app import AituiApp
 from aitui.ui.context import AppContext
 from aitui.ui.screens.confirm import ConfirmScreen
+from aitui.ui.screens.dialogs import ChooseScreen, KeyPasswordScreen
 from aitui.ui.screens.models import ModelsScreen
 from aitui.ui.widgets.model_table import ModelTable
 
@@ -38,6 +40,7 @@ HERE = Path(__file__).parent
 IN_README = {f"{name}-120x36.svg" for name in ("models", "chat", "hardware", "change")}
 """Those that are kept; the others are drawn into a folder of their own, to be looked at."""
 LIMIT = 120.0
+"""Seconds for anything that is waited for."""
 FONT_OF_ANOTHER_HOST = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 
 
@@ -50,11 +53,13 @@ def drawn(app: AituiApp, name: str) -> None:
     print(f"drew {name}")
 
 
-async def until(app: AituiApp, holds: Callable[[Snapshot], bool]) -> None:
-    """Wait for the app to show a snapshot that fulfils a condition."""
-    async with asyncio.timeout(LIMIT):
-        while not holds(models(app).snapshot):
-            await asyncio.sleep(0.05)
+async def wait_for(condition: Callable[[], bool], what: str) -> None:
+    """Wait until something is so, on a machine however busy; raises TimeoutError that names it."""
+    end = time.monotonic() + LIMIT
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"not within {LIMIT:.0f} s: {what}")
+        await asyncio.sleep(0.05)
 
 
 def models(app: AituiApp) -> ModelsScreen:
@@ -71,36 +76,64 @@ class Artist:
     def __init__(self, app: AituiApp, pilot: Pilot[None]) -> None:
         self.app = app
         self.pilot = pilot
-        self.table = models(app).query_one(ModelTable)
+        self.models = models(app)
+        self.table = self.models.query_one(ModelTable)
+
+    @property
+    def text(self) -> str:
+        """What the screen says."""
+        return "\n".join(strip.text for strip in self.app.screen._compositor.render_strips())
+
+    @property
+    def asks(self) -> bool:
+        """Whether a question is open and takes an answer."""
+        return isinstance(self.app.screen, ConfirmScreen) and self.app.screen._armed
 
     def draw(self, name: str) -> None:
         """Save what is on screen."""
         drawn(self.app, f"{name}-{self.app.size.width}x{self.app.size.height}.svg")
 
-    async def press(self, *keys: str, wait: float = 0.8) -> None:
+    async def see(self, *texts: str) -> None:
+        """Wait until the screen says all of that."""
+        await wait_for(lambda: all(text in self.text for text in texts), " ".join(texts))
+
+    async def press(self, *keys: str) -> None:
         """Press keys and let what follows be painted."""
         await self.pilot.press(*keys)
-        await asyncio.sleep(wait)
+        await self.pilot.pause(0.3)
+
+    async def close(self) -> None:
+        """Leave whatever is open."""
+        while len(self.app.screen_stack) > 1:
+            await self.press("escape")
 
     async def views(self) -> None:
         """The first screen, the other views, and what lies over them without asking anything."""
+        await wait_for(lambda: is_complete(self.models.snapshot), "complete")
+        self.table.select(GPT_OSS)
+        await self.press()
+        self.draw("failure")
         self.table.select(QWEN)
-        await asyncio.sleep(0.5)
+        await self.press()
         self.draw("models")
-        for key, view in (("2", "logs"), ("4", "hardware"), ("5", "config"), ("D", "doctor")):
-            await self.press(key, wait=2.0)
+        for key, view, sign in (
+            ("2", "logs", " lines"),
+            ("4", "hardware", "GPU 1"),
+            ("p", "processes", "Processes"),
+            ("5", "config", "models:"),
+            ("D", "doctor", "Checked"),
+        ):
+            await self.press(key)
+            await self.see(sign)
             self.draw(view)
-            if view == "hardware":
-                await self.press("p")
-                self.draw("processes")
-                await self.press("p")
-            await self.press("escape")
+            if view != "hardware":
+                await self.close()
         for key, dialog in (("?", "help"), ("S", "servers"), ("m", "messages"), (":", "palette")):
             await self.press(key)
             if dialog == "palette":
                 await self.press(*"load g", "down")
             self.draw(dialog)
-            await self.press("escape")
+            await self.close()
 
     async def questions(self) -> None:
         """What is asked before something changes."""
@@ -110,52 +143,76 @@ class Artist:
         ):
             self.table.select(model)
             await self.press(key)
-            await question_open(self.app)
+            await wait_for(lambda: self.asks, dialog)
             self.draw(dialog)
-            await self.press("escape")
+            await self.close()
+        await self.press("5")
+        await self.see("models:")
+        await self.press("delete")
+        await wait_for(lambda: self.asks, "remove")
+        self.draw("remove")
+        await self.press("escape", "a")
+        await wait_for(lambda: isinstance(self.app.screen, ChooseScreen), "choose")
+        self.draw("choose")
+        await self.close()
+        error = KeyPasswordNeeded(
+            "The client key is encrypted",
+            why="~/.config/aitui/certs/client-key.pem needs a password",
+        )
+        self.app.push_screen(KeyPasswordScreen(error))
+        await self.press()
+        self.draw("password")
+        await self.close()
 
     async def change(self) -> None:
-        """The three steps of another context size."""
+        """The three steps of another context size, and the way back."""
         self.table.select(QWEN)
         await self.press("c", *"256k")
         self.draw("size")
-        await self.pilot.press("enter")
-        await question_open(self.app)
+        await self.press("enter")
+        await wait_for(lambda: self.asks, "change")
         self.draw("change")
-        await self.press("y", wait=4.0)
+        await self.press("y")
+        await self.see("elapsed", " left")
         self.draw("steps")
-        await until(self.app, lambda now: any(model.id == QWEN for model in now.ready))
-        await self.press("escape", wait=2.0)
-        await self.press("escape")
+        await self.see("Close")
+        self.draw("changed")
+        await self.close()
+        await self.press("colon", *"undo", "enter")
+        await wait_for(lambda: self.asks, "undo")
+        self.draw("undo")
+        await self.close()
 
     async def chat(self) -> None:
-        """A reply beside the table, the list of commands, and the chat alone."""
-        chat = models(self.app).chat
+        """A reply beside the table, the list of commands, the chat alone, and the conversations."""
+        chat = self.models.chat
         self.table.select(QWEN)
         await self.press("enter")
-        async with asyncio.timeout(LIMIT):
-            while not chat.prompt.has_focus:
-                await asyncio.sleep(0.05)
-        await self.pilot.press(*PROMPT, "enter")
-        async with asyncio.timeout(LIMIT):
-            while chat.status.reply is None or not chat.status.reply.phase.is_final:
-                await asyncio.sleep(0.05)
-        await asyncio.sleep(0.5)
+        await wait_for(lambda: chat.prompt.has_focus, "prompt")
+        await self.press(*PROMPT, "enter")
+        await wait_for(
+            lambda: chat.status.reply is not None and chat.status.reply.phase.is_final, "reply"
+        )
+        await self.press()
         self.draw("chat")
         await self.press(*"/c")
         self.draw("commands")
         await self.press("ctrl+u", "f2")
         self.draw("zoom")
+        await self.press("f2", *"/history", "enter")
+        await wait_for(lambda: len(self.app.screen_stack) > 1, "history")
+        await self.press()
+        self.draw("history")
+        await self.close()
+        await self.press("escape", "escape")
 
 
 async def draw_all(app: AituiApp, pilot: Pilot[None]) -> None:
     """Every view and dialog."""
-    await until(app, is_complete)
     artist = Artist(app, pilot)
     await artist.views()
     await artist.questions()
     await artist.chat()
-    await artist.press("f2", "escape", "escape")
     await artist.change()
 
 
@@ -164,14 +221,6 @@ def is_complete(snapshot: Snapshot) -> bool:
     failed = snapshot.model(GPT_OSS)
     sized = all(m.memory is not None for m in snapshot.models if m.loadable and m.id != GEMMA)
     return sized and bool(snapshot.finished) and failed is not None and failed.failed is not None
-
-
-async def question_open(app: AituiApp) -> None:
-    """Wait until a question is asked and takes an answer."""
-    async with asyncio.timeout(LIMIT):
-        while not isinstance(app.screen, ConfirmScreen):
-            await asyncio.sleep(0.05)
-    await asyncio.sleep(0.5)
 
 
 def clock() -> Clock:
@@ -306,7 +355,7 @@ TYPING_SECONDS = 0.06
 
 async def film(app: AituiApp, pilot: Pilot[None]) -> None:
     """Load a model, chat with it, and give it a larger context, as one moving picture."""
-    await until(app, is_complete)
+    await wait_for(lambda: is_complete(models(app).snapshot), "complete")
     table, recorder = models(app).query_one(ModelTable), Recorder(app)
     shown = 0.0
 

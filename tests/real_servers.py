@@ -13,6 +13,7 @@ _PROGRAMS = {
     "openssh-client": "ssh",
     "openssh-server": "sshd",
     "systemd": "systemctl",
+    "libnss3-tools": "certutil",
 }
 # Where servers are is not in everybody's PATH.
 _PLACES = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))

@@ -4,7 +4,7 @@ import argparse
 import re
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,6 +24,7 @@ class Arguments(Struct, frozen=True):
     `system` is None where nothing was said of it. `size` is a context size as it was typed; `flag`
     and `value` are those of llama-server. `reload` is False where a change of the config file is
     not to take effect yet. `only` changes this model alone, `shared` all that share the value.
+    `part` is the part of the set-up, `apply` is set if it isn't only printed.
     """
 
     command: str = "tui"
@@ -49,6 +50,8 @@ class Arguments(Struct, frozen=True):
     reload: bool = True
     only: bool = False
     shared: bool = False
+    part: str = ""
+    apply: bool = False
 
     @property
     def is_change(self) -> bool:
@@ -108,6 +111,15 @@ def _fps(text: str) -> int:
     )
 
 
+def _part(text: str) -> str:
+    if text in SETUP_PARTS:
+        return text
+    near = nearest_one(text, SETUP_PARTS)
+    *most, last = SETUP_PARTS
+    expected = near or f"{', '.join(most)} or {last}"
+    raise argparse.ArgumentTypeError(f"expected {expected}")
+
+
 def _option(
     *names: str, words: str, convert: Callable[[Any], object] | None = None, **reads: object
 ) -> Option:
@@ -165,6 +177,12 @@ _CHANGE = (
     _switch("--only", words="change only this model if others share the value"),
     _switch("--shared", words="also change the others; --yes alone never does"),
 )
+
+SETUP_PARTS: Mapping[str, str] = {
+    "server": "look for llama-swap, llama-server, models and GPU, and install llama-swap",
+    "unit": "the systemd user unit: a new one, or the faulty lines of yours",
+}
+"""The parts of `aitui setup`, with what each prints or puts in its place."""
 
 COMMANDS = (
     CommandSpec(
@@ -277,6 +295,21 @@ COMMANDS = (
             ),
             _option("value", metavar="VALUE", words="its new value"),
             *_CHANGE,
+        ),
+    ),
+    CommandSpec(
+        "setup",
+        "[options] PART",
+        "print what belongs on the server's machines, or put it there",
+        (
+            _option(
+                "part",
+                metavar="PART",
+                type=_part,
+                words="; ".join(f"{name}: {words}" for name, words in SETUP_PARTS.items()),
+            ),
+            _switch("--apply", words="show the difference, ask, and put it there"),
+            _YES,
         ),
     ),
     CommandSpec("preset", "[options]", "print the server's config file"),

@@ -76,6 +76,12 @@ async def _administer(
     return 0
 
 
+async def _setup(arguments: Arguments, settings: Settings | SettingsError, paths: Paths) -> int:
+    from aitui.cli.setup import run_setup
+
+    return await run_setup(arguments, require_server(_require(settings)), paths)
+
+
 async def _doctor(arguments: Arguments, settings: Settings | SettingsError, _: Paths) -> int:
     from aitui.cli.doctor import run_doctor
 
@@ -241,6 +247,7 @@ HANDLERS: dict[str, Handler] = {
     "doctor": _doctor,
     "ctx": _administer,
     "flag": _administer,
+    "setup": _setup,
     "preset": _administer,
     "reload": _administer,
     "restart": _administer,

@@ -230,8 +230,7 @@ def unload_outcome(model: Model) -> str:
     memory = model.memory
     if memory is None or not memory.needed:
         return "unloads"
-    mark = "≈" if memory.approximate else ""
-    return f"unloads, {mark}{memory.needed / (1 << 30):.1f} GB"
+    return f"unloads, {memory.label}"
 
 
 def _describe_ends(uses: Iterable[ClientRequest], snapshot: "Snapshot") -> tuple[str, ...]:

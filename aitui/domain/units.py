@@ -1,6 +1,7 @@
 """Amounts in short words; each fits a table cell of seven characters."""
 
 import math
+import time
 
 _GIB = 1024**3
 
@@ -42,6 +43,19 @@ def format_seconds(seconds: float) -> str:
     return f"{min(whole // 86400, 99999)}d"
 
 
+def format_moment(at: float, now: float, form: str = "%H:%M") -> str:
+    """Format a Unix time in this machine's zone, with its date unless it is of the day of `now`.
+
+    "–" for a number that no clock ever shows, such as one of a damaged file.
+    """
+    try:
+        moment = time.localtime(at)
+    except (OverflowError, ValueError, OSError):
+        return "–"
+    is_today = moment[:3] == time.localtime(now)[:3]
+    return time.strftime(form if is_today else "%Y-%m-%d %H:%M", moment)
+
+
 def format_countdown(seconds: float) -> str:
     """Format a time in its largest unit, rounded down, for the TTL column: "45s", "24m", "3h"."""
     whole = _whole_seconds(seconds)
@@ -63,14 +77,19 @@ def format_rate(per_second: float) -> str:
     return f"{per_second:.{places}f}"
 
 
-def format_bytes_gib(amount: float) -> str:
-    """Format bytes in GiB, as the memory column shows them: "41.2G"; below a tenth "<0.1G"."""
+def format_bytes(amount: float) -> str:
+    """Format bytes for a sentence, in units of 2^30: "41.2 GB"."""
+    return f"{format_gb(amount)} GB"
+
+
+def format_gb(amount: float) -> str:
+    """Format bytes as the number alone, in units of 2^30: "41.2", "131"; below a tenth "<0.1"."""
     gib = amount / _GIB
     if not math.isfinite(gib) or gib < 0:
         return "–"
     if 0 < gib < 0.05:
-        return "<0.1G"
-    return f"{gib:.1f}G" if gib < 9999.95 else f"{min(gib, 99999):.0f}G"
+        return "<0.1"
+    return f"{gib:.1f}" if gib < 99.95 else f"{min(gib, 99999):.0f}"
 
 
 def _whole_seconds(seconds: float) -> int | None:

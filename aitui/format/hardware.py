@@ -12,7 +12,7 @@ from aitui.domain.memory.footprint import APPROXIMATELY, Footprint
 from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.memory.usage import GpuMemoryUsage, MemoryUsage
 from aitui.domain.snapshot import Snapshot
-from aitui.domain.units import format_bytes_gib, format_seconds
+from aitui.domain.units import format_bytes, format_gb, format_seconds
 from aitui.format.styled import Line, Span
 
 # What makers add to a processor's name and people leave out: "Intel Xeon E5-2699 v4" stays.
@@ -53,7 +53,7 @@ def host_info_rows(
         RankedText("" if up is None else f"up {format_seconds(max(0.0, up))}", 8),
     )
     size = facts.memory_bytes
-    memory = "" if size is None else f"{format_bytes_gib(size)} RAM"
+    memory = "" if size is None else f"{format_bytes(size)} RAM"
     driver = f"NVIDIA driver {facts.nvidia_driver}" if facts.nvidia_driver else ""
     hardware = (
         RankedText(processor_name(facts), 9),
@@ -175,7 +175,7 @@ def gpus_as_lines(label: str, snapshot: Snapshot, now: float) -> list[Line]:
     ]
     if rows:
         lines.append([Span("not loaded:" if picture.cards else "models:", "strong")])
-        lines += ([Span(f"  {one.label:>8}  {name}, {one.origin.value}")] for name, one in rows)
+        lines += ([Span(f"  {one.label:>9}  {name}, {one.origin.value}")] for name, one in rows)
     lines += ([Span(f"! {words}", "warning")] for words in hardware_errors(snapshot.hardware))
     return lines
 
@@ -193,12 +193,12 @@ def format_card(gpu: Gpu) -> str:
 
 
 def format_memory(used: int | None, total: int | None) -> str:
-    """Format memory as `61.2G of 96.0G`, as far as known."""
+    """Format memory as `61.2 of 96.0 GB`, as far as known."""
     if used is None and total is None:
         return "its memory is not reported"
     if used is None or total is None:
-        return f"{format_bytes_gib(used or total or 0)} {'used' if total is None else 'in all'}"
-    return f"{format_bytes_gib(used)} of {format_bytes_gib(total)}"
+        return f"{format_bytes(used or total or 0)} {'used' if total is None else 'in all'}"
+    return f"{format_gb(used)} of {format_bytes(total)}"
 
 
 def format_machine(machine: Machine | None) -> list[str]:
@@ -234,7 +234,7 @@ def _format_total(picture: MemoryUsage) -> str:
     name = "VRAM" if picture.on_cards else "RAM"
     count = f" on {len(picture.cards)} GPUs" if len(picture.cards) > 1 else ""
     if picture.used_bytes is None:
-        return f"{format_bytes_gib(picture.total_bytes)} {name}{count}, use unknown"
+        return f"{format_bytes(picture.total_bytes)} {name}{count}, use unknown"
     return f"{format_memory(picture.used_bytes, picture.total_bytes)} {name} in use{count}"
 
 
@@ -247,10 +247,10 @@ def _format_card_models(card: GpuMemoryUsage) -> list[str]:
     lines = [f"{head} · {words}" if words else head]
     for share in card.models:
         mark = APPROXIMATELY if share.approximate else ""
-        size = f"{mark}{format_bytes_gib(share.used_bytes)}"
-        lines.append(f"  {size:>8}  {share.model}, {share.origin.value}")
+        size = f"{mark}{format_bytes(share.used_bytes)}"
+        lines.append(f"  {size:>9}  {share.model}, {share.origin.value}")
     if card.others:
-        lines.append(f"  {format_bytes_gib(card.others):>8}  other processes")
+        lines.append(f"  {format_bytes(card.others):>9}  other processes")
     return lines
 
 

@@ -144,7 +144,7 @@ def _counted_state(model: Model) -> str:
 def _row(model: Model, now: float) -> tuple[Cell, ...]:
     sign, style = _SIGNS.get(model.state, ("○", "")) if model.loadable else ("◇", "muted")
     quiet = "" if model.resident else "muted"
-    memory = "–" if model.memory is None else model.memory.label.removesuffix("G")
+    memory = "–" if model.memory is None else model.memory.figure
     return (
         Cell(sign, style),
         Cell(model.id, "strong" if model.resident else ""),

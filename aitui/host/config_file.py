@@ -187,9 +187,19 @@ class ConfigFile:
     ) -> WriteResult:
         """Restore a backup, in the same way as any other write.
 
+        Raises what `read_backup` and `write` raise.
+        """
+        reading, old = await self.read_backup(backup=backup, before=before, after=after)
+        return await self.write(reading, old, on_step=on_step)
+
+    async def read_backup(
+        self, *, backup: str, before: str, after: str
+    ) -> tuple[FileSnapshot, bytes]:
+        """Return the file, and what it would be again.
+
         `before` and `after` are the digests of the write that is undone. Raises
         ConfigChangedMeanwhile if the file was changed since, ConfigRefused if the backup is gone
-        or was changed, and what `write` raises.
+        or was changed, HostError.
         """
         try:
             old = await self._host.read(backup, largest=LARGEST_CONFIG + 1)
@@ -214,7 +224,7 @@ class ConfigFile:
                 why="it is no longer what aitui wrote",
                 remedy="compare it with the backup, then change it by hand",
             )
-        return await self.write(reading, old, on_step=on_step)
+        return reading, old
 
     async def leftovers(self) -> tuple[str, ...]:
         """Return the temporary files and locks that interrupted writes left.

@@ -13,13 +13,12 @@ from aitui.host.base import CommandResult, Host
 from aitui.host.sighup import parse_sighup_result, sighup_command
 from aitui.host.unit import (
     PROPERTIES,
-    UnitFileFault,
     UnitInfo,
     build_unit_facts,
-    find_faults,
     read_properties,
     server_flags,
 )
+from aitui.host.unit_file import UnitFileFault, find_faults
 
 RESTART_SECONDS = 130.0
 """A stop may take systemd's 90 seconds: llama-swap lets running chats end."""
@@ -151,6 +150,24 @@ class SystemdService:
         if failure is not None:
             raise failure
         return facts
+
+    async def install(self) -> UnitInfo:
+        """Have systemd read the unit's file, start it now and at each boot, and return its state."""
+        await self._require("daemon-reload", unit=False)
+        await self._systemctl("reset-failed")  # it fails for a unit that never ran
+        await self._require("enable")
+        await self._require("start", seconds=RESTART_SECONDS)
+        return await self.facts()
+
+    async def _require(self, verb: str, *, unit: bool = True, seconds: float = 30.0) -> None:
+        done = await self._systemctl(verb, unit=unit, seconds=seconds)
+        if done.status:
+            raise self._failure(f"systemctl --user {verb} failed for {self.unit}", done)
+
+    async def enable_linger(self) -> str:
+        """Let the login's systemd outlive its sessions; return why not, "" if it does now."""
+        done = await self._run("loginctl", "--no-ask-password", "enable-linger")
+        return "" if not done.status else join_lines(_error_text(done))
 
     async def find_failure(self, facts: UnitInfo | None = None) -> ServiceFailed | None:
         """Explain why the unit isn't up, with its journal's last lines; None if it is."""

@@ -1,8 +1,7 @@
-"""A systemd unit: its state from `systemctl show`, and the faults in its file."""
+"""A systemd unit: its state from `systemctl show`."""
 
 import re
-import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from posixpath import basename
 
@@ -22,9 +21,6 @@ _PROGRAM = re.compile(r"\{ path=(?P<path>.*?) ; argv")
 _ARGUMENTS = re.compile(r"argv\[\]=(?P<words>.*?) ; (?:ignore_errors|flags)=")
 _TIMESTAMP = re.compile(r"(?:\w+ )?(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.\d+)? (?:UTC|GMT)")
 _SERVER = re.compile(r"llama[-_.]?swap", re.IGNORECASE)
-_CONTINUATION = re.compile(r"\\\n(?:[ \t]*[#;][^\n]*\n)*")
-_SECTION = re.compile(r"\[(?P<name>[^\]]+)\]\s*")
-_DAEMON_RELOAD = "then systemctl --user daemon-reload"
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 
 
@@ -178,82 +174,3 @@ def _unix_time(text: str) -> float | None:
 
 def _parse_number(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else 0
-
-
-class UnitFileFault(Struct, frozen=True):
-    """A fault in a unit file; `fatal` if the unit can't start with it."""
-
-    what: str
-    remedy: str
-    fatal: bool
-
-
-class UnitSetting(Struct, frozen=True):
-    """One `name=value` of a unit file."""
-
-    section: str
-    name: str
-    value: str
-
-
-def find_faults(text: str) -> tuple[UnitFileFault, ...]:
-    """Return the faults in a unit's files, the fatal ones first."""
-    found = (fault for setting in parse_settings(text) for fault in _setting_faults(setting))
-    return tuple(sorted(dict.fromkeys(found), key=lambda fault: not fault.fatal))
-
-
-def parse_settings(text: str) -> Iterator[UnitSetting]:
-    """Yield all settings with a value, in the order in which systemd reads them."""
-    section = ""
-    for line in _CONTINUATION.sub(" ", text.replace("\r\n", "\n")).split("\n"):
-        stripped = line.strip()
-        if not stripped or stripped[0] in "#;":
-            continue
-        opened = _SECTION.fullmatch(stripped)
-        if opened:
-            section = opened["name"]
-            continue
-        name, equals, value = stripped.partition("=")
-        if equals and value.strip():
-            yield UnitSetting(section, name.strip(), value.strip())
-
-
-def _setting_faults(setting: UnitSetting) -> Iterator[UnitFileFault]:
-    match setting.section, setting.name:
-        case "Service", "User" | "Group" | "SupplementaryGroups":
-            yield UnitFileFault(
-                f"{setting.name}={sanitize_line(setting.value, 200)} is in a user's unit, "
-                "and a user's systemd can't change users",
-                f"remove that line, {_DAEMON_RELOAD}",
-                fatal=True,
-            )
-        case "Service", "LimitMEMLOCK_BYTES":
-            yield UnitFileFault(
-                "there is no setting LimitMEMLOCK_BYTES=, so systemd ignores it",
-                f"write LimitMEMLOCK=infinity instead, {_DAEMON_RELOAD}",
-                fatal=False,
-            )
-        case "Service", "ExecStart":
-            yield from _flag_faults(setting.value)
-        case "Install", "WantedBy" if "multi-user.target" in setting.value.split():
-            yield UnitFileFault(
-                "WantedBy=multi-user.target names a target that a user's systemd doesn't have, "
-                "so the unit won't start automatically",
-                f"write WantedBy=default.target, {_DAEMON_RELOAD}, and enable it again",
-                fatal=False,
-            )
-
-
-def _flag_faults(command: str) -> Iterator[UnitFileFault]:
-    try:
-        words = shlex.split(command)
-    except ValueError:
-        words = command.split()
-    flags = server_flags(words) or {}
-    wrong = [f"--{name}" for name in ("host", "port") if name in flags]
-    if wrong:
-        yield UnitFileFault(
-            f"llama-swap has no option {' and '.join(wrong)}",
-            f"write -listen ADDRESS:PORT in ExecStart, {_DAEMON_RELOAD}",
-            fatal=True,
-        )

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from aitui.aio import shield
 from aitui.domain.config.locate import ValueSource
+from aitui.domain.config.verify import file_diff
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.eviction import describe_free_memory, unload_costs
 from aitui.domain.llama_server import effective_flag_value, find_flag
@@ -229,8 +230,13 @@ class ConfigRunner(Struct, frozen=True):
                 action=Action.SHOW_JOURNAL,
             )
         at = format_time(entry.at)
+        reading, old = await self.admin.config.read_backup(
+            backup=entry.backup, before=entry.before, after=entry.after
+        )
+        diff = await asyncio.to_thread(file_diff, reading.content, old, "", "")
+        lines = tuple(diff.splitlines()[2:])
         async with self.watch_reload() as watch:
-            if not await self.frontend.ask(lambda now: undo_confirmation(entry, at, now)):
+            if not await self.frontend.ask(lambda now: undo_confirmation(entry, at, now, lines)):
                 return None
             return await self._undo(Job.UNDO, "Undoing the last change", entry, watch)
 
@@ -616,15 +622,17 @@ async def _verify_by_program(session: Session, model: str, tokens: int) -> str:
     return f"runs with a context of {tokens:,} tokens"
 
 
-def undo_confirmation(entry: JournalEntry, at: str, snapshot: Snapshot | None) -> Confirmation:
-    """Confirm an undo, with what it unloads; `at` is the time of the change, in words."""
+def undo_confirmation(
+    entry: JournalEntry, at: str, snapshot: Snapshot | None, diff: tuple[str, ...] = ()
+) -> Confirmation:
+    """Confirm an undo, with its diff and what it unloads; `at` is the time of the change, in words."""
     facts = [f"made {at}: {entry.description}"]
     costs = () if snapshot is None else unload_costs(snapshot)
     if snapshot is not None:
         facts += consequences(snapshot, "" if _undo_removes(entry) else entry.model, entry.flag)
         facts += describe_free_memory(snapshot)
     title = "Undo the last change to the config file?"
-    return Confirmation(title, tuple(facts), yes="Undo", costs=costs)
+    return Confirmation(title, tuple(facts), yes="Undo", costs=costs, diff=diff)
 
 
 def rollback_confirmation(cause: AituiError) -> Confirmation:

@@ -16,6 +16,7 @@ from aitui.domain.llama_server import effective_flag_value, find_flag
 from aitui.domain.models import ModelKind
 from aitui.domain.sanitize import sanitize_line, sanitize_text
 from aitui.domain.snapshot import Snapshot
+from aitui.domain.units import format_moment
 from aitui.errors import (
     AituiError,
     ConfigLocked,
@@ -233,7 +234,7 @@ async def recover_changes(admin: HostAdmin) -> tuple[str, ...]:
 async def _settle_change(
     admin: HostAdmin, change: JournalEntry, changes: Sequence[JournalEntry]
 ) -> tuple[str, ...]:
-    what = f"The change of {change.description} at {_format_time(change.at, admin.clock.wall())}"
+    what = f"The change of {change.description} at {format_moment(change.at, admin.clock.wall())}"
     file = ConfigFile(admin.host, change.path, clock=admin.clock)
     if change.path == admin.config.path:
         file = admin.config  # it remembers the locks that it could not release
@@ -277,13 +278,6 @@ def _describe_state(whole: FileVersion, found: RecoveryResult, *, is_past: bool)
     if len(found.removed) == 1:
         return f"{words}; its leftover file was removed"
     return f"{words}; {len(found.removed)} leftover files were removed"
-
-
-def _format_time(at: float, now: float) -> str:
-    """Format the time of a change, with the date if that isn't today."""
-    moment = time.localtime(at)
-    is_today = moment[:3] == time.localtime(now)[:3]
-    return time.strftime("%H:%M" if is_today else "%Y-%m-%d %H:%M", moment)
 
 
 class ConfigWatch:

@@ -1,7 +1,6 @@
 """Conversations written to files, and files read into prompts."""
 
 import asyncio
-import os
 from datetime import UTC, datetime
 from json import dumps
 from pathlib import Path
@@ -20,7 +19,7 @@ from aitui.domain.chat.conversation import (
 )
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import AituiError
-from aitui.store.files import make_private_directory
+from aitui.store.files import make_private_directory, write_named_file, write_new_file
 
 LARGEST_FILE = 32 << 20
 JSON_VERSION = 1
@@ -31,14 +30,14 @@ async def export_conversation(
 ) -> Path:
     """Write a conversation as Markdown or JSON to a new file; return its path.
 
-    A relative name is below `directory`; without a name the file is named by the conversation. Raises
-    AituiError; never overwrites a file.
+    A relative name is below `directory`; without a name the file is named after the title. Raises
+    AituiError, and leaves no part of a file then; never overwrites a file.
     """
     text = conversation_as_markdown(conversation, reasoning=True)
     if json:
         text = conversation_as_json(conversation)
-    name = name or f"{conversation.id[:12]}{'.json' if json else '.md'}"
-    return await asyncio.to_thread(_write, directory, name, text)
+    suffix = ".json" if json else ".md"
+    return await asyncio.to_thread(_write, directory, name, conversation.heading, suffix, text)
 
 
 async def attach_file(prompt: str, name: str) -> tuple[str, ImageAttachment | None]:
@@ -56,17 +55,14 @@ async def attach_file(prompt: str, name: str) -> tuple[str, ImageAttachment | No
         raise AituiError(str(error)) from error
 
 
-def _write(directory: Path, name: str, text: str) -> Path:
-    path = directory / Path(name).expanduser()
-
-    def open_private(path: str, flags: int) -> int:
-        return os.open(path, flags, 0o600)
-
+def _write(directory: Path, name: str, heading: str, suffix: str, text: str) -> Path:
+    path, content = directory / Path(name).expanduser(), text.encode()
     try:
+        if not name:
+            return write_named_file(directory, heading, suffix, content)
         if path.parent == directory:
             make_private_directory(directory)
-        with open(path, "x", encoding="utf-8", opener=open_private) as file:
-            file.write(text)
+        write_new_file(path, content)
     except FileExistsError as error:
         raise AituiError(f"{path} exists already", remedy="choose another name") from error
     except OSError as error:

@@ -1,7 +1,6 @@
 """A log of a server: followed across every break, history first, and saved to a file."""
 
 import asyncio
-import re
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -20,7 +19,7 @@ from aitui.errors import AituiError
 from aitui.paths import Paths
 from aitui.services.events import retry_delay
 from aitui.services.monitor import detect_suspends
-from aitui.store.files import make_private_directory, replace_atomically
+from aitui.store.files import write_named_file
 
 if TYPE_CHECKING:
     from aitui.llamaswap.client import LlamaSwapClient
@@ -218,8 +217,7 @@ def _mark_line(words: str) -> LogLine:
     return LogLine(f"── {words} ──", mark=True)
 
 
-_UNSAFE_IN_FILE_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
-_LONGEST_PART = 60
+_LONGEST_PART = 50
 
 
 def save_log(
@@ -230,31 +228,14 @@ def save_log(
     Never replaces another file. Blocks. Raises AituiError.
     """
     folder = paths.data / "logs"
-    stem = "-".join(
-        (_sanitize_part(server), _sanitize_part(name or "both"), time.strftime("%Y%m%d-%H%M%S", at))
-    )
+    stamp = time.strftime("%Y%m%d-%H%M%S", at)
+    words = f"{server[:_LONGEST_PART]} {(name or 'both')[:_LONGEST_PART]} {stamp}"
     content = "".join(f"{line.text}\n" for line in lines).encode("utf-8", "replace")
     try:
-        make_private_directory(paths.data)
-        make_private_directory(folder)
-        file = _free_path(folder, stem)
-        replace_atomically(file, content)
+        return write_named_file(folder, words, ".log", content)
     except OSError as error:
         raise AituiError(
             "The log could not be saved",
             why=f"{folder}: {error.strerror or error}",
             remedy="set XDG_DATA_HOME to a writable folder",
         ) from error
-    return file
-
-
-def _free_path(folder: Path, stem: str) -> Path:
-    for number in range(1, 1000):
-        file = folder / f"{stem}{'' if number == 1 else f'-{number}'}.log"
-        if not file.exists():
-            return file
-    raise FileExistsError(f"there are too many files like {stem}.log")
-
-
-def _sanitize_part(words: str) -> str:
-    return _UNSAFE_IN_FILE_NAMES.sub("-", words)[:_LONGEST_PART].strip("-.") or "log"

@@ -201,9 +201,7 @@ class Monitor:
         await self._fetch_all()
         if any(model.resident for model in self._known.models):
             await self._fetch_status()
-        await self._publish(
-            ConnectionStatus(ConnectionPhase.LIVE, self._clock.monotonic(), self._client.latency)
-        )
+        await self._publish_live()
         return self.snapshot
 
     def refresh(self) -> None:
@@ -339,8 +337,7 @@ class Monitor:
             return True
         finally:
             self._attempt = None
-        now = self._clock.monotonic()
-        await self._publish(ConnectionStatus(ConnectionPhase.LIVE, now, self._client.latency))
+        await self._publish_live()
         self._events.mark_server_reachable()
         if self._activity_due:
             # What ended before aitui was there: after the table, which has to wait for nothing.
@@ -352,13 +349,15 @@ class Monitor:
 
     async def _fetch_all(self) -> bool:
         models = await self._client.models()
-        if not self.snapshot.version or self._list_everything:
-            await self._fetch_version()
         for model in models:
             seconds = self._load_times.expected(self._identity, model.id)
             self._known.set_expected_loads(model.id, seconds)
         self._known.update_models(models)
         has_changed = await self._fetch_running()
+        if not self.snapshot.version or self._list_everything:
+            # The table waits for the two lists alone: these are up to five requests more.
+            await self._publish_live()
+            await self._fetch_version()
         self._list_everything = False
         self._listed_at = self._clock.monotonic()
         return has_changed
@@ -385,7 +384,7 @@ class Monitor:
             version = ""
         release = await self._client.release(version)
         self.snapshot = replace(self.snapshot, version=version, release=release)
-        self._known.lists_only_ready = release.has(LISTS_ALL_SINCE) is False
+        self._known.update_listing(only_ready=release.has(LISTS_ALL_SINCE) is False)
         self._activity_due = release.has(ACTIVITY_PAGES_SINCE) is True
 
     async def _fetch_running(self) -> bool:
@@ -495,6 +494,10 @@ class Monitor:
             work.close()
         else:
             self._tasks.create_task(work)
+
+    async def _publish_live(self) -> None:
+        now = self._clock.monotonic()
+        await self._publish(ConnectionStatus(ConnectionPhase.LIVE, now, self._client.latency))
 
     async def _publish(
         self, link: ConnectionStatus | None = None, *, changed: bool = False

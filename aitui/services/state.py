@@ -265,6 +265,11 @@ class ServerState:
         """Return the ids that the last event named; empty if none came."""
         return frozenset(status.id for status in self._facts.statuses)
 
+    def update_listing(self, *, only_ready: bool) -> None:
+        """Take over whether `/running` lists only ready models."""
+        self._stale |= only_ready != self.lists_only_ready
+        self.lists_only_ready = only_ready
+
     def update_models(self, models: tuple[ListedModel, ...]) -> None:
         """Take over the list of `/v1/models`."""
         if models != self._facts.listed:

@@ -80,15 +80,15 @@ def unload_confirmation(model_id: str, snapshot: Snapshot) -> Confirmation:
 def unload_all_confirmation(snapshot: Snapshot) -> Confirmation:
     """Confirm to unload everything, with the requests that it cuts."""
     resident = snapshot.resident
-    facts = list(describe_other_uses(snapshot))
+    facts, costs = list(describe_other_uses(snapshot)), unload_costs(snapshot)
     if snapshot.requests.total is None:
         facts.append("This server does not report requests; any that are running will be cut off.")
-    else:
+    elif not snapshot.requests.total or not (facts or any(cost.costs for cost in costs)):
         facts.append(_describe_cut(snapshot.requests.total))
     facts += describe_free_memory(snapshot)
     what = "the only model" if len(resident) == 1 else f"all {len(resident)} models"
     title = f"Unload {what}?"
-    return Confirmation(title, tuple(facts), yes="Unload all", costs=unload_costs(snapshot))
+    return Confirmation(title, tuple(facts), yes="Unload all", costs=costs)
 
 
 def _describe_cut(requests: int) -> str:

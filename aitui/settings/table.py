@@ -134,6 +134,27 @@ SERVICE_UNIT = Setting(
     _PLAIN.service_unit,
     _value(values.read_service_unit),
 )
+PROXY_SSH_HOST = Setting(
+    "proxy_ssh_host",
+    "the machine of the reverse proxy; `local` for this one",
+    _PLAIN.proxy_ssh_host,
+    _value(values.read_ssh_host),
+    shown="none",
+    takes_empty=True,
+)
+PROXY_DIR = Setting(
+    "proxy_dir",
+    "the folder with Caddyfile and certs/ on that machine",
+    _PLAIN.proxy_dir,
+    lambda given, _: values.read_text(given, _PLAIN.proxy_dir),
+)
+PROXY_RELOAD = Setting(
+    "proxy_reload",
+    "the command that has it read them again; run in that folder",
+    _PLAIN.proxy_reload,
+    lambda given, _: values.read_text(given, "docker compose exec -T caddy caddy reload"),
+    shown="caddy reload",
+)
 ENDPOINTS = tuple(
     _endpoint(name, words)
     for name, words in (
@@ -167,7 +188,7 @@ CERTIFICATES = (CA, CLIENT_CERT, CLIENT_KEY)
 
 SERVER_SETTINGS: tuple[Setting[Any], ...] = (
     URL, CERTS_DIR, *CERTIFICATES, CLIENT_KEY_PASSWORD, API_KEY, USERNAME, PASSWORD, TIMEOUT, SSH_HOST,
-    PRESET_PATH, SERVICE_UNIT, *ENDPOINTS, COLOR, READ_ONLY,
+    PRESET_PATH, SERVICE_UNIT, PROXY_SSH_HOST, PROXY_DIR, PROXY_RELOAD, *ENDPOINTS, COLOR, READ_ONLY,
 )  # fmt: skip
 """Those of a `[servers.NAME]`, and, if they have a variable, of the environment."""
 

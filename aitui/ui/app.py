@@ -279,6 +279,9 @@ class AituiApp(App[None]):
         self.set_interval(1.0, self._tick)
         self._servers.start()
 
+    def on_ready(self) -> None:
+        self._servers.has_painted.set()
+
     # Keys.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

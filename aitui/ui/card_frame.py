@@ -12,6 +12,7 @@ from textual.strip import Strip
 from aitui.domain.hardware.sample import HOLD_SECONDS, Gpu, gpu_metric
 from aitui.domain.memory.hardware_state import MemoryRecord
 from aitui.domain.memory.usage import GpuMemoryUsage
+from aitui.domain.units import format_gb
 from aitui.ui.frame import Pieces
 from aitui.ui.hardware import (
     GAP,
@@ -32,7 +33,6 @@ from aitui.ui.memory_bar import (
     GIB,
     card_bar,
     card_name,
-    format_gb,
     model_names,
     percent_style,
     whole_gb,

@@ -6,10 +6,8 @@ from textual.notifications import SeverityLevel
 
 from aitui.domain.models import Model, RunState
 from aitui.domain.snapshot import Snapshot
-from aitui.domain.units import format_seconds
+from aitui.domain.units import format_bytes, format_seconds
 from aitui.ui.text import seconds_text
-
-_GIB = 1 << 30
 
 
 def describe_changes(
@@ -47,4 +45,4 @@ def describe_changes(
 def _freed(model: Model) -> str:
     memory = model.memory
     known = memory is not None and not memory.approximate and memory.gpu
-    return f", {memory.gpu / _GIB:.1f} GB freed" if memory is not None and known else ""
+    return f", {format_bytes(memory.gpu)} freed" if memory is not None and known else ""

@@ -12,7 +12,7 @@ from textual.strip import Strip
 
 from aitui.domain.hardware.info import NATIVE, HostInfo
 from aitui.domain.hardware.sample import Figure, HardwareSample, Machine
-from aitui.domain.units import count_of, format_seconds
+from aitui.domain.units import count_of, format_gb, format_seconds
 from aitui.format.hardware import processor_name
 from aitui.ui.drawn_lines import title_strip
 from aitui.ui.frame import Pieces
@@ -31,7 +31,6 @@ from aitui.ui.hardware import (
     time_marks,
 )
 from aitui.ui.memory_bar import (
-    format_gb,
     machine_shares,
     model_band,
     percent_style,

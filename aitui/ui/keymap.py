@@ -437,6 +437,7 @@ SERVERS = KeyGroup(
     Key("escape", "dismiss", "Back", "back"),
     Key("enter", "submit", "connect", bound=False),
     Key("tab", "focus_next", "list or URL", bound=False),
+    Key("delete", "forget", "forget the URL", "forget"),
 )
 HELP = KeyGroup("help", Key("escape,q,question_mark,f1", "dismiss", "Close", listed=False))
 MESSAGES = KeyGroup(
@@ -456,7 +457,10 @@ COMMANDS = KeyGroup(
     Key("tab", "complete", "complete", priority=True),
 )
 
-PALETTE = (("Undo", "Take the last change of the config back", "app.undo_change"),)
+PALETTE = (
+    ("Undo", "Take the last change of the config back", "app.undo_change"),
+    ("Demo", "Open the stand-in server on this machine", "app.open_demo"),
+)
 """What the palette offers without a key: title, words and action."""
 
 README_GROUPS = (MODEL_TABLE, MODELS, APP)

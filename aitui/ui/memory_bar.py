@@ -12,6 +12,7 @@ from aitui.domain.hues import free_hue
 from aitui.domain.memory.usage import GpuMemoryUsage, MemoryUsage
 from aitui.domain.models import Model
 from aitui.domain.snapshot import Snapshot
+from aitui.domain.units import format_gb
 from aitui.format.fit import truncate
 from aitui.ui.plots import Band, bar
 from aitui.ui.theme import hue_of, shade, theme_color
@@ -21,12 +22,6 @@ HIGH_PERCENT, FULL_PERCENT = 85.0, 95.0
 """From when on the number of a memory is a warning, and an error."""
 _OWNER = re.compile(r"^(?:[^/]+/)*(?:([A-Za-z]+)_(?=\1))?")
 _MAKERS = re.compile(r"^(?:NVIDIA|AMD|Intel(?:\(R\))?) (?:GeForce )?(?=\S)| Generation$")
-
-
-def format_gb(amount: float) -> str:
-    """Format bytes as the number alone, in units of 2^30."""
-    size = amount / GIB
-    return f"{size:.1f}" if size < 99.95 else f"{size:.0f}"
 
 
 def whole_gb(amount: float) -> str:

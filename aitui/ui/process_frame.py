@@ -8,10 +8,10 @@ from textual.strip import Strip
 
 from aitui.domain.hardware.host_sample import GpuProcess
 from aitui.domain.hardware.sample import Gpu
-from aitui.domain.units import format_seconds
+from aitui.domain.units import format_gb, format_seconds
 from aitui.format.fit import truncate
 from aitui.ui.hardware import HardwareScene, Strips, framed
-from aitui.ui.memory_bar import format_gb, short_name
+from aitui.ui.memory_bar import short_name
 from aitui.ui.theme import hue_of
 
 _LABEL_WIDTH, _NAME_WIDTH = 20, 16

@@ -22,10 +22,10 @@ async def test_it_names_the_card_its_models_and_where_each_figure_is_from(
     await other.load(QUICK)
     outcome = await aitui.run("gpu")
     assert (outcome.status, outcome.err) == (0, "")
-    assert "4.6G of 96.0G VRAM in use, measured by the server" in outcome.out
+    assert "4.6 of 96.0 GB VRAM in use, measured by the server" in outcome.out
     assert "GPU 0  NVIDIA RTX PRO 6000 Blackwell" in outcome.out
-    assert f"4.0G  {QUICK}, measured" in outcome.out
-    assert "0.6G  other processes" in outcome.out
+    assert f"4.0 GB  {QUICK}, measured" in outcome.out
+    assert "0.6 GB  other processes" in outcome.out
     assert "°C" in outcome.out
     assert " W" in outcome.out
     assert "RAM " in outcome.out
@@ -55,7 +55,7 @@ async def test_what_the_machine_is_stands_below_it(aitui: CommandLine, stand_in:
     outcome = await aitui.run("gpu")
     assert (outcome.status, outcome.err) == (0, "")
     assert "host  Debian 13.1 · Linux 6.12.48+deb13-amd64 · x86_64\n" in outcome.out
-    assert "AMD EPYC 9354P · 1 socket · 32 cores · 32 threads · 251.0G RAM" in outcome.out
+    assert "AMD EPYC 9354P · 1 socket · 32 cores · 32 threads · 251 GB RAM" in outcome.out
     assert "NVIDIA driver 580.142, reported by the server" in outcome.out
     outcome = await aitui.run("gpu", "--json")
     host = json.loads(outcome.out)["host"]

@@ -1,10 +1,13 @@
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aitui.domain.units import (
-    format_bytes_gib,
     format_countdown,
+    format_gb,
+    format_moment,
     format_rate,
     format_seconds,
     format_tokens,
@@ -86,17 +89,18 @@ def test_a_rate_keeps_about_three_digits(rate: float, text: str) -> None:
 @pytest.mark.parametrize(
     ("amount", "text"),
     [
-        (0, "0.0G"),
-        (1, "<0.1G"),
-        (2**30, "1.0G"),
-        (44_238_012_416, "41.2G"),
-        (10**13, "9313.2G"),
-        (10**14, "93132G"),
+        (0, "0.0"),
+        (1, "<0.1"),
+        (2**30, "1.0"),
+        (44_238_012_416, "41.2"),
+        (10**11, "93.1"),
+        (10**12, "931"),
+        (10**14, "93132"),
         (-1, "–"),
     ],
 )
-def test_memory_is_told_in_gib(amount: float, text: str) -> None:
-    assert format_bytes_gib(amount) == text
+def test_memory_is_a_number_of_gb(amount: float, text: str) -> None:
+    assert format_gb(amount) == text
 
 
 @given(st.integers())
@@ -110,6 +114,14 @@ def test_every_other_amount_fits_a_cell(amount: float) -> None:
         format_seconds(amount),
         format_countdown(amount),
         format_rate(amount),
-        format_bytes_gib(amount),
+        format_gb(amount),
     ):
         assert 1 <= len(text) <= WIDEST_CELL
+
+
+@given(floats)
+def test_a_moment_has_its_date_on_other_days_only(now: float) -> None:
+    noon = time.mktime((2026, 11, 29, 12, 41, 8, 0, 0, -1))
+    assert format_moment(noon, noon + 3600, "%H:%M:%S") == "12:41:08"
+    assert format_moment(noon, noon + 86400, "%H:%M:%S") == "2026-11-29 12:41"
+    assert format_moment(now, noon)

@@ -547,6 +547,8 @@ async def test_undo_names_the_change_and_takes_it_back(setting: Setting) -> None
     assert (result.entry.old, result.entry.new) == ("4096", "8192")
     (confirmation,) = setting.frontend.confirmations
     assert "made at 1790000000: small  --ctx-size 4096 → 8192" in confirmation.facts[0]
+    ours, theirs = (line.split() for line in confirmation.diff if line[0] in "-+")
+    assert ("8192" in " ".join(ours), "4096" in " ".join(theirs)) == (True, True)
     assert setting.config.read_text() == CONFIG
 
 

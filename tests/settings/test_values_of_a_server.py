@@ -26,6 +26,9 @@ def test_every_variable_of_the_environment_is_read(read: Read) -> None:
         "AI_SERVER_SSH_HOST": "me@host:2222",
         "AI_SERVER_PRESET_PATH": "/etc/llama-swap.yaml",
         "AI_SERVER_SERVICE_UNIT": "swap@1.service",
+        "AI_SERVER_PROXY_SSH_HOST": "root@proxy",
+        "AI_SERVER_PROXY_DIR": "~/caddy",
+        "AI_SERVER_PROXY_RELOAD": "docker compose exec -T caddy caddy reload",
         "AI_SERVER_MODELS_PATH": "/m",
         "AI_SERVER_RUNNING_PATH": "/r",
         "AI_SERVER_UNLOAD_PATH": "/u/<id>",
@@ -41,6 +44,8 @@ def test_every_variable_of_the_environment_is_read(read: Read) -> None:
     assert (server.client_key_password, server.api_key) == (" blanks stay ", "sk-1")
     assert (server.timeout, server.ssh_host) == (1.5, "me@host:2222")
     assert (server.preset_path, server.service_unit) == ("/etc/llama-swap.yaml", "swap@1.service")
+    assert (server.proxy_ssh_host, server.proxy_dir) == ("root@proxy", "~/caddy")
+    assert server.proxy_reload == "docker compose exec -T caddy caddy reload"
     paths = server.endpoints
     assert (paths.models, paths.running, paths.unload) == ("/m", "/r", "/u/<id>")
     assert (paths.unload_all, paths.upstream_health) == ("/u", "/h/<id>")

@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from aitui.store.files import make_private_directory, read_bounded
+from aitui.store.files import (
+    MOST_URLS,
+    URLS_FILE,
+    file_stem,
+    forget_url,
+    make_private_directory,
+    read_bounded,
+    read_urls,
+    remember_url,
+    write_named_file,
+)
 
 
 def test_every_new_directory_is_private_under_any_umask(tmp_path: Path) -> None:
@@ -25,3 +35,43 @@ def test_what_is_no_file_is_refused_at_once(make: Callable[[Path], None], tmp_pa
     make(path)
     with pytest.raises((ValueError, OSError), match=r"regular file|directory"):
         read_bounded(path, 100)
+
+
+def test_the_newest_urls_are_remembered(tmp_path: Path) -> None:
+    for number in range(MOST_URLS + 2):
+        remember_url(tmp_path, f"http://h{number}")
+    remember_url(tmp_path, "http://h5")
+    forget_url(tmp_path, "http://h10")
+    assert read_urls(tmp_path)[:3] == ("http://h5", "http://h11", "http://h9")
+    assert len(read_urls(tmp_path)) == MOST_URLS - 1
+    (tmp_path / URLS_FILE).write_bytes(b"\xff")
+    assert read_urls(tmp_path) == ()
+    (tmp_path / URLS_FILE).write_text("http://x\x1b[31m")
+    assert read_urls(tmp_path) == ("http://x",)
+
+
+@pytest.mark.parametrize(
+    ("words", "stem"),
+    [
+        ("KV cache on two cards?", "KV-cache-on-two-cards"),
+        ("ZFS send over SSH: 2.3", "ZFS-send-over-SSH-2.3"),
+        ("Größe in 東京", "Größe-in-東京"),
+        ("../../.ssh/authorized_keys", "ssh-authorized_keys"),
+        ("--help", "help"),
+        ("a\x1b]0;x\x07b\n\tc\u202e\x00", "a-0-x-b-c"),
+        ("///", "untitled"),
+        ("", "untitled"),
+        ("日本" * 100, "日本" * 20),
+    ],
+)
+def test_a_title_of_any_kind_gives_a_safe_name(words: str, stem: str) -> None:
+    assert file_stem(words) == stem
+
+
+def test_files_of_one_title_stand_beside_each_other(tmp_path: Path) -> None:
+    folder = tmp_path / "exports"
+    first = write_named_file(folder, "a title", ".md", b"1")
+    second = write_named_file(folder, "a title", ".md", b"2")
+    assert (first.name, second.name) == ("a-title.md", "a-title-2.md")
+    assert (first.read_bytes(), second.read_bytes()) == (b"1", b"2")
+    assert [path.stat().st_mode & 0o777 for path in (folder, first)] == [0o700, 0o600]

@@ -1,6 +1,7 @@
 """Keys that work everywhere: help, palette, other servers, refresh, and the ways out."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from msgspec.structs import replace
 
 from aitui.demo.certificates import Certificates
 from aitui.domain.snapshot import Server
+from aitui.paths import Paths
+from aitui.store.files import read_urls
 from aitui.ui.controllers.palette import screen_commands
 from aitui.ui.screens.dialogs import ServersScreen
 from aitui.ui.screens.help import HelpScreen
@@ -132,6 +135,50 @@ async def test_a_url_is_typed_without_its_scheme_and_stays_if_it_is_refused(
     await app.see("http:// or https:// in front", "ftp://x")
     await app.press(*["backspace"] * 7, *other.url.removeprefix("http://"), "enter")
     await app.see("elsewhere-1b")
+
+
+async def test_urls_used_before_are_listed_until_they_are_forgotten(
+    server: Server, other: StandIn, tmp_path: Path
+) -> None:
+    address = other.url.removeprefix("http://")
+    async with driven(server, tmp_path, size=(80, 30)) as app:
+        await app.see(QUICK)
+        await app.press("S", *address, "enter")
+        await app.see("elsewhere-1b")
+        await app.press("S")
+        await app.see(f"● {other.url}", "connected")
+        await app.press("delete", "up", "enter")
+        await app.see(QUICK)
+        await app.press("S")
+        await app.see("● stand-in", f"  {other.url}", "used before · Del forgets it")
+        await app.press("escape", "colon", *f"server {address}", "enter")
+        await app.see("elsewhere-1b")
+        await app.press("S", "up", "enter")
+        await app.see(QUICK)
+        await app.press("S")
+        await app.see("used before")
+        await app.press("down", "delete")
+        await app.unsee(other.url)
+        await app.until(lambda: not read_urls(tmp_path / "state"), "forgotten")
+
+
+async def test_the_demo_is_a_server_of_the_list_and_of_the_palette(
+    server: Server, other: StandIn, tmp_path: Path
+) -> None:
+    @asynccontextmanager
+    async def demo() -> AsyncIterator[tuple[Server, Paths]]:
+        yield Server(other.url, identity="demo", name="demo"), Paths.below(tmp_path / "demo")
+
+    async with driven(server, tmp_path, demo_world=demo) as app:
+        await app.see(QUICK)
+        await app.press("S", "up", "enter")
+        await app.see("demo ●", "elsewhere-1b")
+        await app.press("S")
+        await app.see("● demo", "a stand-in server on this machine")
+        await app.press("up", "enter")
+        await app.see(QUICK)
+        await app.press("colon", *"open the stand", "enter")
+        await app.see("demo ●", "elsewhere-1b")
 
 
 async def test_a_url_can_be_typed_at_once(app: Driven, other: StandIn) -> None:

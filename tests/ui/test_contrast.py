@@ -11,7 +11,7 @@ from aitui.domain.confirmation import Confirmation
 from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus
 from aitui.errors import Unreachable
 from aitui.ui.screens.confirm import ConfirmScreen
-from aitui.ui.screens.dialogs import ServersScreen
+from aitui.ui.screens.dialogs import ServerChoice, ServersScreen
 from aitui.ui.screens.help import HelpScreen, help_groups
 from aitui.ui.screens.setup import SetupScreen
 from aitui.ui.theme import DARK, LIGHT
@@ -56,7 +56,9 @@ async def setup(app: Driven) -> None:
 
 
 async def servers(app: Driven) -> None:
-    app.app.push_screen(ServersScreen((SERVER, replace(SERVER, read_only=True)), SERVER))
+    app.app.push_screen(
+        ServersScreen((SERVER, replace(SERVER, read_only=True)), ServerChoice(SERVER))
+    )
     await app.see("or the URL of another one")
 
 

@@ -20,7 +20,7 @@ from aitui.domain.snapshot import Snapshot
 from aitui.errors import KeyPasswordNeeded
 from aitui.ui.screens.confirm import Choice, ConfirmScreen
 from aitui.ui.screens.context_size import ContextSizeScreen
-from aitui.ui.screens.dialogs import ChooseScreen, KeyPasswordScreen, ServersScreen
+from aitui.ui.screens.dialogs import ChooseScreen, KeyPasswordScreen, ServerChoice, ServersScreen
 from aitui.ui.screens.history import HistoryScreen
 from aitui.ui.screens.steps import StepsScreen
 from ui.driven import driven
@@ -89,7 +89,7 @@ async def test_the_memory_after_a_load_is_without_what_is_evicted_now(
 FIELDS: dict[str, Callable[[], ModalScreen[Any]]] = {
     "choose": lambda: ChooseScreen("Add which file?", [f"/models/{n}.gguf" for n in range(20)]),
     "password": lambda: KeyPasswordScreen(KeyPasswordNeeded("It is encrypted", why="why " * 60)),
-    "servers": lambda: ServersScreen((SERVER,) * 9, SERVER),
+    "servers": lambda: ServersScreen((SERVER,) * 9, ServerChoice(SERVER)),
     "history": lambda: HistoryScreen("", lambda _: None, lambda *_: None),
 }
 

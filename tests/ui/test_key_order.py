@@ -20,7 +20,7 @@ async def second(app: Driven) -> str:
 
 
 def typed(app: Driven) -> Callable[[], str]:
-    return lambda: app.models.query_one("#filter", Input).value
+    return lambda: "".join(found.value for found in app.models.query("#filter").results(Input))
 
 
 async def test_a_key_acts_on_the_row_that_the_keys_before_it_have_led_to(

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,18 +29,31 @@ def calls(name: str) -> set[str]:
     }
 
 
+def texts(tree: ast.AST) -> Iterator[str]:
+    """The string constants that are no docstrings."""
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    constants = (node for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    for node in constants:
+        if isinstance(node.value, str) and id(node) not in docstrings:
+            yield node.value
+
+
 def test_every_binding_comes_from_the_keymap() -> None:
     assert calls("Binding") == {"keymap.py"}
 
 
 def test_no_screen_names_a_key_by_itself() -> None:
-    literal = re.compile(r" \([a-zA-Z:/]\)|[Pp]ress [a-zA-Z:/]\b")
+    """A letter in brackets, after "press", or before a verb; the unit of seconds is none."""
+    literal = re.compile(
+        r" \([a-zA-Z:/]\)|[Pp]ress [a-zA-Z:/]\b|: [a-zA-Z],"
+        r"|(?<![\w'’./{}-])(?:[b-rt-zB-HJ-Z]|Esc|Del|Tab|F\d|\^[a-z]) [a-z]+s\b"
+    )
     found = [
-        (path.name, node.value)
-        for path in UI.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-        if literal.search(node.value)
+        (path.name, text)
+        for folder in (UI, UI.parent / "services", UI.parent / "format")
+        for path in folder.rglob("*.py")
+        for text in texts(ast.parse(path.read_text(encoding="utf-8")))
+        if literal.search(text)
     ]
     assert found == []
 

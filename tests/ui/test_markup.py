@@ -28,7 +28,7 @@ from aitui.ui.keymap import KeyGroup
 from aitui.ui.plain import plain
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.context_size import ContextSizeScreen
-from aitui.ui.screens.dialogs import ChooseScreen, KeyPasswordScreen, ServersScreen
+from aitui.ui.screens.dialogs import ChooseScreen, KeyPasswordScreen, ServerChoice, ServersScreen
 from aitui.ui.screens.help import HelpGroup, HelpScreen
 from aitui.ui.screens.history import HistoryScreen
 from aitui.ui.screens.setup import SetupScreen
@@ -202,7 +202,7 @@ def screens() -> list[Screen[Any]]:
         HelpScreen([HelpGroup(UNFINISHED, ((ENDS, ACTS, ""),))], ACTS, ENDS),
         HistoryScreen(ENDS, lambda _: None, lambda *_: None),
         KeyPasswordScreen(error),
-        ServersScreen((server, replace(server, name=ACTS)), server),
+        ServersScreen((server, replace(server, name=ACTS)), ServerChoice(url=ENDS)),
         SetupScreen(server, server.certificate_files),
     ]
 

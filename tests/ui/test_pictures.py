@@ -15,7 +15,7 @@ from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus, Server, Sna
 from aitui.errors import Unreachable
 from aitui.services.load import load_confirmation
 from aitui.ui.screens.confirm import ConfirmScreen
-from aitui.ui.screens.dialogs import ServersScreen
+from aitui.ui.screens.dialogs import ServerChoice, ServersScreen
 from catalogue import LONG
 from ui.driven import opened
 from ui.hand_made import (
@@ -190,7 +190,7 @@ def test_servers(looks_as_before: Picture) -> None:
     )
 
     async def choose(pilot: Pilot[None]) -> None:
-        pilot.app.push_screen(ServersScreen(servers, SERVER))
+        pilot.app.push_screen(ServersScreen(servers, ServerChoice(SERVER)))
         await pilot.pause()
 
     assert looks_as_before(BUSY, SMALL, prepare=choose)

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from aitui.domain.models import LoadFailure, Model, RunState
+from aitui.domain.models import FinishedRequest, LoadFailure, Model, RunState
 from aitui.ui.widgets.model_table import (
     ColumnWidths,
     RowFacts,
@@ -106,8 +106,20 @@ def test_the_next_column_to_sort_by_is_one_that_is_shown() -> None:
 
 
 def test_clients_are_named_beside_their_model() -> None:
-    users = users_by_model(live(*MIXTURE, requests=REQUESTS))
+    users = users_by_model(live(*MIXTURE, requests=REQUESTS), WALL)
     assert users == {READY.id: "192.168.2.20 · OpenWebUI, 192.168.2.31"}
+
+
+def test_an_idle_model_has_its_last_user() -> None:
+    rows = (
+        FinishedRequest(IDLE.id, at=WALL - 9, who="laptop · pi"),
+        FinishedRequest(READY.id, at=WALL - 30),
+        FinishedRequest(READY.id, at=WALL - 150, who="desk · Zed"),
+        FinishedRequest(READY.id, at=WALL - 300, who="laptop · pi"),
+    )
+    assert users_by_model(live(READY, IDLE, finished=rows), WALL) == {
+        READY.id: "desk · Zed, 2m ago"
+    }
 
 
 def test_columns_grow_with_their_content_and_shrink_with_another_list() -> None:

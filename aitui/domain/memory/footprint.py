@@ -4,7 +4,7 @@ from enum import Enum
 
 from msgspec import Struct
 
-from aitui.domain.units import format_bytes_gib
+from aitui.domain.units import format_gb
 
 APPROXIMATELY = "≈"
 
@@ -45,7 +45,12 @@ class Footprint(Struct, frozen=True):
         return self.gpu or self.host or 0
 
     @property
-    def label(self) -> str:
-        """As a table shows it: "41.2G", "≈52.0G"."""
+    def figure(self) -> str:
+        """As a column of GB shows it: "41.2", "≈52.0"."""
         mark = APPROXIMATELY if self.approximate else ""
-        return f"{mark}{format_bytes_gib(self.needed)}"
+        return f"{mark}{format_gb(self.needed)}"
+
+    @property
+    def label(self) -> str:
+        """As a sentence has it: "41.2 GB", "≈52.0 GB"."""
+        return f"{self.figure} GB"

@@ -13,7 +13,7 @@ from aitui.domain.memory.footprint import APPROXIMATELY, Footprint
 from aitui.domain.memory.launch_profile import LaunchProfile
 from aitui.domain.memory.measurement import SLOW_SHARE, MemoryRecords, expected_footprint
 from aitui.domain.memory.usage import Headroom, MemoryUsage, headroom_in_machine, headroom_on_cards
-from aitui.domain.units import format_bytes_gib
+from aitui.domain.units import format_bytes
 
 _MARGIN_SHARE = 0.03
 _LEAST_MARGIN = 512 << 20
@@ -184,7 +184,7 @@ def forecast_fit(
     if on_cards and needed is not None and found.verdict is FitVerdict.FITS:
         host, free = needed.host or 0, in_machine.after
         if free is not None and host > free:
-            there = f"{format_bytes_gib(host)} of it goes to RAM, where {format_bytes_gib(free)} are free"
+            there = f"{format_bytes(host)} of it goes to RAM, where {format_bytes(free)} are free"
             found = replace(found, verdict=FitVerdict.TIGHT, reason=there)
     return replace(found, reason=found.reason or _fit_reason(found, profile, header))
 
@@ -235,7 +235,7 @@ def describe_fit(fit: FitForecast) -> tuple[str, ...]:
         verdict = f"{verdict.partition(': ')[0]}: {fit.reason}"
     facts = [verdict]
     if fit.needed is not None:
-        facts.append(f"needs {fit.needed.label.removesuffix('G')} GB, {fit.needed.origin.value}")
+        facts.append(f"needs {fit.needed.label}, {fit.needed.origin.value}")
     if fit.free is not None:
         grows = fit.free_after is not None and fit.free_after > fit.free
         after = f", {_format_rough(fit.free_after or 0)} after unloading" if grows else ""
@@ -250,8 +250,7 @@ def describe_fit(fit: FitForecast) -> tuple[str, ...]:
 
 def _format_rough(amount: int) -> str:
     """Format in whole GiB from 10 on: a question must not change with every sample."""
-    rough = f"{amount / _GIB:.0f}G" if amount >= _ROUGH_FROM else format_bytes_gib(amount)
-    return f"{rough.removesuffix('G')} GB"
+    return f"{amount / _GIB:.0f} GB" if amount >= _ROUGH_FROM else format_bytes(amount)
 
 
 class ModelMemory(Struct, frozen=True):

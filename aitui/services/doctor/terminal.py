@@ -183,6 +183,10 @@ def _setting_values(server: Server) -> Iterator[tuple[str, str]]:
     yield "ssh_host", server.ssh_host or "none"
     yield "preset_path", server.preset_path
     yield "service_unit", server.service_unit
+    if server.proxy_ssh_host:
+        yield "proxy_ssh_host", server.proxy_ssh_host
+        yield "proxy_dir", server.proxy_dir
+        yield "proxy_reload", server.proxy_reload or "caddy reload"
     for setting in ENDPOINTS:
         if server.origins.get(setting.name, _DEFAULT) != _DEFAULT:
             yield setting.name, str(getattr(server.endpoints, setting.name.removesuffix("_path")))

@@ -120,7 +120,7 @@ class ModelsController:
 
     def _warn_overdue(self, model_id: str) -> None:
         limit = self._session.server.timeout
-        words = f"{model_id} still loads after {limit:g} s; u aborts it"
+        words = f"{model_id} still loads after {limit:g} s; {MODELS.sign('unload')} aborts it"
         self._app.notify(words, severity="warning")
 
     async def _unload(self, model_id: str) -> None:

@@ -68,18 +68,23 @@ def open_palette(
         query,
     )
 
-    async def add_conversations() -> None:
+    async def add_what_is_read() -> None:
+        """Offer what stands in files: URLs of servers, and conversations."""
+        more = [
+            Command(f"server {url}", partial(servers.go_to_url, url), cost=_fixed("used before"))
+            for url in await servers.read_urls()
+        ]
         if current is not None:
-            found = await current.chat.list_conversations()
-            if palette.is_mounted and palette in app.screen_stack:
-                palette.add_commands(list(conversation_commands(found, resume)))
+            more += conversation_commands(await current.chat.list_conversations(), resume)
+        if palette.is_mounted and palette in app.screen_stack:
+            palette.add_commands(more)
 
     def run(chosen: Command | None) -> None:
         if chosen is not None and isawaitable(result := chosen.run()):
             tasks.run_in_background(_wait_for(result), "palette command")
 
     app.push_screen(palette, run)
-    tasks.run_in_background(add_conversations(), "palette")
+    tasks.run_in_background(add_what_is_read(), "palette")
 
 
 async def _wait_for(result: Awaitable[object]) -> None:

@@ -16,6 +16,8 @@ from aitui.errors import AituiError, KeyPasswordNeeded
 from aitui.ui.context import AppContext, ServerContext
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from aitui.domain.confirmation import Confirmation
     from aitui.paths import Paths
     from aitui.services.first_run import ServerDraft, ServerSetup
@@ -179,11 +181,14 @@ class ServerSwitcher:
         self._on_change = on_change
         self._has_asked_for_password = False
         self._is_settled = False
+        self._demo: Server | None = None
         self._added: tuple[Server, ...] = ()
         self.controllers: ServerControllers | None = None
         """None until the session is open, and while there is no server."""
         self.paths = context.paths
         """Those of the server: a demo has its own."""
+        self.has_painted = asyncio.Event()
+        """Set with the app's first frame, which nothing is to delay."""
 
     @cached_property
     def _prompts(self) -> "PromptStore":
@@ -271,17 +276,59 @@ class ServerSwitcher:
             self._tasks.run_in_background(self._ask_for_password(server, error), "password")
 
     async def choose(self, current: Server | None) -> None:
-        from aitui.settings import server_at
-        from aitui.ui.screens.dialogs import ServersScreen
+        """Ask for another server, and go there."""
+        from aitui.ui.screens.dialogs import ServerChoice, ServersScreen
 
         servers = self.known_servers
-        template = self._app_context.settings.template
-        build = partial(server_at, home=self._app_context.home, template=template)
-        server = await self._app.push_screen_wait(ServersScreen(servers, current, build))
-        if isinstance(server, str):
-            server = build(server)
-        if server is not None:
-            await self.go_to(server)
+        here = None
+        if current is not None:
+            known = next((one for one in servers if one.identity == current.identity), None)
+            in_demo = current is self._demo or known is not None
+            here = ServerChoice(known, "" if in_demo else current.url)
+        screen = ServersScreen(
+            servers, here, self._server_at, used_before=self.read_urls, forget=self._forget_url
+        )
+
+        choice = await self._app.push_screen_wait(screen)
+        if choice is not None and choice.server is not None:
+            await self.go_to(choice.server)
+        elif choice is not None and choice.url:
+            await self.go_to_url(choice.url)
+        elif choice is not None:
+            await self.leave_for(self.open_demo)
+
+    async def go_to_url(self, url: str) -> None:
+        """Leave the server that is open for the one at a URL, and remember that."""
+        from aitui.store.files import remember_url
+
+        server = self._server_at(url)
+        await self._change_urls(remember_url, server.url)
+        await self.go_to(server)
+
+    async def read_urls(self) -> tuple[str, ...]:
+        """Return the URLs that were typed before, the newest first."""
+        from aitui.store.files import read_urls
+
+        return await asyncio.to_thread(read_urls, self._app_context.paths.state)
+
+    def _server_at(self, url: str) -> Server:
+        from aitui.settings import server_at
+
+        return server_at(url, self._app_context.home, self._app_context.settings.template)
+
+    def _forget_url(self, url: str) -> None:
+        from aitui.store.files import forget_url
+
+        forgetting = self._change_urls(forget_url, url)
+        self._tasks.run_in_background(forgetting, "forget", exclusive=False)
+
+    async def _change_urls(self, change: Callable[["Path", str], None], url: str) -> None:
+        state = self._app_context.paths.state
+        try:
+            await asyncio.to_thread(change, state, url)
+        except OSError as error:
+            words = f"{state}: {error.strerror or error}"
+            self._app.notify(words, title="The URLs used before can't be saved", severity="warning")
 
     async def go_to(self, server: Server) -> None:
         """Leave the server that is open for another one, or show which of its files are missing."""
@@ -329,6 +376,7 @@ class ServerSwitcher:
 
     async def _run_demo(self) -> None:
         async with self._app_context.demo_world() as (server, paths):
+            self._demo = server
             await self._run_session(server, paths)
 
     async def _run_session(self, server: Server, paths: "Paths") -> None:
@@ -338,10 +386,8 @@ class ServerSwitcher:
         # Not before: a snapshot of the server that was left may still be on its way to the app, and
         # would ask for the password that was just given.
         self._has_asked_for_password = False
-        painted = asyncio.Event()
-        self._app.call_after_refresh(painted.set)
-        # A screen that another one covers before its first frame never says that it was painted.
-        await sleep_until(painted, FIRST_FRAME_SECONDS)
+        # A terminal without a size gets no frame.
+        await sleep_until(self.has_painted, FIRST_FRAME_SECONDS)
         # In a thread: with httpx it takes as long as Textual, and keys are answered meanwhile.
         await asyncio.to_thread(import_module, "aitui.llamaswap.client")
         from aitui.host.listener import locate_host

@@ -2,6 +2,7 @@
 
 from aitui.domain.chat.conversation import Conversation, Role, Turn
 from aitui.domain.chat.reply import Reply, ReplyPhase
+from aitui.domain.units import format_moment
 from aitui.ui.reply_text import footer_items
 from aitui.ui.transcript.conversation import CompletedTurn
 from aitui.ui.transcript.render import ITEM_GAP
@@ -25,7 +26,7 @@ class TranscriptPresenter:
         path = conversation.path
         whole = path[:-1] if growing else path
         self._streaming_id = ""
-        self._transcript.replace(_make_turn(turn, conversation) for turn in whole)
+        self._transcript.replace(self._make_turn(turn, conversation) for turn in whole)
         self._turns = [turn.id for turn in whole]
         if answer is not None and growing:
             self.update(conversation, answer)
@@ -58,14 +59,15 @@ class TranscriptPresenter:
         before = conversation.path_to(answer.turn_id)[:-1]
         known = [turn.id for turn in before[: len(self._turns)]]
         if known != self._turns or self._streaming_id:
-            self._transcript.replace(_make_turn(turn, conversation) for turn in before)
+            self._transcript.replace(self._make_turn(turn, conversation) for turn in before)
         else:
             for turn in before[len(known) :]:
-                self._transcript.begin_turn(turn.id, turn.role.value, turn.model)
+                self._transcript.begin_turn(turn.id, turn.role.value, turn.model, self._when(turn))
                 self._transcript.append(turn.id, _turn_text(turn))
                 self._transcript.finish(turn.id)
         self._turns = [turn.id for turn in before]
-        self._transcript.begin_turn(answer.turn_id, Role.ASSISTANT.value, answer.model)
+        when = self._when(conversation.turns.get(answer.turn_id))
+        self._transcript.begin_turn(answer.turn_id, Role.ASSISTANT.value, answer.model, when)
         self._streaming_id, self._text_length, self._reasoning_length, self._phase = (
             answer.turn_id,
             0,
@@ -82,17 +84,22 @@ class TranscriptPresenter:
         self._turns.append(turn_id)
         self._streaming_id = ""
 
+    def _make_turn(self, turn: Turn, conversation: Conversation) -> CompletedTurn:
+        return CompletedTurn(
+            turn.id,
+            turn.role.value,
+            _turn_text(turn),
+            model=turn.model,
+            reasoning=turn.reasoning,
+            thought_for=turn.thought,
+            footer=_footer_text(turn, conversation),
+            when=self._when(turn),
+        )
 
-def _make_turn(turn: Turn, conversation: Conversation) -> CompletedTurn:
-    return CompletedTurn(
-        turn.id,
-        turn.role.value,
-        _turn_text(turn),
-        model=turn.model,
-        reasoning=turn.reasoning,
-        thought_for=turn.thought,
-        footer=_footer_text(turn, conversation),
-    )
+    def _when(self, turn: Turn | None) -> str:
+        if turn is None or not turn.began:
+            return ""
+        return format_moment(turn.began, self._transcript.clock.wall(), "%H:%M:%S")
 
 
 def _footer_text(turn: Turn, conversation: Conversation) -> str:

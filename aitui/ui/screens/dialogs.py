@@ -1,7 +1,8 @@
-"""Chooses one of several texts."""
+"""Small dialogs: one of several files, a password, another server."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
+from msgspec import Struct
 from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
@@ -83,10 +84,28 @@ class KeyPasswordScreen(ModalScreen[str | None]):
 EXAMPLE = "http://localhost:8080"
 
 
-class ServersScreen(ModalScreen[Server | str | None]):
-    """Ends with a server of the list, with a URL that was typed, or with None.
+class ServerChoice(Struct, frozen=True):
+    """A server of the settings, or one by its URL alone; without both it is the demo."""
 
-    `check` raises SettingsError for a text that can't be a URL: it stays in the field.
+    server: Server | None = None
+    url: str = ""
+
+    @property
+    def lines(self) -> tuple[str, str]:
+        """Its name, and what it is."""
+        if self.server is not None:
+            notes = " · read-only" if self.server.read_only else ""
+            return self.server.label, f"{self.server.url}{notes}"
+        if self.url:
+            return self.url, f"used before · {SERVERS.sign('forget')} forgets it"
+        return "demo", "a stand-in server on this machine"
+
+
+class ServersScreen(ModalScreen[ServerChoice | None]):
+    """Ends with one of the list, with a URL that was typed, or with None.
+
+    `check` raises SettingsError for a text that can't be a URL: it stays in the field. `used_before`
+    returns URLs, and `forget` is called with one that is to be remembered no longer.
     """
 
     CSS_PATH = ["dialog.tcss", "small_dialog.tcss"]  # noqa: RUF012
@@ -95,19 +114,26 @@ class ServersScreen(ModalScreen[Server | str | None]):
 
     def __init__(
         self,
-        servers: tuple[Server, ...],
-        current: Server | None,
+        servers: Sequence[Server],
+        current: ServerChoice | None,
         check: Callable[[str], object] = str,
+        *,
+        used_before: Callable[[], Awaitable[Sequence[str]]] | None = None,
+        forget: Callable[[str], None] = lambda _: None,
     ) -> None:
         super().__init__()
         self._check = check
-        self._servers = servers
+        self._used_before = used_before
+        self._forget = forget
         self._current = current
+        self._choices = [*(ServerChoice(server) for server in servers), ServerChoice()]
+        if current is not None and current not in self._choices:
+            self._choices.insert(-1, current)
 
     def compose(self) -> ComposeResult:
         with Dialog(SMALL_DIALOG_CELLS) as dialog:
             set_frame_title(dialog, "Servers")
-            yield OptionList(*(self._option(server) for server in self._servers), id="list")
+            yield OptionList(*map(self._option, self._choices), id="list")
             with VerticalScroll(id="text", can_focus=False):
                 yield PlainText("or the URL of another one", id="words")
             yield Input(placeholder=EXAMPLE, select_on_focus=False, id="entry")
@@ -116,9 +142,24 @@ class ServersScreen(ModalScreen[Server | str | None]):
 
     def on_mount(self) -> None:
         listed = self.query_one(OptionList)
-        if self._current in self._servers:
-            listed.highlighted = self._servers.index(self._current)
+        if self._current in self._choices:
+            listed.highlighted = self._choices.index(self._current)
         listed.focus()
+        if self._used_before is not None:
+            self.run_worker(self._add_urls(self._used_before()))
+
+    async def _add_urls(self, used_before: Awaitable[Sequence[str]]) -> None:
+        """List them ahead of the demo; the selected choice stays that."""
+        known = {choice.url or (choice.server and choice.server.url) for choice in self._choices}
+        added = [ServerChoice(url=url) for url in await used_before if url not in known]
+        if added:
+            self._list([*self._choices[:-1], *added, self._choices[-1]])
+
+    def action_forget(self) -> None:
+        choice = self._highlighted()
+        if choice is not None and choice.url and choice != self._current:
+            self._forget(choice.url)
+            self._list([one for one in self._choices if one != choice])
 
     def on_key(self, event: events.Key) -> None:
         """What is typed in front of the list belongs to the URL: nothing in the list takes letters."""
@@ -130,9 +171,9 @@ class ServersScreen(ModalScreen[Server | str | None]):
             entry.insert_text_at_cursor(letter)
 
     @on(OptionList.OptionSelected)
-    def _handle_option(self, message: OptionList.OptionSelected) -> None:
+    def _handle_option(self) -> None:
         if self.is_current:
-            self.dismiss(self._servers[message.option_index])
+            self.dismiss(self._highlighted())
 
     @on(Input.Submitted)
     def _handle_submit(self, message: Input.Submitted) -> None:
@@ -145,9 +186,25 @@ class ServersScreen(ModalScreen[Server | str | None]):
             refusal = " ".join(part for part in (error.what, error.why, remedy_text(error)) if part)
             self.query_one("#words", PlainText).update(Content.styled(refusal, "$error"))
         else:
-            self.dismiss(typed)
+            self.dismiss(ServerChoice(url=typed))
 
-    def _option(self, server: Server) -> Option:
-        mark = "● " if server == self._current else "  "
-        notes = " (read-only)" if server.read_only else ""
-        return Option(plain(f"{mark}{server.label}{notes}\n    {server.url}"))
+    def _list(self, choices: list[ServerChoice]) -> None:
+        highlighted, listed = self._highlighted(), self.query_one(OptionList)
+        at = listed.highlighted or 0
+        self._choices = choices
+        listed.clear_options()
+        listed.add_options(map(self._option, choices))
+        at = choices.index(highlighted) if highlighted in choices else min(at, len(choices) - 1)
+        listed.highlighted = at
+
+    def _highlighted(self) -> ServerChoice | None:
+        at = self.query_one(OptionList).highlighted
+        return None if at is None else self._choices[at]
+
+    def _option(self, choice: ServerChoice) -> Option:
+        name, words = choice.lines
+        here = choice == self._current
+        mark = ("● ", "$ready") if here else ("  ", "")
+        if here and choice.url:
+            words = "connected"
+        return Option(Content.assemble(mark, (name, "bold"), "\n  ", (words, "$muted")))

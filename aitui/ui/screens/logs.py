@@ -71,10 +71,10 @@ def log_status_items(view: LogView, state: FeedState, now: float) -> tuple[LineI
 def empty_log_text(state: FeedState, words: str, chosen: LogFilter, hidden: int) -> str:
     """Why there is nothing to see."""
     if chosen.pattern is not None or chosen.level > LogLevel.DEBUG:
-        return "No line passes the filter\nEsc takes it away"
+        return f"No line passes the filter\n{LOGS.sign('back')} removes it"
     if state.phase is FeedPhase.FOLLOWING:
         if hidden:
-            return f"Nothing in {words} but aitui's own polls\np shows them"
+            return f"Nothing in {words} but aitui's own polls\n{LOGS.sign('polls')} shows them"
         hint = "\nWith logLevel warn or error it stays empty" if words == HTTP_TITLE else ""
         return f"Nothing in {words} yet{hint}"
     if state.error is not None:

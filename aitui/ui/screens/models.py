@@ -81,12 +81,14 @@ class ModelsScreen(Screen[None]):
         self._table = ModelTable(clock, id="table")
         self._titles = ColumnTitles(self._table, id="titles")
         self._filter = Input(id="filter", placeholder="words of the id, name or state")
+        self._filter_count = PlainText(id="filter-count")
         self._filter_line = Horizontal(
             PlainText(" filter", id="filter-label"),
             self._filter,
-            PlainText(id="filter-count"),
+            self._filter_count,
             id="filter-line",
         )
+        self._filter_line.display = False
         self._activity = ActivityPane(clock, id="activity")
         self._detail = ModelDetail(id="detail", classes="frame")
         self._rules = {
@@ -111,7 +113,7 @@ class ModelsScreen(Screen[None]):
         yield self._header
         with self._body:
             with self._models:
-                yield from (self._titles, self._table, self._filter_line)
+                yield from (self._titles, self._table)
             yield from (self._detail, self._activity, *self._rules.values(), self._bottom)
         yield self._trouble
         yield self._key_bar
@@ -120,7 +122,6 @@ class ModelsScreen(Screen[None]):
         self._fit_panes(self.app.size)
 
     def on_mount(self) -> None:
-        self._filter_line.display = False
         self._table.focus()
         self.watch(self.app, "server", self._show_server)
         self.watch(self.app, "snapshot", self._show_snapshot)
@@ -182,10 +183,13 @@ class ModelsScreen(Screen[None]):
         else:
             self.post_message(CancelRequested(use.request))
 
-    def action_filter(self) -> None:
+    async def action_filter(self) -> None:
         """Open the filter line; where the chat has the whole screen, in front of the models again."""
         if not self._models.display:
             self.show_chat(shown=False)
+        if not self._filter_line.is_attached:
+            # Not with the first frame, of which it would be 6 %.
+            await self._models.mount(self._filter_line)
         self._filter_line.display = True
         self._show_filter()
         self.set_focus(self._filter)
@@ -324,7 +328,7 @@ class ModelsScreen(Screen[None]):
 
     def _show(self) -> None:
         snapshot, table = self.snapshot, self._table
-        table.users = users_by_model(snapshot)
+        table.users = users_by_model(snapshot, self._clock.wall())
         # Counted once a snapshot: keys and seconds come more often, and there may be many models.
         self._running_models = len(snapshot.resident)
         table.empty_text = self._empty_text()
@@ -571,9 +575,8 @@ class ModelsScreen(Screen[None]):
         """Say how many models the filter shows."""
         shown, every = len(self._table.shown_models), len(self.snapshot.models)
         count = f"{shown:,} of {every:,} · {MODELS.sign('back')} clears "
-        label = self.query_one("#filter-count", PlainText)
-        if self._filter_line.display and str(label.content) != count:
-            label.update(count)
+        if self._filter_line.display and str(self._filter_count.content) != count:
+            self._filter_count.update(count)
 
     def _show_problems(self) -> None:
         lines = [f"! {warning}" for warning in self.snapshot.warnings]

@@ -76,7 +76,8 @@ class Piece(Struct, frozen=True):
     it begins with, None if there is no such row. `opens`: a block begins here, which is what a
     person moves by and copies. `begins`: it has the first line of its fence or table; `ends`: it
     has the last one. `head` is the text of the first part of a table: the other parts share its
-    columns. `style` names the color of a label, which is a line of ours and no part of a text.
+    columns. `style` names the color of a label, which is a line of ours and no part of a text; its
+    `text` stands beside it, if there is room.
     """
 
     source: str

@@ -24,7 +24,10 @@ PROMPT_INDENT = 0
 
 
 class CompletedTurn(Struct, frozen=True):
-    """A turn that is whole. `thought_for` is in seconds, `role` is user, assistant or note."""
+    """A turn that is whole. `thought_for` is in seconds, `role` is user, assistant or note.
+
+    `when` is the time at which it was sent or began, in words.
+    """
 
     id: str
     role: str
@@ -33,6 +36,7 @@ class CompletedTurn(Struct, frozen=True):
     reasoning: str = ""
     thought_for: float | None = None
     footer: str = ""
+    when: str = ""
 
 
 class TurnPart:
@@ -99,10 +103,11 @@ class TurnPart:
 class TranscriptTurn:
     """One turn: a header, its parts, a footer. `at` is its first entry in the layout."""
 
-    def __init__(self, turn_id: str, role: str, model: str = "") -> None:
+    def __init__(self, turn_id: str, role: str, model: str = "", when: str = "") -> None:
         self.id = turn_id
         self.role = role
         self.model = model
+        self.when = when
         self.footer = ""
         self.ended = False
         self.at = 0
@@ -112,7 +117,7 @@ class TranscriptTurn:
     @classmethod
     def whole(cls, shown: CompletedTurn) -> "TranscriptTurn":
         """A turn that doesn't grow any more."""
-        turn = cls(shown.id, shown.role, shown.model)
+        turn = cls(shown.id, shown.role, shown.model, shown.when)
         turn.footer = shown.footer
         turn.ended = True
         for text, reasoning in ((shown.reasoning, True), (shown.text, False)):
@@ -138,7 +143,7 @@ class TranscriptTurn:
     def entries(self, *, first: bool, hue: str) -> Iterator[LaidOutPiece]:
         """Everything of the turn that is shown, from top to bottom; `hue` colors the speaker."""
         who = "You" if self.role == "user" else self.model or "Assistant"
-        header = _make_label(who, hue, bold=True, gap=not first)
+        header = _make_label(who, hue, bold=True, gap=not first, beside=self.when)
         if self.head is None or self.head.piece != header:
             self.head = LaidOutPiece(header)
         yield self.head
@@ -159,11 +164,14 @@ class TranscriptTurn:
         return [LaidOutPiece(_make_label(self.footer, "footer"))] if self.footer else []
 
 
-def _make_label(text: str, style: str, *, bold: bool = False, gap: bool = False) -> Piece:
+def _make_label(
+    text: str, style: str, *, bold: bool = False, gap: bool = False, beside: str = ""
+) -> Piece:
     line = " ".join(replace_control_characters(text).split())
     return Piece(
         line,
         PieceKind.LABEL,
+        beside,
         gap=() if gap else None,
         level=int(bold),
         opens=style == "reasoning",
@@ -211,9 +219,9 @@ class TranscriptDocument:
             holders = [turn for turn in self._turns if turn.role == "assistant"]
         return holders[-1].text if holders else ""
 
-    def begin(self, turn_id: str, role: str, model: str) -> None:
+    def begin(self, turn_id: str, role: str, model: str, when: str) -> None:
         """Add a turn at the end."""
-        turn = TranscriptTurn(turn_id, role, model)
+        turn = TranscriptTurn(turn_id, role, model, when)
         turn.at = len(self.layout.entries)
         self._turns.append(turn)
         self._by_id[turn_id] = turn

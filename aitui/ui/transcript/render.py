@@ -17,6 +17,8 @@ from aitui.ui.transcript.rows import (
     Run,
     TextStyle,
     TranscriptRow,
+    find_breaks,
+    slice_runs,
     wrap_runs,
 )
 
@@ -102,7 +104,10 @@ def _append_target(runs: list[Run], target: object, style: TextStyle) -> None:
 
 _CELL_BREAK = re.compile(r"(?<!\\)\|")
 COLUMN_SEPARATOR: Run = (" │ ", TextStyle("line"))
-NARROWEST_COLUMN = 3
+NARROWEST_COLUMN = 10
+"""Cells below which a column isn't wrapped: the table is stacked then."""
+STACK_RULE = 24
+"""Cells of the line between two rows of a stacked table."""
 HEADER_STYLE = TextStyle("text", bold=True)
 
 Cells = list[tuple[Run, ...]]
@@ -110,41 +115,37 @@ Cells = list[tuple[Run, ...]]
 
 def table_rows(
     lines: Sequence[str], width: int, head: Sequence[str], references: References
-) -> list[TranscriptRow] | None:
+) -> list[TranscriptRow]:
     """The rows of a table, or of a later part of it; `head` is its first part then.
 
-    The first part alone gives the columns their widths. None if the columns don't fit.
+    The first part gives the columns their widths; a later one with longer words has its own. If the
+    columns don't fit, each row is a block of lines with the names of the columns.
     """
     begins = head or lines
     names, delimiters = split_cells(begins[0]), split_cells(begins[1])
-    first = [
-        _parse_cells(line, len(names), TEXT_STYLE if at else HEADER_STYLE, references)
-        for at, line in enumerate(begins)
-    ]
-    wanted = [
-        max(1, *(_cell_width(cells[column]) for at, cells in enumerate(first) if at != 1))
-        for column in range(len(names))
-    ]
-    words = [
-        max(1, *(_longest_word(cells[column]) for at, cells in enumerate(first) if at != 1))
-        for column in range(len(names))
-    ]
-    room = width - cell_len(COLUMN_SEPARATOR[0]) * (len(names) - 1)
-    widths = _column_widths(wanted, words, room)
+
+    def parse(some: Sequence[str], *, first: bool) -> list[Cells]:
+        return [
+            _parse_cells(
+                line, len(names), TEXT_STYLE if at or not first else HEADER_STYLE, references
+            )
+            for at, line in enumerate(some)
+            if at != 1 or not first
+        ]
+
+    first = parse(begins, first=True)
+    shown = parse(lines, first=False) if head else first
+    widths = _column_widths(first, width)
+    if widths is not None and head and not _fits(shown, widths):
+        widths = _column_widths([*first, *shown], width)
     if widths is None:
-        return None
-    shown = (
-        [_parse_cells(line, len(names), TEXT_STYLE, references) for line in lines]
-        if head
-        else first
-    )
+        return _render_stacked(first[0], shown if head else shown[1:], width, leading=not head)
     rows: list[TranscriptRow] = []
     for at, cells in enumerate(shown):
-        if at == 1 and not head:
+        rows.extend(_render_row(cells, widths, delimiters))
+        if not at and not head:
             line = "─┼─".join("─" * size for size in widths)
             rows.append(TranscriptRow(((line, TextStyle("line")),)))
-        else:
-            rows.extend(_render_row(cells, widths, delimiters))
     return rows
 
 
@@ -176,23 +177,55 @@ def _longest_word(cell: Sequence[Run]) -> int:
     return max((cell_len(word) for word in words), default=0)
 
 
-def _column_widths(wanted: Sequence[int], words: Sequence[int], room: int) -> list[int] | None:
+def _fits(rows: Sequence[Cells], widths: Sequence[int]) -> bool:
+    """Whether no word of these rows would be cut."""
+    return all(
+        _longest_word(cell) <= size
+        for cells in rows
+        for cell, size in zip(cells, widths, strict=True)
+    )
+
+
+def _column_widths(rows: Sequence[Cells], width: int) -> list[int] | None:
     """The widths that columns get: narrow ones what they want, the others equal shares.
 
-    No column is narrower than its longest word as long as all of those fit.
+    None if a word would be cut, or a text squeezed into a column of a few cells.
     """
-    if sum(wanted) <= room:
-        return list(wanted)
-    if room < NARROWEST_COLUMN * len(wanted):
+    columns = list(zip(*rows, strict=True))
+    wanted = [max(1, *map(_cell_width, cells)) for cells in columns]
+    widths = [max(1, *map(_longest_word, cells)) for cells in columns]
+    room = width - cell_len(COLUMN_SEPARATOR[0]) * (len(columns) - 1) - sum(widths)
+    if room < 0:
         return None
-    widths = list(words) if sum(words) <= room else [0] * len(wanted)
-    room -= sum(widths)
     order = sorted(range(len(wanted)), key=lambda index: wanted[index] - widths[index])
     for place, index in enumerate(order):
         more = min(wanted[index] - widths[index], room // (len(order) - place))
         widths[index] += more
         room -= more
+    if any(size < min(want, NARROWEST_COLUMN) for size, want in zip(widths, wanted, strict=True)):
+        return None
     return widths
+
+
+def _render_stacked(
+    names: Cells, shown: Sequence[Cells], width: int, *, leading: bool
+) -> list[TranscriptRow]:
+    """A block of `name: value` lines for each row, a line between two of them.
+
+    `leading` is the part with the names, which stand alone as long as no row has come.
+    """
+    if leading and not shown:
+        return [row for name in names for row in wrap_runs(name, width)]
+    rule = TranscriptRow((("─" * min(width, STACK_RULE), TextStyle("line")),))
+    rows: list[TranscriptRow] = []
+    for at, cells in enumerate(shown):
+        if at or not leading:
+            rows.append(rule)
+        for name, cell in zip(names, cells, strict=True):
+            if any(text.strip() for text, _ in cell):
+                label = (*name, (": ", HEADER_STYLE)) if name else ()
+                rows.extend(wrap_runs((*label, *cell), width))
+    return rows
 
 
 def _render_row(
@@ -222,6 +255,8 @@ NARROWEST_BLOCK = 8
 MAX_LEAD = 34
 """Cells of list items and quotes around a block, and at most half of the width; deeper ones alone."""
 CODE_BAR: Run = ("│ ", TextStyle("line", ground="code"))
+CODE_HANG = 2
+"""Cells by which the rest of a long line of code is indented more than its beginning."""
 QUOTE_STYLE = TextStyle("line")
 REASONING_INDENT: Run = ("  ", TEXT_STYLE)
 ITEM_GAP = " · "
@@ -316,7 +351,11 @@ def estimate_height(piece: Piece, width: int) -> int:
 def _render_label(piece: Piece, width: int, references: References) -> list[TranscriptRow]:
     style = TextStyle(piece.style, bold=piece.level > 0)
     if piece.style != "footer":
-        return wrap_runs(((piece.source, style),), width, fill=style)
+        beside = f"  {piece.text}" if piece.text else ""
+        if cell_len(piece.source + beside) > width:
+            beside = ""
+        runs = ((piece.source, style), (beside, TextStyle("quiet")))
+        return wrap_runs(runs if beside else runs[:1], width, fill=style)
     first, *others = piece.source.split(ITEM_GAP)
     rows = wrap_runs(((first, style),), width)
     if len(rows) > 1 and others:
@@ -343,8 +382,33 @@ def _render_code(piece: Piece, width: int, code: Sequence[list[Run]] | None) -> 
     if code is None:
         code = [[(line, CODE_STYLE)] if line else [] for line in code_lines(piece)]
     for runs in code:
-        rows.extend(wrap_runs(runs, width, lead=CODE_BAR, fill=CODE_STYLE, anywhere=True))
+        rows.extend(_wrap_code_line(runs, width))
     return rows
+
+
+def _wrap_code_line(runs: Sequence[Run], width: int) -> list[TranscriptRow]:
+    """A line of code; what doesn't fit goes on below it, indented, if its words have the room."""
+    text = "".join(text for text, _ in runs)
+    bar = len(CODE_BAR[0])
+    measure = len if text.isascii() else cell_len
+    if measure(text) + bar <= width:
+        return wrap_runs(runs, width, lead=CODE_BAR, fill=CODE_STYLE)
+    body = text.lstrip(" ")
+    indent = len(text) - len(body)
+    hang = indent + CODE_HANG
+    room = width - bar - hang
+    if hang > width // 2 or max(map(measure, body.split())) > room:
+        return wrap_runs(runs, width, lead=CODE_BAR, fill=CODE_STYLE)
+    breaks = [(indent + start, indent + end, glue) for start, end, glue in find_breaks(body, room)]
+    first, rest = (" " * indent, CODE_STYLE), (" " * hang, CODE_STYLE)
+    return [
+        TranscriptRow(
+            (CODE_BAR, rest if at else first, *shown), glue, bar + hang if at else bar, CODE_STYLE
+        )
+        for at, ((_, _, glue), shown) in enumerate(
+            zip(breaks, slice_runs(runs, breaks), strict=True)
+        )
+    ]
 
 
 def _render_prose(piece: Piece, width: int, references: References) -> list[TranscriptRow]:
@@ -361,8 +425,7 @@ def _render_prose(piece: Piece, width: int, references: References) -> list[Tran
 
 def _render_table(piece: Piece, width: int, references: References) -> list[TranscriptRow]:
     head = piece.head.split("\n") if piece.head else []
-    rows = table_rows(piece.text.split("\n"), width, head, references)
-    return _render_plain(piece.text, width, TEXT_STYLE) if rows is None else rows
+    return table_rows(piece.text.split("\n"), width, head, references)
 
 
 def _dim_runs(runs: Sequence[Run], part: str) -> Iterator[Run]:

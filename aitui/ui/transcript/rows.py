@@ -1,6 +1,6 @@
 """Rows of the transcript: text in symbolic styles, broken to a width, and drawn as strips.
 
-Breaking loses no character. A theme gives the styles their colors when a row is drawn.
+Breaking loses nothing but blanks at the end of a line. A theme gives the styles their colors when a row is drawn.
 """
 
 import re
@@ -70,11 +70,11 @@ def wrap_runs(
     *,
     lead: Run = ("", TEXT_STYLE),
     fill: TextStyle = TEXT_STYLE,
-    anywhere: bool = False,
 ) -> list[TranscriptRow]:
     """Rows of at most `width` cells, with `lead` in front of each.
 
-    Code breaks `anywhere`, prose at blanks.
+    They break at blanks; only a word that is wider than a row is cut. Of an indentation as much is
+    shown as the first word leaves room for.
     """
     before = (lead,) if lead[0] else ()
     room = max(1, width - cell_len(lead[0]))
@@ -82,24 +82,23 @@ def wrap_runs(
     if len(text) <= room and text.isascii() and "\n" not in text:
         # Most lines of code, and many others: there is nothing to break.
         return [TranscriptRow((*before, *runs), lead=len(lead[0]), fill=fill)]
-    breaks = _find_breaks(text, room, anywhere=anywhere)
+    breaks = find_breaks(text, room)
     return [
         TranscriptRow((*before, *row), glue, len(lead[0]), fill)
-        for (_, _, glue), row in zip(breaks, _slice_runs(runs, breaks), strict=True)
+        for (_, _, glue), row in zip(breaks, slice_runs(runs, breaks), strict=True)
     ]
 
 
-def _find_breaks(text: str, width: int, *, anywhere: bool) -> list[Break]:
+def find_breaks(text: str, width: int) -> list[Break]:
+    """The rows that a text takes: at blanks, a word wider than a row cut."""
     breaks: list[Break] = []
     start = 0
     for line in text.split("\n"):
-        glue = "\n"
         if cell_len(line) <= width:
-            breaks.append((start, start + len(line), glue))
+            breaks.append((start, start + len(line), "\n"))
         else:
-            cut = _chop_line(line, width) if anywhere else _break_at_words(line, width)
-            for begin, end, between in cut:
-                breaks.append((start + begin, start + end, glue if not begin else between))
+            for at, (begin, end, between) in enumerate(_break_at_words(line, width)):
+                breaks.append((start + begin, start + end, between if at else f"\n{between}"))
         start += len(line) + 1
     return breaks
 
@@ -118,8 +117,11 @@ def _break_at_words(line: str, width: int) -> list[Break]:
             continue
         if cells + size > width and end > start:
             breaks.append((start, end, glue))
-            glue = " " if end < match.start() else ""
+            glue = line[end : match.start()]
             start, cells = match.start(), 0
+        hidden = cells + size - width
+        if hidden > 0 and size <= width:
+            glue, start, cells = line[:hidden], hidden, cells - hidden
         if size + cells > width:
             *whole, last = _chop_line(line[start : match.end()], width)
             breaks.extend((start + a, start + b, glue if not a else "") for a, b, _ in whole)
@@ -136,7 +138,11 @@ def _break_at_words(line: str, width: int) -> list[Break]:
 
 def _break_at_blanks(line: str, width: int) -> list[Break]:
     breaks: list[Break] = []
-    start, glue = 0, ""
+    indent = len(line) - len(line.lstrip(" "))
+    word_end = line.find(" ", indent)
+    word = (len(line) if word_end < 0 else word_end) - indent
+    start = max(0, indent - max(0, width - word))
+    glue = line[:start]
     while len(line) - start > width:
         end = line.rfind(" ", start, start + width + 1)
         text_end = len(line[start:end].rstrip(" ")) + start if end > start else start
@@ -146,8 +152,7 @@ def _break_at_blanks(line: str, width: int) -> list[Break]:
         while following < len(line) and line[following] == " ":
             following += 1
         breaks.append((start, text_end, glue))
-        glue = " " if following > text_end else ""
-        start = following
+        glue, start = line[text_end:following], following
     if start < len(line) or not breaks:
         breaks.append((start, len(line), glue))
     return breaks
@@ -167,7 +172,7 @@ def _chop_line(line: str, width: int) -> list[Break]:
     return breaks
 
 
-def _slice_runs(runs: Sequence[Run], breaks: Sequence[Break]) -> list[tuple[Run, ...]]:
+def slice_runs(runs: Sequence[Run], breaks: Sequence[Break]) -> list[tuple[Run, ...]]:
     """The runs of each row. Rows are in order and don't overlap."""
     rows: list[tuple[Run, ...]] = []
     index, offset = 0, 0

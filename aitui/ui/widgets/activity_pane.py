@@ -257,7 +257,8 @@ class ActivityPane(ScrollView, can_focus=True, inherit_bindings=False):
         if longest != self._names:
             self._names = longest
             self._columns = fit_activity(self.size.width, *longest)
-        size = Size(self.size.width, self._count + self._head)
+        # Without rows none: another size lays the screen out once more, behind the first frame.
+        size = Size(self.size.width, self._count + self._head) if self._count else Size()
         if size != self.virtual_size:
             self.virtual_size = size
         self._draw()

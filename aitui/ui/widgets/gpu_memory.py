@@ -8,12 +8,12 @@ from textual.widget import Widget
 
 from aitui.domain.memory.usage import GpuMemoryUsage, MemoryUsage
 from aitui.domain.snapshot import Snapshot
+from aitui.domain.units import format_gb
 from aitui.ui.drawn_lines import DrawnLines, title_strip
 from aitui.ui.frame import Pieces, set_frame_title
 from aitui.ui.memory_bar import (
     card_bar,
     card_name,
-    format_gb,
     machine_bar,
     percent_style,
     whole_gb,

@@ -15,7 +15,7 @@ from textual.strip import Strip
 
 from aitui.domain.memory.footprint import Footprint
 from aitui.domain.models import FinishedRequest, Model, ModelKind, RunState, seconds_until_unload
-from aitui.domain.units import count_of, format_bytes_gib, format_rate, format_tokens
+from aitui.domain.units import count_of, format_gb, format_rate, format_tokens
 from aitui.format.fit import shorten_id, truncate, truncate_words
 from aitui.ui.keymap import APP, MODELS
 from aitui.ui.text import wrap_text
@@ -144,7 +144,7 @@ def _slots_pieces(model: Model, facts: RowFacts) -> DetailRow:
     words = slots_words(model).replace(" slots", "").replace(" slot", "")
     if not words:
         return ()
-    users = facts.users.get(model.id, "") if model.requests else ""
+    users = facts.users.get(model.id, "")
     return ((words, "transit" if model.requests else "muted"), (f" · {users}" if users else "", ""))
 
 
@@ -306,7 +306,7 @@ def _memory_rows(model: Model, facts: DetailFacts, width: int) -> list[DetailRow
         unknown = "unknown until it is loaded" if model.loadable and not model.resident else ""
         words = " · ".join(filter(None, (unknown, takes)))
         return _labelled("memory", ((words, "muted"),), width)
-    amount = memory.label.removesuffix("G")
+    amount = memory.figure
     rows = _labelled(
         "memory",
         (
@@ -342,7 +342,7 @@ def _split_bar(parts: Sequence[tuple[str, int]], facts: DetailFacts, width: int)
 def _split_legend(parts: Sequence[tuple[str, int]], facts: DetailFacts, width: int) -> DetailRow:
     pieces: list[Piece] = []
     for name, size in parts:
-        gib = format_bytes_gib(size).removesuffix("G")
+        gib = format_gb(size)
         mark = Style(color=facts.color(f"{facts.hue}{_SHADES[name]}"))
         entry: list[Piece] = [("▪", mark), (f" {name} ", "muted"), (gib, "foreground")]
         if _row_width((*pieces, *entry)) + 1 > width:
@@ -355,7 +355,7 @@ def _load_pieces(model: Model) -> DetailRow:
     """What a load would take, of a model that isn't loaded."""
     if model.resident or not model.loadable:
         return ()
-    amount = "" if model.memory is None else f"{model.memory.label.removesuffix('G')} GB"
+    amount = "" if model.memory is None else model.memory.label
     return ((" · ".join(filter(None, (amount, _load_time(model)))), "foreground"),)
 
 
@@ -369,7 +369,7 @@ def _split_pieces(memory: Footprint | None) -> DetailRow:
     """Weights and cache in words: `weights 34.4 + KV 6.4 GB`."""
     if memory is None or not memory.weights or not memory.cache:
         return ()
-    sizes = [format_bytes_gib(size).removesuffix("G") for size in (memory.weights, memory.cache)]
+    sizes = [format_gb(size) for size in (memory.weights, memory.cache)]
     return (
         ("weights ", "muted"),
         (sizes[0], "foreground"),

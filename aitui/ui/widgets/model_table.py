@@ -178,7 +178,7 @@ def memory_text(model: Model, _facts: RowFacts) -> str:
     """The GB that it takes, or would: `≈` where that is calculated, `?` where it isn't known."""
     if model.memory is None:
         return "?" if model.loadable else EMPTY_CELL
-    return model.memory.label.removesuffix("G")
+    return model.memory.figure
 
 
 def rate_text(model: Model, _facts: RowFacts) -> str:
@@ -596,15 +596,26 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         return self._styles[key]
 
 
-def users_by_model(snapshot: Snapshot) -> dict[str, str]:
-    """The clients of each model by its id: those that use it, else those that wait for it."""
+def users_by_model(snapshot: Snapshot, wall: float) -> dict[str, str]:
+    """The clients of each model by its id: those that use it, else wait for it, else were the last.
+
+    `wall` is Unix time, by which the last one has its age.
+    """
     found: dict[str, dict[str, None]] = {}
     waiting: dict[str, dict[str, None]] = {}
     for use in list_uses(snapshot):
         if use.model is not None:
             names = (waiting if use.waits else found).setdefault(use.model.id, {})
             names[client_name(use.request)] = None
-    return {model_id: ", ".join(names) for model_id, names in (waiting | found).items()}
+    users = {model_id: ", ".join(names) for model_id, names in (waiting | found).items()}
+    idle = {model.id for model in snapshot.resident} - users.keys()
+    for row in snapshot.finished if idle else ():
+        if row.model in idle and row.who and row.at is not None:
+            idle.remove(row.model)
+            age = max(0.0, wall - row.at)
+            ago = format_countdown(age) if age >= 60 else "<1m"
+            users[row.model] = f"{row.who}, {ago} ago"
+    return users
 
 
 def align_text(text: str, column: TableColumn, cells: int) -> str:

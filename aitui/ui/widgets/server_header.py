@@ -14,7 +14,7 @@ from textual.widget import Widget
 from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
 from aitui.domain.units import count_of, format_seconds
 from aitui.format.fit import shorten_id
-from aitui.ui.keymap import VIEW_TABS
+from aitui.ui.keymap import APP, VIEW_TABS
 from aitui.ui.text import LineItem
 from aitui.ui.theme import hue_of, theme_color, theme_style
 
@@ -300,7 +300,7 @@ def renewal_notice(ends: float, wall: float) -> tuple[str, str]:
     title = "The client certificate " + ("has expired" if ends <= wall else "expires soon")
     verb = "was" if ends <= wall else "is"
     words = (
-        f"It {verb} valid until {day}. How to renew it: D, “client certificate dates”. "
+        f"It {verb} valid until {day}. {APP.sign('doctor')} says how to renew it, at “client certificate dates”. "
         "A renewed file is picked up without a restart."
     )
     return title, words

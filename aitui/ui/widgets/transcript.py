@@ -117,6 +117,7 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
         id: str | None = None,  # noqa: A002
     ) -> None:
         super().__init__(id=id)
+        self.clock = clock
         self._now = clock.monotonic
         self.conversation = TranscriptDocument(clock.monotonic)
         self._layout = self.conversation.layout
@@ -158,9 +159,9 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
 
     # --- what the chat calls
 
-    def begin_turn(self, turn_id: str, role: str, model: str = "") -> None:
-        """Add a turn at the end. `role` is user, assistant or note."""
-        self.conversation.begin(turn_id, role, model)
+    def begin_turn(self, turn_id: str, role: str, model: str = "", when: str = "") -> None:
+        """Add a turn at the end. `role` is user, assistant or note; `when` is a time in words."""
+        self.conversation.begin(turn_id, role, model, when)
         self._show()
 
     def append(self, turn_id: str, text: str, kind: str = "text") -> None:

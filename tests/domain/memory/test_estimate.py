@@ -75,11 +75,11 @@ def test_an_estimate_says_that_it_is_one() -> None:
     found = estimate(read(BIG), launch_profile(SERVER), 32_768)
     assert found is not None
     assert found.origin is FootprintOrigin.ESTIMATED
-    assert found.label == "≈2.4G"
+    assert found.label == "≈2.4 GB"
 
 
 def test_what_was_measured_carries_no_such_mark() -> None:
-    assert Footprint(4096, 44_200_000_000, origin=FootprintOrigin.MEASURED).label == "41.2G"
+    assert Footprint(4096, 44_200_000_000, origin=FootprintOrigin.MEASURED).label == "41.2 GB"
 
 
 @pytest.mark.parametrize(

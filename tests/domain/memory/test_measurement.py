@@ -51,7 +51,7 @@ def test_a_dense_model_grows_by_its_cache() -> None:
     assert found is not None
     assert found.gpu == 5 * GIB
     assert found.origin is FootprintOrigin.SCALED
-    assert found.label == "≈5.0G"
+    assert found.label == "≈5.0 GB"
 
 
 def test_a_dense_model_shrinks_by_its_cache() -> None:

@@ -103,7 +103,7 @@ def test_processes_say_whose_the_memory_is() -> None:
     (share,) = card.models
     assert (share.model, share.used_bytes, share.approximate) == ("a", 13 * GIB, False)
     assert card.others == 7 * GIB
-    assert picture.footprints["a"].label == "13.0G"
+    assert picture.footprints["a"].label == "13.0 GB"
 
 
 def test_a_log_says_it_where_the_machine_cannot_be_asked() -> None:
@@ -131,7 +131,7 @@ def test_what_was_seen_beats_what_was_expected() -> None:
 def test_a_model_that_does_not_run_has_its_figure_and_no_share() -> None:
     stopped = model("b", state=RunState.STOPPED)
     picture = memory_usage(SERVER, [stopped], expected={"b": footprint(8)})
-    assert picture.footprints["b"].label == "≈8.0G"
+    assert picture.footprints["b"].label == "≈8.0 GB"
     assert picture.cards[0].models == ()
     assert picture.cards[0].others == 20 * GIB
 
@@ -155,7 +155,7 @@ def test_a_model_that_loads_shows_what_it_will_take_and_has_no_more_than_is_in_u
     asked = memory_usage(None, [loading], host=host(*uses), expected={"a": footprint(30)})
     untold = memory_usage(SERVER, [loading], expected={"a": footprint(30)})
     for picture, size in ((asked, 3), (untold, 20)):
-        assert picture.footprints["a"].label == "≈30.0G"
+        assert picture.footprints["a"].label == "≈30.0 GB"
         assert [share.used_bytes for share in picture.cards[0].models] == [size * GIB]
         assert picture.observed_now == frozenset()
 

@@ -1,7 +1,5 @@
 """What is read out of systemd's words, and out of the text of a unit."""
 
-import shlex
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,8 +9,6 @@ from aitui.host.unit import (
     PROPERTIES,
     UnitInfo,
     build_unit_facts,
-    find_faults,
-    parse_settings,
     read_properties,
     server_flags,
 )
@@ -107,41 +103,6 @@ def test_any_words_have_flags_or_none(words: list[str]) -> None:
     flags = server_flags(["/x/llama-swap", *words])
     assert flags is not None
     assert not any(name.startswith("--") for name in flags)
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("[Service]\nUser=me\n", ["User=me is in a user's unit"]),
-        ("[Service]\n  Group = me\r\n", ["Group=me is in a user's unit"]),
-        ("[Service]\n#User=me\n;Group=me\nUser=\n", []),
-        ("[Unit]\nUser=me\n", []),
-        ("[Service]\nLimitMEMLOCK_BYTES=1\n", ["there is no setting LimitMEMLOCK_BYTES="]),
-        ("[Service]\nExecStart=%h/bin/llama-swap \\\n  --port 1\n", ["doesn't know --port"]),
-        ('[Service]\nExecStart=/x/llama-swap "--host\n', []),
-        ("[Service]\nExecStart=/x/other --port 1\n", []),
-        ("[Install]\nWantedBy=multi-user.target\n", ["WantedBy=multi-user.target"]),
-        ("[Install]\nWantedBy=default.target\n", []),
-    ],
-)
-def test_the_faults_of_a_unit_are_found_in_its_text(text: str, found: list[str]) -> None:
-    told = find_faults(text)
-    assert len(told) == len(found)
-    for fault, words in zip(told, found, strict=True):
-        assert words in fault.what
-
-
-@given(st.text(max_size=300))
-def test_any_text_is_read_as_a_unit(text: str) -> None:
-    find_faults(f"[Service]\n{text}")
-    assert all("\n" not in setting.value for setting in parse_settings(text))
-
-
-@given(st.lists(st.sampled_from(["-listen", ":80", "a b", "$x", "%h"]), max_size=4))
-def test_settings_keep_their_value(words: list[str]) -> None:
-    command = shlex.join(["/x/llama-swap", *words])
-    (setting,) = parse_settings(f"[Service]\nExecStart={command}\n")
-    assert setting.value == command
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """From ⏎ on a model to its answer: opening, sending, stopping, leaving."""
 
 import asyncio
+import time
 from pathlib import Path
 from queue import Queue
 from types import SimpleNamespace
@@ -100,6 +101,13 @@ async def test_a_prompt_is_asked_and_answered(pane: Pane) -> None:
     assert pane.asked == [[{"role": "user", "content": "Why is the sky blue?"}]]
     await pane.app.see("Why is the sky blue?", "stand-in: no weights were loaded", "40 tokens")
     assert pane.written == ""
+
+
+async def test_a_prompt_and_its_reply_have_their_times(pane: Pane) -> None:
+    await pane.ask("hello")
+    began = [time.localtime(turn.began) for turn in pane.chat.conversation.path]
+    prompt, reply = (time.strftime("%H:%M:%S", moment) for moment in began)
+    await pane.app.see(f"You  {prompt}", f"{FAST}  {reply}")
 
 
 async def test_what_comes_is_in_sight_before_the_end(

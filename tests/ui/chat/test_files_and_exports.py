@@ -1,11 +1,15 @@
 """What goes out of a conversation into files, and from files into the prompt."""
 
 import json
+import resource
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aitui.domain.chat.conversation import Conversation
+from aitui.errors import AituiError
+from aitui.services.export import export_conversation
 from ui.chat.pane import Pane
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20
@@ -26,6 +30,7 @@ async def test_save_writes_markdown_to_a_private_file(pane: Pane, tmp_path: Path
     await pane.send("/save")
     await pane.app.told("Written to")
     (path,) = exported(tmp_path, ".md")
+    assert path.name == "Why-is-the-sky-blue.md"
     assert "Why is the sky blue?" in read(path)
 
 
@@ -35,6 +40,33 @@ async def test_export_writes_json_to_a_private_file(pane: Pane, tmp_path: Path) 
     await pane.app.told("Written to")
     (path,) = exported(tmp_path, ".json")
     assert "Why is the sky blue?" in json.dumps(read(path))
+
+
+async def test_exports_of_one_conversation_are_all_kept(pane: Pane, tmp_path: Path) -> None:
+    await pane.ask("hi")
+    for name in ("hi.md", "hi-2.md", "Sky & sea.md"):
+        if name.startswith("Sky"):
+            await pane.send("/rename Sky & sea")
+            name = "Sky-sea.md"  # noqa: PLW2901
+        await pane.send("/save")
+        await pane.app.told(name)
+    assert {path.name for path in exported(tmp_path, ".md")} == {"hi.md", "hi-2.md", "Sky-sea.md"}
+
+
+async def test_a_full_disk_leaves_no_file_that_blocks_the_next_try(tmp_path: Path) -> None:
+    conversation = Conversation("c", title="mine", system="long enough " * 20)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # As on a disk that fills up, the beginning of the file fits.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50, before[1]))
+    try:
+        for name in ("", "mine.md"):
+            with pytest.raises(AituiError, match="can't be written: File too large"):
+                await export_conversation(conversation, name, tmp_path, json=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())
+    path = await export_conversation(conversation, "mine.md", tmp_path, json=False)
+    assert "long enough" in read(path)
 
 
 async def test_a_name_of_its_own_is_below_the_exports(pane: Pane, tmp_path: Path) -> None:

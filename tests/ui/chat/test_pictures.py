@@ -101,7 +101,7 @@ def conversation(state: TurnState, **more: Any) -> Conversation:
     turn = Turn(
         "a", "q", Role.ASSISTANT, state=state, model=MODEL, began=WALL - 21.4, ended=WALL, **more
     )
-    question = Turn("q", "", Role.USER, QUESTION)
+    question = Turn("q", "", Role.USER, QUESTION, began=WALL - 21.4)
     return Conversation("c", model=MODEL, turns={"q": question, "a": turn}, shown="a")
 
 

@@ -146,6 +146,15 @@ def test_of_very_many_the_first_are_named_and_the_others_counted() -> None:
     assert f"and {20 - MOST_CLIENTS_SHOWN} more" in facts
 
 
+def test_each_request_that_is_cut_off_is_named_once() -> None:
+    snapshot = busy(request(1, QUICK, "10.0.0.1", "curl/8"))
+    question = unload_all_confirmation(snapshot)
+    assert [line for line in question.lines if "cut" in line] == [
+        "cuts off 1 request: 10.0.0.1 · curl"
+    ]
+    assert "No active requests." in unload_all_confirmation(busy()).lines
+
+
 def test_a_server_that_tells_only_a_number_has_that_told() -> None:
     snapshot = Snapshot(
         models=(Model(QUICK, state=RunState.READY), Model(STEADY)), requests=ActiveRequests(total=3)

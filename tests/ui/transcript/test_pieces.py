@@ -97,6 +97,49 @@ def test_no_word_is_lost(document: str, width: int) -> None:
                 assert word in shown
 
 
+WORDS = st.text("ab-/.", min_size=1, max_size=34)
+LINES = st.tuples(
+    st.integers(0, 40), st.lists(WORDS | st.just("日本"), min_size=1, max_size=9)
+).map(lambda line: " " * line[0] + " ".join(line[1]))
+TABLES = st.lists(st.lists(WORDS, min_size=4, max_size=4), min_size=2, max_size=45).map(
+    lambda rows: "\n".join(
+        ["| " + " | ".join(cells) + " |" for cells in rows[:1]]
+        + ["|---|--:|:-:|---|"]
+        + ["| " + " | ".join(cells) + " |" for cells in rows[1:]]
+    )
+)
+
+
+@settings(deadline=None, max_examples=80)
+@given(LINES.map("```\n{}\n```".format) | LINES.map(str.strip) | TABLES, st.integers(12, 70))
+@example("```\n" + " " * 30 + "word" * 5 + " --flag\n```", 24)
+@example("| a | b |\n|---|---|\n" + "| 1 | 2 |\n" * 45 + "| Qwen3-Coder-30B-A3B | 2 |\n", 23)
+def test_no_word_is_cut_that_fits_the_width(document: str, width: int) -> None:
+    rows = rows_of(document, width)
+    assert all(cell_len(row.text) <= width for row in rows)
+    shown = " ".join(row.text for row in rows).replace(": ", " ").split()
+    bars = len("│ ") if document.startswith("```") else 0
+    for word in re.sub(r"[|`]|日本|[|:-]{3,}(?=\|)", " ", document).split():
+        if bars + len(word) <= width - 1:
+            assert word in shown
+
+
+def test_code_that_is_wrapped_is_copied_as_it_was_written() -> None:
+    line = '    return sum(float(value) * UNITS[unit]  for value, unit in parts if "a b"  in unit)'
+    rows = rows_of(f"```\n{line}\n```", 30)
+    assert len(rows) > 2
+    assert "".join(row.glue + row.text[row.lead :] for row in rows) == f"\n{line}"
+
+
+def test_a_table_that_is_too_wide_is_a_block_a_row() -> None:
+    table = "| model | file | GB |\n|---|---|---|\n| a | /srv/{0} | 34.4 |\n| b | {0} | |"
+    assert texts_of(table.format("x" * 50), 58) == [
+        *("model: a", "file:", "/srv/" + "x" * 50, "GB: 34.4"),
+        "─" * 24,
+        *("model: b", "file: " + "x" * 50),
+    ]
+
+
 @settings(deadline=None, max_examples=40)
 @given(documents)
 def test_no_piece_is_larger_than_what_can_be_drawn_in_a_frame(document: str) -> None:

@@ -308,6 +308,15 @@ async def test_memory_stays_below_a_kilobyte_a_token() -> None:
         assert grown / tokens < 1024
 
 
+async def test_the_time_of_a_turn_stands_beside_its_speaker_where_there_is_room() -> None:
+    turn = CompletedTurn("1", "assistant", "Yes.", "Qwen3-Coder-30B", when="2026-11-29 12:41")
+    for width, header in ((60, "Qwen3-Coder-30B  2026-11-29 12:41"), (36, "Qwen3-Coder-30B")):
+        async with shown((width, 12)) as running:
+            running.transcript.replace([turn])
+            await running.settle()
+            assert rows_of(running)[0] == header
+
+
 FACTS = "1,204 tokens · 48.3 tok/s · 25 s · first token 0.41 s · prompt 812 tok/s"
 
 

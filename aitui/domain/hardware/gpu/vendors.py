@@ -69,12 +69,13 @@ def find_device_card(device: str, gpus: Sequence[Gpu]) -> Gpu | None:
 
 def cards_of_vendor(vendor: str, gpus: Sequence[Gpu]) -> tuple[Gpu, ...]:
     """Return the cards of a vendor; all of them for "", and if the vendor of none is known."""
-    if not vendor or not any(_vendor_name(gpu) for gpu in gpus):
+    if not vendor or not any(vendor_name(gpu) for gpu in gpus):
         return tuple(gpus)
-    return tuple(gpu for gpu in gpus if _vendor_name(gpu) in {vendor, ""})
+    return tuple(gpu for gpu in gpus if vendor_name(gpu) in {vendor, ""})
 
 
-def _vendor_name(gpu: Gpu) -> str:
+def vendor_name(gpu: Gpu) -> str:
+    """Return the vendor of a card, "" if neither its name nor its id shows it."""
     by_name = next((each.name for each in _VENDORS if each.card_name.search(gpu.name)), "")
     return by_name or next(
         (each.name for each in _VENDORS if gpu.uuid.startswith(each.uuid_prefixes)), ""

@@ -1,0 +1,136 @@
+"""`aitui setup`: what belongs on the server's machines is printed as shell commands, or put there."""
+
+import platform
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeAlias
+
+from aitui.cli.args import Arguments
+from aitui.cli.output import print_lines
+from aitui.cli.session import terminal_ask
+from aitui.domain.checks import CheckResult, exit_code
+from aitui.domain.confirmation import Confirmation
+from aitui.domain.sanitize import sanitize_text
+from aitui.domain.setup.programs import llama_server_commands, llama_swap_commands
+from aitui.domain.setup.shell import write_commands
+from aitui.domain.snapshot import Clock, Server, Snapshot
+from aitui.errors import ActionRefused, HostError
+from aitui.format.doctor import as_lines
+from aitui.paths import Paths
+from aitui.services.host_admin import HostAdmin, no_host_error, open_administration
+from aitui.services.setup.files import FilePlan
+from aitui.services.setup.server import install_llama_swap, survey_server
+from aitui.services.setup.unit import (
+    apply_unit,
+    describe_new_unit,
+    plan_unit,
+    unit_commands,
+    unit_path,
+)
+
+Part: TypeAlias = "Callable[[SetupTerminal, HostAdmin | None], Awaitable[int]]"
+
+
+class SetupTerminal:
+    """One `aitui setup`: commands go to standard output, everything about them to standard error."""
+
+    def __init__(self, arguments: Arguments, server: Server) -> None:
+        self.arguments = arguments
+        self.server = server
+        self._ask = terminal_ask(arguments, Snapshot)
+
+    def print_commands(self, label: str, commands: str) -> None:
+        """Print shell commands under the name of the machine that they are for."""
+        print(sanitize_text(f"# on {label}\n{commands}"), end="")
+
+    def show(self, *checks: CheckResult) -> None:
+        """Print what was found or done."""
+        for check in checks:
+            print_lines(as_lines(check), sys.stderr)
+
+    async def confirm(
+        self, title: str, yes: str, *facts: str, file: FilePlan | None = None
+    ) -> None:
+        """Show what would change, and ask. Raises ActionRefused if the answer is no."""
+        diff = file.diff if file is not None and file.is_change else ""
+        if diff:
+            print(diff, file=sys.stderr)
+        if not await self._ask(lambda _: Confirmation(title, facts, yes=yes)):
+            raise ActionRefused("Nothing was changed: the answer was no")
+
+    async def finish(self, steps: AsyncIterator[CheckResult]) -> int:
+        """Print steps as they end; return the exit status."""
+        done = []
+        async for check in steps:
+            done.append(check)
+            self.show(check)
+        return exit_code(done)
+
+
+async def run_setup(arguments: Arguments, server: Server, paths: Paths) -> int:
+    """Print a part of the set-up, or put it in its place; return the exit status.
+
+    Without a host, and if the host can't be reached, what is printed is for a new machine.
+    """
+    terminal, part = SetupTerminal(arguments, server), _PARTS[arguments.part]
+    if arguments.apply:
+        server.refuse_if_read_only(f"aitui setup {arguments.part} --apply")
+    clock = Clock(time.monotonic, time.time)
+    if not server.ssh_host:
+        if arguments.apply:
+            raise no_host_error(server)
+        return await part(terminal, None)
+    async with open_administration(server, paths, clock) as admin:
+        try:
+            return await part(terminal, admin)
+        except HostError as error:
+            if arguments.apply:
+                raise
+            print(f"{error}\nwhat follows is for a new machine", file=sys.stderr)
+            return await part(terminal, None)
+
+
+async def _server(terminal: SetupTerminal, admin: HostAdmin | None) -> int:
+    if admin is None:
+        commands = llama_swap_commands("Linux", platform.machine()) + llama_server_commands("")
+        terminal.print_commands(_NEW_MACHINE, commands)
+        return 0
+    survey = await survey_server(admin.host)
+    terminal.show(*survey.checks)
+    if terminal.arguments.apply and survey.llama_swap:
+        title = f"Install llama-swap on {admin.host.label}?"
+        await terminal.confirm(title, "Install", *survey.llama_swap.splitlines())
+        status = await terminal.finish(install_llama_swap(admin.host, survey))
+        if survey.llama_server:
+            terminal.print_commands(admin.host.label, survey.llama_server)
+        return status
+    if survey.commands:
+        terminal.print_commands(admin.host.label, survey.commands)
+    return exit_code(survey.checks)
+
+
+async def _unit(terminal: SetupTerminal, admin: HostAdmin | None) -> int:
+    server = terminal.server
+    if admin is None:
+        text = write_commands(unit_path(server.service_unit), describe_new_unit(server))
+        terminal.print_commands(_NEW_MACHINE, text + unit_commands(server.service_unit))
+        return 0
+    plan = await plan_unit(admin)
+    terminal.show(*plan.findings)
+    if not terminal.arguments.apply:
+        terminal.print_commands(admin.host.label, plan.commands)
+        return 0
+    verb = "Change" if plan.facts.exists else "Write"
+    await terminal.confirm(
+        f"{verb} {plan.file.path} on {admin.host.label}, and start it?",
+        verb,
+        "systemctl --user daemon-reload, enable and start; loginctl enable-linger",
+        file=plan.file,
+    )
+    return await terminal.finish(apply_unit(admin, plan))
+
+
+_NEW_MACHINE = "the machine of llama-swap"
+
+_PARTS: dict[str, Part] = {"server": _server, "unit": _unit}

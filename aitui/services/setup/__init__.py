@@ -1,0 +1,1 @@
+"""What `aitui setup` finds on a server's machines, and puts there."""

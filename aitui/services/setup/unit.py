@@ -1,0 +1,146 @@
+"""The systemd user unit: a new one, or the faulty lines of one that exists."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from aitui.domain.checks import CheckResult, defect_check, inconclusive_check, passing_check
+from aitui.domain.snapshot import Server
+from aitui.errors import HostError
+from aitui.host.base import display_path
+from aitui.host.unit import UnitInfo
+from aitui.host.unit_file import find_faults, new_unit, repair_unit
+from aitui.services.host_admin import HostAdmin
+from aitui.services.setup.files import FilePlan, plan_file, write_file
+from aitui.services.setup.survey import find_programs
+
+PROGRAM = "~/bin/llama-swap"
+_SETTLING_SECONDS = 1.5
+"""How long a service has to run before it counts as started: a wrong config ends it within that."""
+_POLL_INTERVAL = 0.1
+
+
+class UnitPlan(Struct, frozen=True):
+    """The unit's file, its state, and its program that is missing, "" if it is there."""
+
+    file: FilePlan
+    facts: UnitInfo
+    missing: str = ""
+
+    @property
+    def findings(self) -> tuple[CheckResult, ...]:
+        """What is wrong with the unit that exists, and with its program."""
+        found = [
+            defect_check("unit", fault.what, "") for fault in find_faults(self.file.text_before)
+        ]
+        if self.facts.exists and not self.file.is_change:
+            found.append(passing_check("unit", f"{display_path(self.file.path)} needs no change"))
+        if self.missing:
+            remedy = "aitui setup server prints how to install it"
+            found.append(defect_check("program", f"{self.missing} is missing", remedy))
+        return tuple(found)
+
+    @property
+    def commands(self) -> str:
+        """The shell commands that do the same by hand."""
+        write = self.file.commands if self.file.is_change else ""
+        return write + unit_commands(self.facts.unit)
+
+
+def unit_path(unit: str) -> str:
+    """Return the path of a user's own unit."""
+    return f"~/.config/systemd/user/{unit}"
+
+
+def unit_commands(unit: str) -> str:
+    """Return the shell commands that start a unit now, at each boot, and without a login."""
+    return (
+        "systemctl --user daemon-reload\n"
+        f"systemctl --user enable --now {unit}\n"
+        "loginctl enable-linger\n"
+    )
+
+
+def listen_address(server: Server) -> str:
+    """Return where llama-swap has to listen for this URL: behind a proxy on every address."""
+    parts = urlsplit(server.url)
+    if parts.scheme == "https":
+        return "0.0.0.0:8080"
+    host = parts.hostname or ""
+    is_loopback = host == "localhost" or host.startswith("127.") or host == "::1"
+    return f"{'127.0.0.1' if is_loopback else '0.0.0.0'}:{parts.port or 80}"  # noqa: S104
+
+
+def describe_new_unit(server: Server, program: str = PROGRAM) -> str:
+    """Return the text of a unit for a server without one."""
+    return new_unit(program, listen_address(server), server.preset_path)
+
+
+async def plan_unit(admin: HostAdmin) -> UnitPlan:
+    """Read the unit that exists, and plan its repair, or plan a new one. Raises HostError."""
+    facts = await admin.service.facts()
+    path = facts.fragment_path or unit_path(admin.service.unit)
+    found = await find_programs(admin.host, "llama-swap")
+    program = found[0] if found else PROGRAM
+
+    def edit(text: str | None) -> str:
+        return describe_new_unit(admin.server, program) if text is None else repair_unit(text)
+
+    file = await plan_file(admin.host, path, edit, admin.clock)
+    own = facts.program
+    if not own or not facts.exists:
+        return UnitPlan(file, facts, "" if found else PROGRAM)
+    there = await admin.host.run(("test", "-x", own))
+    return UnitPlan(file, facts, own if there.status else "")
+
+
+async def apply_unit(admin: HostAdmin, plan: UnitPlan) -> AsyncIterator[CheckResult]:
+    """Write the unit, start it now and at each boot, and let it run without a login.
+
+    Yields each step. Raises HostError, with the reason from the unit's journal if it doesn't stay up.
+    """
+    if plan.file.is_change:
+        warnings = await write_file(admin.host, plan.file, admin.clock)
+        yield passing_check("unit", f"{display_path(plan.file.path)} is written")
+        for warning in warnings:
+            yield inconclusive_check("unit", warning)
+    was_running = plan.facts.running
+    facts = await admin.service.install()
+    facts = await _settle(admin, facts)
+    again = "aitui restart has the running process take it over" if was_running else ""
+    again = again if plan.file.is_change else ""
+    yield passing_check("service", f"{facts.unit} runs and starts at boot", again)
+    yield await _linger_check(admin, facts)
+    for fault in await admin.service.faults():
+        yield defect_check("drop-in", fault.what, fault.remedy)
+
+
+async def _settle(admin: HostAdmin, facts: UnitInfo) -> UnitInfo:
+    """Return the state of a unit that has run for a while; raise why it doesn't."""
+    since = admin.clock.monotonic()
+    first = facts.main_pid
+    while admin.clock.monotonic() - since < _SETTLING_SECONDS:
+        await asyncio.sleep(_POLL_INTERVAL)
+        facts = await admin.service.facts()
+        failure = await admin.service.find_failure(facts)
+        if failure is not None:
+            raise failure
+        if facts.main_pid != first:
+            since, first = admin.clock.monotonic(), facts.main_pid
+    return facts
+
+
+async def _linger_check(admin: HostAdmin, facts: UnitInfo) -> CheckResult:
+    if facts.linger:
+        return passing_check("linger", "on: it runs without a login")
+    why = await admin.service.enable_linger()
+    try:
+        linger = (await admin.service.facts()).linger
+    except HostError:
+        linger = None
+    if linger:
+        return passing_check("linger", "on: it runs without a login")
+    remedy = f"on {admin.host.label}: sudo loginctl enable-linger $USER"
+    return defect_check("linger", f"off: it ends with the last login; {why}", remedy)
