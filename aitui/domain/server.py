@@ -21,6 +21,8 @@ class Clock(Struct, frozen=True):
     wall: Callable[[], float]
 
 
+USUAL_PORTS = (8080, 9292, 8090)
+"""Where a llama-swap of this machine usually listens."""
 _NAMES_WHERE_MADE = {"client.pem": "client.crt", "client-key.pem": "client.key"}
 """What the guide's openssl commands call the files that have other names on the client."""
 

@@ -34,7 +34,6 @@ from aitui.store.files import make_private_directory, replace_atomically
 if TYPE_CHECKING:
     from aitui.llamaswap.client import LlamaSwapClient
 
-USUAL_PORTS = (8080, 9292, 8090)
 RESPONSE_SECONDS = 1.5
 PKCS12_SUFFIXES = (".p12", ".pfx")
 
@@ -48,9 +47,7 @@ class FoundServer(Struct, frozen=True):
     is_there: bool = False
 
 
-async def ask_usual_ports(
-    report: Callable[[FoundServer], None], ports: tuple[int, ...] = USUAL_PORTS
-) -> None:
+async def ask_usual_ports(report: Callable[[FoundServer], None], ports: tuple[int, ...]) -> None:
     """Ask each port of this machine for `/running`, all at once, and report what answers."""
     # httpx takes as long to import as Textual: in a thread.
     await asyncio.to_thread(import_module, "aitui.llamaswap.client")

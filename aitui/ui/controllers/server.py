@@ -226,9 +226,9 @@ class ServerSwitcher:
         context = self._app_context
         setup = self._server_setup()
         config = setup.show_path(setup.config)
-        self._app.push_screen(
-            FirstRunScreen(context.settings.servers, self._server_setup, context.clock, config)
-        )
+        servers, ports = context.settings.servers, context.usual_ports
+        screen = FirstRunScreen(servers, self._server_setup, context.clock, config, ports)
+        self._app.push_screen(screen)
 
     def _server_setup(self) -> "ServerSetup":
         from aitui.services.first_run import ServerSetup

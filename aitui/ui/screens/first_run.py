@@ -15,7 +15,7 @@ from textual.widget import Widget
 
 from aitui.domain.server import Clock, Server
 from aitui.format.fit import truncate
-from aitui.services.first_run import USUAL_PORTS, FoundServer, ServerDraft, ask_usual_ports
+from aitui.services.first_run import FoundServer, ServerDraft, ask_usual_ports
 from aitui.ui.frame import Pieces, set_frame_title
 from aitui.ui.keymap import APP, CHOICE, FIRST_RUN
 from aitui.ui.messages import ServerAddRequested, ServerRequested
@@ -111,7 +111,7 @@ class FirstRunScreen(Screen[None]):
         setup: SetupFactory,
         clock: Clock,
         config: str,
-        ports: tuple[int, ...] = USUAL_PORTS,
+        ports: tuple[int, ...],
     ) -> None:
         super().__init__()
         self._servers = servers

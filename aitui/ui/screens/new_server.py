@@ -31,7 +31,7 @@ FIELDS = {
     "certificates": ("certificates", "a directory, a .p12, or PEM files"),
     "password": ("password", "of the .p12, not saved"),
     "ssh_host": ("SSH host", "me@ai.example.org, a Host, or local"),
-    "name": ("name", ""),
+    "name": ("name", "from the address if empty"),
 }
 """Label and example of each field, by the fields of a draft."""
 
@@ -137,10 +137,6 @@ class NewServerScreen(ModalScreen[ServerDraft]):
         try:
             words = await asyncio.to_thread(self._setup.describe_field, field, draft)
             note = words, False
-            if field == "name" and not draft.name:
-                self._inputs[field].placeholder = await asyncio.to_thread(
-                    self._setup.name_of, draft
-                )
         except AituiError as error:
             is_empty = not getattr(draft, field).strip()
             words = " ".join(filter(None, (error.what, error.why, remedy_text(error))))
@@ -198,3 +194,6 @@ class NewServerScreen(ModalScreen[ServerDraft]):
         failed = next(iter(self.query("CheckRow.-failed")), None)
         if failed is not None:
             self.call_after_refresh(checks.scroll_to_widget, failed, animate=False)
+        else:
+            # What it all comes to: the models that are listed.
+            self.call_after_refresh(checks.scroll_end, animate=False)
