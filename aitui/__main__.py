@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             settings = read_settings(arguments.flags, os.environ, paths.config, home)
         except SettingsError as error:
-            if arguments.command != "doctor":
+            if arguments.command not in {"doctor", "certs"}:
                 raise
             settings = error
         if arguments.command != "tui" or isinstance(settings, SettingsError):

@@ -1,4 +1,4 @@
-"""What asyncio lacks to clean up after a cancelled task."""
+"""Helpers to shield, cancel and await asyncio tasks."""
 
 import asyncio
 import inspect

@@ -1,4 +1,4 @@
-"""How often Python looks for garbage: often enough to stay small, seldom enough not to be felt."""
+"""Tune Python's garbage collector: small memory without noticeable pauses."""
 
 import gc
 

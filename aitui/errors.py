@@ -1,11 +1,11 @@
-"""One family of exceptions: what happened, why, and what mends it."""
+"""The exceptions of aitui: each has what happened, why, and a remedy."""
 
 from enum import Enum
 from typing import ClassVar, TypedDict, Unpack
 
 
 class Action(Enum):
-    """What a person can do in aitui itself about an error; the value is its shell command.
+    """A remedy within aitui for an error; the value is its shell command.
 
     An error names no key: `ui` shows that of its keymap.
     """
@@ -20,14 +20,14 @@ class Action(Enum):
 
 
 def remedy_with(remedy: str, way: str) -> str:
-    """A remedy, with the key or the command that does it."""
+    """Add the key or the command to a remedy."""
     if not (remedy and way):
         return remedy
     return f"{remedy[:-1]} ({way})." if remedy.endswith(".") else f"{remedy} ({way})"
 
 
 class AituiError(Exception):
-    """Anything that went wrong and can be said to a person.
+    """An error with texts for the user.
 
     Every text is already harmless: text from outside is sanitized before the error is raised.
     """
@@ -45,16 +45,16 @@ class AituiError(Exception):
 
     @property
     def shell_remedy(self) -> str:
-        """What mends it, with the command that does it."""
+        """Return the remedy with its shell command."""
         return remedy_with(self.remedy, self.action.value if self.action else "")
 
     def __str__(self) -> str:
-        """The whole message on one line, for logs and the command line."""
+        """Return the whole message on one line, for logs and the command line."""
         return " — ".join(part for part in (self.what, self.why, self.shell_remedy) if part)
 
 
 class ErrorParts(TypedDict, total=False):
-    """What every error takes beside its first sentence."""
+    """The optional parts of every error."""
 
     why: str
     remedy: str
@@ -74,7 +74,7 @@ class Unreachable(AituiError):
 
 
 class TimedOut(Unreachable):
-    """The server was there and stayed silent for longer than its limit."""
+    """The server did not respond within the time limit."""
 
 
 class ConnectionLost(Unreachable):
@@ -214,13 +214,13 @@ class ActionRefused(AituiError):
 
 
 class ValueUnchanged(ActionRefused):
-    """A change was asked for to the value that stands already: there is nothing to do."""
+    """The new value equals the old one, so there is nothing to change."""
 
     exit_code = 0
 
 
 class HostError(AituiError):
-    """The machine behind the server can't do what was asked of it."""
+    """An operation on the server's host failed."""
 
 
 class HostUnreachable(HostError, Unreachable):
@@ -275,19 +275,19 @@ class HostFileError(HostError):
 
 
 class NoSuchFile(HostFileError):
-    """There is no such file."""
+    """The file does not exist."""
 
 
 class FileAlreadyExists(HostFileError):
-    """There is such a file already."""
+    """The file already exists."""
 
 
 class FilePermissionDenied(HostFileError):
-    """The login there may not do that with that file."""
+    """The login has no permission for that operation on a file."""
 
 
 class ModelFileUnreadable(AituiError):
-    """A model file's header is none: another kind of file, cut off, or beyond belief."""
+    """A model file's header is invalid or truncated, or its sizes are impossible."""
 
 
 class ConfigRefused(AituiError):
@@ -310,7 +310,7 @@ class ConfigRefused(AituiError):
 
     @property
     def location(self) -> str:
-        """Where in the file, in words; empty where no place is to blame."""
+        """Return the place in the file as text, "" if there is none."""
         if self.line is None:
             return ""
         column = "" if self.column is None else f", column {self.column}"
@@ -344,7 +344,7 @@ class ConfigWriteUncertain(HostUnreachable):
 
 
 class ServiceFailed(HostError):
-    """systemd couldn't do it, or the unit didn't come up; `journal` holds its last lines."""
+    """systemd failed, or the unit didn't start; `journal` holds its last lines."""
 
     def __init__(
         self, what: str, *, journal: tuple[str, ...] = (), **parts: Unpack[ErrorParts]
@@ -354,4 +354,4 @@ class ServiceFailed(HostError):
 
 
 class ConfigNotApplied(AituiError):
-    """The config file was changed, and the server doesn't run with what it says now."""
+    """The config file was changed, but the server doesn't run with the new value."""

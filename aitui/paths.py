@@ -1,4 +1,4 @@
-"""Where aitui keeps its files: the XDG directories, or their like on this system."""
+"""The directories of aitui's files, by the XDG specification or the system's conventions."""
 
 import sys
 from collections.abc import Mapping
@@ -33,18 +33,18 @@ class Paths(Struct, frozen=True):
 
     @classmethod
     def below(cls, directory: Path) -> "Paths":
-        """All of them in one directory, as the demo and the tests want it."""
+        """Return paths that are all below one directory, for the demo and the tests."""
         return cls(*(directory / kind for kind in ("config", "data", "state", "cache")))
 
 
 def home_directory(environment: Mapping[str, str]) -> Path:
-    """The user's home: $HOME where it is absolute, else what the system knows."""
+    """Return $HOME if it is absolute, else the home directory that the system reports."""
     home = Path(environment.get("HOME", ""))
     return home if home.is_absolute() else Path.home()
 
 
 def _directory(environment: Mapping[str, str], variable: str, usual: Path) -> Path:
-    """The specification says: a relative path in these variables is to be ignored."""
+    """Return a variable's directory; by the specification, a relative path is ignored."""
     named = Path(environment.get(variable, ""))
     return named / _APP if named.is_absolute() else usual
 

@@ -1,4 +1,4 @@
-"""The command line: what it may say, and what was said. No screen, no network, no event loop."""
+"""Define and parse the command line, without a screen, a network or an event loop."""
 
 import argparse
 import re
@@ -20,14 +20,19 @@ from aitui.settings.values import FASTEST_FPS, SLOWEST_FPS
 class Arguments(Struct, frozen=True):
     """One command line. `model` is an id or an alias, empty where the command takes none.
 
+    `action` is the second word of a command that has several, like `client` of `certs client`.
     `log` is "proxy", "upstream", "http", or empty for both. `settings` are the NAME=VALUE of a chat,
     `system` is None where nothing was said of it. `size` is a context size as it was typed; `flag`
     and `value` are those of llama-server. `reload` is False where a change of the config file is
     not to take effect yet. `only` changes this model alone, `shared` all that share the value.
+    `name` is that of a certificate, `names` are the hosts that it is for, `pair` is "client",
+    "server" or "ca"; `directory` and `ca_directory` hold certificates, the latter on `ca_host` if that is set.
     `part` is the part of the set-up, `apply` is set if it isn't only printed.
+    `models` are folders with model files.
     """
 
     command: str = "tui"
+    action: str = ""
     flags: SettingsFlags = field(default_factory=SettingsFlags)
     demo: bool = False
     json: bool = False
@@ -50,12 +55,25 @@ class Arguments(Struct, frozen=True):
     reload: bool = True
     only: bool = False
     shared: bool = False
+    name: str = ""
+    names: tuple[str, ...] = ()
+    pair: str = ""
+    directory: Path | None = None
+    ca_directory: str = ""
+    ca_host: str = ""
+    there: bool = False
+    key_type: str = "p256"
+    days: int | None = None
+    force: bool = False
+    legacy: bool = False
+    password_file: str = ""
     part: str = ""
     apply: bool = False
+    models: tuple[str, ...] = ()
 
     @property
     def is_change(self) -> bool:
-        """Whether the command changes something: then it has a question, and takes `--yes`."""
+        """Return whether the command changes something; it then asks, unless `--yes` is given."""
         return any(one.name == self.command and _YES in one.options for one in COMMANDS)
 
 
@@ -74,7 +92,7 @@ class Option(Struct, frozen=True):
     one_of: bool = False
 
     def add_to(self, parser: argparse._ActionsContainer) -> None:
-        """Have argparse read it.
+        """Add the option to a parser.
 
         Without a default: those of a subcommand would overwrite what stands before it.
         """
@@ -82,19 +100,23 @@ class Option(Struct, frozen=True):
 
     @property
     def dest(self) -> str:
-        """The field that holds its value."""
+        """Return the name of the field that holds its value."""
         longest = max(self.names, key=len)
         return self.reads.get("dest") or longest.removeprefix("--").replace("-", "_")
 
 
 class CommandSpec(Struct, frozen=True):
-    """One command: `takes` is what its usage shows after the name, `group` heads its options."""
+    """One command: `takes` is what its usage shows after the name, `group` heads its options.
+
+    `actions` are what its next word chooses from, each with options of its own.
+    """
 
     name: str
     takes: str
     words: str
     options: tuple[Option, ...] = ()
     group: str = ""
+    actions: tuple["CommandSpec", ...] = ()
 
 
 def _tokens(text: str) -> int:
@@ -109,6 +131,12 @@ def _fps(text: str) -> int:
     raise argparse.ArgumentTypeError(
         f"expected a whole number from {SLOWEST_FPS} to {FASTEST_FPS}, like 20"
     )
+
+
+def _days(text: str) -> int:
+    if re.fullmatch("[0-9]{1,5}", text) and 0 < int(text) <= LONGEST_DAYS:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"expected a number of days up to {LONGEST_DAYS}, like 825")
 
 
 def _part(text: str) -> str:
@@ -148,10 +176,13 @@ SERVER_OPTIONS = (
     _option("--url", metavar="URL", words="the server's URL, like http://localhost:8080"),
     _switch("--read-only", words="do not load, unload or change anything"),
     _option(
-        "--config", type=Path, metavar="FILE", words="read FILE instead of the default config.toml"
+        "--config",
+        type=Path,
+        metavar="FILE",
+        words="read settings from FILE instead of the default config.toml",
     ),
 )
-"""Those that stand before and after a command alike."""
+"""Options that are accepted before and after a command."""
 
 DASHBOARD_OPTIONS = (
     _switch("--demo", words="open the dashboard with a simulated server"),
@@ -163,23 +194,160 @@ DASHBOARD_OPTIONS = (
     ),
 )
 
-_YES = _switch("--yes", words="answer yes to any confirmation")
+_YES = _switch("--yes", words="answer yes to every confirmation")
 _CONFIG_MODEL = _model("the model's id in the config file")
 _NO_RELOAD = _switch(
     "--no-reload",
     dest="reload",
     action="store_false",
-    words="write the file only; the server keeps its current config",
+    words="write the file only, without a reload",
 )
 _CHANGE = (
     _YES,
     _NO_RELOAD,
-    _switch("--only", words="change only this model if others share the value"),
-    _switch("--shared", words="also change the others; --yes alone never does"),
+    _switch("--only", words="if other models share the value, change only this one"),
+    _switch(
+        "--shared", words="if other models share the value, change them too; --yes alone does not"
+    ),
 )
 
+LONGEST_DAYS = 36500
+KEY_TYPES = ("p256", "p384", "rsa2048", "rsa4096")
+_DIR = _option(
+    "--dir",
+    type=Path,
+    dest="directory",
+    metavar="DIR",
+    words="where the files are (default: the directory of the server's certificates)",
+)
+_CA_DIR = _option(
+    "--ca-dir",
+    dest="ca_directory",
+    metavar="DIR",
+    words="where root-ca.pem and root-ca.key are (default: the same; on a HOST certs/ of proxy_dir)",
+)
+_ON = _option(
+    "--on",
+    dest="ca_host",
+    metavar="HOST",
+    words="the CA is on that SSH host, where openssl signs; its key stays there",
+)
+_THERE = _switch(
+    "--there",
+    words="on that HOST: client.crt, client.key and client-legacy.p12, for a browser",
+)
+_KEY = _option(
+    "--key",
+    dest="key_type",
+    choices=KEY_TYPES,
+    metavar="TYPE",
+    words=f"the new key: {', '.join(KEY_TYPES)} (default: {KEY_TYPES[0]})",
+)
+_FORCE = _switch("--force", words="replace existing files")
+
+
+def _certificate_days(default: str) -> Option:
+    words = f"how long it is valid (default: {default}, at most as long as its CA)"
+    return _option("--days", type=_days, metavar="DAYS", words=words)
+
+
+_CERTS = (
+    CommandSpec(
+        "new-ca",
+        "[options] [NAME]",
+        "make a certificate authority: root-ca.pem, root-ca.key",
+        (
+            _option("name", metavar="NAME", nargs="?", words="its name (default: with the date)"),
+            *(_DIR, _CA_DIR, _ON, _KEY),
+            _option("--days", type=_days, metavar="DAYS", words="how long (default: 3650)"),
+            _switch(
+                "--force", words="start over; the old CA is moved aside, clients are locked out"
+            ),
+        ),
+    ),
+    CommandSpec(
+        "server",
+        "[options] NAME…",
+        "make the certificate of the proxy: caddy.pem, caddy-key.pem",
+        (
+            _option(
+                "names",
+                metavar="NAME",
+                nargs="+",
+                convert=tuple,
+                words="each host name or address under which it is reached",
+            ),
+            *(_DIR, _CA_DIR, _ON, _KEY, _certificate_days("825"), _FORCE),
+        ),
+    ),
+    CommandSpec(
+        "client",
+        "[options] NAME",
+        "make a client's certificate: client.pem, client-key.pem",
+        (
+            _option("name", metavar="NAME", words="the client's name, like laptop"),
+            *(_DIR, _CA_DIR, _ON, _THERE, _KEY, _certificate_days("3650"), _FORCE),
+        ),
+    ),
+    CommandSpec(
+        "p12",
+        "[options]",
+        "pack the client's files for a browser: client.p12",
+        (
+            _DIR,
+            _switch(
+                "--legacy", words="client-legacy.p12 that NSS reads (Firefox, Chromium, Brave)"
+            ),
+            _option(
+                "--password-file",
+                metavar="FILE",
+                words="its first line is the password; - for standard input "
+                "(default: ask; empty with --legacy)",
+            ),
+            _FORCE,
+        ),
+    ),
+    CommandSpec(
+        "show",
+        "[options]",
+        "list the certificates with their names and ends",
+        (_DIR, _CA_DIR, _ON, _json("a JSON list")),
+    ),
+    CommandSpec(
+        "check",
+        "[options]",
+        "check dates, keys, issuers and permissions",
+        (_DIR, _CA_DIR, _ON, _json("a JSON list of {check, status, seen, remedy}")),
+    ),
+    CommandSpec(
+        "renew",
+        "[options] [client | server | ca]",
+        "renew certificates with their keys and names; without the CA, write a request",
+        (
+            _option(
+                "pair",
+                metavar="WHICH",
+                nargs="?",
+                words="client, server or ca (default: the first two, if they are in the directory)",
+            ),
+            *(_DIR, _CA_DIR, _ON, _THERE),
+            _certificate_days("3650, of a server 825"),
+            _switch("--force", words="even if another CA issued the old one"),
+        ),
+    ),
+    CommandSpec(
+        "revoke",
+        "[options] NAME",
+        "lock a client out: print what to change at the proxy",
+        (
+            _option("name", metavar="NAME", words="the client's name, or a certificate file"),
+            *(_DIR, _CA_DIR, _ON),
+        ),
+    ),
+)
 SETUP_PARTS: Mapping[str, str] = {
     "server": "look for llama-swap, llama-server, models and GPU, and install llama-swap",
+    "config": "a first config.yaml from your GGUF files, or what yours lacks",
     "unit": "the systemd user unit: a new one, or the faulty lines of yours",
 }
 """The parts of `aitui setup`, with what each prints or puts in its place."""
@@ -219,7 +387,7 @@ COMMANDS = (
                 metavar="PROMPT",
                 nargs="*",
                 convert=" ".join,
-                words="what to ask; standard input is joined to it",
+                words="the prompt; text from standard input is appended",
             ),
             _option(
                 "-m",
@@ -227,9 +395,7 @@ COMMANDS = (
                 metavar="ID",
                 words="the model's id or an alias (default: the loaded model)",
             ),
-            _option(
-                "--max-tokens", type=_tokens, metavar="N", words="end the reply after N tokens"
-            ),
+            _option("--max-tokens", type=_tokens, metavar="N", words="limit the reply to N tokens"),
             _option(
                 "--set",
                 action="append",
@@ -244,8 +410,8 @@ COMMANDS = (
                 dest="go_on",
                 words="continue the last conversation, or its interrupted reply",
             ),
-            _json("print one JSON object at the end, do not stream text"),
-            _switch("--evict", words="load the model even if that evicts another one"),
+            _json("print one JSON object at the end instead of streaming text"),
+            _switch("--evict", words="load the model even if that evicts another"),
         ),
         group="chat",
     ),
@@ -291,9 +457,9 @@ COMMANDS = (
                 "flag",
                 metavar="FLAG",
                 convert=str.strip,
-                words="a llama-server flag without dashes, like temp, or ttl",
+                words="a llama-server flag without dashes, like temp, or the key ttl",
             ),
-            _option("value", metavar="VALUE", words="its new value"),
+            _option("value", metavar="VALUE", words="the new value"),
             *_CHANGE,
         ),
     ),
@@ -309,6 +475,13 @@ COMMANDS = (
                 words="; ".join(f"{name}: {words}" for name, words in SETUP_PARTS.items()),
             ),
             _switch("--apply", words="show the difference, ask, and put it there"),
+            _option(
+                "--models",
+                action="append",
+                metavar="DIR",
+                convert=tuple,
+                words="config: a folder with GGUF files there, instead of the usual ones",
+            ),
             _YES,
         ),
     ),
@@ -322,20 +495,33 @@ COMMANDS = (
         "list the changes made with aitui",
         (_json("one JSON object per change"),),
     ),
+    CommandSpec(
+        "certs",
+        "ACTION [options]",
+        "make, check and renew the certificates of proxy and clients",
+        actions=_CERTS,
+    ),
 )
 """Every command with its options: the parser and `--help` are made of it."""
+
+SPECS = {
+    " ".join(filter(None, (before, one.name))): one
+    for command in COMMANDS
+    for before, one in (("", command), *((command.name, action) for action in command.actions))
+}
+"""Every command and every action by its words."""
 
 _ALL_OPTIONS = (
     *SERVER_OPTIONS,
     *DASHBOARD_OPTIONS,
-    *(option for command in COMMANDS for option in command.options),
+    *(option for command in SPECS.values() for option in command.options),
 )
 _EXAMPLES = """\
 examples:
   aitui                               the dashboard of the default server
   aitui --demo                        the dashboard of a simulated server
-  aitui --url http://localhost:8080   another server, just this once
-  aitui --server home status --json   the models of a server of config.toml
+  aitui --url http://localhost:8080   the dashboard of another server
+  aitui --server home status --json   the models of a server from config.toml
   aitui gpu                           GPU memory by model, and what is free
   aitui load qwen3-30b                load a model and wait until it is ready
   aitui unload --all --yes            free all memory without confirming
@@ -344,6 +530,7 @@ examples:
   aitui doctor                        check the connection and the server
   aitui ctx qwen3-30b 128k            change a context size and verify it
   aitui undo                          undo the last change to the config file
+  aitui certs renew                   renew this client's certificate
 
 exit codes:
   0  done                      4  refused by TLS
@@ -366,7 +553,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     namespace, unknown = parser.parse_known_args(_escape_flag_argument(argv))
     given = {name: value for name, value in vars(namespace).items() if value is not None}
     if unknown:
-        command = given.get("command", "")
+        command = " ".join(given[key] for key in ("command", "action") if key in given)
         words = sanitize_line(" ".join(unknown), 200)
         refusing = commands.get(command, parser)
         refusing.error(f"unrecognized arguments: {words}{_hint(unknown, command, given)}")
@@ -383,22 +570,24 @@ def _refuse_contradiction(parser: argparse.ArgumentParser, given: dict[str, Any]
     command, model, log = given.get("command"), given.get("model"), given.get("log")
     chosen = given.keys() & {"server", "url"}
     if len(chosen) > 1:
-        parser.error("--server and --url each choose a server: give one of the two")
+        parser.error("--server and --url each choose a server: use only one of them")
     if "demo" in given and chosen:
-        parser.error("--demo brings its own server: leave out --server and --url")
+        parser.error("--demo has its own server: leave out --server and --url")
     if "demo" in given and command:
-        parser.error(f"--demo opens the dashboard: give it without {command}")
+        parser.error(f"--demo opens the dashboard: use it without {command}")
     if command == "unload" and (model is None) != ("all" in given):
-        parser.error("unload takes either the ID of a model or --all: see aitui unload --help")
+        parser.error("unload takes either a model's ID or --all: see aitui unload --help")
     if model is not None and log:
-        parser.error(f"logs takes either the ID of a model or --{log}: see aitui logs --help")
+        parser.error(f"logs takes either a model's ID or --{log}: see aitui logs --help")
+    if given.get("pair", "client") not in {"client", "server", "ca"}:
+        parser.error("certs renew takes client, server or ca: see aitui certs renew --help")
     if model is not None and not model.strip():
-        parser.error("the ID of a model can't be empty: aitui status shows them")
+        parser.error("the model's ID can't be empty: aitui status lists all IDs")
 
 
 def _options_of(command: str) -> tuple[Option, ...]:
-    """The options that may stand with the command, or with none if it is empty."""
-    own = next((one.options for one in COMMANDS if one.name == command), DASHBOARD_OPTIONS)
+    """Return the options of a command, or those without a command if it is empty."""
+    own = SPECS[command].options if command in SPECS else DASHBOARD_OPTIONS
     return (*SERVER_OPTIONS, *own)
 
 
@@ -408,7 +597,7 @@ def _long_names(command: str) -> set[str]:
 
 
 def _hint(unknown: list[str], command: str, given: dict[str, Any]) -> str:
-    """What was probably meant by the first option that the command does not take."""
+    """Suggest what was meant by the first option that the command doesn't accept."""
     name = next((word.partition("=")[0] for word in unknown if word.startswith("-")), "")
     dest = next((one.dest for one in _ALL_OPTIONS if name in one.names), name.lstrip("-"))
     arguments = [one for one in _options_of(command) if not one.names[0].startswith("-")]
@@ -422,7 +611,7 @@ def _hint(unknown: list[str], command: str, given: dict[str, Any]) -> str:
 
 
 def _escape_flag_argument(argv: Sequence[str]) -> list[str]:
-    """`flag ID --temp 0.7` means llama-server's flag, which is no option of ours."""
+    """Let `flag ID --temp 0.7` name llama-server's flag, which argparse would take for an option."""
     words = list(argv)
     if "flag" in words:
         own = _long_names("flag")
@@ -436,11 +625,13 @@ def _escape_flag_argument(argv: Sequence[str]) -> list[str]:
 
 
 class _ArgumentParser(argparse.ArgumentParser):
-    """Says what was probably meant, and repeats nothing that could steer a terminal."""
+    """Suggests the nearest command, and removes control characters from its messages."""
 
     def error(self, message: str) -> NoReturn:
         command = re.search(r"invalid choice: '([^']*)'", message)
-        near = nearest_one(command[1], [one.name for one in COMMANDS]) if command else ""
+        own = SPECS.get(self.prog.partition(" ")[2])
+        names = [one.name for one in (own.actions if own is not None else COMMANDS)]
+        near = nearest_one(command[1], names) if command else ""
         hint = f" (did you mean {near}?)" if near else ""
         self.print_usage(sys.stderr)
         self.exit(2, f"{self.prog}: {sanitize_line(message, 400)}{hint}\n")
@@ -464,21 +655,33 @@ def _parsers() -> tuple[_ArgumentParser, dict[str, _ArgumentParser]]:
     parser.add_argument("--version", action="version", version=f"aitui {__version__}")
     for option in DASHBOARD_OPTIONS:
         option.add_to(parser)
-    commands = parser.add_subparsers(
-        title="commands", dest="command", metavar="COMMAND", parser_class=_ArgumentParser
-    )
-    for command in COMMANDS:
-        subparser = commands.add_parser(
-            command.name,
+    parsers = {"": parser}
+    adders = {
+        "": parser.add_subparsers(
+            title="commands", dest="command", metavar="COMMAND", parser_class=_ArgumentParser
+        )
+    }
+    for words, command in SPECS.items():
+        before, _, name = words.rpartition(" ")
+        subparser = parsers[words] = adders[before].add_parser(
+            name,
             help=command.words,
             description=f"{command.words[0].upper()}{command.words[1:]}.",
-            prog=f"aitui {command.name}",
-            usage=f"aitui {command.name} {command.takes}",
+            prog=f"aitui {words}",
+            usage=f"aitui {words} {command.takes}",
             parents=[shared],
             allow_abbrev=False,
         )
+        if command.actions:
+            adders[words] = subparser.add_subparsers(
+                title="actions",
+                dest="action",
+                metavar="ACTION",
+                required=True,
+                parser_class=_ArgumentParser,
+            )
         group = subparser.add_argument_group(command.group) if command.group else subparser
         one_of = group.add_mutually_exclusive_group()
         for option in command.options:
             option.add_to(one_of if option.one_of else group)
-    return parser, commands.choices
+    return parser, parsers

@@ -72,12 +72,12 @@ class ReplyPrinter:
         self._markdown = MarkdownStream() if has_colors(out) else None
 
     def show(self, reply: Reply) -> None:
-        """Take the latest state, which is written as soon as the one before is out."""
+        """Keep the latest state, and write it as soon as the previous one is out."""
         self._latest = reply
         self._news.set()
 
     def skip_existing(self, text: int, reasoning: int) -> None:
-        """Skip what a reply that is continued held before."""
+        """Skip the text that a continued reply had before."""
         self._text, self._reasoning = text, reasoning
 
     async def write_until(self, done: "asyncio.Future[Any]") -> None:
@@ -183,8 +183,8 @@ def _send(
     turn = last_reply(chat.conversation)
     if not arguments.go_on or turn is None or not turn.is_incomplete:
         raise SettingsError(
-            "There is no prompt",
-            remedy='give a prompt: aitui chat "Why is the sky blue?", or pipe one in',
+            "No prompt was given",
+            remedy='pass one, as in aitui chat "Why is the sky blue?", or pipe it in',
         )
     printer.skip_existing(len(turn.text), len(turn.reasoning))
     return chat.resume(turn.id, sampling=sampling)
@@ -202,12 +202,12 @@ async def _conversation(
     if not latest:
         raise AituiError(
             "There is no conversation to continue",
-            why=f"none with {session.server.label} was saved",
+            why=f"no conversation with {session.server.label} is saved",
             remedy="leave out --continue",
         )
     opened = await history.resume(latest[0].id, new_id)
     if opened.forked:
-        _print_note("another aitui is using that conversation: continuing with a copy")
+        _print_note("another aitui is using this conversation; continuing in a copy")
     conversation = opened.conversation
     model_id = arguments.model or conversation.model
     system = conversation.system if arguments.system is None else arguments.system
@@ -229,7 +229,7 @@ def _sampling(arguments: Arguments) -> SamplingParameters:
 
 @asynccontextmanager
 async def _history(paths: Paths, *, needed: bool) -> AsyncIterator[ConversationHistory | None]:
-    """Open the history, or yield None with a note if the chat can do without."""
+    """Open the history; if that fails and it isn't needed, print a note and yield None."""
     try:
         history = await ConversationHistory.open(paths.data / FILE_NAME)
     except HistoryError as error:
@@ -259,7 +259,7 @@ async def _report_model_state(session: Session, model_id: str, chat: ChatSession
         chat.update_model_state(state)
         if state is RunState.STARTING and sys.stderr.isatty():
             expected = "" if model.expected_load is None else format_seconds(model.expected_load)
-            _print_note(f"{model_id} is loading" + (f", which took {expected}" if expected else ""))
+            _print_note(f"{model_id} is loading" + (f", usually {expected}" if expected else ""))
 
 
 def _model_state(model_id: str, snapshot: Snapshot) -> RunState | None:

@@ -38,7 +38,7 @@ class TerminalFrontend:
         self._ask = terminal_ask(arguments, lambda: session.snapshot if session else Snapshot())
 
     async def ask(self, build: Callable[[Snapshot], Confirmation]) -> bool:
-        """Put a confirmation."""
+        """Ask for a confirmation."""
         return await self._ask(build)
 
     async def confirm_plan(self, plan: ChangePlan) -> PlanAnswer:
@@ -73,7 +73,7 @@ class TerminalFrontend:
         return show
 
     def finish(self, result: JobResult) -> None:
-        """Print what the error at the end won't say."""
+        """Print what the final error doesn't contain."""
         if result.job is Job.CHANGE and isinstance(result.error, ConfigChangedMeanwhile):
             print(result.error.diff, file=sys.stderr)
         if result.job is Job.ROLLBACK and result.error is None:
@@ -112,7 +112,7 @@ async def run_admin_command(arguments: Arguments, server: Server, paths: Paths) 
             raise Unreachable(
                 "The change was undone, but the server does not respond",
                 why=error.what,
-                remedy="it reads the file when it starts; if it runs: aitui reload",
+                remedy="it reads the file when it starts; if it is running: aitui reload",
             ) from error
         async with _live(session), preflight(session) as memory:
             if not arguments.yes:
@@ -126,17 +126,17 @@ async def _run_job(admin: HostAdmin, session: Session | None, arguments: Argumen
 
 
 async def _undo(runner: ConfigRunner, _: Arguments) -> None:
-    undone = _require_success(await runner.undo(_format_time), "Not undone").entry
+    undone = require_success(await runner.undo(_format_time), "Not undone").entry
     if undone is not None:
         print(f"undone: {undone.description}")
 
 
 async def _reload(runner: ConfigRunner, _: Arguments) -> None:
-    _require_success(await runner.reload(), "Not reloaded")
+    require_success(await runner.reload(), "Not reloaded")
 
 
 async def _restart(runner: ConfigRunner, _: Arguments) -> None:
-    _require_success(await runner.restart(), "Not restarted")
+    require_success(await runner.restart(), "Not restarted")
 
 
 async def _change_context(runner: ConfigRunner, arguments: Arguments) -> None:
@@ -146,11 +146,11 @@ async def _change_context(runner: ConfigRunner, arguments: Arguments) -> None:
 
 async def _change_flag(runner: ConfigRunner, arguments: Arguments) -> None:
     if arguments.only and arguments.shared:
-        raise SettingsError("--only and --shared exclude each other")
+        raise SettingsError("--only and --shared can't be combined")
     flag = arguments.flag
     runner.admin.server.refuse_if_read_only(f"changing {sanitize_line(flag, 60)}")
     result = await runner.change_flag(arguments.model, flag, arguments.value, only=arguments.only)
-    written = _require_success(result, "Not changed").written
+    written = require_success(result, "Not changed").written
     if written is not None:
         print(*written.warnings, sep="\n", end="\n" if written.warnings else "", file=sys.stderr)
         print(written.entry.description)
@@ -165,9 +165,10 @@ _JOBS: dict[str, Callable[[ConfigRunner, Arguments], Awaitable[None]]] = {
 }
 
 
-def _require_success(result: JobResult | None, refusal: str) -> JobResult:
+def require_success(result: JobResult | None, refusal: str) -> JobResult:
+    """Return the result of a job; raise its error, or `refusal` if the answer was no."""
     if result is None:
-        raise ActionRefused(f"{refusal}: the answer was no")
+        raise ActionRefused(f"{refusal}: you answered no")
     if result.error is not None:
         raise result.error
     return result

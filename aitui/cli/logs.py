@@ -110,7 +110,11 @@ async def _follow(feed: LogFeed, output: LogPrinter) -> None:
         # In a thread: a full pipe must not keep the stream from being read.
         await asyncio.to_thread(output.write, news.lines)
         if lost and before is not None and before.state.phase is FeedPhase.FOLLOWING:
-            why = news.state.error.what if news.state.error is not None else "the server ended it"
+            why = (
+                news.state.error.what
+                if news.state.error is not None
+                else "the server closed the stream"
+            )
             print(f"── lost: {why}; reconnecting ──", file=sys.stderr, flush=True)
         before = news
 
@@ -144,7 +148,7 @@ async def _explain_error(session: Session, name: str, error: AituiError) -> Aitu
         return ActionRefused(
             f"The log of {model.id} is not on this server",
             why=f"it runs on the peer {model.peer or 'named in its id'}",
-            remedy="use that server",
+            remedy="read the log on that server",
         )
     return error
 

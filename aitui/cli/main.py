@@ -32,7 +32,7 @@ async def run_command(
 ) -> int:
     """Run the command that was given; return the exit status.
 
-    Raises an AituiError if it fails. Only the doctor runs with wrong settings: it names the error.
+    Raises an AituiError if it fails. The doctor runs with wrong settings, and names the error; `certs` may need none.
     """
     if arguments.command != "status":
         tune_collector()
@@ -86,6 +86,12 @@ async def _doctor(arguments: Arguments, settings: Settings | SettingsError, _: P
     from aitui.cli.doctor import run_doctor
 
     return await run_doctor(settings, os.environ, json=arguments.json)
+
+
+async def _certs(arguments: Arguments, settings: Settings | SettingsError, _: Paths) -> int:
+    from aitui.cli.certs import run_certs
+
+    return await run_certs(arguments, settings)
 
 
 async def _chat(session: "Session", arguments: Arguments, paths: Paths) -> None:
@@ -195,7 +201,7 @@ async def _load(session: "Session", arguments: Arguments, _: Paths) -> None:
             async with show_load_progress(session):
                 loaded = await load_model(session, arguments.model, ask_in_time)
         if loaded is None:
-            raise ActionRefused("Not loaded: the answer was no")
+            raise ActionRefused("Not loaded: you answered no")
         ready = f" after {loaded.seconds:.1f} s" if loaded.seconds else " already"
         print(f"{loaded.model_id} is ready{ready}", flush=True)
 
@@ -217,7 +223,7 @@ async def _unload(session: "Session", arguments: Arguments, _: Paths) -> None:
     if gone:
         print(f"unloaded {', '.join(gone)}")
     elif resident:
-        raise ActionRefused("Not unloaded: the answer was no")
+        raise ActionRefused("Not unloaded: you answered no")
     else:
         known = model is not None and stays_queued(model, session.snapshot)
         print(f"nothing to unload: it is {'neither loaded nor queued' if known else 'not loaded'}")
@@ -253,5 +259,6 @@ HANDLERS: dict[str, Handler] = {
     "restart": _administer,
     "undo": _administer,
     "journal": _administer,
+    "certs": _certs,
 }
 """The function that runs each command of `COMMANDS`."""

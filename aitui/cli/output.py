@@ -23,7 +23,7 @@ _SPELLINGS = {
     "≥": ">=",
     "≤": "<=",
 }
-"""How aitui's own signs are written where the locale has none of them."""
+"""Replacements for aitui's own symbols in locales that lack them."""
 
 
 class _LastingFile(io.FileIO):
@@ -37,7 +37,7 @@ class _LastingFile(io.FileIO):
 
 
 def prepare_streams() -> None:
-    """Let no character and no missing stream end the program, and standard error outlast its reader."""
+    """Set up the standard streams so that neither characters nor closed streams end the program."""
     codecs.register_error(_spell.__name__, _spell)
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the shell: `>&-`
@@ -73,12 +73,12 @@ def print_lines(lines: Iterable[Line], stream: TextIO | None = None) -> None:
 
 
 def has_colors(stream: TextIO) -> bool:
-    """Return whether what is written there may have colors, by https://no-color.org."""
+    """Return whether a stream may have colors (https://no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def terminal_width() -> int | None:
-    """Return the columns of the terminal that standard output is, None if it is none."""
+    """Return the width of the terminal in columns, None if standard output is not a terminal."""
     try:
         return os.get_terminal_size(sys.stdout.fileno()).columns or None
     except (OSError, ValueError):  # a file or a pipe, or closed
@@ -97,7 +97,7 @@ def _lasting(stream: TextIO) -> TextIO:
 
 
 def _spell(error: UnicodeError) -> tuple[str, int]:
-    """Write what an encoding lacks in ASCII; an error handler of `codecs`."""
+    """Replace characters that an encoding lacks by ASCII; an error handler for `codecs`."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     missing = error.object[error.start : error.end]

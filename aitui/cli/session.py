@@ -41,11 +41,11 @@ class MemoryPreflight:
         self._sampling = sampling
 
     async def wait(self) -> None:
-        """Give the host its time."""
+        """Wait for the host's sample, at most HOST_SECONDS."""
         await asyncio.wait({self._sampling}, timeout=HOST_SECONDS)
 
     def delay(self, ask: Ask) -> Ask:
-        """Put the same confirmation once it is known whether the model fits."""
+        """Delay a confirmation until it is known whether the model fits."""
 
         async def ask_later(build: Callable[[Snapshot], Confirmation]) -> bool:
             await self.wait()
@@ -87,19 +87,19 @@ def terminal_ask(arguments: Arguments, snapshot: Callable[[], Snapshot]) -> Ask:
             if confirmation.separate:
                 return False
             raise ActionRefused(
-                f"{confirmation.title} Not a terminal",
+                f"{confirmation.title} Not a terminal.",
                 why="; ".join(confirmation.lines or confirmation.diff),
                 remedy="pass --yes to confirm",
             )
         lines = (*confirmation.diff, *confirmation.lines)
         print(confirmation.title, *lines, sep="\n  ", file=sys.stderr)
         print(f"{confirmation.yes}? [y/N] ", end="", file=sys.stderr, flush=True)
-        return (await _read_line()).strip().lower() in {"y", "yes"}
+        return (await read_line()).strip().lower() in {"y", "yes"}
 
     return ask
 
 
-async def _read_line() -> str:
+async def read_line() -> str:
     """Read a line from the terminal without a thread, which ^C could not end."""
     loop = asyncio.get_running_loop()
     there = asyncio.Event()
@@ -113,7 +113,7 @@ async def _read_line() -> str:
 
 @contextmanager
 def explain_interrupts(session: Session) -> Iterator[None]:
-    """Let the first ^C during a load say, on a terminal, what the second one does.
+    """During a load on a terminal, let the first ^C explain what a second one does.
 
     The first one ends the command if nothing loads, or if stderr is no terminal.
     """
@@ -131,10 +131,10 @@ def explain_interrupts(session: Session) -> Iterator[None]:
             if sys.stderr.isatty() and not explained:
                 explained = True
                 _print_line(
-                    f"Still loading {model.id}: ^c again leaves it, and {outcome_without_waiting(model, session.monitor.snapshot)}"
+                    f"Still loading {model.id}: ^c again quits, and {outcome_without_waiting(model, session.monitor.snapshot)}"
                 )
                 return
-            _print_line(f"aitui: Left {model.id} before it was ready")
+            _print_line(f"aitui: Stopped waiting for {model.id} before it was ready")
             quoted = shlex.quote(model.id)
             snapshot = session.monitor.snapshot
             queued = stays_queued(model, snapshot)
@@ -143,9 +143,9 @@ def explain_interrupts(session: Session) -> Iterator[None]:
                 if queued
                 else outcome_without_waiting(model, snapshot)
             )
-            ends = "removes it from there" if queued else "aborts the load"
+            ends = "removes it from the queue" if queued else "aborts the load"
             print(f"  {outcome}", file=sys.stderr)
-            print(f"  aitui load {quoted} waits for it again", file=sys.stderr)
+            print(f"  aitui load {quoted} resumes waiting", file=sys.stderr)
             print(f"  aitui unload {quoted} {ends}", file=sys.stderr)
         before(signal.SIGINT, None)
 
@@ -162,7 +162,7 @@ PROGRESS_SECONDS = 0.5
 
 @asynccontextmanager
 async def show_load_progress(session: Session) -> AsyncIterator[None]:
-    """Show on a terminal how far the load is that the block waits for, in one line that goes again."""
+    """Show the progress of a load in one line of the terminal while the block runs."""
     if not sys.stderr.isatty():
         yield
         return

@@ -7,18 +7,26 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeAlias
 
 from aitui.cli.args import Arguments
+from aitui.cli.config import TerminalFrontend, require_success
 from aitui.cli.output import print_lines
 from aitui.cli.session import terminal_ask
-from aitui.domain.checks import CheckResult, exit_code
+from aitui.domain.checks import CheckResult, exit_code, inconclusive_check, passing_check
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.sanitize import sanitize_text
-from aitui.domain.setup.programs import llama_server_commands, llama_swap_commands
+from aitui.domain.setup.first_config import NewModel, first_config
+from aitui.domain.setup.programs import (
+    LLAMA_SERVER_PATH,
+    llama_server_commands,
+    llama_swap_commands,
+)
 from aitui.domain.setup.shell import write_commands
 from aitui.domain.snapshot import Clock, Server, Snapshot
 from aitui.errors import ActionRefused, HostError
 from aitui.format.doctor import as_lines
 from aitui.paths import Paths
+from aitui.services.config_change import ConfigRunner
 from aitui.services.host_admin import HostAdmin, no_host_error, open_administration
+from aitui.services.setup.config import plan_config, write_new_config
 from aitui.services.setup.files import FilePlan
 from aitui.services.setup.server import install_llama_swap, survey_server
 from aitui.services.setup.unit import (
@@ -131,6 +139,39 @@ async def _unit(terminal: SetupTerminal, admin: HostAdmin | None) -> int:
     return await terminal.finish(apply_unit(admin, plan))
 
 
+async def _config(terminal: SetupTerminal, admin: HostAdmin | None) -> int:
+    arguments, server = terminal.arguments, terminal.server
+    if admin is None:
+        example = NewModel(
+            "/models/MODEL.gguf", 8192, "an example: aitui reads your files over SSH"
+        )
+        text = write_commands(server.preset_path, first_config([example], LLAMA_SERVER_PATH))
+        terminal.print_commands(_NEW_MACHINE, text)
+        return 0
+    plan = await plan_config(admin, arguments.models)
+    terminal.show(*(inconclusive_check("config", note) for note in plan.notes))
+    label, path = admin.host.label, plan.file.path
+    if not plan.file.is_change:
+        terminal.show(passing_check("config", f"{path} needs no change"))
+    elif not arguments.apply:
+        print(plan.file.diff if plan.change else "", end="", file=sys.stderr)
+        terminal.print_commands(label, plan.file.commands)
+    elif plan.change is None:
+        await terminal.confirm(f"Write {path} on {label}?", "Write", file=plan.file)
+        await write_new_config(admin, plan)
+        terminal.show(passing_check("config", f"{path} is written", "aitui setup unit --apply"))
+    else:
+        if arguments.yes:
+            print(plan.file.diff, file=sys.stderr)
+        frontend = TerminalFrontend(arguments, None)
+        require_success(
+            await ConfigRunner(admin, None, frontend).change(plan.change), "Not changed"
+        )
+        remedy = "aitui setup unit --apply starts llama-swap with it; if it runs: aitui reload"
+        terminal.show(passing_check("config", f"{path} is changed", remedy))
+    return 0
+
+
 _NEW_MACHINE = "the machine of llama-swap"
 
-_PARTS: dict[str, Part] = {"server": _server, "unit": _unit}
+_PARTS: dict[str, Part] = {"server": _server, "config": _config, "unit": _unit}

@@ -199,7 +199,12 @@ def _parse_models(tree: dict[str, Any]) -> dict[str, ModelConfiguration]:
         command = _expand(str(raw.get("cmd", "")), macros)
         proxy = _expand(str(raw.get("proxy", "http://localhost:${PORT}")), macros)
         port = 0
-        if "${PORT}" in command or "${PORT}" in proxy:
+        if "${PORT}" in proxy and "${PORT}" not in command:
+            reason = (
+                "proxy uses ${PORT} but cmd does not - ${PORT} is only available when used in cmd"
+            )
+            raise BadConfiguration(f"model {id_}: {reason}")
+        if "${PORT}" in command:
             port, next_port = next_port, next_port + 1
         macros["PORT"] = port
         ttl = float(raw.get("ttl", -1))

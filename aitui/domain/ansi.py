@@ -21,7 +21,7 @@ _LONGEST_PARAMETERS = 128
 
 
 class AnsiStyle(Struct, frozen=True):
-    """How a piece of text looks; None is the default color."""
+    """The colors and attributes of a piece of text; None is the default color."""
 
     foreground: AnsiColor | None = None
     background: AnsiColor | None = None

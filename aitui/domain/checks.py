@@ -1,4 +1,4 @@
-"""What a check-up of one server finds: one line per check, and how far it is."""
+"""The results of the doctor's checks, one per line, and its progress."""
 
 from collections.abc import Iterable
 from enum import Enum
@@ -32,7 +32,7 @@ class CheckResult(Struct, frozen=True):
 
     @property
     def shell_remedy(self) -> str:
-        """What mends it, with the command that does it."""
+        """Return the remedy with its shell command."""
         return remedy_with(self.remedy, self.action.value if self.action else "")
 
 

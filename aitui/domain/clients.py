@@ -1,4 +1,4 @@
-"""Who sent a request: an address by its name, and the program."""
+"""Names for the clients of requests, by address and program."""
 
 import re
 from collections.abc import Iterable, Mapping

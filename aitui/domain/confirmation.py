@@ -34,7 +34,7 @@ class Confirmation(Struct, frozen=True):
     @property
     def lines(self) -> tuple[str, ...]:
         """The costs and the facts, a sentence a line."""
-        costs = (line for cost in self.costs for line in (cost.sentence, *cost.costs))
+        costs = (line for cost in self.costs for line in cost.lines)
         return (*costs, *self.facts)
 
 

@@ -1,4 +1,4 @@
-"""What a server's event stream reports, as values."""
+"""The events of a server's event stream."""
 
 from msgspec import Struct
 

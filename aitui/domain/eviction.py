@@ -1,4 +1,4 @@
-"""Which models a load will evict, as far as that is known."""
+"""Predict which models a load will evict."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -184,6 +184,11 @@ class ModelCost(Struct, frozen=True):
     outcome: str
     sentence: str
     costs: tuple[str, ...] = ()
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The sentence, and what it costs."""
+        return self.sentence, *self.costs
 
 
 AGE_STEPS = (3600, 1800, 600, 300, 120, 60, 30, 10)

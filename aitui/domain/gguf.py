@@ -100,7 +100,7 @@ class GgufHeader(Struct, frozen=True):
 
     @property
     def parts(self) -> int:
-        """How many files the model is split into."""
+        """Return the number of files that the model is split into."""
         count = _natural(self.metadata.get("split.count"))
         return count if count is not None and 1 < count <= 99_999 else 1
 
@@ -212,7 +212,7 @@ class FileWindow:
 
     @property
     def offset(self) -> int:
-        """Where in the file the next value begins."""
+        """Return the offset of the next value in the file."""
         return self._start + self._place
 
     def has_bytes(self, count: int) -> bool:
@@ -306,7 +306,7 @@ class GgufHeaderReader:
 
     @property
     def header(self) -> GgufHeader:
-        """What was read. Raises ValueError before the end."""
+        """Return the header; raises ValueError before it is complete."""
         if self._header is None:
             raise ValueError("the header has not been read yet")
         return self._header
@@ -352,13 +352,13 @@ def _read(window: FileWindow, length: int | None) -> Generator[ByteRange, bytes,
 def _read_version(window: FileWindow) -> Generator[ByteRange, bytes, int]:
     yield from window.fetch(8)
     if window.take(4) != _MAGIC:
-        raise unreadable_header_error("it does not start like a GGUF file")
+        raise unreadable_header_error("it does not begin as a GGUF file does")
     version = window.take(4)
     if version[0] == 0:
         window.order = ">"
     number: int = struct.unpack(window.order + "I", version)[0]
     if number not in (2, 3):
-        why = f"it is of version {number} of the format, and only 2 and 3 are known"
+        why = f"it has version {number} of the format, and only 2 and 3 are known"
         raise unreadable_header_error(why)
     return number
 

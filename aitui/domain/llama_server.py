@@ -229,7 +229,7 @@ _NEGATIVE_NUMBER = re.compile(r"-\.?[0-9]")
 
 
 class FlagArity(Enum):
-    """How many values follow a flag."""
+    """The number of values that follow a flag."""
 
     NOTHING = "nothing"
     ONE = "one"
@@ -281,8 +281,8 @@ def find_flag(given: str, command: str = "", named: NamedServers = NO_NAMES) -> 
     unknown name gives a flag of its own. Raises ConfigRefused for what can't be the name of a flag.
     """
     if not _FLAG_NAME.fullmatch(given):
-        what = f"“{sanitize_line(given, 60)}” can't be a flag."
-        raise ConfigRefused(what, remedy="Give it as --name or -n.")
+        what = f"“{sanitize_line(given, 60)}” is not a valid flag."
+        raise ConfigRefused(what, remedy="Write it as --name or -n.")
     flags = _flags_of(command, named)
     likely = ("--", "-") if len(given) > 1 else ("-", "--")
     dashes = ("",) if given.startswith("-") else likely
@@ -431,13 +431,13 @@ _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\
 def refuse_unwritable(value: str, line: int) -> None:
     """Raise ConfigRefused for what can't be a value: control characters, macros, a very long text."""
     if len(value) > LONGEST_VALUE:
-        raise ConfigRefused(f"A value has at most {LONGEST_VALUE:,} characters.", line=line)
+        raise ConfigRefused(f"A value can have at most {LONGEST_VALUE:,} characters.", line=line)
     if _CONTROL_CHARACTERS.search(value):
-        what = f"“{sanitize_line(value, 60)}” can't be a value."
-        why = "It holds a line break or another control character."
+        what = f"“{sanitize_line(value, 60)}” is not a valid value."
+        why = "It contains a line break or another control character."
         raise ConfigRefused(what, line=line, why=why)
     if "${" in value:
-        remedy = "Give the value itself, or change it in the editor."
+        remedy = "Use the value itself, or change it in the editor."
         what = f"“{sanitize_line(value, 60)}” names a macro."
         raise ConfigRefused(what, line=line, remedy=remedy, action=Action.EDIT_CONFIG)
 

@@ -187,8 +187,8 @@ class LinePattern(Struct, frozen=True):
             except TimeoutError:
                 pass
         raise PatternTooSlow(
-            "That pattern takes too long",
-            why="nested repeats cause that, as in (a+)+, or a choice inside a repeat, (a|a)*",
+            "This pattern takes too long",
+            why="the cause is nested repeats, as in (a+)+, or a choice inside a repeat, as in (a|a)*",
             remedy="use a simpler one, or search for plain words",
         )
 
@@ -210,7 +210,7 @@ def compile_pattern(words: str) -> LinePattern | None:
             re.compile(words[:_LONGEST_PATTERN])
             return LinePattern(words, regex.compile(words[:_LONGEST_PATTERN], flags | regex.V0))
     except (re.error, regex.error, RecursionError, OverflowError) as error:
-        raise AituiError("That is not a regular expression", why=str(error)) from error
+        raise AituiError("This is not a regular expression", why=str(error)) from error
 
 
 MATCH_SECONDS = 1.0

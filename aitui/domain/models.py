@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 FALLBACK_CONTEXT_SIZE = 32768
 MAX_MODELS = 5000
-"""How many models a merge keeps, besides those that run: a longer table is of no use."""
+"""The maximum of models that a merge keeps, besides those that run."""
 MOST_REQUESTS = 500
 MOST_REQUESTS_COUNTED = 20_000
 
@@ -32,7 +32,7 @@ class RunState(Enum):
 
 
 class ModelKind(Enum):
-    """What an id in the server's list stands for."""
+    """The kinds of entries in the server's list."""
 
     MODEL = "model"
     ALIAS = "alias"
@@ -42,7 +42,7 @@ class ModelKind(Enum):
 
 
 class ContextSource(Enum):
-    """Where the figure of a context size comes from, the most trusted first."""
+    """The origins of a context size, the most trusted first."""
 
     RUNNING_COMMAND = "from the running command"
     CONFIG_FILE = "from the config file"
@@ -284,7 +284,7 @@ class ActiveRequests(Struct, frozen=True):
 
     @property
     def unlisted(self) -> int:
-        """How many of them `running` leaves out."""
+        """Return how many requests `running` leaves out."""
         return 0 if self.running is None else (self.total or 0) - len(self.running)
 
 

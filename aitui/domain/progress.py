@@ -11,13 +11,13 @@ from aitui.errors import AituiError
 
 
 class StepState(Enum):
-    """How far a step is; a skipped one was not needed."""
+    """The states of a step; a skipped one was not needed."""
 
     WAITING = "waiting"
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
-    SKIPPED = "left out"
+    SKIPPED = "skipped"
 
 
 class Step(Struct, frozen=True):
@@ -91,7 +91,7 @@ class ProgressTracker:
             self._enter(name, StepState.FAILED, error.what)
             raise
         except BaseException:
-            self._enter(name, StepState.FAILED, "broken off")
+            self._enter(name, StepState.FAILED, "interrupted")
             raise
         self._enter(name, StepState.DONE, " ".join(words))
 

@@ -1,4 +1,4 @@
-"""How old a server is."""
+"""The releases of llama-swap that a server can be."""
 
 from msgspec import Struct
 
@@ -47,7 +47,7 @@ class ServerRelease(Struct, frozen=True):
 
 
 UNKNOWN = ServerRelease()
-"""That of a server that wasn't asked, or gave no sign of its age."""
+"""The release of a server that wasn't asked or didn't reveal its age."""
 
 
 def version_number(version: str) -> int | None:

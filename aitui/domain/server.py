@@ -131,5 +131,5 @@ class Server(Struct, frozen=True):
             raise ActionRefused(
                 f"{action} is refused: {self.label} is read-only",
                 why=f"set by {self.origins.get('read_only', 'its settings')}",
-                remedy="start aitui without it to change anything there",
+                remedy="start aitui without it to make changes there",
             )

@@ -27,7 +27,7 @@ class SlashCommandSpec(Struct, frozen=True):
 
     @property
     def usage(self) -> str:
-        """How it is written."""
+        """Return the command with its arguments."""
         return f"/{self.name} {self.arguments}".rstrip()
 
     @property
@@ -38,7 +38,7 @@ class SlashCommandSpec(Struct, frozen=True):
 
 SLASH_COMMANDS = (
     SlashCommandSpec("continue", "", "continue an interrupted reply"),
-    SlashCommandSpec("retry", "", "answer the last prompt again"),
+    SlashCommandSpec("retry", "", "reply to the last prompt again"),
     SlashCommandSpec("edit", "", "edit the last prompt and send it again"),
     SlashCommandSpec("delete", "", "delete the last prompt and its reply"),
     SlashCommandSpec("branch", "", "show the next of several replies"),
@@ -54,12 +54,12 @@ SLASH_COMMANDS = (
     SlashCommandSpec("detach", "[NAME]", "remove an image, or all of them"),
     SlashCommandSpec("model", "ID", "continue with another model", 1),
     SlashCommandSpec("status", "", "show the models and their states", 0, "ai-server-status"),
-    SlashCommandSpec("refresh", "", "ask the server for everything again", 0, "ai-server-refresh"),
+    SlashCommandSpec("refresh", "", "refresh everything from the server", 0, "ai-server-refresh"),
     SlashCommandSpec("load", "ID", "load a model", 1, "ai-server-load"),
     SlashCommandSpec("unload", "ID", "unload a model", 1, "ai-server-unload"),
     SlashCommandSpec("ctx", "[ID] SIZE", "change the context size", 1, "ai-server-ctx"),
     SlashCommandSpec("flag", "ID FLAG VALUE", "change another flag of a model, or its ttl", 3),
-    SlashCommandSpec("gpu", "", "show the hardware and what uses its memory"),
+    SlashCommandSpec("gpu", "", "show the hardware and its memory use"),
     SlashCommandSpec("preset", "", "show the server's config", 0, "ai-server-preset"),
     SlashCommandSpec("reload", "", "reload the server's config"),
     SlashCommandSpec("restart", "", "restart the service", 0, "ai-server-restart"),
@@ -86,7 +86,7 @@ class SlashCommand(Struct, frozen=True):
 
 
 TYPED_WHOLE = frozenset({"/delete"})
-"""What drops something without a question: Enter completes it first, and runs it when it is whole."""
+"""Commands that remove something without asking: Enter first completes them, then runs them."""
 
 
 class Suggestion(Struct, frozen=True):

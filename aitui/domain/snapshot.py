@@ -87,7 +87,7 @@ class Snapshot(Struct, frozen=True):
 
     @property
     def models_note(self) -> str:
-        """Which part of a long list `models` holds, empty if it holds all of them."""
+        """Return which part of a long list `models` holds, "" if all of it."""
         if self.total_models <= MAX_MODELS:
             return ""
         return f"first {MAX_MODELS:,} of {self.total_models:,}"

@@ -56,6 +56,20 @@ def format_moment(at: float, now: float, form: str = "%H:%M") -> str:
     return time.strftime(form if is_today else "%Y-%m-%d %H:%M", moment)
 
 
+def format_age(seconds: float) -> str:
+    """Format an age in its largest unit, rounded down: "now", "5 min", "2 h", "9 d", "2 y"."""
+    whole = _whole_seconds(seconds)
+    if whole is None:
+        return "–"
+    years = whole // (365 * 86400)
+    if years > 1:
+        return f"{min(years, 999)} y"
+    for length, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if whole >= length:
+            return f"{whole // length} {unit}"
+    return "now"
+
+
 def format_countdown(seconds: float) -> str:
     """Format a time in its largest unit, rounded down, for the TTL column: "45s", "24m", "3h"."""
     whole = _whole_seconds(seconds)

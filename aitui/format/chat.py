@@ -20,9 +20,10 @@ def reply_figures(turn: Turn) -> tuple[str, ...]:
         if timings.prompt_rate:
             parts.append(f"prompt {format_rate(timings.prompt_rate)} tok/s")
         if timings.cached:
-            parts.append(f"{timings.cached:,} cached")
+            share = timings.cached * 100 // (timings.cached + timings.prompt_tokens)
+            parts.append(f"{share} % of the prompt cached")
         if timings.drafted:
-            parts.append(f"{timings.accepted or 0:,} of {timings.drafted:,} drafted taken")
+            parts.append(f"{timings.accepted or 0:,} of {timings.drafted:,} drafted accepted")
     return tuple(parts)
 
 

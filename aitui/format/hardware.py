@@ -102,7 +102,7 @@ def missing_card_warnings(hardware: HardwareState) -> list[str]:
     if there and not there & last.keys():
         return []
     return [
-        f"GPU {gpu.index} {gpu.name} is gone: last measured "
+        f"GPU {gpu.index} {gpu.name} no longer responds: last measured "
         f"{format_seconds(samples[-1].at - at)} ago"
         for key, (gpu, at) in last.items()
         if key not in there
@@ -234,7 +234,7 @@ def _format_total(picture: MemoryUsage) -> str:
     name = "VRAM" if picture.on_cards else "RAM"
     count = f" on {len(picture.cards)} GPUs" if len(picture.cards) > 1 else ""
     if picture.used_bytes is None:
-        return f"{format_bytes(picture.total_bytes)} {name}{count}, use unknown"
+        return f"{format_bytes(picture.total_bytes)} {name}{count}, usage unknown"
     return f"{format_memory(picture.used_bytes, picture.total_bytes)} {name} in use{count}"
 
 

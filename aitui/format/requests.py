@@ -1,4 +1,4 @@
-"""What became of a request, in words."""
+"""Format the outcome of a request."""
 
 import math
 

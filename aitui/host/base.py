@@ -40,7 +40,7 @@ class CommandResult(Struct, frozen=True):
 
 
 class FileKind(Enum):
-    """What is at a path."""
+    """The kinds of files."""
 
     FILE = "file"
     FOLDER = "folder"
@@ -70,7 +70,7 @@ class Host(Protocol):
 
     @property
     def label(self) -> str:
-        """What messages call it: `user@host`, or `this machine`."""
+        """Return the host's name in messages: `user@host`, or `this machine`."""
 
     async def __aenter__(self) -> Self:
         """Connects nothing: the first call does."""
@@ -135,7 +135,7 @@ def digest_of(content: bytes) -> str:
 def disk_full_error(what: str) -> HostFileError:
     """Return the error for a full disk or an exhausted quota."""
     return HostFileError(
-        what, why="that disk is full", remedy="free some space there, then try again"
+        what, why="the disk is full", remedy="free some space there, then try again"
     )
 
 
@@ -179,7 +179,7 @@ class BoundedOutput:
 
     @property
     def content(self) -> bytes:
-        """What was kept."""
+        """Return the collected output."""
         return bytes(self._content)
 
     def add(self, data: bytes) -> None:

@@ -84,7 +84,7 @@ class WriteResult(Struct, frozen=True):
 
 
 class FileVersion(Enum):
-    """Which file, always a complete one, is in place after a write with an unknown outcome."""
+    """The complete file that is in place after a write with an unknown outcome."""
 
     OLD = "the old file"
     NEW = "the new file"
@@ -92,7 +92,7 @@ class FileVersion(Enum):
 
 
 class RecoveryResult(Struct, frozen=True):
-    """What recovery found after an interrupted write, and the files that it removed."""
+    """The result of a recovery after an interrupted write, and the files that it removed."""
 
     state: FileVersion
     removed: tuple[str, ...] = ()
@@ -217,7 +217,7 @@ class ConfigFile:
         reading = await self.read()
         if reading.digest != after:
             raise ConfigChangedMeanwhile(
-                f"{display_path(self.path)} has changed since: the change can't be undone",
+                f"{display_path(self.path)} has changed since then, so the change can't be undone",
                 difference=await asyncio.to_thread(
                     file_diff, old, reading.content, backup, self.path
                 ),
@@ -374,7 +374,7 @@ class ConfigWriteTransaction:
         reading = self.reading
         if await self.host.resolve(reading.path) != reading.real_path:
             raise ConfigChangedMeanwhile(
-                f"{display_path(reading.path)} points to another file now",
+                f"{display_path(reading.path)} now points to another file",
                 remedy="read it again, then repeat the change",
             )
         facts = await self.host.facts(reading.real_path)
@@ -388,7 +388,7 @@ class ConfigWriteTransaction:
             )
         if _file_identity(facts) != _file_identity(reading.facts):
             raise ConfigChangedMeanwhile(
-                f"{display_path(reading.path)} has another owner or mode now",
+                f"{display_path(reading.path)} now has another owner or mode",
                 remedy="repeat the change",
             )
 
@@ -428,7 +428,7 @@ class ConfigWriteTransaction:
             raise ConfigWriteUncertain(
                 error.what,
                 why=f"{error.why or second.why}; either the old or the new file is in place, complete",
-                remedy="aitui reports at its next start which one it is",
+                remedy="aitui reports which one at its next start",
             ) from error
         else:
             raise error
@@ -519,7 +519,7 @@ async def free_backup_path(host: Host, path: str, wall: float) -> str:
             await host.facts(copy)
         except NoSuchFile:
             return copy
-    raise FileAlreadyExists(f"There are {_MOST_PER_SECOND} backups of this second already")
+    raise FileAlreadyExists(f"There are already {_MOST_PER_SECOND} backups from this second")
 
 
 async def find_backup(host: Host, path: str, digest: str) -> str:

@@ -63,7 +63,7 @@ class LocalHost:
             return await _run_subprocess(words, self._home, seconds, largest)
         except TimeoutError as error:
             raise HostTimedOut(
-                f"{program} did not end within {seconds:g} seconds", why="it was ended"
+                f"{program} did not end within {seconds:g} seconds", why="it was stopped"
             ) from error
         except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
             if error.filename == str(self._home):
@@ -231,7 +231,7 @@ def _set_owner(descriptor: int, owner: int, group: int) -> None:
         os.fchown(descriptor, owner, group)
     except PermissionError as error:
         raise PermissionError(
-            error.errno, f"It would not belong to user {owner}, group {group} any more"
+            error.errno, f"It would no longer belong to user {owner}, group {group}"
         ) from error
 
 

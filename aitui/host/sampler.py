@@ -1,4 +1,4 @@
-"""What a host is asked about itself: samples of its hardware, what it is, its model files."""
+"""Query a host for hardware samples, facts about it, and headers of model files."""
 
 import asyncio
 import time

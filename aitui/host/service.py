@@ -317,8 +317,8 @@ class SystemdService:
         if not _UNIT_NAME.fullmatch(self.unit):
             shown = sanitize_line(self.unit, 80)
             raise ServiceFailed(
-                f"{shown!r} can't be the name of a unit",
-                why="a name has letters, digits, and : - _ . \\ @ only",
+                f"{shown!r} is not a valid unit name",
+                why="a name can contain only letters, digits, and : - _ . \\ @",
                 remedy="name it with AI_SERVER_SERVICE_UNIT, or service_unit in config.toml",
             )
 
@@ -380,7 +380,7 @@ def diagnose_unit(
 
 def _reason_from_load_state(facts: UnitInfo) -> tuple[str, str] | None:
     if facts.load_state == "masked":
-        return "it is masked, so systemd does not start it", f"systemctl --user unmask {facts.unit}"
+        return "it is masked, so systemd won't start it", f"systemctl --user unmask {facts.unit}"
     if facts.load_state in {"bad-setting", "error"}:
         why = facts.load_error or "its file has a setting that systemd rejects"
         return why, f"systemd-analyze --user verify {facts.unit} names the line, {_DAEMON_RELOAD}"
@@ -397,7 +397,7 @@ def _reason_from_status(facts: UnitInfo) -> tuple[str, str] | None:
             why = f"{program} can't be run: it is missing, or isn't executable"
             return why, f"fix ExecStart in {facts.fragment_path or 'the unit'}, {_DAEMON_RELOAD}"
         case 216 | 217:
-            why = "the unit sets another user or group, and a user's systemd can't switch to it"
+            why = "the unit sets another user or group, and a user's systemd instance can't switch to it"
             return why, f"remove User= and Group= from {facts.fragment_path}, {_DAEMON_RELOAD}"
     return None
 
@@ -422,7 +422,7 @@ def _reason_from_restarts(facts: UnitInfo) -> tuple[str, str] | None:
     remedy = f"once the cause is fixed: systemctl --user reset-failed {facts.unit}, and restart it"
     if facts.active_state == "failed" and facts.restarts:
         times = facts.restarts + 1
-        return f"it ended {times} times in a row, with exit status {facts.exit_status}", remedy
+        return f"it exited {times} times in a row, with exit status {facts.exit_status}", remedy
     if facts.result == "start-limit-hit":
         return "it was started too often within a few seconds", remedy
     return None
@@ -433,7 +433,7 @@ def _reason_from_result(facts: UnitInfo) -> tuple[str, str]:
         enable = f"systemctl --user enable --now {facts.unit}"
         if facts.unit_file_state == "static":
             why = "it was stopped, or never started, and can't be enabled"
-            return why, f"give it [Install] with WantedBy=default.target, then {enable}"
+            return why, f"add [Install] with WantedBy=default.target to it, then {enable}"
         return "it was stopped, or never started, and isn't enabled", enable
     why = _RESULTS.get(facts.result, "").format(status=facts.exit_status)
     return why, _START

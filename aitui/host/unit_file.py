@@ -64,14 +64,14 @@ def _setting_faults(setting: UnitSetting) -> Iterator[UnitFileFault]:
     match setting.section, setting.name:
         case "Service", name if name in _IDENTITY:
             yield UnitFileFault(
-                f"{setting.name}={sanitize_line(setting.value, 200)} is in a user's unit, "
-                "and a user's systemd can't change users",
+                f"{setting.name}={sanitize_line(setting.value, 200)} is set in a user unit, "
+                "and a user's systemd instance can't switch users",
                 f"remove that line, {_DAEMON_RELOAD}",
                 fatal=True,
             )
         case "Service", "LimitMEMLOCK_BYTES":
             yield UnitFileFault(
-                "there is no setting LimitMEMLOCK_BYTES=, so systemd ignores it",
+                "systemd has no setting LimitMEMLOCK_BYTES= and ignores it",
                 f"write LimitMEMLOCK=infinity instead, {_DAEMON_RELOAD}",
                 fatal=False,
             )
@@ -85,7 +85,7 @@ def _setting_faults(setting: UnitSetting) -> Iterator[UnitFileFault]:
             yield from _flag_faults(setting.value)
         case "Install", "WantedBy" if "multi-user.target" in setting.value.split():
             yield UnitFileFault(
-                "WantedBy=multi-user.target names a target that a user's systemd doesn't have, "
+                "WantedBy=multi-user.target names a target that a user's systemd instance doesn't have, "
                 "so the unit won't start automatically",
                 f"write WantedBy=default.target, {_DAEMON_RELOAD}, and enable it again",
                 fatal=False,

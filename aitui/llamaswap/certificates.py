@@ -26,7 +26,7 @@ from aitui.errors import AituiError, CertificateFileError, KeyPasswordNeeded, Tl
 from aitui.llamaswap.urls import authority_of, is_https
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
     from cryptography.x509 import Certificate, Name
 
 
@@ -180,7 +180,7 @@ def key_password_error(server: Server) -> KeyPasswordNeeded:
     return KeyPasswordNeeded(
         f"The client key {format_path(path)} is encrypted",
         why="no password is set" if missing else "the password is wrong",
-        remedy=f"give its password, or set client_key to a decrypted copy: openssl pkey "
+        remedy=f"enter its password, or set client_key to a decrypted copy: openssl pkey "
         f"-in {format_path(path)} -out {_copy_of(path, 'plain')}",
     )
 
@@ -210,7 +210,11 @@ def read_certificates(what: str, path: Path) -> list["Certificate"]:
         if what == CA:
             remedy = "set ca to the root certificate of the server, like root-ca.pem"
         elif named == _CONTENTS["CERTIFICATE REQUEST"]:
-            remedy = f"have the authority sign it, and set client_cert to the result: {renewal_command(path)}"
+            remedy = (
+                "have the authority sign it, and set client_cert to the result: openssl x509 -req "
+                f"-in {format_path(path)} -CA root-ca.pem -CAkey root-ca.key -CAcreateserial "
+                "-days 3650 -out client.crt"
+            )
         raise CertificateFileError(
             f"The {what} {format_path(path)} holds {named}, not a certificate", remedy=remedy
         )
@@ -282,13 +286,13 @@ def _not_pem_error(what: str, path: Path, content: bytes) -> CertificateFileErro
     elif path.suffix.lower() in {".p12", ".pfx"} or b"\x02\x01\x03" in content[:8]:
         parts = {CA: "-cacerts -nokeys", KEY: "-nocerts"}.get(what, "-clcerts -nokeys")
         why = "it is PKCS#12"
-        remedy = f"set {setting} to what this makes: openssl pkcs12 -legacy -in {shown} {parts} -out {target}"
+        remedy = f"set {setting} to the result of: openssl pkcs12 -legacy -in {shown} {parts} -out {target}"
     elif content.startswith(b"\x30"):
         command = "pkey" if what == KEY else "x509"
         why = "it is DER"
-        remedy = f"set {setting} to what this makes: openssl {command} -inform der -in {shown} -out {target}"
+        remedy = f"set {setting} to the result of: openssl {command} -inform der -in {shown} -out {target}"
     else:
-        why, remedy = "there is no line -----BEGIN …", f"set {setting} to a PEM file"
+        why, remedy = "it has no line -----BEGIN …", f"set {setting} to a PEM file"
     return CertificateFileError(f"The {what} {shown} is not PEM", why=why, remedy=remedy)
 
 
@@ -407,11 +411,9 @@ def _copy_of(path: Path, what: str) -> str:
 
 
 def renewal_command(path: Path) -> str:
-    """Return the command that renews a client certificate, to run where the authority is."""
-    return (
-        "openssl x509 -req -in client.csr -CA root-ca.pem -CAkey root-ca.key -CAcreateserial "
-        f"-days 3650 -out {format_path(path)}"
-    )
+    """Return the command that renews a client certificate."""
+    named = path.name in {"client.pem", "client.crt"}
+    return f"aitui certs renew{f' --dir {format_path(path.parent)}' if named else ''}"
 
 
 def check_dates(what: str, path: Path, certificate: "Certificate", now: datetime) -> None:
@@ -423,7 +425,7 @@ def check_dates(what: str, path: Path, certificate: "Certificate", now: datetime
             why=f"it was valid until {format_date(certificate.not_valid_after_utc)}",
             remedy=f"renew it: {renewal_command(path)}"
             if what == CERTIFICATE
-            else "copy the renewed one from the server",
+            else "copy the renewed certificate from the server",
         )
     if now < certificate.not_valid_before_utc:
         raise CertificateFileError(
@@ -460,9 +462,11 @@ def check_key(server: Server) -> None:
             remedy="set client_key to a re-encrypted copy: openssl pkey -provider legacy "
             f"-provider default -in {format_path(path)} -aes256 -out {_copy_of(path, 'aes')}",
         )
+    from aitui.domain.certs import public_der
+
     key = _load_key(server, path, found[0])
     certificate = read_certificates(CERTIFICATE, server.client_cert)[0]
-    if _public_bytes(key.public_key()) != _public_bytes(certificate.public_key()):
+    if public_der(key.public_key()) != public_der(certificate.public_key()):
         raise CertificateFileError(
             f"The client key {format_path(path)} does not belong to {format_path(server.client_cert)}",
             why=f"that certificate is for {format_name(certificate.subject)}, with another key",
@@ -521,12 +525,6 @@ def _load_key(server: Server, path: Path, content: bytes) -> "PrivateKeyTypes":
             why=sanitize_line(str(error), 200),
             remedy=f"inspect it: openssl pkey -in {format_path(path)} -noout",
         ) from error
-
-
-def _public_bytes(key: "PublicKeyTypes") -> bytes:
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _describe_issuer(server: Server, path: Path) -> tuple[str, str]:
@@ -640,18 +638,20 @@ def _dates_check(path: Path, certificate: "Certificate", now: datetime) -> Check
         return failing_check(DATES, error)
     days = (certificate.not_valid_after_utc - now).days
     until = f"valid until {format_date(certificate.not_valid_after_utc)}, {days} days left"
-    soon = f"renew it: {renewal_command(path)}; a renewed file is picked up without a restart"
+    soon = f"renew it: {renewal_command(path)}; a renewed file is used without a restart"
     return passing_check(DATES, until, soon if days <= 30 else "")
 
 
 def _issuer_check(
     server: Server, certificate: "Certificate", authorities: list["Certificate"]
 ) -> CheckResult:
+    from aitui.domain.certs import is_issued_by
+
     issuer = format_name(certificate.issuer)
     if server.ca is None or server.client_cert is None or not authorities:
         return inconclusive_check(ISSUER, f"{issuer}: no authority is set to compare it with")
     ca = format_path(server.ca)
-    if any(_is_issued_by(certificate, authority) for authority in authorities):
+    if any(is_issued_by(certificate, authority) for authority in authorities):
         return passing_check(ISSUER, f"{issuer}, the authority in {ca}")
     # A server may trust other authorities than the one that issued its own certificate.
     namesake = certificate.issuer in {authority.subject for authority in authorities}
@@ -661,16 +661,6 @@ def _issuer_check(
         f"{issuer}, an authority {how} the one in {ca}; the server may trust it",
         f"openssl verify -CAfile {ca} {format_path(server.client_cert)}",
     )
-
-
-def _is_issued_by(certificate: "Certificate", authority: "Certificate") -> bool:
-    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-
-    try:
-        certificate.verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
-        return False
-    return True
 
 
 def _key_checks(server: Server, certificate: "Certificate | None") -> tuple[CheckResult, ...]:

@@ -87,10 +87,10 @@ def _request_error(server: Server, response: Response, model: str) -> AituiError
         return None
     what, remedy = f"{model} ended the request before it replied", "read the model's log"
     if "peer proxy error:" in text:
-        what, remedy = f"The peer that runs {model} does not respond", "check that server"
+        what, remedy = f"The peer that runs {model} does not respond", "check the peer"
     elif "EOF" in text:
         again = "set disableKeepAlives for the model if it happens again (llama-swap ≥ v263)"
-        remedy = f"ask again; {again}"
+        remedy = f"send the prompt again; {again}"
     return ServerError(what, status=_BAD_GATEWAY, why=text, remedy=remedy)
 
 
@@ -103,7 +103,7 @@ def stream_error(error: StreamError, model: str) -> AituiError:
     if error.loading:
         return LoadFailed(f"{model} did not load", why=error.words, remedy="read the model's log")
     return ServerError(
-        f"{model} broke off its reply",
+        f"{model} ended its reply early",
         status=error.code or 500,
         why=error.words,
         remedy="read the model's log",

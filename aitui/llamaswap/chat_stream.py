@@ -40,7 +40,7 @@ _LARGEST_COUNT = 2**53
 
 
 class ChunkDelta(msgspec.Struct, gc=False):
-    """What a choice adds; vLLM and others call `reasoning_content` `reasoning`."""
+    """The delta of a choice; vLLM and others call `reasoning_content` `reasoning`."""
 
     content: str | None = None
     reasoning_content: str | None = None
@@ -396,7 +396,7 @@ class ChatStreamParser:
         if self.characters > self._longest:
             self.error = BadResponse(
                 f"The reply is longer than {self._longest >> 20} Mi characters",
-                why="no model's context holds that much",
+                why="no model has a context that large",
             )
 
     def _feed_loading(self, piece: str) -> None:

@@ -91,7 +91,7 @@ def _timeout_error(server: "Server", error: httpx.TimeoutException) -> TimedOut:
             why="no connection within the time limit",
             remedy="check the network, VPN and firewall",
         )
-    return TimedOut(f"{where} went silent", why="no response within the time limit")
+    return TimedOut(f"{where} stopped responding", why="no response within the time limit")
 
 
 def _other_error(server: "Server", error: Exception, trace: RequestTrace) -> AituiError:

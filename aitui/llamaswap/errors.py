@@ -205,7 +205,7 @@ def _authorization_error(server: Server, response: Response, words: ErrorText) -
     elif schemes:
         what = f"{where} requires {' or '.join(schemes)} authentication"
         known = "aitui supports Basic, API keys and client certificates"
-        remedy = f"{known}: set up the proxy for one of them"
+        remedy = f"{known}; configure the proxy for one of them"
     else:
         what = f"The proxy at {where} answers {_format_status(status)}"
         remedy = "ask the proxy's administrator which requests it allows"
@@ -243,7 +243,7 @@ def proxy_error(server: Server, response: Response) -> ProxyError:
     words = parse_error(response)
     return ProxyError(
         f"The proxy at {authority_of(server)} answers {_format_status(response.status)}, "
-        "llama-swap behind it does not answer",
+        "but llama-swap behind it does not respond",
         status=response.status,
         why=words.text,
         remedy=f"check and restart {server.service_unit}" if server.service_unit else "",
@@ -273,10 +273,10 @@ def _not_supported(server: Server, response: Response, words: ErrorText) -> NotS
     if 300 <= status < 400:
         target = _sanitize(response.headers.get("location", "")) or "nowhere"
         what = f"{where} redirects {response.endpoint} to {target}"
-        why, remedy = "aitui does not follow redirects", "set the URL that it redirects to"
+        why, remedy = "aitui does not follow redirects", "use the URL that it redirects to"
     elif status == 421:
         what = f"{where} doesn't serve the name {host_of(server)} over this certificate"
-        why, remedy = words.text, "use the host name that the proxy is set up for"
+        why, remedy = words.text, "use the host name that the proxy is configured for"
     else:
         what = f"{where} has no {response.endpoint}"
         why = words.text or f"it answered {_format_status(status)}"

@@ -65,7 +65,7 @@ def detection_error(response: Response) -> NotSupported | None:
     return NotSupported(
         "The server does not report its hardware",
         status=response.status,
-        why="its hardware detection failed at its start",
+        why="its hardware detection failed at startup",
     )
 
 
@@ -194,7 +194,7 @@ def monitor_disabled_error(response: Response) -> NotSupported | None:
     if "performance monitor" not in words and '"enabled":false' not in words.replace(" ", ""):
         return None
     return NotSupported(
-        "The server doesn't measure its machine",
+        "The server doesn't measure its hardware",
         status=response.status,
         why="its performance monitor is turned off",
         remedy="remove performance.disabled from its config.yaml",

@@ -146,7 +146,7 @@ async def _run_within_limit(server: Server, work: Awaitable[_T]) -> _T:
     except TimeoutError as error:
         raise TimedOut(
             f"{authority_of(server)} does not answer",
-            why=f"nothing within {CONNECT_SECONDS:g} s",
+            why=f"no response within {CONNECT_SECONDS:g} s",
             remedy="check the network, VPN and firewall",
         ) from error
     except TRANSLATABLE_ERRORS as error:

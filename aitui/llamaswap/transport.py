@@ -183,7 +183,7 @@ KEEPALIVE = _socket_options()
 
 @dataclass(slots=True)
 class RequestTrace:
-    """How far a request came, filled in by httpx's trace; `handshake_at` is the loop's time."""
+    """The progress of a request, filled in by httpx's trace; `handshake_at` is the loop's time."""
 
     handshake_at: float | None = None
     headers: bool = False

@@ -1,1 +1,1 @@
-"""What aitui does, without a screen: one module a feature."""
+"""The features of aitui, without a screen: one module each."""

@@ -16,11 +16,11 @@ _AGENTS_KEPT = 500
 _RATE_WINDOW = 4.0
 """Seconds over which the rate of a reply under way is measured."""
 _FEWEST_TOKENS = 20
-"""Of a shorter reply too many bytes may have come after the last report of the server."""
+"""Shorter replies are not learned from: too many of their bytes may follow the last report."""
 
 
 class OwnReply(Struct, frozen=True):
-    """What is known of the reply in our own chat: its model, its tokens, and tokens per second."""
+    """The reply in our own chat: its model, its tokens, and tokens per second."""
 
     model: str
     tokens: int
@@ -35,13 +35,13 @@ class _Stream:
     samples: deque[tuple[float, int]] = field(default_factory=deque)
 
     def sample(self, now: float, received: int) -> None:
-        """Remember how much has come."""
+        """Record the bytes received so far."""
         self.samples.append((now, received))
         while now - self.samples[0][0] > _RATE_WINDOW:
             self.samples.popleft()
 
     def bytes_per_second(self) -> float | None:
-        """Return how fast it comes, None if that can't be said yet."""
+        """Return the bytes per second, None if there is too little data yet."""
         (began, before), (ended, after) = self.samples[0], self.samples[-1]
         return (after - before) / (ended - began) if ended - began > 1 else None
 
@@ -108,7 +108,7 @@ class RequestLog:
         self._ended.append(request)
 
     def record(self, rows: tuple[FinishedRequest, ...]) -> None:
-        """Add rows that aren't there yet."""
+        """Add rows that are not in the log yet."""
         known = {(row.id, row.at, row.model) for row in self.finished}
         in_order = sorted(rows, key=lambda row: (row.at or 0.0, row.id or 0))
         new = [self._name(row) for row in in_order if (row.id, row.at, row.model) not in known]

@@ -78,12 +78,12 @@ class ReplyBuilder:
         return came == len(self._turn.text) + len(self._turn.reasoning)
 
     def apply(self, batch: Iterable[Delta], now: float) -> None:
-        """Add what the stream brought."""
+        """Apply an event of the stream."""
         for delta in batch:
             self._apply(delta, now)
 
     def update_model_state(self, state: RunState, now: float) -> None:
-        """Take over the model's state, which counts while nothing streams."""
+        """Update the model's state, which decides the phase while nothing streams."""
         self._state = state
         if self.phase in _WAITING:
             starting = state is RunState.STARTING
@@ -228,7 +228,7 @@ class ChatSession:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Return what couldn't be stored, in sentences for the user."""
+        """Return sentences about what couldn't be stored."""
         return self._saving.warnings
 
     async def send(
@@ -299,7 +299,7 @@ class ChatSession:
             )
 
     def update_model_state(self, state: RunState) -> None:
-        """Take over the model's state: it tells a load from a queue while nothing comes."""
+        """Update the model's state, which distinguishes a load from a queue while no text arrives."""
         builder = self._reply_builder
         if builder is not None and builder.phase in _WAITING:
             builder.update_model_state(state, self._clock.monotonic())
@@ -314,7 +314,7 @@ class ChatSession:
         await self._change(edits.switch_branch(self.conversation, turn_id, step))
 
     async def drop_oldest_turns(self, turns: int = 2) -> None:
-        """Leave out so many more turns from now on."""
+        """Leave out that many more turns from now on."""
         await self._change(edits.drop_oldest_turns(self.conversation, turns))
 
     async def set_model(self, model: str) -> None:

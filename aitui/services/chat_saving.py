@@ -1,4 +1,4 @@
-"""A conversation stored while it goes on, without ever delaying it."""
+"""Store a conversation while it continues, without delaying it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -1,4 +1,4 @@
-"""What a chat needs around it: a model, the user's consent, a conversation, a diagnosis."""
+"""Prepare a chat: find the model, ask, create the conversation, and diagnose errors."""
 
 import asyncio
 import uuid
@@ -59,14 +59,14 @@ def resolve_chat_model(wanted: str, snapshot: Snapshot) -> Model:
     if not loaded:
         raise AituiError(
             "No model is loaded",
-            why="without -m, aitui chats with the loaded model",
-            remedy="name one with -m ID",
+            why="without -m, aitui uses the loaded model",
+            remedy="choose a model with -m ID",
             action=Action.REFRESH,
         )
     raise AituiError(
         f"{len(loaded)} models are loaded",
         why=", ".join(model.id for model in loaded),
-        remedy="name one of them with -m ID",
+        remedy="choose one of them with -m ID",
     )
 
 
@@ -109,8 +109,8 @@ def refuse_to_evict(session: Session, model: Model) -> None:
     if evicted:
         raise ActionRefused(
             f"{model.id} isn't loaded, and loading it would evict {', '.join(evicted)}",
-            why="others may be using it",
-            remedy="pass --evict to confirm, or chat with the loaded model without -m",
+            why="other clients may be using it",
+            remedy="pass --evict to allow it, or leave out -m to use the loaded model",
         )
 
 
@@ -141,7 +141,7 @@ async def diagnose_error(session: Session, model_id: str, error: AituiError) -> 
 
         reason = await diagnose_load_failure(session.client, model_id, error.why)
         return LoadFailed(
-            f"{model_id} didn't come up",
+            f"{model_id} could not be loaded",
             why=reason.words or error.why or error.what,
             remedy="read the model's log",
             log=reason.failure_lines,

@@ -83,7 +83,7 @@ def _copy_to_file(file: Path, content: bytes) -> None:
     except OSError as error:
         raise AituiError(
             "The text could not be copied",
-            why=f"the terminal accepts no copied text, and {file} can't be written: {error.strerror}",
+            why=f"the terminal doesn't support copying, and {file} can't be written: {error.strerror}",
             remedy="set XDG_STATE_HOME to a writable folder",
         ) from error
 
@@ -101,7 +101,7 @@ _BY_TERM = {
     "tmux-256color": "tmux",
 }
 _BY_PROGRAM = {"WezTerm": "WezTerm", "ghostty": "Ghostty", "vscode": "VS Code", "rio": "Rio"}
-_TO_FILES = "copies go to a file if the terminal accepts none"
+_TO_FILES = "if the terminal doesn't support copying, text is written to a file"
 
 
 def describe_clipboard(environment: Mapping[str, str]) -> tuple[bool, str, str]:
@@ -112,7 +112,7 @@ def describe_clipboard(environment: Mapping[str, str]) -> tuple[bool, str, str]:
     term, program = environment.get("TERM", ""), environment.get("TERM_PROGRAM", "")
     if program == "iTerm.app":
         where = "in Settings, General, Selection: allow applications to access the clipboard"
-        return False, "iTerm2 accepts it if its settings allow it", where
+        return False, "iTerm2 supports it if its settings allow it", where
     known = _BY_TERM.get(term, "") or _BY_PROGRAM.get(program, "")
     if environment.get("WT_SESSION"):
         known = "Windows Terminal"
@@ -128,7 +128,7 @@ def _clipboard_obstacle(environment: Mapping[str, str]) -> str:
     if supports_osc52(environment):
         return ""
     if environment.get("STY"):
-        return "GNU screen does not pass it on"
+        return "GNU screen does not forward it"
     if environment.get("VTE_VERSION"):
         return f"VTE {sanitize_line(environment['VTE_VERSION'], 20)} is too old to support it"
     if environment.get("TERM_PROGRAM") == "Apple_Terminal":

@@ -79,7 +79,7 @@ UNDOING = CHANGING[2:]
 LOG_LINES = 6
 _CONTEXT_PADDING = 256
 OUTAGE_SECONDS = 60.0
-"""How long a server that can't be reached is waited for before a change counts as not verified."""
+"""Seconds to wait for an unreachable server before a change counts as not verified."""
 RETRY_INTERVAL = 1.0
 _T = TypeVar("_T")
 
@@ -91,7 +91,7 @@ _STEP_NAMES = {
 
 
 class PlanAnswer(Enum):
-    """What the user makes of a planned change."""
+    """The user's answer to a planned change."""
 
     YES = "yes"
     NO = "no"
@@ -99,7 +99,7 @@ class PlanAnswer(Enum):
 
 
 class Job(Enum):
-    """What the runner does."""
+    """The jobs of the runner."""
 
     CHANGE = "change"
     ROLLBACK = "rollback"
@@ -143,10 +143,10 @@ class JobResult(Struct, frozen=True):
 
 
 class Frontend(Protocol):
-    """Where jobs are confirmed and followed: dialogs, or a terminal."""
+    """The interface on which jobs are confirmed and followed: dialogs, or a terminal."""
 
     async def ask(self, build: Callable[[Snapshot], Confirmation], /) -> bool:
-        """Put a confirmation, built again from each snapshot while it is open."""
+        """Ask for a confirmation, which is rebuilt from each snapshot while it is open."""
 
     async def confirm_plan(self, plan: ChangePlan, /) -> PlanAnswer:
         """Show what a change would do, and ask."""
@@ -225,7 +225,7 @@ class ConfigRunner(Struct, frozen=True):
         if entry is None:
             raise ActionRefused(
                 "There is nothing to undo",
-                why=f"aitui changed nothing at {label}, or has undone all of it",
+                why=f"aitui has not changed anything at {label}, or has already undone it",
                 remedy="list the changes",
                 action=Action.SHOW_JOURNAL,
             )
@@ -439,9 +439,9 @@ async def _validate_on_host(admin: HostAdmin, unit: UnitInfo, path: str) -> None
     with suppress(HostTimedOut):
         if refusal := await admin.service.find_config_error(unit, path):
             raise ConfigRefused(
-                "llama-swap itself refuses the new config file",
+                "llama-swap itself rejects the new config file",
                 why=refusal,
-                remedy="nothing was changed: fix that first",
+                remedy="nothing was changed; fix that first",
             )
 
 
@@ -615,7 +615,7 @@ async def _verify_by_program(session: Session, model: str, tokens: int) -> str:
     if not any(0 <= size - tokens < padding for size in sizes):
         raise ConfigNotApplied(
             f"{model} runs with a context of {max(sizes):,} tokens, not {tokens:,}",
-            why="its program or start script ignores the value, or the model allows fewer tokens",
+            why="its program or start script ignores the value, or the model supports fewer tokens",
             remedy="check its command in the config file, and the model's log",
             action=Action.SHOW_CONFIG,
         )
@@ -643,6 +643,6 @@ def rollback_confirmation(cause: AituiError) -> Confirmation:
         "It did not take effect. Put the old value back?",
         tuple(fact for fact in facts if fact),
         yes="Put it back",
-        no="Keep the new one",
+        no="Keep the new value",
         unprompted=True,
     )

@@ -1,4 +1,4 @@
-"""A change of the config file planned: read, edited and checked, with nothing written."""
+"""Plan a change of the config file: read, edit and check it, without writing."""
 
 import asyncio
 import posixpath
@@ -47,16 +47,16 @@ Edit = Callable[[ConfigDocument], ConfigChange]
 
 
 class ChangePlan(Struct, frozen=True):
-    """What the file says now, and what it would say."""
+    """The text of the file now and after the change."""
 
     reading: FileSnapshot
     change: ConfigChange
     content: bytes
-    """What would be written: llama-swap starts with it."""
+    """The new text, with which llama-swap starts."""
     diagnostics: tuple[Diagnostic, ...] = ()
-    """What is wrong with the new text, though llama-swap would start with it."""
+    """Mistakes in the new text that don't keep llama-swap from starting."""
     notes: tuple[str, ...] = ()
-    """Further sentences about it."""
+    """More sentences about the change."""
 
 
 def flag_edit(model_id: str, flag: str, value: str, *, only_this_model: bool = False) -> Edit:
@@ -182,7 +182,7 @@ def slowdown_text(slowdown: OffloadSlowdown) -> str:
     """Say how much slower the model is, and the probable reason."""
     return (
         f"{format_rate(slowdown.rate)} tok/s with {slowdown.context_size:,} tokens, down from "
-        f"{format_rate(slowdown.usual)} with {slowdown.context_before:,}: "
+        f"{format_rate(slowdown.usual)} tok/s with {slowdown.context_before:,}: "
         "part of the model is probably no longer in GPU memory"
     )
 
@@ -193,10 +193,10 @@ def revert_context_confirmation(slowdown: OffloadSlowdown) -> Confirmation:
         f"{slowdown.model} has become slow. Change its context back to {slowdown.context_before:,}?",
         (
             slowdown_text(slowdown),
-            "Before anything changes, you confirm what this unloads and cuts off.",
+            "You confirm the change, and what it unloads and cuts off, first.",
         ),
         yes="Show the change",
-        no="Leave it",
+        no="Keep it",
         unprompted=True,
     )
 
@@ -218,7 +218,7 @@ async def plan_content(
         raise ConfigRefused(
             "A conflict is not resolved yet.",
             line=mark,
-            remedy="Keep the right lines and remove the conflict markers.",
+            remedy="Keep the lines you need and remove the conflict markers.",
         )
     before, after = decode_config(reading.content), decode_config(content)
     change = ConfigChange(
@@ -237,10 +237,10 @@ def resolve_confirmation(merged: MergedText) -> Confirmation:
         "Resolve the conflicts in the editor?",
         (
             "Meanwhile, another program changed the same lines of the file.",
-            f"{count_of(len(merged.conflicts), 'conflict')}, with both texts: line {lines}.",
+            f"{count_of(len(merged.conflicts), 'conflict')}, marked with both versions: line {lines}.",
         ),
         yes="Resolve",
-        no="Keep the edit in a file",
+        no="Save the edit to a file",
         unprompted=True,
     )
 
@@ -263,7 +263,7 @@ async def find_unused_files(admin: HostAdmin) -> tuple[str, ...]:
         for entry in entries:
             path = posixpath.join(folder, entry.name)
             is_file = entry.kind in {FileKind.FILE, FileKind.LINK}
-            if is_file and _is_model_file(entry.name) and path not in named:
+            if is_file and is_model_file(entry.name) and path not in named:
                 found.append(path)
     return tuple(found)
 
@@ -299,7 +299,8 @@ async def plan_removal(admin: HostAdmin, model_id: str) -> ChangePlan:
     return await plan_change(admin, lambda document: remove_model(document, model_id))
 
 
-def _is_model_file(name: str) -> bool:
+def is_model_file(name: str) -> bool:
+    """Whether a file is a model by its name: no projector, and of a split one the first part."""
     return (
         name.lower().endswith(".gguf") and not is_later_shard(name) and not _PROJECTOR.search(name)
     )

@@ -67,7 +67,7 @@ class ServerConfig(Struct, frozen=True):
     """The environment variables that the file sets for each model."""
     in_force: bool = False
     swap_rules: SwapRules | None = None
-    """Which models may run together; None if a server that read the file would refuse it."""
+    """The rules about which models may run together; None if the server would reject the file."""
 
 
 async def read_server_config(admin: HostAdmin, snapshot: Snapshot = _NO_SNAPSHOT) -> ServerConfig:
@@ -109,7 +109,7 @@ async def _find_out_whether_read(
     except HostError as error:
         outcome, doubt = None, error.what
     if outcome is not None and outcome.refusal:
-        return replace(config, newer=f"{newer}: it refused the new one: {outcome.refusal}")
+        return replace(config, newer=f"{newer}, because it rejected the new one: {outcome.refusal}")
     if doubt:
         doubt = f"the file was changed at {changed}; it is unknown whether the server has read it"
         return replace(config, doubt=doubt)

@@ -74,7 +74,7 @@ def _read(name: str) -> bytes:
     path = Path(name).expanduser()
     try:
         if not path.is_file():
-            raise AituiError(f"{path} is no file")
+            raise AituiError(f"{path} is not a file")
         with path.open("rb") as file:
             content = file.read(LARGEST_FILE + 1)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Why a model that was loading has stopped: found in its log, one model at a time."""
+"""Find the reason of a failed load in the model's log."""
 
 import asyncio
 import contextlib

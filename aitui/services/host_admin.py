@@ -55,7 +55,7 @@ class HostAdmin(Struct):
 def no_host_error(server: Server) -> ActionRefused:
     """Explain that no host is set for this server."""
     return ActionRefused(
-        f"aitui doesn't know the machine behind {server.label}",
+        f"The machine that runs {server.label} is unknown",
         why="no SSH host is set for it",
         remedy="set ssh_host in config.toml or AI_SERVER_SSH_HOST, `local` for this machine",
     )

@@ -63,7 +63,7 @@ def outcome_without_waiting(model: Model, snapshot: Snapshot) -> str:
         return "llama-swap keeps loading it" if model.resident else "llama-swap may not load it"
     if model.resident:
         return "llama-swap may unload it as soon as it is ready"
-    return "llama-swap may not load it, or unload it as soon as it is ready"
+    return "llama-swap may not load it, or may unload it as soon as it is ready"
 
 
 def queued_outcome(model: Model, snapshot: Snapshot) -> str:
@@ -87,7 +87,7 @@ def describe_queued(model: Model, snapshot: Snapshot) -> str:
 
 
 def _keeps(snapshot: Snapshot) -> str:
-    """Older servers keep it for sure; a build without a number may."""
+    """Return "keeps" for older servers, which keep it for sure, "may keep" for unnumbered builds."""
     return "may keep" if snapshot.release.has(REMOVES_QUEUED_SINCE) is None else "keeps"
 
 
@@ -106,7 +106,7 @@ def leave_confirmation(label: str, snapshot: Snapshot) -> Confirmation:
 
 
 def _leave_confirmation(title: str, yes: str, facts: tuple[str, ...]) -> Confirmation:
-    return Confirmation(title, facts or ("Nothing is loading anymore.",), yes=yes, no="Stay")
+    return Confirmation(title, facts or ("No model is loading anymore.",), yes=yes, no="Stay")
 
 
 def _open_load_lines(snapshot: Snapshot, condition: str) -> tuple[str, ...]:
@@ -165,9 +165,9 @@ async def _load_within_limit(
     except TimeoutError:
         raise ModelNotReady(
             f"{model_id} is not ready after {limit:.0f} s",
-            why="that is the limit set for a load without progress; "
+            why="that is the time limit for a load without progress; "
             + outcome_without_waiting(Model(model_id, state=RunState.STARTING), session.snapshot),
-            remedy="raise AI_SERVER_TIMEOUT_MS, or read its log",
+            remedy="raise AI_SERVER_TIMEOUT_MS, or read the model's log",
         ) from None
 
 
@@ -239,12 +239,12 @@ def _absent_model_error(model_id: str, trouble: AituiError | None, *, begun: boo
     """Return the error for a model that `/running` doesn't list after the wait for it."""
     if trouble is None:
         return ModelNotReady(
-            f"{model_id} became ready, then was unloaded",
-            why="another client unloaded it, or loaded another one",
+            f"{model_id} became ready and was then unloaded",
+            why="another client unloaded it, or loaded another model",
             remedy="check who is using the server",
         )
     if begun and not isinstance(trouble, LoadFailed):
-        failed = LoadFailed(f"{model_id} didn't come up", why=trouble.what)
+        failed = LoadFailed(f"{model_id} could not be loaded", why=trouble.what)
         # What cut the request may be an outage, which says nothing of the load.
         failed.__cause__ = trouble
         return failed
@@ -275,7 +275,7 @@ def no_such_model_error(wanted: str, snapshot: Snapshot) -> NoSuchModel:
         f"no model “{wanted}” on this server",
         status=404,
         why=f"nearest: {', '.join(near)}" if near else "the server lists no similar name",
-        remedy="refresh if it was just added",
+        remedy="refresh the list if it was just added",
         action=Action.REFRESH,
     )
 
@@ -294,9 +294,9 @@ def refuse_if_elsewhere(model: Model, change: str, verb: str) -> None:
     """
     if model.kind is ModelKind.PEER:
         raise ActionRefused(
-            f"{model.id} can't {change} from here",
+            f"{model.id} can't {change} here",
             why=f"it runs on the peer {model.peer or 'named in its id'}",
-            remedy="use that server",
+            remedy="connect to that server",
         )
     if not model.loadable:
         targets = ", ".join(model.targets)
@@ -371,9 +371,9 @@ def _victim_cost(victim: EvictionVictim, snapshot: Snapshot) -> ModelCost:
     if victim.requests is None:
         use = "this server does not report whether it is in use"
     elif victim.requests == 1:
-        use = "1 request is running, and the load waits for it"
+        use = "1 request is running; the load waits for it to end"
     else:
-        use = f"{victim.requests} requests are running, and the load waits for them"
+        use = f"{victim.requests} requests are running; the load waits for them to end"
     costs = (use, *describe_users(model, snapshot)) if victim.requests != 0 else ()
     sentence = f"{mark}evicts {model.id}" + ("" if costs else ": idle")
     outcome = ("" if costs else "idle · ") + mark + unload_outcome(model)
@@ -415,7 +415,7 @@ async def _load_and_report(
             await monitor.record_failure(model.id, found)
         gone = {model.id for model in before.ready} - {model.id for model in monitor.snapshot.ready}
         raise LoadFailed(
-            f"{model.id} didn't come up",
+            f"{model.id} could not be loaded",
             why=found.reason,
             remedy="read the model's log",
             log=found.log,

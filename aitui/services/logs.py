@@ -15,6 +15,7 @@ from msgspec import Struct
 from aitui.aio import background_task, sleep_until
 from aitui.domain.logs import MOST_BYTES, MOST_LINES, LineBatch, LogLine, LogRing, overlap_length
 from aitui.domain.snapshot import Clock
+from aitui.domain.units import count_of
 from aitui.errors import AituiError
 from aitui.paths import Paths
 from aitui.services.events import retry_delay
@@ -103,8 +104,8 @@ class LogFeed:
         self._news.clear()
         lines = self._arrived.take()
         if self._dropped_lines:
-            lost = f"{self._dropped_lines:,} lines"
-            words = f"{lost} arrived too fast to be shown and were dropped"
+            lost = count_of(self._dropped_lines, "line")
+            words = f"dropped {lost} that arrived too fast to be shown"
             lines = (_mark_line(words), *lines)
             self._dropped_lines = 0
         return LogUpdate(lines, self._unfinished, self.state)

@@ -1,4 +1,4 @@
-"""What is learned from loads: the memory each took, failures for lack of it, slow models."""
+"""Learn from loads: the memory of each, failures for lack of memory, slow models."""
 
 from collections import deque
 from collections.abc import Callable, Mapping

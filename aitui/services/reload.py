@@ -107,7 +107,7 @@ class ReloadWatch:
                     raise ConfigRefused(
                         f"{self.session.server.label} rejected its config file and keeps the previous one",
                         why=sanitize_line(why, 2 * _LONGEST_PATH),
-                        remedy="fix that first",
+                        remedy="fix it first",
                         action=Action.SHOW_CONFIG,
                     )
                 await asyncio.wait({self._ended})
@@ -186,7 +186,7 @@ async def _signal_or_restart(watch: ReloadWatch, ask: Ask, *, lost: bool) -> str
         trouble = error
     else:
         trouble = ConfigNotApplied(
-            f"{watch.session.server.label} shows no sign of a reload",
+            f"{watch.session.server.label} does not seem to have reloaded",
             why=f"SIGHUP was sent, but its streams stayed open for {RELOAD_SECONDS:.0f} s",
             remedy="read its log, then restart it",
             action=Action.RESTART_SERVICE,
@@ -228,7 +228,7 @@ async def _read_refusal(client: "LlamaSwapClient", listening: asyncio.Event) -> 
 
 
 async def refuse_invalid_config(admin: HostAdmin, outcome: str) -> None:
-    """Raise ConfigRefused, with file and line, if llama-swap would refuse its config file.
+    """Raise ConfigRefused, with file and line, if llama-swap would reject its config file.
 
     A reload would keep the old values, a restart would end the server. `outcome` says what wasn't
     done. Raises HostError if the file can't be read; a server in a container, with a file that the
@@ -245,7 +245,7 @@ async def refuse_invalid_config(admin: HostAdmin, outcome: str) -> None:
         path = sanitize_line(reading.real_path, _LONGEST_PATH)
         more = f" (and {len(fatal) - 1} more)" if len(fatal) > 1 else ""
         raise ConfigRefused(
-            f"{outcome}: llama-swap would refuse its config file",
+            f"{outcome}: llama-swap would reject its config file",
             why=f"{path}:{first.line}:{first.column}: {first.words}{more}",
             remedy="fix that line first",
             action=Action.SHOW_CONFIG,
@@ -263,7 +263,7 @@ async def _server_file(admin: HostAdmin, outcome: str) -> FileSnapshot | None:
                 raise ConfigRefused(
                     f"{outcome}: llama-swap could not read its config file",
                     why=f"{error.what}: {error.why}" if error.why else error.what,
-                    remedy=f"put it there, or change -config in {facts.unit}",
+                    remedy=f"put the file there, or change -config in {facts.unit}",
                 ) from error
     try:
         return await admin.config.read()
@@ -275,7 +275,7 @@ def restart_instead_confirmation(trouble: AituiError, unit: str, now: Snapshot) 
     """Offer a restart as the last resort; what it cuts was confirmed before the change."""
     facts = tuple(words for words in (trouble.what, trouble.why, *drain_facts(now)) if words)
     return Confirmation(
-        f"It can't be reloaded. Restart {unit} instead?",
+        f"The reload failed. Restart {unit} instead?",
         facts,
         yes="Restart",
         unprompted=True,
@@ -336,7 +336,7 @@ def drain_facts(snapshot: Snapshot) -> tuple[str, ...]:
     if not waits_for:
         return ()
     waits = f"llama-swap first waits up to {DRAIN_SECONDS:.0f} s for {waits_for} to end"
-    return (f"{waits}, and serves nothing else meanwhile",)
+    return (f"{waits} and serves no other requests meanwhile",)
 
 
 def _drained_requests(snapshot: Snapshot) -> str:

@@ -27,7 +27,7 @@ SERVER_SAMPLE_MAX_PAUSE = 600.0
 """Seconds until a server that doesn't measure is asked again."""
 SERVER_SAMPLE_RETRY = 15.0
 EMPTY_RESPONSES = 8
-"""So many in a row mean that the server's clock was set back, or that it no longer measures."""
+"""Empty answers in a row after which the server's clock was set back, or it no longer measures."""
 
 
 class ServerSampleSource:
@@ -127,7 +127,7 @@ SERVER_INFO_RETRY = 60.0
 
 
 class HostInfoFetcher:
-    """What the server says of its host; `facts` is None until it has, and if it can't."""
+    """The server's report about its host; `facts` is None until then, and if there is none."""
 
     def __init__(self, client: "LlamaSwapClient", monotonic: Callable[[], float]) -> None:
         self._client = client

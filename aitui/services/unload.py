@@ -67,7 +67,7 @@ def unload_confirmation(model_id: str, snapshot: Snapshot) -> Confirmation:
             f"{snapshot.requests.total} requests are running on this server."
             if snapshot.requests.total
             else "This server does not report requests.",
-            "Those using this model will be cut off.",
+            "Any that use this model will be cut off.",
         )
         # Without an event stream requests are unknown, and every unload would ask.
         needed = bool(snapshot.requests.total)
@@ -109,9 +109,9 @@ async def _wait_until_unloaded(session: Session, model_ids: set[str]) -> None:
     except TimedOut as error:
         still = [model.id for model in session.snapshot.resident if model.id in model_ids]
         raise UnloadFailed(
-            f"{', '.join(still)} still runs",
+            f"{', '.join(still)} is still running",
             why=f"the server said OK, but still lists it {UNLOAD_CONFIRMED_WITHIN:.0f} s later",
-            remedy="another client may have loaded it again: check who is using it",
+            remedy="another client may have loaded it again; check who is using it",
         ) from error
 
 
@@ -145,9 +145,9 @@ def cancel_confirmation(request: ActiveRequest, snapshot: Snapshot, now: float) 
     age = max(0.0, now - request.started) // 10 * 10
     facts = (
         f"{client_name(request)} at {request.model or 'no model'}",
-        f"{request.path}, for {format_seconds(age)} or more",
-        "Its reply is cut off immediately.",
-        "The address and program are reported by the client itself.",
+        f"{request.path}, running for at least {format_seconds(age)}",
+        "Its reply is cut off at once.",
+        "The client reports its address and program itself.",
     )
     return Confirmation("Cancel this request?", facts, yes="Cancel it", no="Let it run")
 

@@ -1,4 +1,4 @@
-"""What a person set: defaults, then config.toml, then the environment, then flags."""
+"""The settings: defaults, then config.toml, then the environment, then flags."""
 
 from aitui.settings.load import (
     Settings,

@@ -40,7 +40,7 @@ def read_address(given: RawValue) -> ServerAddress:
         expected = "ASCII characters only; write other host names as xn--…, other paths with %"
         raise given.error(expected, shown=shown)
     if not text.isprintable() or " " in text:
-        raise given.error("a URL without blanks, like https://ai.example.org", shown=shown)
+        raise given.error("a URL without spaces, like https://ai.example.org", shown=shown)
     scheme, separator, rest = text.partition("://")
     if not separator or not rest.strip("/"):
         raise given.error(_suggest_url(shown), shown=shown)
@@ -130,7 +130,7 @@ def _port(given: RawValue, parts: SplitResult, shown: str) -> str:
 def _prefix(given: RawValue, parts: SplitResult, shown: str) -> str:
     path = parts.path.rstrip("/")
     if not _PATH.fullmatch(path) or _BROKEN_ESCAPE.search(path):
-        raise given.error("other characters of the path written with %", shown=shown)
+        raise given.error("other characters in the path encoded with %", shown=shown)
     if {".", "..", ""} & set(path.split("/")[1:]):
         raise given.error("a path without . and .. and //", shown=shown)
     return path

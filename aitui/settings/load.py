@@ -217,7 +217,7 @@ async def require_certificates(server: Server) -> None:
         raise CertificateFileError(
             "The default server requires a client certificate, and files are missing",
             why="\n".join((*found, "", *commands)),
-            remedy="copy them from where they were made, or name another server with --url or "
+            remedy="copy them from where they were made, or choose another server with --url or "
             "AI_SERVER_URL",
         )
 
@@ -247,7 +247,9 @@ def read_settings(
     server that wasn't chosen.
     """
     if flags.server is not None and flags.url is not None:
-        raise SettingsError("--server and --url: expected one of the two, each chooses a server")
+        raise SettingsError(
+            "--server and --url: expected only one of them, as each chooses a server"
+        )
     config = read_config_file(
         flags.config or config_dir / "config.toml", required=flags.config is not None
     )

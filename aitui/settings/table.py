@@ -39,12 +39,12 @@ class Setting(Struct, Generic[T], frozen=True):
 
     @property
     def variable(self) -> str:
-        """Its environment variable, empty if it has none."""
+        """Return the environment variable, "" if there is none."""
         return f"AI_SERVER_{self.name.upper()}" if self.in_environment else ""
 
     @property
     def default_text(self) -> str:
-        """Its default, as it would be written."""
+        """Return the default as it would be written."""
         return self.shown or str(self.at_default_url or self.default)
 
 
@@ -71,7 +71,7 @@ URL = Setting(
 )
 CERTS_DIR: Setting[Path | None] = Setting(
     "certs_dir",
-    "a directory with the next three",
+    "the directory that holds the next three",
     None,
     lambda given, home: None if given.value == "" else values.read_file_path(given, home),
     at_default_url=Path(".pi/agent/certs"),
@@ -107,7 +107,7 @@ PASSWORD: Setting[str | None] = Setting(
 )
 TIMEOUT = Setting(
     "timeout_ms",
-    "the longest load without progress, and the longest silence of a reply",
+    "the time limit for a load without progress, and for a pause in a reply",
     _PLAIN.timeout,
     _value(values.read_timeout),
     shown="300000",
@@ -115,7 +115,7 @@ TIMEOUT = Setting(
 )
 SSH_HOST = Setting(
     "ssh_host",
-    "the machine behind the server; `local` for this one",
+    "the SSH host of the server; `local` for this machine",
     _PLAIN.ssh_host,
     _value(values.read_ssh_host),
     at_default_url="ai-server@192.168.2.3",
@@ -130,13 +130,13 @@ PRESET_PATH = Setting(
 )
 SERVICE_UNIT = Setting(
     "service_unit",
-    "the systemd user unit that runs it",
+    "the systemd user unit that runs llama-swap",
     _PLAIN.service_unit,
     _value(values.read_service_unit),
 )
 PROXY_SSH_HOST = Setting(
     "proxy_ssh_host",
-    "the machine of the reverse proxy; `local` for this one",
+    "the SSH host of the reverse proxy; `local` for this machine",
     _PLAIN.proxy_ssh_host,
     _value(values.read_ssh_host),
     shown="none",
@@ -144,13 +144,13 @@ PROXY_SSH_HOST = Setting(
 )
 PROXY_DIR = Setting(
     "proxy_dir",
-    "the folder with Caddyfile and certs/ on that machine",
+    "the directory with Caddyfile and certs/ on that machine",
     _PLAIN.proxy_dir,
     lambda given, _: values.read_text(given, _PLAIN.proxy_dir),
 )
 PROXY_RELOAD = Setting(
     "proxy_reload",
-    "the command that has it read them again; run in that folder",
+    "the command that reloads the proxy, run in that folder",
     _PLAIN.proxy_reload,
     lambda given, _: values.read_text(given, "docker compose exec -T caddy caddy reload"),
     shown="caddy reload",
@@ -158,11 +158,11 @@ PROXY_RELOAD = Setting(
 ENDPOINTS = tuple(
     _endpoint(name, words)
     for name, words in (
-        ("models", "where the server lists its models"),
-        ("running", "where it lists running models"),
-        ("unload", "what unloads one model"),
-        ("unload_all", "what unloads all"),
-        ("upstream_health", "what reports that a model is ready"),
+        ("models", "the path that lists the models"),
+        ("running", "the path that lists running models"),
+        ("unload", "the path that unloads one model"),
+        ("unload_all", "the path that unloads all models"),
+        ("upstream_health", "the path that reports whether a model is ready"),
     )
 )
 COLOR = Setting(
@@ -190,11 +190,11 @@ SERVER_SETTINGS: tuple[Setting[Any], ...] = (
     URL, CERTS_DIR, *CERTIFICATES, CLIENT_KEY_PASSWORD, API_KEY, USERNAME, PASSWORD, TIMEOUT, SSH_HOST,
     PRESET_PATH, SERVICE_UNIT, PROXY_SSH_HOST, PROXY_DIR, PROXY_RELOAD, *ENDPOINTS, COLOR, READ_ONLY,
 )  # fmt: skip
-"""Those of a `[servers.NAME]`, and, if they have a variable, of the environment."""
+"""The settings of a `[servers.NAME]`; those with a variable can be set in the environment too."""
 
 DEFAULT_SERVER = Setting(
     "default",
-    "the server to open, by its name",
+    "the name of the server to open",
     "",
     lambda given, _: values.read_text(given, "home"),
     shown="none",
@@ -202,14 +202,14 @@ DEFAULT_SERVER = Setting(
 )
 FPS = Setting(
     "fps",
-    "frames a second at most; `--fps N` for once",
+    "the maximum frames per second; `--fps N` overrides it",
     20,
     _value(values.read_fps),
     in_environment=False,
 )
 NOTIFICATIONS = Setting(
     "notifications",
-    "bell and OSC 9 when a load ends while you are elsewhere",
+    "ring the bell and send OSC 9 when a load ends while the terminal is out of focus",
     True,
     _value(values.read_bool),
     shown="true",
@@ -217,7 +217,7 @@ NOTIFICATIONS = Setting(
 )
 LLAMA_SERVER_PROGRAMS: Setting[tuple[str, ...]] = Setting(
     "llama_server_programs",
-    "scripts and images that take llama-server's flags",
+    "scripts and images that accept llama-server's flags",
     (),
     _value(values.read_programs),
     shown="none",
@@ -225,7 +225,7 @@ LLAMA_SERVER_PROGRAMS: Setting[tuple[str, ...]] = Setting(
 )
 CLIENTS: Setting[Mapping[str, str]] = Setting(
     "clients",
-    "a table of names for clients, by their addresses",
+    "a table of client names by address",
     MappingProxyType({}),
     _value(values.read_clients),
     shown="none",
@@ -235,4 +235,4 @@ CLIENTS: Setting[Mapping[str, str]] = Setting(
 TOP_SETTINGS: tuple[Setting[Any], ...] = (
     DEFAULT_SERVER, FPS, NOTIFICATIONS, LLAMA_SERVER_PROGRAMS, CLIENTS,
 )  # fmt: skip
-"""Those at the top of config.toml."""
+"""The top-level settings of config.toml."""

@@ -68,10 +68,12 @@ class SettingsFile(Struct, frozen=True):
         """Return the error for an unknown server name, with the nearest known one."""
         if not self.servers:
             where = "config.toml" if self.path is None else sanitize_line(str(self.path))
-            return given.error(f"a server of {where}, and it has no [servers.NAME] yet")
+            return given.error(f"a server from {where}, which has no [servers.NAME] yet")
         near = nearest_one(str(given.value), self.servers)
         names = ", ".join(self.servers)
-        return given.error(f"{near}, maybe; config.toml has {names}" if near else f"one of {names}")
+        return given.error(
+            f"perhaps {near}; config.toml has {names}" if near else f"one of {names}"
+        )
 
 
 def read_config_file(path: Path, *, required: bool) -> SettingsFile:
@@ -165,7 +167,7 @@ class _SettingsFileReader:
             near = nearest_one(key.replace("-", "_"), known)
             expected = f"expected {near}" if near else f"expected one of {', '.join(known)}"
             if not at and key in _SERVER_KEYS:
-                expected = "expected it below a [servers.NAME]"
+                expected = "expected it under a [servers.NAME]"
             raise self._error((*at, key), f"unknown key, {expected}")
 
     def _raw_value(self, at: KeyPath, key: str, value: object) -> RawValue:

@@ -37,7 +37,7 @@ def read_file_path(given: RawValue, home: Path) -> Path:
     if text == "~" or text.startswith("~/"):
         return home / text[2:]
     if text.startswith("~"):
-        raise given.error("a path that starts with ~/ or /: other people's homes are not looked up")
+        raise given.error("a path that starts with ~/ or /; ~user is not supported")
     return given.base / text if given.base is not None else Path(text)
 
 
@@ -131,7 +131,7 @@ def read_ssh_host(given: RawValue) -> str:
         raise given.error(f"{_SSH_FORM}; without ssh://", shown="ssh://…")
     user, at, place = text.rpartition("@")
     if at and ":" in user:
-        raise given.error(f"{_SSH_FORM}; a password is never kept here", shown=f"…@{place}")
+        raise given.error(f"{_SSH_FORM}; a password can't be stored here", shown=f"…@{place}")
     if at and not _SSH_USER.fullmatch(user):
         raise given.error(_SSH_FORM)
     if place.count(":") > 1 and not place.startswith("["):
@@ -159,7 +159,7 @@ def read_endpoint(given: RawValue, *, of_model: bool, example: str) -> str:
     if not path.startswith("/") or path.startswith("//"):
         raise given.error(f"a path that starts with one /, like {example}")
     if any(character in " ?#\\" or not character.isascii() for character in path):
-        raise given.error(f"a path without blanks, query and fragment, like {example}")
+        raise given.error(f"a path without spaces, query or fragment, like {example}")
     if of_model and path.count("<id>") != 1:
         raise given.error(f"<id> once, where the model's id goes, like {example}")
     if not of_model and "<id>" in path:

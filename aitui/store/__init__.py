@@ -1,1 +1,1 @@
-"""What is kept between two runs."""
+"""Data that is kept between runs."""

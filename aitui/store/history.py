@@ -126,16 +126,26 @@ class ConversationHistory:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What went wrong without stopping anything, in words for the user."""
+        """Return sentences about errors that stopped nothing."""
         return tuple(self._warnings)
 
     async def conversations(
-        self, server: str = "", limit: int = 500
+        self, server: str = "", limit: int = 5000, *, model: str = ""
     ) -> tuple[db.ConversationSummary, ...]:
-        """List the conversations of one server or of all, the latest first."""
-        return await self._run(lambda: db.list_conversations(self._open_database, server, limit))
+        """List the conversations of one server and model or of all, the latest first."""
+        return await self._run(
+            lambda: db.list_conversations(self._open_database, server, model, limit)
+        )
 
-    async def search(self, text: str, limit: int = 100) -> tuple[db.SearchHit, ...]:
+    async def last_texts(
+        self, conversation_id: str, length: int = 600
+    ) -> tuple[tuple[str, str], ...]:
+        """Return the last prompt and the last reply, each its role and the beginning of its text."""
+        return await self._run(
+            lambda: db.read_last_texts(self._open_database, conversation_id, length)
+        )
+
+    async def search(self, text: str, limit: int = 200) -> tuple[db.SearchHit, ...]:
         """Find the turns that contain all the words."""
         search = db.search_words if self._full_text else db.search_text
         return await self._run(lambda: search(self._open_database, text, limit))
@@ -295,9 +305,7 @@ class ConversationHistory:
     def _delete(self, conversation_id: str) -> None:
         held = self._locks.holds(conversation_id)
         if not held and not self._locks.take(conversation_id):
-            raise HistoryError(
-                "Another aitui is using this conversation, so it can't be deleted now"
-            )
+            raise HistoryError("Another aitui is using this conversation: it can't be deleted now")
         try:
             with db.transaction(self._open_database):
                 self._forget_words("conversation = ?", conversation_id)

@@ -18,6 +18,7 @@ from aitui.domain.chat.conversation import (
     Turn,
     TurnState,
 )
+from aitui.domain.chat.reply import TokenUsage
 from aitui.errors import HistoryError
 from aitui.store.files import make_private_directory, set_aside
 
@@ -91,7 +92,7 @@ def open_database(path: Path) -> tuple[sqlite3.Connection, str]:
             path.with_name(path.name + ending).unlink(missing_ok=True)
         warning = (
             f"The conversations in {path} can't be read ({error}): "
-            f"the file is now {aside.name}, and a new one begins"
+            f"the file was renamed to {aside.name}, and a new one was started"
         )
         return _open(path), warning
 
@@ -216,7 +217,11 @@ def forget_prompts(database: sqlite3.Connection, conversation_id: str) -> None:
 
 
 class ConversationSummary(Struct, frozen=True):
-    """One line of the list of conversations. `changed` is Unix time."""
+    """One line of the list of conversations.
+
+    `changed` is Unix time. `tokens` are those of the last reply and all before it, None if its server
+    didn't report them.
+    """
 
     id: str
     heading: str
@@ -224,6 +229,7 @@ class ConversationSummary(Struct, frozen=True):
     model: str
     turns: int
     changed: float
+    tokens: int | None = None
 
 
 class SearchHit(Struct, frozen=True):
@@ -307,17 +313,52 @@ def _turn(database: sqlite3.Connection, facts: str, text: str, reasoning: str) -
 
 
 def list_conversations(
-    database: sqlite3.Connection, server: str, limit: int
+    database: sqlite3.Connection, server: str, model: str, limit: int
 ) -> tuple[ConversationSummary, ...]:
-    """List the conversations with a turn, of one server or of all, the latest first."""
+    """List the conversations with a turn, of one server and model or of all, the latest first."""
     rows = database.execute(
         f"SELECT c.id, {_HEADING}, c.server, c.model,"  # noqa: S608
-        " (SELECT count(*) FROM turns t WHERE t.conversation = c.id) AS turns, c.changed"
+        " (SELECT count(*) FROM turns t WHERE t.conversation = c.id) AS turns, c.changed,"
+        " (SELECT t.facts FROM turns t WHERE t.conversation = c.id AND t.role = 'assistant'"
+        " AND t.state != 'running' ORDER BY t.number DESC LIMIT 1)"
         " FROM conversations c WHERE turns > 0 AND (? = '' OR c.server = ?)"
+        " AND (? = '' OR c.model = ?)"
         " ORDER BY c.changed DESC, c.rowid DESC LIMIT ?",
-        (server, server, limit),
+        (server, server, model, model, limit),
     ).fetchall()
-    return tuple(ConversationSummary(row[0], _single_line(row[1]), *row[2:]) for row in rows)
+    return tuple(
+        ConversationSummary(
+            row[0], _single_line(row[1]), row[2], row[3], row[4], row[5], _tokens_used(row[6])
+        )
+        for row in rows
+    )
+
+
+class _UsageFacts(Struct):
+    """What the list needs of the facts of a turn."""
+
+    usage: TokenUsage | None = None
+
+
+def _tokens_used(facts: str | None) -> int | None:
+    try:
+        usage = msgspec.json.decode(facts or "{}", type=_UsageFacts).usage
+    except msgspec.MsgspecError:
+        # One damaged turn leaves the others in the list; reading its conversation reports it.
+        return None
+    return None if usage is None else usage.prompt_tokens + usage.completion_tokens
+
+
+def read_last_texts(
+    database: sqlite3.Connection, conversation_id: str, length: int
+) -> tuple[tuple[str, str], ...]:
+    """Return the last prompt and the last reply, each its role and the beginning of its text."""
+    rows = database.execute(
+        "SELECT role, substr(text, 1, ?) FROM turns WHERE conversation = ? AND text != ''"
+        " ORDER BY number DESC LIMIT 2",
+        (length, conversation_id),
+    ).fetchall()
+    return tuple(reversed(rows))
 
 
 def search_words(database: sqlite3.Connection, text: str, limit: int) -> tuple[SearchHit, ...]:

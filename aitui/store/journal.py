@@ -72,7 +72,7 @@ class JournalEntry(Struct, frozen=True):
 
     @property
     def description(self) -> str:
-        """What was changed, in words."""
+        """Return a description of the change."""
         if self.flag:
             return f"{self.model}  {self.flag} {self.old or 'unset'} → {self.new or 'unset'}"
         return self.model or "the whole file"
@@ -137,7 +137,7 @@ class Journal:
             raise JournalError(
                 f"The journal of changes in {sanitize_line(str(self._path), 300)} can't be used",
                 why=sanitize_line(str(error), 200),
-                remedy="fix that first: without the journal, changes could not be undone",
+                remedy="fix that first: without the journal, changes can't be undone",
             ) from error
 
     def _append(self, line: bytes) -> None:

@@ -34,7 +34,7 @@ class _JsonFile(msgspec.Struct):
 
 
 class _UnusableFile(Exception):
-    """What is in the file's place wasn't written by aitui."""
+    """The file was not written by aitui."""
 
 
 class FileFormat(Struct, Generic[_Value, _Observation], frozen=True):
@@ -68,7 +68,7 @@ class JsonStore(Generic[_Value, _Observation]):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What went wrong with the file, each failure once, in words for the user."""
+        """Return sentences about errors with the file, each once."""
         return tuple(self._warnings)
 
     def of_model(self, server_identity: str, model_id: str) -> _Value:
@@ -131,7 +131,7 @@ class JsonStore(Generic[_Value, _Observation]):
             aside = set_aside(self._path)
             self._warnings.append(
                 f"The {self._form.name} in {self._display_path} can't be read ({error}): "
-                f"the file is now {aside.name}, and a new one begins"
+                f"the file was renamed to {aside.name}, and a new one was started"
             )
             return {}
 
@@ -157,7 +157,7 @@ class JsonStore(Generic[_Value, _Observation]):
             name = f"{self._form.name[0].upper()}{self._form.name[1:]}"
             self._warnings.append(
                 f"{name} can't be saved in {self._display_path} ({_error_text(error)}): "
-                "aitui remembers them until it ends"
+                "they are kept until aitui ends"
             )
 
 

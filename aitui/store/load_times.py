@@ -1,4 +1,4 @@
-"""How long loads took, by model and context size: what the next load is measured against."""
+"""The durations of loads by model and context size, to predict the next one."""
 
 import asyncio
 import math
@@ -97,5 +97,5 @@ class LoadTimes:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What went wrong with the file, each failure once, in words for the user."""
+        """Return sentences about errors with the file, each once."""
         return self._store.warnings

@@ -52,5 +52,5 @@ class Measurements:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What went wrong with the file, each failure once, in words for the user."""
+        """Return sentences about errors with the file, each once."""
         return self._store.warnings

@@ -19,7 +19,6 @@ from textual.reactive import Reactive, var
 from textual.screen import Screen
 from textual.theme import Theme
 from textual.widget import Widget
-from textual.widgets import Input
 from textual.worker import Worker
 
 from aitui.domain.snapshot import Server, Snapshot
@@ -29,7 +28,7 @@ from aitui.ui import messages
 from aitui.ui.background import TaskRunner, write_crash_report
 from aitui.ui.context import AppContext
 from aitui.ui.controllers.server import ServerControllers, ServerSwitcher
-from aitui.ui.keymap import APP, key_sign
+from aitui.ui.keymap import APP, key_sign, takes_letters
 from aitui.ui.screens.models import ModelsScreen
 from aitui.ui.terminal.driver import GuardedDriver, PasteCut, is_terminal_closed
 from aitui.ui.terminal.filters import ContrastFilter, ControlCharFilter, PaletteFilter
@@ -54,6 +53,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from textual.widgets import TextArea
 
+    from aitui.ui.widgets.chat_pane import ChatPane
     from aitui.ui.widgets.composer import Composer
     from aitui.ui.widgets.transcript import Transcript
 
@@ -98,11 +98,11 @@ class AituiApp(App[None]):
     theme: Reactive[str] = Reactive(DARK)
     """The name of the theme, of ours or of Textual's."""
     notices: var[tuple[Notice, ...]] = var((), init=False)
-    """What was said in passing, the newest last."""
+    """The latest messages, the newest last."""
     server: var[Server | None] = var(None, init=False)
     """The server that is shown, open or about to be."""
     snapshot: var[Snapshot] = var(Snapshot(), init=False)
-    """Its latest state, which screens and widgets watch."""
+    """The latest state of the server, which screens and widgets watch."""
 
     def __init__(self, context: AppContext) -> None:
         super().__init__()
@@ -201,11 +201,8 @@ class AituiApp(App[None]):
     def _has_room_for_toast(self) -> bool:
         """Whether a toast covers no dialog, no reply under way, and nothing that is being typed."""
         screen, current = self.screen, self._servers.controllers
-        typing = isinstance(screen.focused, Input) or (
-            screen.focused is not None and screen.focused.id == "prompt"
-        )
         replying = current is not None and current.shows_reply
-        return not (screen.is_modal or typing or replying)
+        return not (screen.is_modal or takes_letters(screen.focused) or replying)
 
     def notify(
         self,
@@ -289,10 +286,8 @@ class AituiApp(App[None]):
         if action == "close_toast":
             return bool(self._notifications)
         if action == "change_context":
-            focused = self.focused
-            typing = isinstance(focused, Input) or (focused is not None and focused.id == "prompt")
             of_models = isinstance(self.screen, ModelsScreen) or self.screen.name == "config"
-            return of_models and not typing
+            return of_models and not takes_letters(self.focused)
         return super().check_action(action, parameters)
 
     def action_refresh_server(self) -> None:
@@ -328,6 +323,10 @@ class AituiApp(App[None]):
         if current := self._current():
             model = self._models_screen.selected_model
             current.models.open_page(model if self.screen is self._models_screen else None)
+
+    def action_conversations(self) -> None:
+        if not self.screen.is_modal and (current := self._current()):
+            current.conversations.choose()
 
     def action_messages(self) -> None:
         from aitui.ui.screens.messages import MessagesScreen
@@ -376,7 +375,7 @@ class AituiApp(App[None]):
         if isinstance(screen, ConfigScreen):
             model_id = screen.model_id
         if not model_id:
-            self.notify("There is no model under the cursor", severity="warning")
+            self.notify("No model is selected", severity="warning")
         elif current := self._current():
             current.config.ask_for_context_size(model_id)
 
@@ -388,6 +387,11 @@ class AituiApp(App[None]):
             current.config.change_context_size(pane.model_id, pane.needed_context)
         elif current:
             current.config.ask_for_context_size(pane.model_id)
+
+    def action_resume_last(self) -> None:
+        """Go on with the last conversation with the model, while an empty one offers it."""
+        if current := self._current():
+            self._tasks.run_in_background(current.conversations.resume_last(), "open conversation")
 
     def action_reload_config(self) -> None:
         if current := self._current():
@@ -501,6 +505,10 @@ class AituiApp(App[None]):
         else:
             prompt.set_text(message.text)
 
+    def on_chat_pane_take_back_requested(self, message: "ChatPane.TakeBackRequested") -> None:
+        if current := self._current():
+            current.chat.take_back(message.place)
+
     def on_text_area_changed(self, message: "TextArea.Changed") -> None:
         current = self._servers.controllers
         if current is not None and message.text_area.id == "prompt":
@@ -600,7 +608,7 @@ class AituiApp(App[None]):
             await asyncio.to_thread(save_theme, self._servers.paths.state, self.theme)
         except OSError as error:
             raise AituiError(
-                f"The theme {self.theme} holds for this time only",
+                f"The theme {self.theme} applies until aitui ends",
                 why=f"{self._servers.paths.state}: {error.strerror or error}",
                 remedy="set XDG_STATE_HOME to a writable folder",
             ) from error
@@ -617,11 +625,9 @@ class AituiApp(App[None]):
             if not screen.is_modal:
                 break
         if current := self._servers.controllers:
-            strip = self.screen is self._models_screen and self._models_screen.shows_memory
-            whole = self.screen.name == "hardware"
             current.report_rate()
             hardware = current.context.session.hardware
-            hardware.set_watched(watched=strip or whole, with_host=whole)
+            hardware.set_watched(watched=self.screen.name == "hardware")
 
     def _exit_on_signal(self, number: signal.Signals) -> None:
         self.exit(return_code=128 + number)

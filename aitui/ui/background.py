@@ -58,7 +58,7 @@ class TaskRunner:
         """Show that a task failed through a fault of aitui itself, and where the details are."""
         if state is WorkerState.ERROR and worker.error is not None:
             words = write_crash_report(worker.error, self._state)
-            self._app.notify(words, title="A fault of aitui itself", severity="error")
+            self._app.notify(words, title="This is a fault in aitui", severity="error")
 
 
 def write_crash_report(error: BaseException, state: Path) -> str:

@@ -44,7 +44,7 @@ from aitui.ui.theme import hue_of
 _LEGEND_WIDTH, _WIDE_LEGEND_WIDTH, _WIDE = 20, 28, 90
 _CLOCK_STEP = 500.0
 _NOTICED_SECONDS = 5.0
-"""So late after a failed load it is noticed, at most."""
+"""Maximum seconds between a failed load and its detection."""
 _UNRECORDED = ("not recorded by model", "not recorded")
 
 

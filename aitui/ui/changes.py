@@ -1,4 +1,4 @@
-"""What happened to models without a key pressed here, in words for the line of messages."""
+"""Messages about models that changed without a key pressed here."""
 
 from collections.abc import Iterator
 

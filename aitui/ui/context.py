@@ -1,4 +1,4 @@
-"""What the app is given when it starts, and its controllers when a server is opened."""
+"""The dependencies of the app at its start, and of its controllers when a server is opened."""
 
 import os
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""What the frames of the hardware are drawn with: colors, titled plots, and lines beside one another."""
+"""Drawing helpers for the hardware frames: colors, titled plots, lines side by side."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -102,7 +102,7 @@ class HardwareScene(Struct, frozen=True):
 
     @property
     def history(self) -> SampleHistory:
-        """Its samples."""
+        """Return the samples."""
         return self.snapshot.hardware.history
 
     def end(self, columns: int) -> float:
@@ -174,13 +174,13 @@ def draw_reading(reading: Reading, scene: HardwareScene, width: int, rows: int) 
 def no_data_lines(scene: HardwareScene, size: Size) -> Strips:
     """Return what stands in the place of the hardware of which nothing is known, in the middle."""
     hardware = scene.hardware
-    lines = [("Nothing has been measured yet: the server hasn't answered so far", "foreground")]
+    lines = [("Nothing measured yet: the server has not responded", "foreground")]
     if hardware.last_sample_at is not None or hardware.error:
         lines = [
             ("This server doesn't report its hardware", "bold foreground"),
             (hardware.error, "warning"),
-            ("llama-swap ≥ v217 measures unless performance.disabled is set.", ""),
-            ("With ssh_host set for this server, aitui asks its host itself.", ""),
+            ("llama-swap ≥ v217 reports it unless performance.disabled is set.", ""),
+            ("With ssh_host set for this server, aitui measures it over SSH.", ""),
         ]
     rows = host_info_rows(hardware.facts, scene.wall, with_cards=True)
     lines += [(" · ".join(fact.words for fact in row), "foreground") for row in rows]

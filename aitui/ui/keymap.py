@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from textual.binding import Binding, BindingType
+from textual.widget import Widget
+from textual.widgets import Input
 
 from aitui.errors import Action, AituiError, remedy_with
 
@@ -123,7 +125,7 @@ def _motions(first: str, last: str = "") -> tuple[Key, ...]:
         else Key("G,end", "follow", "follow the end", "follow", "End")
     )
     return (
-        Key("j,down", "move(1)", "down", listed=False, manual="down"),
+        Key("j,down", "move(1)", "down", sign="↑↓", listed=False, manual="down"),
         Key("k,up", "move(-1)", "up", listed=False, manual="up"),
         Key("g,home", "move(-1, 'all')", first, listed=False, manual="first"),
         to_last,
@@ -154,7 +156,7 @@ APP = KeyGroup(
         "reload_config",
         "reload the config",
         "reload",
-        manual="have the server read its config again; asks",
+        manual="reload the server's config file; asks",
         mends=Action.RELOAD_CONFIG,
     ),
     Key(
@@ -178,7 +180,7 @@ APP = KeyGroup(
     Key("1", "models", "models", manual="the models"),
     Key("2", "logs", "logs", manual="the log of the server"),
     Key("4", "hardware", "hardware", manual="the hardware"),
-    Key("question_mark,f1", "help", "help", sign="?", manual="the keys that work where you are"),
+    Key("question_mark,f1", "help", "help", sign="?", manual="help: the keys of this view"),
     Key(
         "D",
         "doctor",
@@ -198,6 +200,13 @@ APP = KeyGroup(
     Key("z,f2", "zoom", "zoom the pane, and back", "zoom", manual="zoom the pane, and back"),
     Key("T", "change_theme", "theme", manual="choose a theme"),
     Key("o", "open_page", "llama-swap's own page", "web page", manual="llama-swap's own web page"),
+    Key(
+        "h,ctrl+o",
+        "conversations",
+        "conversations: history",
+        "conversations",
+        manual="earlier conversations",
+    ),
     Key("m", "messages", "the last messages", "messages", manual="the last messages"),
     # With priority: what is on top closes first, whatever has the focus.
     Key("escape", "close_toast", "close the message", listed=False, priority=True),
@@ -211,8 +220,8 @@ MODELS = KeyGroup(
     "models",
     # With priority, like the filter: a prompt that is typed ahead is no key.
     Key("enter", "chat", "chat", priority=True, manual="chat with the model"),
-    Key("l", "load", "load", manual="load; asks before it evicts another model"),
-    Key("u", "unload", "unload", manual="unload, or abort a load; asks when in use"),
+    Key("l", "load", "load", manual="load; asks if that evicts another model"),
+    Key("u", "unload", "unload", manual="unload, or abort a load; asks if in use"),
     Key("U", "app.unload_all", "unload all", manual="unload all; always asks"),
     Key("x", "cancel_request", "cancel a request", manual="cancel a running request; asks"),
     Key(
@@ -225,7 +234,7 @@ MODELS = KeyGroup(
     ),
     Key("L", "log", "log of the model", "log", manual="the log of the model"),
     # With priority: what is typed ahead after it belongs to the filter, and is no key.
-    Key("slash", "filter", "filter", priority=True, manual="filter by words"),
+    Key("slash", "filter", "filter", priority=True, manual="filter by id, name or state"),
     Key("s", "sort", "sort", manual="sort by the next column"),
     Key("r", "reverse", "reverse the order", "reverse", manual="reverse the order"),
     Key("y", "copy_id", "copy id", manual="copy the id"),
@@ -240,7 +249,14 @@ REQUESTS = KeyGroup("requests", *_motions("first", "last")[:2])
 CHAT_PANE = KeyGroup(
     "chat",
     Key("i,enter", "screen.write_prompt", "write", listed=False),
-    Key("ctrl+g", "app.grow_context", "context that the prompt needs", "more context", sign="^g"),
+    Key(
+        "ctrl+g",
+        "app.grow_context",
+        "raise the context to what the prompt needs",
+        "more context",
+        sign="^g",
+    ),
+    Key("ctrl+l", "app.resume_last", "continue the last conversation", "continue last", "^l"),
     Key("ctrl+t", "detach", "detach the last image", sign="^t"),
     Key("escape", "screen.close_chat", "back to the models", "models"),
 )
@@ -253,7 +269,7 @@ PROMPT = KeyGroup(
     ),
     Key("ctrl+j,shift+enter", "newline", "new line", sign="^j"),
     Key("ctrl+e", "app.edit_prompt", "write in $EDITOR", "editor", "^e"),
-    Key("ctrl+u", "clear", "clear, and bring back", sign="^u"),
+    Key("ctrl+u", "clear", "clear the prompt, or restore it", sign="^u"),
     Key("tab", "complete", "complete a command", "complete", listed=False),
     Key("up", "earlier", "earlier prompt", listed=False),
     Key("down", "later", "later prompt", listed=False),
@@ -264,7 +280,7 @@ PROMPT = KeyGroup(
     Key(
         "ctrl+c,super+c",
         "copy",
-        "copy what is selected, else stop the reply",
+        "copy the selection, or stop the reply",
         sign="^c",
         listed=False,
     ),
@@ -292,8 +308,8 @@ LOGS = KeyGroup(
     # These two with priority: what is typed ahead after them belongs to the entry.
     Key("slash", "find", "find", priority=True),
     Key("f", "filter", "filter by pattern", "filter", priority=True),
-    Key("n", "find_next(1)", "next found", "next"),
-    Key("N", "find_next(-1)", "previous found", "previous"),
+    Key("n", "find_next(1)", "next match", "next"),
+    Key("N", "find_next(-1)", "previous match", "previous"),
     Key("v", "level", "filter by level", "level"),
     Key("w", "wrap", "wrap long lines", "wrap"),
     Key("space", "pause", "pause"),
@@ -318,8 +334,8 @@ CONFIG = KeyGroup(
     "config",
     # With priority: what is typed ahead after it belongs to the entry.
     Key("slash", "find", "find", priority=True),
-    Key("n", "find_next(1)", "next found", "next"),
-    Key("N", "find_next(-1)", "previous found"),
+    Key("n", "find_next(1)", "next match", "next"),
+    Key("N", "find_next(-1)", "previous match"),
     Key("c", "app.change_context", "context size of this model", "context", priority=True),
     Key("e", "edit", "edit the file in $EDITOR", "edit", mends=Action.EDIT_CONFIG),
     Key("a", "app.add_model", "add a model"),
@@ -356,8 +372,8 @@ DOCTOR = KeyGroup(
     Key("r", "check_again", "check again"),
     Key("escape,D", "dismiss", "back", sign="Esc"),
     *_SCROLL,
-    Key("ctrl+d", "scroll(10)", "down by half", listed=False),
-    Key("ctrl+u", "scroll(-10)", "up by half", listed=False),
+    Key("ctrl+d", "scroll(10)", "down by half a page", listed=False),
+    Key("ctrl+u", "scroll(-10)", "up by half a page", listed=False),
     Key("g", "go_to_top", "first line", listed=False),
     Key("G", "go_to_end", "last line", listed=False),
 )
@@ -365,7 +381,7 @@ SETUP = KeyGroup(
     "set-up",
     Key("d", "app.open_demo", "open the demo"),
     Key("o", "app.switch_server", "another server"),
-    Key("f5,r", "app.recheck_certificates", "look again", sign="F5"),
+    Key("f5,r", "app.recheck_certificates", "check again", sign="F5"),
 )
 
 FIRST_RUN = KeyGroup(
@@ -391,10 +407,14 @@ NEW_SERVER = KeyGroup(
 
 HISTORY = KeyGroup(
     "history",
-    Key("escape", "dismiss", "Back", "back"),
-    Key("enter", "select", "go on with it", bound=False),
-    Key("down", "to_list", "To the list", listed=False),
+    Key("escape", "back", "Back", "back"),
+    Key("enter", "select", "open", bound=False),
+    Key("down", "to_list", "to the list", "list", listed=False),
+    Key("slash", "search", "search"),
+    Key("e", "rename", "rename"),
     Key("delete", "delete", "delete"),
+    Key("s", "sort", "sort by the next column", "sort"),
+    Key("r", "reverse", "reverse the order", "reverse"),
 )
 CONVERSATIONS = KeyGroup("conversations", *_motions("first", "last"))
 CONTEXT_SIZE = KeyGroup(
@@ -439,7 +459,7 @@ SERVERS = KeyGroup(
     Key("tab", "focus_next", "list or URL", bound=False),
     Key("delete", "forget", "forget the URL", "forget"),
 )
-HELP = KeyGroup("help", Key("escape,q,question_mark,f1", "dismiss", "Close", listed=False))
+HELP = KeyGroup("help", Key("escape,q,question_mark,f1", "dismiss", "close", listed=False))
 MESSAGES = KeyGroup(
     "messages", Key("escape,q,m", "dismiss", "close"), *_motions("first line", "last line")
 )
@@ -451,20 +471,20 @@ COMMANDS = KeyGroup(
     Key("enter", "run", "run", bound=False),
     # With priority: the field would take them.
     Key("down", "move(1)", "next", listed=False, priority=True),
-    Key("up", "move(-1)", "previous", listed=False, priority=True),
+    Key("up", "move(-1)", "previous", "select", "↑↓", listed=False, priority=True),
     Key("pagedown", "move(1, 'pages')", "page down", listed=False, priority=True),
     Key("pageup", "move(-1, 'pages')", "page up", listed=False, priority=True),
     Key("tab", "complete", "complete", priority=True),
 )
 
 PALETTE = (
-    ("Undo", "Take the last change of the config back", "app.undo_change"),
-    ("Demo", "Open the stand-in server on this machine", "app.open_demo"),
+    ("Undo", "Undo the last change to the config", "app.undo_change"),
+    ("Demo", "Open the demo: a simulated server on this machine", "app.open_demo"),
 )
-"""What the palette offers without a key: title, words and action."""
+"""Palette entries without a key: title, words and action."""
 
 README_GROUPS = (MODEL_TABLE, MODELS, APP)
-"""Those that the README lists."""
+"""The groups that the README lists."""
 
 VIEW_TABS = tuple(
     (key.keys, (key.short or key.words).capitalize(), f"app.{key.action}")
@@ -479,8 +499,13 @@ _KEYS_OF_ACTIONS = {
 }
 
 
+def takes_letters(focused: Widget | None) -> bool:
+    """Return whether a key that is a letter is typed into what has the focus."""
+    return isinstance(focused, Input) or (focused is not None and focused.id == "prompt")
+
+
 def remedy_text(of: "AituiError | CheckResult") -> str:
-    """What mends it, with the key that does it; with its command if there is no key."""
+    """Return the remedy with its key, or with its command if there is no key."""
     if of.action is None:
         return of.remedy
     return remedy_with(of.remedy, _KEYS_OF_ACTIONS.get(of.action, of.action.value))

@@ -1,4 +1,4 @@
-"""What screens request from the app, and what happened."""
+"""Messages from screens to the app: requests, and events."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Which panes and columns view 1 has room for, and where they go: pure, so that sizes are cheap to test."""
+"""The layout of view 1: which panes and columns fit, and where; pure, so that sizes are cheap to test."""
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
@@ -26,7 +26,7 @@ _USUAL_ID, _SHORT_ID = 44, 40
 
 
 class Frame(Enum):
-    """How the panes are drawn: a frame each, one frame with rules between them, or none."""
+    """The framing of the panes: one frame each, one shared frame with rules, or none."""
 
     EACH = "-frames"
     SHARED = "-one-frame"

@@ -1,4 +1,4 @@
-"""How far the keys move that are the same in every list and text; `keymap` has the keys."""
+"""Motions that are the same in every list and text; `keymap` has their keys."""
 
 from textual.widget import Widget
 

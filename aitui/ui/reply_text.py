@@ -1,4 +1,4 @@
-"""What is said of a reply: while it comes, and below it when it has ended."""
+"""Texts about a reply: while it streams, and in its footer."""
 
 from aitui.domain.chat.conversation import Turn, TurnState
 from aitui.domain.chat.reply import RATE_WINDOW, Reply, ReplyPhase
@@ -14,12 +14,12 @@ INCOMPLETE_HINT = "/continue resumes it, /retry asks again"
 
 
 def phase_text(answer: Reply, model: Model | None, now: float) -> str:
-    """What the answer is at, with seconds so far, and expected ones where they are known."""
+    """Return the phase of a reply with its seconds so far, and the expected ones if known."""
     elapsed = f"{max(0.0, now - answer.phase_since):.0f}"
     match answer.phase:
         case ReplyPhase.QUEUED:
-            place = f", place {answer.position}" if answer.position else ""
-            return f"waits in the server's queue{place}, {elapsed} s"
+            place = f", position {answer.position}" if answer.position else ""
+            return f"queued at the server{place}, {elapsed} s"
         case ReplyPhase.LOADING:
             share = of = ""
             if model is not None and model.progress is not None:
@@ -39,18 +39,18 @@ def phase_text(answer: Reply, model: Model | None, now: float) -> str:
 
 
 def silence_text(answer: Reply, snapshot: Snapshot, now: float) -> str:
-    """What a reply waits for while nothing comes; empty while it goes on."""
+    """Return what a stalled reply waits for; "" while it streams."""
     last = answer.rates.last_token if answer.phase.is_generating else None
     silent = now - (answer.phase_since if last is None else last)
     if answer.phase.is_final or silent <= RATE_WINDOW:
         return ""
     if snapshot.restart_by is not None:
         left = snapshot.restart_by - now
-        return "waits, the server restarts" + (f" within {left:.0f} s" if left > 0 else "")
+        return "waiting, the server restarts" + (f" within {left:.0f} s" if left > 0 else "")
     if last is None:
         return ""
     lost = snapshot.connection.phase is ConnectionPhase.LOST
-    return f"waits{', the server is lost' if lost else ''}, {silent:.0f} s without a token"
+    return f"waiting{', connection lost' if lost else ''}, {silent:.0f} s without a token"
 
 
 def footer_items(turn: Turn, place: str = "") -> tuple[str, ...]:
@@ -77,11 +77,11 @@ def completion_notice(answer: Reply) -> str:
     """Return the notification for a reply that ended out of sight, empty if the user stopped it."""
     match answer.phase:
         case ReplyPhase.DONE:
-            return f"{answer.model} has answered"
+            return f"{answer.model} has replied"
         case ReplyPhase.CUT:
             return f"The reply of {answer.model} was cut off"
         case ReplyPhase.FAILED:
-            return f"{answer.model} has not answered"
+            return f"{answer.model} has not replied"
         case _:
             return ""
 
@@ -94,14 +94,14 @@ def needed_context(error: AituiError) -> int:
 
 
 def failure_text(error: AituiError, size: int) -> str:
-    """Why nothing came, and what helps; `size` is the context that is offered, 0 for none."""
+    """Return why no reply came, and remedies; `size` is the context that is offered, 0 for none."""
     if not isinstance(error, ContextExceeded):
         return error.why
-    ways = ["/delete drops turns", "/clear starts a new conversation"]
+    ways = ["/delete removes turns", "/clear starts a new conversation"]
     if size:
         ways.insert(0, f"{CHAT_PANE.sign('app.grow_context')} makes it {format_tokens(size)}")
     clear = PROMPT.sign("clear")
     return (
         f"{error.why or error.what}: {', '.join(ways)}. "
-        f"{clear} clears the prompt for a command, and brings it back."
+        f"{clear} clears the prompt for a command and restores it."
     )

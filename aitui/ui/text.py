@@ -59,13 +59,13 @@ def render_items(
 
 LOG_LINES = 6
 NOT_REACHED = (
-    f"The server isn't reached: {APP.sign('refresh_server')} tries at once, "
-    f"{APP.sign('doctor')} says what is wrong"
+    f"The server can't be reached: {APP.sign('refresh_server')} retries now, "
+    f"{APP.sign('doctor')} finds the cause"
 )
 
 
 def error_text(error: AituiError) -> str:
-    """Where and why it happened and what mends it, a line each."""
+    """Return the place, the reason and the remedy, a line each."""
     place = error.location if isinstance(error, ConfigRefused) else ""
     return "\n".join(part for part in (place, error.why, remedy_text(error)) if part)
 
@@ -81,7 +81,7 @@ def restore_confirmation(error: LoadFailed, victim: str) -> Confirmation:
         f"{error.what}. Load {victim} again?",
         (error.why, *error.log[-LOG_LINES:], "", f"{victim} was evicted for it."),
         yes=f"Load {victim}",
-        no="Leave it",
+        no="Not now",
         unprompted=True,
     )
 

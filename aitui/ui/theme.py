@@ -42,7 +42,7 @@ _TABLE = {
 }
 _HUES = ("m1", "m2", "m3", "m4", "m5", "other")
 _SHADES = {"plot": (0.62, None), "cache": (0.62, 25), "compute": (0.35, 60), "progress": (0.3, 24)}
-"""How much of a color is mixed into the background, and the number that replaces it with 256."""
+"""The share of a color mixed into the background, and its number among 256 colors."""
 
 
 def build_themes(*, few_colors: bool) -> tuple[Theme, Theme]:

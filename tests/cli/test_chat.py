@@ -97,7 +97,7 @@ async def test_standard_input_is_joined_to_the_prompt(loaded: Shell) -> None:
 async def test_without_anything_to_ask_it_is_wrong_usage(loaded: Shell) -> None:
     outcome = await loaded.run("chat")
     assert (outcome.status, outcome.out) == (USAGE, "")
-    assert "There is no prompt" in outcome.err
+    assert "No prompt was given" in outcome.err
     assert loaded.asked == []
 
 

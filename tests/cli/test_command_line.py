@@ -368,10 +368,10 @@ async def test_an_interrupted_load_says_what_may_become_of_it(
     outcome = await finish(process)
     assert outcome.status == INTERRUPTED
     what, why, *remedy = outcome.err.splitlines()
-    assert what == f"aitui: Left {SLOW} before it was ready"
+    assert what == f"aitui: Stopped waiting for {SLOW} before it was ready"
     assert why.endswith("unload it as soon as it is ready")
     assert remedy == [
-        f"  aitui load {SLOW} waits for it again",
+        f"  aitui load {SLOW} resumes waiting",
         f"  aitui unload {SLOW} aborts the load",
     ]
     assert stand_in.running() == {SLOW: "starting"}

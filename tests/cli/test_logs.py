@@ -152,4 +152,4 @@ async def test_a_server_that_was_never_there_is_not_waited_for(
 async def test_a_model_and_a_log_of_the_server_are_too_much(aitui: CommandLine) -> None:
     outcome = await aitui.run("logs", QUICK, "--proxy")
     assert outcome.status == 2
-    assert "logs takes either the ID of a model or --proxy" in outcome.err
+    assert "logs takes either a model's ID or --proxy" in outcome.err

@@ -15,10 +15,10 @@ CONFIG = """\
 healthCheckTimeout: 0.3
 globalConcurrencyLimit: 2
 models:
-  long: {cmd: "llama-server --load-delay 0.6 --progress-reports 6 --ctx-size 2048 --jinja"}
-  stuck: {cmd: "llama-server --load-delay 9 --progress-reports 1"}
-  silent: {cmd: "llama-server --load-delay 9"}
-  talker: {cmd: "llama-server --chunks 99 --tokens-per-second 30", concurrencyLimit: 9}
+  long: {cmd: "llama-server --port ${PORT} --load-delay 0.6 --progress-reports 6 --ctx-size 2048 --jinja"}
+  stuck: {cmd: "llama-server --port ${PORT} --load-delay 9 --progress-reports 1"}
+  silent: {cmd: "llama-server --port ${PORT} --load-delay 9"}
+  talker: {cmd: "llama-server --port ${PORT} --chunks 99 --tokens-per-second 30", concurrencyLimit: 9}
 """
 
 

@@ -117,7 +117,12 @@ async def test_sighup_reads_the_file_again(program: Program, new: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["models:\n  small: [", "globalTTL: soon\n", "models: {a: {cmd: x, ttl: [1]}}\n", "- a\n"],
+    [
+        "models:\n  small: [",
+        "globalTTL: soon\n",
+        "models: {a: {cmd: 'x ${PORT}', ttl: [1]}}\n",
+        "- a\n",
+    ],
 )
 async def test_a_file_that_is_no_configuration_keeps_the_old_one(
     program: Program, text: str
@@ -285,7 +290,7 @@ async def test_with_a_certificate_it_speaks_tls(tmp_path: Path) -> None:
     ("text", "status", "words"),
     [
         (CONFIG, 0, "config is valid: 3 model(s), 0 peer(s)\n"),
-        ("models: {a: {cmd: x, ttl: [1]}}\n", 1, "config validation failed: yaml: "),
+        ("models: {a: {cmd: 'x ${PORT}', ttl: [1]}}\n", 1, "config validation failed: yaml: "),
         ("models: [\n", 1, "config validation failed: yaml: "),
     ],
 )

@@ -8,7 +8,13 @@ from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.memory.measurement import Measurement, MemoryRecords
 from aitui.domain.memory.usage import memory_usage
 from aitui.domain.models import ContextSize, ContextSource, Model, RunState
-from aitui.domain.slash import context_sizes, larger_context, read_slash_command, suggest
+from aitui.domain.slash import (
+    SLASH_COMMANDS,
+    context_sizes,
+    larger_context,
+    read_slash_command,
+    suggest,
+)
 from aitui.domain.snapshot import Snapshot
 from domain.memory.files import BIG, read
 from domain.memory.test_forecast import SETUP
@@ -38,6 +44,12 @@ def test_ai_lists_the_seven_long_forms() -> None:
     labels = [one.label for one in suggest("/ai", IDS)]
     assert labels[:7] == [f"/ai-server-{word}" for word in words]
     assert labels[7:] == []
+
+
+def test_a_slash_lists_every_command_with_what_it_does() -> None:
+    listed = suggest("/", IDS)
+    assert [one.label for one in listed] == [f"/{spec.name}" for spec in SLASH_COMMANDS]
+    assert all(one.help for one in listed)
 
 
 def test_a_name_comes_before_words_of_what_a_command_does() -> None:

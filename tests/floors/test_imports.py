@@ -77,7 +77,7 @@ def loaded_by_status() -> set[str]:
 
 
 # Not rich: where the linters have brought click along, httpx loads both for a program of its own.
-@pytest.mark.parametrize("heavy", ["textual", "asyncssh", "aiohttp", "ruamel"])
+@pytest.mark.parametrize("heavy", ["textual", "asyncssh", "aiohttp", "ruamel", "cryptography"])
 def test_status_loads_no_screen_and_nothing_of_the_host(
     heavy: str, loaded_by_status: set[str]
 ) -> None:

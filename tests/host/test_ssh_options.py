@@ -264,7 +264,7 @@ def test_the_home_of_an_unknown_user_is_no_file(tmp_path: Path) -> None:
     [
         ("Port many", "line 2: many is not a port"),
         ("Port 70000", "line 2: 70000 is not a port"),
-        ("IdentitiesOnly perhaps", "line 2: identitiesonly is neither yes nor no: perhaps"),
+        ("IdentitiesOnly perhaps", "line 2: identitiesonly must be yes or no, not perhaps"),
         ('User "fox', "line 2: a quote is not closed"),
         ("ServerAliveInterval soon", "line 2: soon is not a duration"),
         ("Compression perhaps", "line 2: "),

@@ -35,11 +35,11 @@ WantedBy=default.target
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("[Service]\nUser=me\n", ["User=me is in a user's unit"]),
-        ("[Service]\n  Group = me\r\n", ["Group=me is in a user's unit"]),
+        ("[Service]\nUser=me\n", ["User=me is set in a user unit"]),
+        ("[Service]\n  Group = me\r\n", ["Group=me is set in a user unit"]),
         ("[Service]\n#User=me\n;Group=me\nUser=\n", []),
         ("[Unit]\nUser=me\n", []),
-        ("[Service]\nLimitMEMLOCK_BYTES=1\n", ["there is no setting LimitMEMLOCK_BYTES="]),
+        ("[Service]\nLimitMEMLOCK_BYTES=1\n", ["systemd has no setting LimitMEMLOCK_BYTES="]),
         ("[Service]\nExecStart=%h/bin/llama-swap \\\n  --port 1\n", ["no option --port"]),
         ('[Service]\nExecStart=/x/llama-swap "--host\n', []),
         ("[Service]\nExecStart=/x/other --port 1\n", []),

@@ -248,8 +248,8 @@ BASIC = 'Basic realm="gpu"'
         (401, f"Bearer, {BASIC}", "", "requires an API key", "api_key"),
         (401, 'Basic realm="llama-swap"', "unauthorized", "requires an API key", "api_key"),
         (401, "", "Unauthorized\n", "requires an API key", "api_key"),
-        (401, 'Digest realm="gpu", nonce="x"', "", "requires Digest authentication", "set up the proxy"),
-        (401, "Negotiate, NTLM", page("Sign in"), "requires Negotiate or Ntlm auth", "set up the proxy"),
+        (401, 'Digest realm="gpu", nonce="x"', "", "requires Digest authentication", "configure the proxy"),
+        (401, "Negotiate, NTLM", page("Sign in"), "requires Negotiate or Ntlm auth", "configure the proxy"),
         (403, "", page("Barn door shut"), "The proxy at ai.example.org:443 answers 403", "administrator"),
     ],
 )  # fmt: skip

@@ -103,7 +103,7 @@ def test_an_expired_certificate_comes_with_its_date_and_the_command(folder: Auth
     day = datetime.now(UTC) - timedelta(days=10)
     assert "has expired" in error.what
     assert f"{day:%Y-%m-%d}" in error.why
-    assert "openssl x509 -req" in error.remedy
+    assert "aitui certs renew" in error.remedy
 
 
 def test_a_certificate_of_the_future_points_to_the_clock(folder: Authority) -> None:

@@ -148,7 +148,7 @@ class FakeService:
     async def reload(self) -> None:
         """Send SIGHUP."""
         if self.server.fails_to_reload:
-            raise ServiceFailed("It can't be reloaded")
+            raise ServiceFailed("The reload failed")
         if not self.is_deaf and not self.server.refuses:
             self.server.read_file()
 
@@ -383,7 +383,7 @@ async def test_a_long_outage_offers_no_rollback(
 async def test_a_load_that_failed_is_not_tried_again_but_rolled_back(
     setting: Setting, loads: list[AituiError]
 ) -> None:
-    loads.append(LoadFailed("small didn't come up", why="out of memory"))
+    loads.append(LoadFailed("small could not be loaded", why="out of memory"))
     runner = setting.start(PlanAnswer.YES, answers=(True,))
     await runner.change_flag("small", "ctx-size", "8192")
     assert [result.job for result in setting.frontend.results] == [Job.CHANGE, Job.ROLLBACK]
@@ -525,7 +525,7 @@ async def test_a_reload_while_the_question_is_open_is_no_sign_of_the_change(
     result = await replace(setting.runner, frontend=slow).change_flag("small", "ctx-size", "8192")
     assert result is not None
     assert isinstance(result.error, ConfigNotApplied)
-    assert "no sign of a reload" in result.error.what
+    assert "does not seem to have reloaded" in result.error.what
 
 
 async def test_without_a_session_a_change_is_only_written(setting: Setting) -> None:

@@ -125,7 +125,7 @@ def test_toml_that_ends_too_early_is_named_with_its_last_line(wrong: Wrong) -> N
         ('[servers.home]\nurl = "http://h"\ntimeout = 5\n', 3, "expected timeout_ms"),
         ('[servers.home]\nurl = "http://h"\nSSH-Host = "x"\n', 3, "expected ssh_host"),
         ('defualt = "home"\n', 1, "expected default"),
-        ('\nurl = "http://h"\n', 2, "below a [servers.NAME]"),
+        ('\nurl = "http://h"\n', 2, "under a [servers.NAME]"),
         ('[server.home]\nurl = "http://h"\n', 1, "expected servers"),
         ('[servers]\nhome = "http://h"\n', 2, "expected a table, like [servers.home]"),
         ("servers = 1\n", 1, "expected tables"),

@@ -26,7 +26,7 @@ def catalogue_of(payloads: tuple[str, ...] = PAYLOADS) -> str:
     """A config.yaml in which ids, names, descriptions and aliases are hostile."""
     return "models:\n" + "".join(
         f"  ? {_quoted(f'{number:02d}{payload}')}\n"
-        f"  : cmd: llama-server --alias {number} --ctx-size 4096\n"
+        f"  : cmd: llama-server --port ${{PORT}} --alias {number} --ctx-size 4096\n"
         f"    name: {_quoted(f'name {payload}')}\n"
         f"    description: {_quoted(f'about {payload}')}\n"
         f"    aliases: [{_quoted(f'alias-{number}-{payload}')}]\n"

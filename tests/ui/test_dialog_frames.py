@@ -1,8 +1,10 @@
 """Dialogs of one size: what they say scrolls, what is to be pressed stays where it is."""
 
 from collections.abc import Callable
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from msgspec.structs import replace
@@ -21,10 +23,14 @@ from aitui.errors import KeyPasswordNeeded
 from aitui.ui.screens.confirm import Choice, ConfirmScreen
 from aitui.ui.screens.context_size import ContextSizeScreen
 from aitui.ui.screens.dialogs import ChooseScreen, KeyPasswordScreen, ServerChoice, ServersScreen
-from aitui.ui.screens.history import HistoryScreen
+from aitui.ui.screens.help import HelpGroup, HelpScreen
+from aitui.ui.screens.history import ConversationSource, HistoryScreen
+from aitui.ui.screens.messages import MessagesScreen
+from aitui.ui.screens.palette import Command, PaletteScreen
 from aitui.ui.screens.steps import StepsScreen
+from aitui.ui.terminal.notifications import Notice
 from ui.driven import driven
-from ui.hand_made import NOW, SERVER, STILL, live, show_instead_of_servers
+from ui.hand_made import NOW, SERVER, STILL, WALL, live, show_instead_of_servers
 from ui.mixture import GIB, LOADING, READY
 
 SNAPSHOT = live(READY, LOADING)
@@ -48,8 +54,8 @@ async def test_a_load_is_a_gauge_as_reported_else_by_its_usual_time(
         app.app.snapshot = replace(snapshot, models=(reported,))
         await app.see("━━━━━━━━━━━━━━━━━━────── 75 %", "shard 5 of 18")
         button = screen.query_one(Choice).region
-        screen.finish("small didn't come up", *(f"| line {n}" for n in range(30)), well=False)
-        await app.see("Esc Close", "small didn't come up")
+        screen.finish("small could not be loaded", *(f"| line {n}" for n in range(30)), well=False)
+        await app.see("Esc Close", "small could not be loaded")
         assert screen.query_one(Choice).region.y == button.y
         await app.press("escape")
         await app.until(lambda: not screen.is_running, "closed")
@@ -81,7 +87,7 @@ async def test_the_memory_after_a_load_is_without_what_is_evicted_now(
     show_instead_of_servers(monkeypatch, snapshot)
     async with driven(SERVER, tmp_path, size=(80, 24), clock=STILL) as app:
         await app.app.push_screen(ConfirmScreen(question, snapshot))
-        await app.see("wanted 20.0 ▍ Qwen3.6-35B 31.0")
+        await app.see("wanted 20.0 ▏ Qwen3.6-35B 31.0")
         app.app.snapshot = replace(snapshot, version="later")
         await app.see("free 34.0", "free 45.0")
 
@@ -90,7 +96,12 @@ FIELDS: dict[str, Callable[[], ModalScreen[Any]]] = {
     "choose": lambda: ChooseScreen("Add which file?", [f"/models/{n}.gguf" for n in range(20)]),
     "password": lambda: KeyPasswordScreen(KeyPasswordNeeded("It is encrypted", why="why " * 60)),
     "servers": lambda: ServersScreen((SERVER,) * 9, ServerChoice(SERVER)),
-    "history": lambda: HistoryScreen("", lambda _: None, lambda *_: None),
+    "history": lambda: HistoryScreen("", Mock(spec=ConversationSource), 0.0),
+    "palette": lambda: PaletteScreen([Command(f"action {n}", print) for n in range(40)], Snapshot),
+    "messages": lambda: MessagesScreen(
+        Notice(WALL, f"message {n} of many", "", "information", 5) for n in range(40)
+    ),
+    "help": lambda: HelpScreen([HelpGroup("Keys", (("l", "load", ""),) * 40)]),
 }
 
 
@@ -118,7 +129,9 @@ async def test_buttons_are_in_sight_and_the_text_scrolls(
             await app.app.push_screen(screen)
             await app.settle()
             inside = screen.query_one("#dialog").content_region
-            for field in screen.query("Input, OptionList"):
+            fields = screen.query("Input, OptionList, VerticalScroll.text")
+            for field in filter(attrgetter("display"), fields):
                 assert inside.contains_region(field.region), (name, field.region, inside)
             assert "Esc" in app.strips[-1].text, name
+            assert app.strips[-1].text.rstrip().endswith(("back", "close", "give up")), name
             await app.app.pop_screen()

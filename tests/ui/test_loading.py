@@ -35,7 +35,11 @@ LOOKS_EACH = 1.0
 LASTING = "lasting-123b"
 WITH_TTL = CATALOGUE.replace(
     "healthCheckTimeout: 10", "healthCheckTimeout: 60\nglobalTTL: 60"
-).replace("models:\n", f"models:\n  {LASTING}: {{cmd: llama-server --load-delay 50}}\n", 1)
+).replace(
+    "models:\n",
+    f"models:\n  {LASTING}: {{cmd: 'llama-server --port ${{PORT}} --load-delay 50'}}\n",
+    1,
+)
 
 
 @each_dialect
@@ -84,13 +88,13 @@ async def test_l_on_a_ready_model_says_so_and_asks_nothing_of_the_server(
 async def test_l_on_a_peers_model_is_refused(app: Driven, stand_in: StandIn) -> None:
     app.go_to(PEER)
     await app.press("l")
-    await app.told(f"{PEER} can't be loaded or unloaded from here it runs on the peer peer1")
+    await app.told(f"{PEER} can't be loaded or unloaded here it runs on the peer peer1")
     assert orders(stand_in) == []
 
 
 async def test_l_with_no_model_under_the_cursor_says_so(app: Driven, stand_in: StandIn) -> None:
     await app.press("slash", *"zzz", "enter", "l")
-    await app.told("There is no model under the cursor")
+    await app.told("No model is selected")
     assert orders(stand_in) == []
 
 
@@ -136,14 +140,14 @@ async def test_the_question_counts_the_requests_at_the_victim(
         await app.until(lambda: app.model(QUICK).requests == 1, "in use")
         app.go_to(STEADY)
         await app.press("l")
-        await app.see(f"▌{QUICK}", "1 request is running, and the load waits")
+        await app.see(f"▌{QUICK}", "1 request is running; the load waits")
         await app.press("n")
 
 
 async def test_a_failed_load_shows_its_reason(app: Driven) -> None:
     app.go_to(OUT_OF_MEMORY)
     await app.press("l")
-    await app.told(f"{OUT_OF_MEMORY} didn't come up {OUT_OF_MEMORY_REASON}")
+    await app.told(f"{OUT_OF_MEMORY} could not be loaded {OUT_OF_MEMORY_REASON}")
     await app.until(lambda: "✘" in app.line_of(OUT_OF_MEMORY), "marked")
     assert "failed" in app.line_of(OUT_OF_MEMORY)
 
@@ -194,7 +198,7 @@ async def test_an_offer_that_comes_by_itself_takes_no_key_that_was_meant_for_wha
 @pytest.fixture
 async def cellar() -> AsyncIterator[Server]:
     """A second server, without TLS, as on one's own machine."""
-    async with StandIn("models: {elsewhere-1b: {cmd: llama-server}}") as running:
+    async with StandIn("models: {elsewhere-1b: {cmd: 'llama-server --port ${PORT}'}}") as running:
         yield Server(running.url, identity="other", name="cellar")
 
 
@@ -243,7 +247,7 @@ async def test_esc_leaves_a_load_as_it_is(lazy: Driven, stand_in: StandIn) -> No
 async def test_a_load_that_fails_after_esc_says_why(app: Driven) -> None:
     app.go_to(OUT_OF_MEMORY)
     await app.press("l", "escape")
-    await app.told(f"{OUT_OF_MEMORY} didn't come up {OUT_OF_MEMORY_REASON}")
+    await app.told(f"{OUT_OF_MEMORY} could not be loaded {OUT_OF_MEMORY_REASON}")
 
 
 @dialects(Dialect.V218, Dialect.V263)
@@ -272,9 +276,9 @@ async def give_up_in_the_queue(app: Driven) -> None:
     await app.press("l")
     await app.see(f"Load {STEADY}?")
     await app.answer("y")
-    await app.see("the server has not begun to load it")
+    await app.see("the server has not started loading it")
     await app.press("u")
-    await app.told(f"Gave up waiting for {STEADY}")
+    await app.told(f"Stopped waiting for {STEADY}")
 
 
 @dialects(Dialect.V218)
@@ -323,7 +327,7 @@ async def test_a_load_beyond_its_limit_goes_on(
     async with driven(replace(server, timeout=0.3), tmp_path) as app:
         await app.see(" ms ", QUICK)
         await begin_to_load(app, UNHURRIED)
-        await app.told(f"{UNHURRIED} still loads after 0.3 s")
+        await app.told(f"{UNHURRIED} is still loading after 0.3 s")
         await app.told(f"{UNHURRIED} is ready after")
         await stays(stand_in, UNHURRIED)
 
@@ -403,7 +407,7 @@ async def test_the_question_before_quitting_follows_the_load(lazy: Driven) -> No
     await begin_to_load(lazy, UNHURRIED)
     await lazy.press("q")
     await lazy.see(f"{UNHURRIED} is still loading.")
-    await lazy.see("Nothing is loading anymore.")
+    await lazy.see("No model is loading anymore.")
     await lazy.answer("y")
     await lazy.until(lambda: not lazy.app.is_running, "ended")
 

@@ -77,9 +77,9 @@ async def test_a_dead_port_is_named(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         async with driven(Server(url, identity=url), tmp_path) as app:
-            await app.see("✘ not reached for", "refuses connections", "was not reached yet")
+            await app.see("✘ not reached for", "refuses connections", "has not responded yet")
             await app.press("j", "l", "u", "s", "y")
-            await app.told("The server isn't reached: F5 tries at once")
+            await app.told("The server can't be reached: F5 retries now")
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ async def test_two_hundred_megabytes_of_garbage_are_given_up_early(
 async def test_of_a_server_that_never_answered_nothing_is_said(tmp_path: Path) -> None:
     nowhere = Server("http://127.0.0.1:9", identity="nowhere")
     async with driven(nowhere, tmp_path) as app:
-        await app.see("was not reached yet", "refuses connections")
+        await app.see("has not responded yet", "refuses connections")
         assert "No active requests" not in app.text
         assert "STATE" not in app.text
         assert "╭─ Models ──" in app.text

@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import rich.console
@@ -32,7 +33,7 @@ from aitui.ui.screens.context_size import ContextSizeScreen
 from aitui.ui.screens.dialogs import ChooseScreen, KeyPasswordScreen, ServerChoice, ServersScreen
 from aitui.ui.screens.first_run import FirstRunScreen
 from aitui.ui.screens.help import HelpGroup, HelpScreen
-from aitui.ui.screens.history import HistoryScreen
+from aitui.ui.screens.history import ConversationSource, HistoryScreen
 from aitui.ui.screens.new_server import NewServerScreen
 from aitui.ui.screens.setup import SetupScreen
 from aitui.ui.screens.steps import StepsScreen
@@ -176,7 +177,7 @@ async def test_logs_hardware_doctor_help_servers_and_the_palette(hostile: Driven
         ("L", ENDS),
         ("4", "memory "),
         ("D", "Checked"),
-        ("?", "Signs of models"),
+        ("?", "Model states"),
     ):
         await hostile.press(key)
         await assert_is_text(hostile, words)
@@ -201,13 +202,16 @@ def screens() -> list[Screen[Any]]:
     def setup() -> ServerSetup:
         return ServerSetup(Path(ENDS), Path(ACTS), Server("", ""), REAL_CLOCK)
 
+    history = HistoryScreen(ENDS, Mock(spec=ConversationSource), 0.0)
+    history.show_all((conversation,))
+    history.show_found(ENDS, {"1": UNFINISHED})
     return [
         ChooseScreen(ENDS, HOSTILE),
         ConfirmScreen(lambda _: question, Snapshot()),
         ConfirmScreen(lambda _: deletion_confirmation(conversation), Snapshot()),
         ContextSizeScreen(model),
         HelpScreen([HelpGroup(UNFINISHED, ((ENDS, ACTS, ""),))], ACTS, ENDS),
-        HistoryScreen(ENDS, lambda _: None, lambda *_: None),
+        history,
         KeyPasswordScreen(error),
         ServersScreen((server, replace(server, name=ACTS)), ServerChoice(url=ENDS)),
         SetupScreen(server, server.certificate_files),

@@ -122,6 +122,17 @@ def test_a_request_that_waits_for_a_slot_is_in_none() -> None:
     assert slots_words(model) == "2 of 2 slots in use, 1 waiting"
 
 
+def test_an_idle_model_names_its_last_user() -> None:
+    model = replace(READY_ONE, requests=0, command=f"{COMMAND} --parallel 2")
+    for width, row in (
+        (60, "slots    0 of 2 in use · laptop · pi, 12m ago"),
+        (39, "slots    0 of 2 in use · laptop · pi"),
+    ):
+        facts = RowFacts(NOW, WALL, {model.id: "laptop · pi, 12m ago"})
+        shown = detail_rows(model, DetailFacts(facts, lambda _: Color.parse("red")), width, 15)
+        assert row in ["".join(text for text, _ in pieces) for pieces in shown]
+
+
 def test_the_trained_maximum_stands_beside_the_context() -> None:
     assert "context  256k · trained for 1M" in texts(READY_ONE, trained=1 << 20)
 

@@ -200,7 +200,7 @@ def test_a_toast(looks_as_before: Picture) -> None:
     async def tell(pilot: Pilot[None]) -> None:
         pilot.app.notify(
             "out of memory: 48211.00 MiB did not fit on device 0\nits log tells more",
-            title="too-big-405b-Q8_0 didn't come up",
+            title="too-big-405b-Q8_0 could not be loaded",
             severity="error",
             timeout=600,
             markup=False,

@@ -38,7 +38,7 @@ async def setup(default_server: Server, stand_in: StandIn, tmp_path: Path) -> As
 
     @asynccontextmanager
     async def demo() -> AsyncIterator[tuple[Server, Paths]]:
-        async with StandIn("models: {demo-1b: {cmd: llama-server}}") as world:
+        async with StandIn("models: {demo-1b: {cmd: 'llama-server --port ${PORT}'}}") as world:
             yield Server(world.url, identity="demo", name="demo"), Paths.below(tmp_path / "demo")
 
     missing = missing_certificates(default_server)
@@ -87,7 +87,7 @@ async def test_a_click_on_the_demos_key_opens_it(setup: Driven) -> None:
 
 
 async def test_o_goes_to_another_server(setup: Driven) -> None:
-    async with StandIn("models: {elsewhere-1b: {cmd: llama-server}}") as other:
+    async with StandIn("models: {elsewhere-1b: {cmd: 'llama-server --port ${PORT}'}}") as other:
         await setup.press("o", "tab", *other.url, "enter")
         await setup.see(" ms ", "elsewhere-1b")
 
@@ -114,7 +114,7 @@ async def test_f5_sees_one_file_come_and_connects_once_all_are_there(
 async def test_choosing_the_default_server_without_its_files_leads_here(
     default_server: Server, tmp_path: Path, stand_in: StandIn
 ) -> None:
-    async with StandIn("models: {elsewhere-1b: {cmd: llama-server}}") as other:
+    async with StandIn("models: {elsewhere-1b: {cmd: 'llama-server --port ${PORT}'}}") as other:
         first = Server(other.url, identity="other", name="other")
         async with driven(first, tmp_path, servers=(first, default_server)) as app:
             await app.see("elsewhere-1b")

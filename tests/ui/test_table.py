@@ -7,6 +7,8 @@ from stand_in import StandIn
 from ui.driven import Driven
 from ui.received import orders
 
+SERVED = "{cmd: 'llama-server --port ${PORT}'}"
+
 
 def ids(app: Driven) -> list[str]:
     return [model.id for model in app.table._rows]
@@ -101,8 +103,7 @@ async def test_the_cursor_keeps_its_model_while_others_come_and_go(
 ) -> None:
     app.go_to(STEADY)
     await stand_in.reload(
-        "models: {aaa: {cmd: llama-server}, bbb: {cmd: llama-server}, "
-        f'"{STEADY}": {{cmd: llama-server}}, zzz: {{cmd: llama-server}}}}'
+        f'models: {{aaa: {SERVED}, bbb: {SERVED}, "{STEADY}": {SERVED}, zzz: {SERVED}}}'
     )
     await app.until(lambda: sorted(ids(app)) == ["aaa", "bbb", STEADY, "zzz"], "reloaded")
     assert app.under_cursor == STEADY
@@ -113,7 +114,7 @@ async def test_a_cursor_whose_model_is_gone_stays_in_the_table(
     app: Driven, stand_in: StandIn
 ) -> None:
     await app.press("G")
-    await stand_in.reload("models: {aaa: {cmd: llama-server}, bbb: {cmd: llama-server}}")
+    await stand_in.reload(f"models: {{aaa: {SERVED}, bbb: {SERVED}}}")
     await app.until(lambda: ids(app) == ["aaa", "bbb"], "reloaded")
     assert app.under_cursor == "bbb"
 
@@ -203,7 +204,7 @@ async def test_y_copies_the_id(app: Driven) -> None:
 
 async def test_y_with_no_model_under_the_cursor_says_so(app: Driven) -> None:
     await app.press("slash", *"zzz", "enter", "y")
-    await app.told("There is no model under the cursor")
+    await app.told("No model is selected")
 
 
 async def test_a_click_on_a_row_puts_the_cursor_there(app: Driven) -> None:

@@ -35,13 +35,13 @@ async def test_u_on_a_model_that_is_not_loaded_says_so(app: Driven, stand_in: St
 async def test_u_on_a_peers_model_is_refused(app: Driven, stand_in: StandIn) -> None:
     app.go_to(PEER)
     await app.press("u")
-    await app.told("can't be loaded or unloaded from here")
+    await app.told("can't be loaded or unloaded here")
     assert orders(stand_in) == []
 
 
 async def test_u_with_no_model_under_the_cursor_says_so(app: Driven, stand_in: StandIn) -> None:
     await app.press("slash", *"zzz", "enter", "u")
-    await app.told("There is no model under the cursor")
+    await app.told("No model is selected")
     assert orders(stand_in) == []
 
 
@@ -96,7 +96,7 @@ async def test_u_aborts_a_load(app: Driven, stand_in: StandIn) -> None:
     await app.press("u")
     await app.until(lambda: app.model(SLOW).state is RunState.STOPPED, "aborted")
     await app.until(lambda: stand_in.running() == {}, "gone")
-    assert "didn't come up" not in app.text
+    assert "could not be loaded" not in app.text
 
 
 @each_dialect

@@ -75,7 +75,7 @@ def append_text_file(prompt: str, name: str, content: bytes) -> str:
 RESERVED_NAMES = frozenset(
     {"model", "messages", "stream", "stream_options", "n", "tools", "tool_choice"}
 )
-"""What aitui itself says in a request."""
+"""Fields of a request that aitui sets itself."""
 
 _WHOLE = frozenset({"top_k", "seed", "max_tokens", "repeat_last_n", "mirostat", "n_probs"})
 _NUMBERS = _WHOLE | {
@@ -123,9 +123,9 @@ class SamplingParameters(Struct, frozen=True):
         """
         name = name.strip()
         if not _NAME.fullmatch(name):
-            raise ValueError(f"“{name[:80]}” can't be the name of a parameter")
+            raise ValueError(f"“{name[:80]}” is not a valid parameter name")
         if name in RESERVED_NAMES:
-            raise ValueError(f"{name} is not a parameter that can be set: aitui sets it itself")
+            raise ValueError(f"{name} can't be set: aitui sets it itself")
         others = tuple(pair for pair in self.values if pair[0] != name)
         if not text.strip():
             return SamplingParameters(others)
@@ -159,9 +159,9 @@ def _parse_value(name: str, text: str) -> object:
         raise ValueError(f"{name} can't be {text}")
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if name in _NUMBERS and not is_number:
-        raise ValueError(f"{name} is a number, not “{text[:80]}”")
+        raise ValueError(f"{name} must be a number, not “{text[:80]}”")
     if name in _WHOLE and value != int(value):  # type: ignore[call-overload]
-        raise ValueError(f"{name} is a whole number, not {text[:80]}")
+        raise ValueError(f"{name} must be a whole number, not {text[:80]}")
     return value
 
 
@@ -240,7 +240,7 @@ class Conversation(Struct, frozen=True):
 
     @property
     def path(self) -> tuple[Turn, ...]:
-        """The turns that are shown, the first one first."""
+        """Return the turns that are shown, the first one first."""
         return self.path_to(self.shown)
 
     def path_to(self, turn_id: str) -> tuple[Turn, ...]:
@@ -273,7 +273,7 @@ class Conversation(Struct, frozen=True):
 
     @property
     def heading(self) -> str:
-        """Its title, else the beginning of the first prompt, on one line."""
+        """Return the title, or the beginning of the first prompt, on one line."""
         if self.title:
             return self.title
         first = next((turn for turn in self.path if turn.role is Role.USER), None)
@@ -288,7 +288,7 @@ class Conversation(Struct, frozen=True):
 
 
 class ChatRequest(Struct, frozen=True):
-    """What is sent to a model; `messages` are complete."""
+    """The body of a chat request; `messages` are complete."""
 
     model: str
     messages: tuple[dict[str, Any], ...]
@@ -335,7 +335,7 @@ def add_prompt(
 def edit_prompt(
     conversation: Conversation, old_id: str, new_id: str, text: str, now: float
 ) -> Conversation:
-    """Put another prompt in the place of one, which stays on a branch of its own."""
+    """Replace a prompt; the old one stays on a branch of its own."""
     old = _find_turn(conversation, old_id, Role.USER)
     prompt = Turn(new_id, old.parent, Role.USER, text, attachments=old.attachments)
     return _append_prompt(conversation, prompt, now)
@@ -347,7 +347,7 @@ def with_reply(
     """Add an empty reply to the prompt that is shown last."""
     last = conversation.path[-1:]
     if not last or last[0].role is not Role.USER:
-        raise ValueError("there is no prompt to answer")
+        raise ValueError("there is no prompt to reply to")
     return _with_reply(conversation, turn_id, last[0].id, now, sampling)
 
 
@@ -415,13 +415,13 @@ def switch_branch(conversation: Conversation, turn_id: str, step: int) -> Conver
 
 
 def drop_oldest_turns(conversation: Conversation, turns: int = 2) -> Conversation:
-    """Send so many turns less to the model, but at least one prompt. They all stay on screen."""
+    """Leave out that many more turns of what is sent; the last prompt is always sent."""
     path = conversation.path
     start = next((n for n, turn in enumerate(path) if turn.id == conversation.sent_from), 0)
     later = [turn for turn in path[start + turns :] if turn.role is Role.USER]
     questions = [turn for turn in path if turn.role is Role.USER]
     if not questions:
-        raise ValueError("there is nothing to delete")
+        raise ValueError("there is no turn to delete")
     return replace(conversation, sent_from=(later or questions[-1:])[0].id)
 
 

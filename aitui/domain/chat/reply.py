@@ -37,7 +37,7 @@ class PromptProgress(Struct, frozen=True):
 
     @property
     def share(self) -> float:
-        """From 0 to 1."""
+        """Return the share of the prompt that is processed, 0 to 1."""
         return min(1.0, self.processed / self.total) if self.total > 0 else 0.0
 
 
@@ -274,7 +274,7 @@ class RateMeter:
 
 
 class ReplyPhase(Enum):
-    """How far a reply is."""
+    """The phases of a reply."""
 
     QUEUED = "queued"
     LOADING = "loading"
@@ -329,7 +329,7 @@ class Reply(Struct, frozen=True):
 
     @property
     def empty_text(self) -> str:
-        """Why a reply that is done has no text; empty if it has some."""
+        """Return the reason why a finished reply has no text; "" if it has text."""
         if self.phase is not ReplyPhase.DONE or str(self.text).strip() or self.finish == "length":
             return ""
         if self.tools:

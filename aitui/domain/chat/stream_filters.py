@@ -1,4 +1,4 @@
-"""What servers put into the text or the reasoning of a reply that is neither."""
+"""Filters for markers that servers mix into the text or the reasoning of a reply."""
 
 import re
 

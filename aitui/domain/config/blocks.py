@@ -1,4 +1,4 @@
-"""Whole models added to a config file, and removed from it."""
+"""Add models to a config file, and remove them."""
 
 import posixpath
 import re
@@ -30,7 +30,7 @@ _OF_ONE_MODEL = (
     "--check-tensors", "--no-warmup", "--mmproj", "--lora", "--model-draft", "--alias",
 )  # fmt: skip
 """Flags for debugging, and those that fit one file alone."""
-_PLAIN_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_./+-]*(?:[ :][A-Za-z0-9_./+-]+)*")
+PLAIN_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_./+-]*(?:[ :][A-Za-z0-9_./+-]+)*")
 
 
 def model_files(document: ConfigDocument) -> frozenset[str]:
@@ -79,7 +79,7 @@ def add_model(
     refuse_unwritable(model_id, line)
     refuse_unwritable(file_path, line)
     if model_id in document.entries or not model_id.strip():
-        raise ConfigRefused(f"The id “{sanitize_line(model_id, 80)}” is taken.", line=line)
+        raise ConfigRefused(f"The id “{sanitize_line(model_id, 80)}” is already in use.", line=line)
     pattern = _find_template(document, like)
     doubled = _duplicate_block(document, pattern, model_id)
     result = verify.reparse(document, doubled, line)
@@ -121,7 +121,7 @@ def remove_model(document: ConfigDocument, model_id: str) -> ConfigChange:
         raise ConfigRefused(
             f"“{sanitize_line(model_id, 80)}” can't be removed on its own.",
             line=line,
-            why="Something else uses an anchor of its block.",
+            why="Another part of the file uses an anchor from its block.",
             remedy="Remove it in the editor.",
             action=Action.EDIT_CONFIG,
         ) from error
@@ -200,7 +200,7 @@ def _duplicate_block(document: ConfigDocument, pattern: ModelEntry, model_id: st
     if (style := pattern.key.style) in {"'", '"'}:
         name = style + escape_fragment(model_id, style) + style
     else:
-        name = write_text(model_id, _PLAIN_KEY)
+        name = write_text(model_id, PLAIN_KEY)
     return Splice(at, at, ending * (1 + gap) + indentation + name + body).apply(text)
 
 
@@ -253,7 +253,7 @@ def _refuse_if_referenced(document: ConfigDocument, entry: ModelEntry) -> None:
             raise ConfigRefused(
                 f"{where} still names “{sanitize_line(scalar_text(node) or '', 80)}”.",
                 line=document.lines.line(node.start),
-                remedy="Take it out there first, in the editor.",
+                remedy="Remove it there first, in the editor.",
                 action=Action.EDIT_CONFIG,
             )
 
@@ -284,7 +284,7 @@ def _remove_lines(text: str, entry: ModelEntry, *, flow: bool, last: bool) -> st
     start = text.rfind("\n", 0, entry.key.start) + 1
     indentation = text[start : entry.key.start]
     if flow or indentation.strip(" \ufeff"):
-        what = f"“{sanitize_line(entry.id, 80)}” is not on lines of its own."
+        what = f"“{sanitize_line(entry.id, 80)}” shares its lines with other text."
         raise ConfigRefused(what, remedy="Remove it in the editor.", action=Action.EDIT_CONFIG)
     end = end_of_line(text, block_end(text, entry.pair))
     while start > 0:

@@ -170,7 +170,7 @@ def _strip_comment_lines(command: str) -> tuple[str, list[tuple[int, int]]]:
 def _too_long_error(macro: Macro) -> ConfigRefused:
     return ConfigRefused(
         "A command becomes too long when its macros are expanded.",
-        why=f"More than {LONGEST_COMMAND:,} characters, at “{sanitize_line(macro.name, 60)}”.",
+        why=f"It exceeds {LONGEST_COMMAND:,} characters at “{sanitize_line(macro.name, 60)}”.",
     )
 
 
@@ -362,7 +362,7 @@ def decode_config(content: bytes) -> str:
     if len(content) > LARGEST_FILE:
         raise ConfigRefused(
             f"The config file has {len(content):,} bytes.",
-            why=f"More than {LARGEST_FILE:,} are not read.",
+            why=f"The limit is {LARGEST_FILE:,}.",
         )
     try:
         text = content.decode("utf-8")
@@ -370,13 +370,13 @@ def decode_config(content: bytes) -> str:
         raise ConfigRefused(
             "The config file isn't UTF-8.",
             line=content.count(b"\n", 0, error.start) + 1,
-            why=f"Byte 0x{content[error.start]:02x} at {error.start:,}.",
+            why=f"Byte 0x{content[error.start]:02x} at offset {error.start:,} is invalid.",
             remedy="Save it as UTF-8.",
         ) from error
     before, nul, _ = text.partition("\0")
     if nul:
         line = before.count("\n") + 1
-        raise ConfigRefused("The config file holds a NUL character.", line=line)
+        raise ConfigRefused("The config file contains a NUL character.", line=line)
     return text
 
 

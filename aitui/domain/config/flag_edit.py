@@ -121,10 +121,10 @@ def _refuse_wrong_value_count(edit: FlagEdit) -> None:
     elif takes is FlagArity.ONE and not edit.value:
         why = "It needs a value."
     elif takes is FlagArity.OPTIONAL and is_flag(edit.value):
-        why = "Its value would be taken for a flag."
+        why = "Its value would be read as a flag."
     else:
         return
-    raise ConfigRefused(f"{edit.name} can't be set like this.", line=edit.line, why=why)
+    raise ConfigRefused(f"{edit.name} can't be set that way.", line=edit.line, why=why)
 
 
 def _refuse_script(edit: FlagEdit) -> None:
@@ -133,7 +133,7 @@ def _refuse_script(edit: FlagEdit) -> None:
         raise ConfigRefused(
             f"{edit.name} can't be set to that value.",
             line=edit.document.lines.line(edit.command.start),
-            why="The shell on the other side of ssh would split or expand it.",
+            why="The remote shell of ssh would split or expand it.",
             remedy=_IN_EDITOR,
             action=Action.EDIT_CONFIG,
         )
@@ -251,18 +251,18 @@ def _new_flag_splice(edit: FlagEdit, text: str) -> Splice:
     if found.begin is not None or not split_words(command):
         return word_insertion(text, edit.command, " ".join(map(quote_word, edit.new_words)))
     program = sanitize_line(found.program, 60)
-    why = "It isn't a llama-server: only a long flag that is already there can be changed."
+    why = "It isn't llama-server: only a long flag that is already there can be changed."
     remedy = _IN_EDITOR
     action: Action | None = Action.EDIT_CONFIG
     own = context_flag_of(found.program) if edit.is_context_size else None
     if own:
-        why = f"It isn't a llama-server, and its own flag for the context is {own}."
+        why = f"It isn't llama-server, and its own flag for the context is {own}."
     elif own is not None:
-        why = "It isn't a llama-server, and has no flag for the context."
+        why = "It isn't llama-server, and has no flag for the context."
     elif edit.is_context_size:
-        why = "It isn't a llama-server, and may not know that flag."
+        why = "It isn't llama-server, and may not support that flag."
         remedy = (
-            "If it takes llama-server's flags, name it in llama_server_programs of config.toml; else "
+            "If it accepts llama-server's flags, add it to llama_server_programs in config.toml; else "
             "change the command in the editor."
         )
     if own and find_occurrence(command, find_flag(own), edit.document.named) is not None:

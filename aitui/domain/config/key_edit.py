@@ -44,7 +44,7 @@ def change_key(
     wrong = "" if matches_schema(wanted, kind) else f"takes {kind.takes.value}"
     wrong = wrong or constraint_violation(wanted, kind)
     if wrong or not value:
-        what = f"“{sanitize_line(value, 60)}” can't be the {key} of a model."
+        what = f"“{sanitize_line(value, 60)}” is not a valid {key} for a model."
         raise ConfigRefused(what, line=line, why=f"{key} {wrong}." if wrong else "It is empty.")
     entry = document.entry(model_id).keys.get(key)
     others = _find_sharers(document, model_id, key, entry)

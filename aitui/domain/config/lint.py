@@ -1,4 +1,4 @@
-"""What is wrong with a config file, before llama-swap says so by not coming up."""
+"""Find mistakes in a config file, including those that keep llama-swap from starting."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -125,7 +125,7 @@ def constraint_violation(node: YamlScalar, kind: KeySchema) -> str:
     if kind.least is not None and _is_below(node.value, kind.least):
         return f"takes {kind.least} or more"
     if kind.pattern and not kind.choices and not matches:
-        return "has a form of its own"
+        return "has a special form"
     return ""
 
 
@@ -147,7 +147,7 @@ def entries_at(
 
 
 def list_items(entry: MappingEntry | None) -> tuple[Node, ...]:
-    """The items of a list, none of anything else."""
+    """Return the items of a list, nothing for other nodes."""
     if entry is None or not isinstance(entry.value, YamlCollection):
         return ()
     return entry.value.items
@@ -171,7 +171,7 @@ class _Linter:
         self._lines = LineIndex.of(text)
 
     def diagnostics(self) -> Iterator[Diagnostic]:
-        """All of them, in no order."""
+        """Return all diagnostics, unordered."""
         yield from self.key_diagnostics()
         yield from self.macro_diagnostics()
         yield from self.name_diagnostics()
@@ -245,11 +245,11 @@ class _Linter:
             hint = _hint(key.value, kind.keys) if len(key.value) >= _SHORTEST_SLIP else ""
             words = f"llama-swap has no key “{name}” here.{hint}"
             if not hint and self._release.has(NEWEST_RELEASE + 1):
-                words = f"aitui knows the keys up to llama-swap v{NEWEST_RELEASE}; “{name}” is not one of them here."
+                words = f"“{name}” is not a key that llama-swap has here, up to v{NEWEST_RELEASE}, the newest that aitui knows."
             yield self._diagnostic(key.start, words, fatal=False)
 
     def _check_merge(self, value: Node, kind: KeySchema, at: int) -> _PendingNode | Diagnostic:
-        """What `<<` brings in has to be right as if it stood in the mapping itself."""
+        """Check a mapping that `<<` merges, as if its keys stood in the outer mapping."""
         if is_mapping(value):
             return _PendingNode(value, kind, "What is merged", at)
         if isinstance(value, YamlCollection) and all(is_mapping(item) for item in value.items):
@@ -286,7 +286,7 @@ class _Linter:
             at = entry.pair.key.start
             shown = sanitize_line(name, 70)
             if not _NAME.fullmatch(name):
-                yield self._diagnostic(at, f"“{shown}” can't be the name of a macro.", fatal=True)
+                yield self._diagnostic(at, f"“{shown}” is not a valid macro name.", fatal=True)
             elif name in _RESERVED:
                 words = f"The macro name {shown} is reserved by llama-swap."
                 yield self._diagnostic(at, words, fatal=name != "PID")
@@ -334,7 +334,7 @@ class _Linter:
         return expanded
 
     def name_diagnostics(self) -> Iterator[Diagnostic]:
-        """Every name that leads nowhere or to two models."""
+        """Find names that refer to no model or to two models."""
         top = self._document.merged.keys(self._document.root)
         if not self._document.entries:
             at = self._document.root.start
@@ -370,7 +370,7 @@ class _Linter:
                     continue
                 shown = sanitize_line(name, 80)
                 if name in aliases:
-                    words = f"{sanitize_line(aliases[name], 80)} has the alias {shown} already."
+                    words = f"{sanitize_line(aliases[name], 80)} already has the alias {shown}."
                     yield self._diagnostic(node.start, words, fatal=True)
                 elif name in self._document.entries:
                     words = f"The alias {shown} is a model's id."
@@ -389,7 +389,7 @@ class _Linter:
                     continue
                 if name in group_of:
                     other = sanitize_line(group_of[name], 60)
-                    words = f"{sanitize_line(name, 80)} is in the group {other} already."
+                    words = f"{sanitize_line(name, 80)} is already in the group {other}."
                     yield self._diagnostic(node.start, words, fatal=True)
                 group_of.setdefault(name, group)
                 where = f"the group {sanitize_line(group, 60)}"
@@ -412,7 +412,7 @@ class _Linter:
 
 def _hint(name: str, known: Iterable[str]) -> str:
     likely = nearest_one(name, known)
-    return f" Is “{sanitize_line(likely, 80)}” meant?" if likely else ""
+    return f" Did you mean “{sanitize_line(likely, 80)}”?" if likely else ""
 
 
 def _has_port(expanded: Mapping[str, str]) -> bool:

@@ -89,10 +89,10 @@ class SourceMap(Struct, frozen=True):
         """
         if self.escaped.intersection(range(start, end)):
             raise ConfigRefused(
-                "The value is written with escapes.",
+                "The value contains escape sequences.",
                 line=LineIndex.of(text).line(self.starts[start]),
                 why="It is unclear which of them to replace.",
-                remedy="Write it out, in the editor.",
+                remedy="Write it without escapes, in the editor.",
                 action=Action.EDIT_CONFIG,
             )
         if start >= end or self.starts[start] < 0 or self.ends[end - 1] < 0:
@@ -150,7 +150,7 @@ def _unclear_error(text: str, scalar: YamlScalar) -> ConfigRefused:
     return ConfigRefused(
         "The value can't be located in the file.",
         line=LineIndex.of(text).line(scalar.start),
-        why="Its spelling can't be traced back.",
+        why="It is written in a way that can't be traced.",
         remedy="Change it in the editor.",
         action=Action.EDIT_CONFIG,
     )

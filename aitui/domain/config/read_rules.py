@@ -83,7 +83,7 @@ class _RulesReader:
         if entry is None or _is_absent(entry):
             return {}
         if not isinstance(entry.value, YamlCollection) or not entry.value.mapping:
-            raise ConfigRefused("There is a list or a value instead of a mapping.")
+            raise ConfigRefused("A list or a value stands where a mapping is expected.")
         return self._document.merged.keys(entry.value)
 
     def _read_groups(self, keys: Mapping[str, MappingEntry]) -> swap_rules.SwapGroups:
@@ -190,7 +190,7 @@ def _read_cost(node: Node) -> int:
         raise ConfigRefused("A cost is not a number.")
     # A leading zero makes it octal, in some readers.
     if node.value.lstrip("+").startswith("0"):
-        raise ConfigRefused("A cost isn't above zero.")
+        raise ConfigRefused("A cost is not above zero.")
     return int(node.value)
 
 

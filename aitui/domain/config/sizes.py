@@ -35,7 +35,7 @@ def parse_context_size(text: str) -> int:
     if tokens != tokens.to_integral_value():
         raise ConfigRefused(f"{shown} is not a whole number of tokens.", remedy=remedy)
     if not SMALLEST <= tokens <= LARGEST:
-        why = f"From {SMALLEST:,} to {LARGEST:,} are taken."
+        why = f"It must be from {SMALLEST:,} to {LARGEST:,}."
         raise ConfigRefused(f"A context of {int(tokens):,} tokens is out of range.", why=why)
     return int(tokens)
 

@@ -1,4 +1,4 @@
-"""Which models may run at the same time at one server, by the config file that it runs with."""
+"""The rules of a config file about which models may run at the same time."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TypeAlias
@@ -162,7 +162,7 @@ class _SetExpressionParser:
             return inner
         token = self._tokens[self._at]
         if token in {"", "&", "|", ")"}:
-            raise ConfigRefused("A model is missing in a set.")
+            raise ConfigRefused("A set is missing a model.")
         self._at += 1
         return SetReference(token[1:]) if token.startswith("+") else ModelTerm(token)
 

@@ -45,7 +45,7 @@ class ConfigChange(Struct, frozen=True):
 
 
 class EffectiveModel(Struct, frozen=True):
-    """What llama-swap makes of one model: its command's words, its environment, its plain keys."""
+    """One model as llama-swap reads it: the words of its command, its environment, its plain keys."""
 
     command: str
     environment: tuple[str, ...]
@@ -53,7 +53,7 @@ class EffectiveModel(Struct, frozen=True):
 
 
 def model_effect(document: ConfigDocument, model_id: str) -> EffectiveModel:
-    """What llama-swap makes of one model."""
+    """Return one model as llama-swap reads it."""
     environment = tuple(item.value for item in document.environment(model_id))
     texts = {
         name: scalar_text(entry.value) for name, entry in document.entry(model_id).keys.items()
@@ -63,7 +63,7 @@ def model_effect(document: ConfigDocument, model_id: str) -> EffectiveModel:
 
 
 def command_words(document: ConfigDocument, model_id: str) -> tuple[str, ...]:
-    """The words that llama-swap would start a model with."""
+    """Return the words of the command that llama-swap would start."""
     return tuple(word.text for word in split_words(document.command(model_id)))
 
 
@@ -97,7 +97,7 @@ def reparse(before: ConfigDocument, after: str, line: int | None) -> ConfigDocum
 
 
 def require_verified(*, proven: bool, line: int | None) -> None:
-    """Raises ConfigRefused unless everything is as it was meant to be."""
+    """Raise ConfigRefused if the result differs from the intended change."""
     if not proven:
         raise not_verified_error(line)
 
@@ -107,7 +107,7 @@ def not_verified_error(line: int | None) -> ConfigRefused:
     return ConfigRefused(
         "The value can't be changed on its own.",
         line=line,
-        why="Something else in the file would change too.",
+        why="Another part of the file would change as well.",
         remedy="Change it in the editor.",
         action=Action.EDIT_CONFIG,
     )

@@ -108,7 +108,7 @@ def read_tree(text: str) -> Node | None:
         words = sanitize_line(" ".join(filter(None, (error.context, error.problem))), 160)
         raise invalid_yaml_error(text, mark.index if mark else 0, words) from error
     except ReaderError as error:
-        words = "A character that YAML doesn't allow."
+        words = "YAML doesn't allow one of its characters."
         raise invalid_yaml_error(text, error.position, words) from error
     except RecursionError as error:
         raise ConfigRefused("The config file is nested too deeply.") from error
@@ -214,7 +214,7 @@ class _TreeBuilder:
         built = self._built.get(id(raw))
         if built is None:
             if id(raw) in self._open:
-                why = "An alias inside its own anchor."
+                why = "An alias is inside its own anchor."
                 raise invalid_yaml_error(self._text, raw.start_mark.index, why)
             self._open.add(id(raw))
             built = self._built[id(raw)] = self._build(raw)
@@ -248,7 +248,7 @@ class _TreeBuilder:
         for pair in pairs:
             if isinstance(pair.key, YamlScalar):
                 if pair.key.value in seen:
-                    why = f"“{sanitize_line(pair.key.value, 60)}” is there twice."
+                    why = f"“{sanitize_line(pair.key.value, 60)}” appears twice."
                     raise invalid_yaml_error(self._text, pair.key.start, why)
                 seen.add(pair.key.value)
 

@@ -1,4 +1,4 @@
-"""What a machine is: facts that don't change, from the host or from the server."""
+"""Facts about a machine that don't change, from the host or from the server."""
 
 import re
 import shlex

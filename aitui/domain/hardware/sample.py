@@ -1,4 +1,4 @@
-"""What was measured at one moment; None is whatever the source doesn't report."""
+"""Measurements of one moment; None if the source doesn't report a figure."""
 
 import math
 from bisect import bisect_left, bisect_right
@@ -12,7 +12,7 @@ from msgspec.structs import asdict
 
 
 class SampleSource(Enum):
-    """Which side measured."""
+    """The side that measured."""
 
     SERVER = "the server"
     HOST = "the host"
@@ -274,7 +274,7 @@ def merge_machines(machines: Iterable[Machine | None]) -> Machine | None:
 
 
 HOLD_SECONDS = 60.0
-"""So long a sample counts while no other comes."""
+"""Seconds for which a sample is valid while no newer one arrives."""
 
 
 def gpu_metric(key: str, figure: Callable[[Gpu], float | None]) -> Figure:

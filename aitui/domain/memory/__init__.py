@@ -1,1 +1,1 @@
-"""How much memory a model takes, and whether the next one fits."""
+"""The memory that models use, and whether the next one fits."""

@@ -1,4 +1,4 @@
-"""What a model that never ran here will take, from the header of its file."""
+"""Estimate the memory of a model that never ran here, from the header of its file."""
 
 from aitui.domain.gguf import CACHE_TYPES, GgufHeader
 from aitui.domain.memory.footprint import Footprint, FootprintOrigin

@@ -1,4 +1,4 @@
-"""What a model takes, with the origin of the figure."""
+"""The memory that a model uses, with the origin of the figure."""
 
 from enum import Enum
 
@@ -10,7 +10,7 @@ APPROXIMATELY = "≈"
 
 
 class FootprintOrigin(Enum):
-    """Where a figure of memory comes from, the most trusted first."""
+    """The origins of a memory figure, the most trusted first."""
 
     MEASURED = "measured"
     SCALED = "measured at another context size"

@@ -1,4 +1,4 @@
-"""What a model will take, from the best that is known, and whether that will fit."""
+"""Forecast the memory of a model from the best source, and whether it fits."""
 
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
@@ -21,7 +21,7 @@ _STEP = 256
 
 
 class FitVerdict(Enum):
-    """How a load will end, as far as that is known."""
+    """The expected result of a load."""
 
     FITS = "fits"
     TIGHT = "tight"
@@ -184,7 +184,7 @@ def forecast_fit(
     if on_cards and needed is not None and found.verdict is FitVerdict.FITS:
         host, free = needed.host or 0, in_machine.after
         if free is not None and host > free:
-            there = f"{format_bytes(host)} of it goes to RAM, where {format_bytes(free)} are free"
+            there = f"{format_bytes(host)} of it goes to RAM, which has {format_bytes(free)} free"
             found = replace(found, verdict=FitVerdict.TIGHT, reason=there)
     return replace(found, reason=found.reason or _fit_reason(found, profile, header))
 
@@ -206,7 +206,7 @@ def _fit_reason(found: FitForecast, profile: LaunchProfile, header: GgufHeader |
     if found.needed is None:
         why = "" if header is None else reason_not_estimable(header, profile)
         return (
-            f"{why}, so it is known only after a load"
+            f"{why}, so it is only known after a load"
             if why
             else "this model has not been loaded yet"
         )
@@ -254,7 +254,7 @@ def _format_rough(amount: int) -> str:
 
 
 class ModelMemory(Struct, frozen=True):
-    """What decides how much memory a model takes: command, measurements, and its file's header."""
+    """The sources of a memory forecast: command, measurements, and the file's header."""
 
     launch_profile: LaunchProfile = field(default_factory=LaunchProfile)
     known: MemoryRecords = field(default_factory=MemoryRecords)

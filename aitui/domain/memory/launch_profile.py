@@ -1,4 +1,4 @@
-"""What in a model's command decides about its memory."""
+"""The parts of a model's command that decide how much memory it uses."""
 
 import hashlib
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What the memory is used for: every card, by model and others, and what each model takes."""
+"""The memory use of every card by model, and the memory of each model."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -96,7 +96,7 @@ _PORT = re.compile(
 
 
 class GpuShare(Struct, frozen=True):
-    """What one model has of one card. `origin` says how that is known."""
+    """The memory of one model on one card, with the origin of the figure."""
 
     model: str
     used_bytes: int

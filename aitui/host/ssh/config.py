@@ -60,7 +60,7 @@ class SshTarget(Struct, frozen=True):
 
     @property
     def label(self) -> str:
-        """What messages call it."""
+        """Return the host's name in messages."""
         return sanitize_line(f"{self.user}@{self.host}", 100)
 
 

@@ -185,7 +185,7 @@ def _translate_login_errors(
         except asyncssh.HostKeyNotVerifiable as error:
             # A key that asyncssh itself refused is revoked, or in a bad certificate.
             refusal = client.refusal or HostKeyRefused(
-                f"The host key of {target.label} is not accepted",
+                f"The host key of {target.label} was not accepted",
                 algorithm="",
                 fingerprint="",
                 why=_shorten(error.reason),
@@ -278,7 +278,7 @@ class SshConnection:
             if process.exit_status is None and process.exit_signal is None:
                 await shield(self._terminate(process, stdout))
         if process.exit_status is None and process.exit_signal is None:
-            raise asyncssh.ConnectionLost("it broke while a command was running")
+            raise asyncssh.ConnectionLost("it was lost while a command was running")
         return CommandResult(
             _exit_status(process),
             stdout.content,

@@ -169,7 +169,7 @@ class SshFiles:
                 raise
             raise FilePermissionDenied(
                 f"Can't write {display_path(path)}",
-                why=f"it would not belong to user {owner}, group {group} any more",
+                why=f"it would no longer belong to user {owner}, group {group}",
                 remedy=WRITE_REMEDY,
             ) from error
 
@@ -237,7 +237,7 @@ class SshFiles:
         except asyncssh.SFTPOpUnsupported as error:
             raise HostFileError(
                 what,
-                why=f"{_reason_text(error)}: that server can't replace a file atomically",
+                why=f"{_reason_text(error)}: the SFTP server can't replace a file atomically",
                 remedy="aitui needs the SFTP of OpenSSH there (Subsystem sftp internal-sftp)",
             ) from error
         except asyncssh.SFTPError as error:

@@ -98,7 +98,7 @@ class SshHost:
                 )
         except TimeoutError as error:
             raise HostTimedOut(
-                f"{program} did not end within {seconds:g} seconds", why="it was ended"
+                f"{program} did not end within {seconds:g} seconds", why="it was stopped"
             ) from error
         except HostUnreachable:
             await self._close_connection(connection)
@@ -155,7 +155,7 @@ class SshHost:
             await shield(self._await_end(task, connection, 0.0))
             raise HostTimedOut(
                 f"{self.label} does not respond",
-                why=f"nothing came about {sanitize_line(path, 300)} for {self._file_seconds:g} seconds",
+                why=f"no data about {sanitize_line(path, 300)} for {self._file_seconds:g} seconds",
             )
         try:
             return task.result()

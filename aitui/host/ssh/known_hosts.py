@@ -64,7 +64,7 @@ class KnownHostKeys(Struct, frozen=True):
             line=f"{self.name} {' '.join(without_comment)}",
             why=seen,
             remedy="compare it with what ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub says there; "
-            f"then ssh {arguments} remembers it",
+            f"then ssh {arguments} adds it",
         )
 
 

@@ -87,7 +87,7 @@ class SshOptions:
             return False
         word = self.text(name).lower()
         if word not in (*_TRUE, *_FALSE, *also_true):
-            raise ValueError(f"{self[name].origin}: {name} is neither yes nor no: {word}")
+            raise ValueError(f"{self[name].origin}: {name} must be yes or no, not {word}")
         return word not in _FALSE
 
     @property

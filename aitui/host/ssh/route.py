@@ -1,4 +1,4 @@
-"""How a machine is reached over SSH, checked step by step before the login."""
+"""Check the route to a machine over SSH step by step, before the login."""
 
 import asyncio
 import socket
@@ -75,7 +75,7 @@ async def fetch_greeting(route: SshRoute, seconds: float = SshTimeouts().connect
     except TimeoutError as error:
         raise HostTimedOut(
             f"{where} does not answer",
-            why=f"nothing came within {seconds:g} seconds",
+            why=f"no response within {seconds:g} seconds",
             remedy="check that it is on, and that the network lets you reach it",
         ) from error
     except ConnectionRefusedError as error:

@@ -1,4 +1,4 @@
-"""Where the checks of one machine are reported, and why no more of them can be tried."""
+"""Report the checks of one machine, and why the rest can't be tried."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

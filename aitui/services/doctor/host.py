@@ -129,7 +129,7 @@ class HostChecks:
         except AituiError as error:
             checkup.block(CONFIG, error, NAME, PORT, HOST_KEY, LOGIN, FILES)
             return
-        over = f", over {', '.join(route.jumps)}" if route.jumps else ""
+        over = f", via {', '.join(route.jumps)}" if route.jumps else ""
         seen = f"{sanitize_line(address, 100)} is {route.label}{over}"
         self._report(passing_check(CONFIG, seen))
         if route.by_command:
@@ -168,14 +168,14 @@ class HostChecks:
             return
         except HostLoginRefused as error:
             checkup.blocked = error.what
-            self._report(passing_check(HOST_KEY, "it is known"))
+            self._report(passing_check(HOST_KEY, "in known_hosts"))
             refused = failing_check(LOGIN, error)
             seen = f"{refused.seen}; {tried}"
             self._report(replace(refused, seen=seen, exit_code=4, action=None))
             checkup.skip(FILES)
             return
         except AituiError as error:
-            seen = "not known: the connection did not get that far"
+            seen = "not known: the connection ended before the key was sent"
             self._report(inconclusive_check(HOST_KEY, seen))
             checkup.block(LOGIN, error, FILES)
             return
@@ -189,7 +189,7 @@ class HostChecks:
         except HostError as error:
             checkup.block(FILES, error)
         else:
-            self._report(passing_check(FILES, f"it works; the home folder is {home}"))
+            self._report(passing_check(FILES, f"OK; the home folder is {home}"))
 
     async def check_config(
         self,
@@ -263,10 +263,10 @@ class HostChecks:
             return inconclusive_check(READS, "not known: its command doesn't name llama-swap")
         shown = sanitize_line(named, 300)
         if reading is None:
-            seen = f"{shown}; aitui could not read the one it would change"
+            seen = f"{shown}; aitui could not read the file it would change"
             return inconclusive_check(READS, seen)
         if await self._host.resolve(named) == reading.real_path:
-            return passing_check(READS, f"{shown}, the one that aitui changes")
+            return passing_check(READS, f"{shown}, the file that aitui changes")
         seen = f"it reads {shown}, but aitui would change {sanitize_line(reading.path, 300)}"
         remedy = f"set preset_path = '{shown}' in config.toml, or AI_SERVER_PRESET_PATH"
         return defect_check(READS, seen, remedy)
@@ -276,7 +276,7 @@ class HostChecks:
     ) -> CheckResult:
         reading, started = self._reading, facts.started_at
         if reading is None or started is None:
-            why = "the file wasn't read" if reading is None else "the unit doesn't run"
+            why = "the file wasn't read" if reading is None else "the unit isn't running"
             return inconclusive_check(CONFIG_IN_EFFECT, f"not tried: {why}")
         changed = reading.facts.modified
         times = f"changed {_format_time(changed)}, the server started {_format_time(started)}"
@@ -311,7 +311,7 @@ class HostChecks:
         except TimeoutError as error:
             raise HostTimedOut(
                 f"{self._host.label} does not answer",
-                why=f"nothing came within {self._seconds:g} seconds",
+                why=f"no response within {self._seconds:g} seconds",
                 remedy="check that it is on, and that the network lets you reach it",
             ) from error
 
@@ -415,9 +415,9 @@ def _validity_check(understood: ConfigFindings) -> CheckResult:
     first = sorted(wrong, key=lambda problem: not problem.fatal)
     shown = [f"line {problem.line}: {problem.words}" for problem in first[:_SHOWN_DIAGNOSTICS]]
     more = len(wrong) - len(shown)
-    seen = "; ".join(shown) + (f"; and {more} more" if more else "")
+    seen = "; ".join(shown) + (f" and {more} more" if more else "")
     if first[0].fatal:
-        seen = f"llama-swap would not start with it: {seen}"
+        seen = f"llama-swap would not start with this file: {seen}"
         return defect_check(VALID, seen, _REMEDY, Action.EDIT_CONFIG)
     seen = f"llama-swap accepts it, but: {seen}"
     return inconclusive_check(VALID, seen, _REMEDY, Action.EDIT_CONFIG)
@@ -490,8 +490,8 @@ def _linger_check(facts: UnitInfo, label: str) -> CheckResult:
     if facts.linger is None:
         return inconclusive_check(LINGER, "unknown: logind does not report it")
     if facts.linger:
-        return passing_check(LINGER, "the user's systemd keeps running after logout")
-    seen = "the user's systemd, and the server with it, stops at logout"
+        return passing_check(LINGER, "the user's systemd instance keeps running after logout")
+    seen = "the user's systemd instance stops at logout, and the server with it"
     return defect_check(LINGER, seen, f"on {label}: loginctl enable-linger")
 
 
@@ -501,7 +501,7 @@ def _watch_check(facts: UnitInfo) -> CheckResult:
         return inconclusive_check(WATCHES, "not known: its command doesn't name llama-swap")
     if watches:
         return passing_check(WATCHES, "changes take effect automatically (-watch-config)")
-    seen = "no: it has to be reloaded after each change, which aitui does"
+    seen = "no: each change needs a reload, which aitui does"
     return inconclusive_check(WATCHES, seen, "add -watch-config to ExecStart if you want that")
 
 

@@ -118,7 +118,7 @@ async def _check_server(
     begin("machine")
     if not server.ssh_host:
         remedy = "set ssh_host in config.toml or AI_SERVER_SSH_HOST, `local` for this machine"
-        report(inconclusive_check("machine", "not looked at: no ssh_host is set", remedy))
+        report(inconclusive_check("machine", "not checked: no ssh_host is set", remedy))
         return
     from aitui.services.doctor.host import check_host
 

@@ -59,7 +59,9 @@ NEXT_EVENT_SECONDS = 3.0
 
 _SHOWN_MODELS = 3
 _MISDIRECTED = 421
-_UNBUFFERED = "have the proxy pass events on at once; Caddy: flush_interval -1 in reverse_proxy"
+_UNBUFFERED = (
+    "configure the proxy to forward events at once; Caddy: flush_interval -1 in reverse_proxy"
+)
 
 _T = TypeVar("_T")
 _EventQueue = asyncio.Queue[Event | AituiError]
@@ -148,7 +150,7 @@ class ServerChecks:
             self._report(passing_check(TLS, seen))
             days = (shaken.certificate.not_after - now).days
             seen = f"{_describe_certificate(shaken.certificate)}, {days} days left"
-            soon = "renew it on the server before then" if days <= 30 else ""
+            soon = "renew it on the server before it expires" if days <= 30 else ""
             self._report(passing_check(SERVER_CERTIFICATE, seen, soon))
             return
         try:
@@ -198,7 +200,7 @@ class ServerChecks:
         if not is_https(self._server):
             check = inconclusive_check(CERTIFICATE_ACCEPTED, "no TLS, no certificate")
         elif self._server.client_cert is None:
-            seen = "none is set, and the server requires none"
+            seen = "none is set, and the server does not require one"
             check = inconclusive_check(CERTIFICATE_ACCEPTED, seen)
         else:
             seen = "a request over TLS succeeded with it"
@@ -277,7 +279,7 @@ class ServerChecks:
             else:
                 raise TimedOut(
                     f"no event within {within:.0f} s",
-                    why="llama-swap sends its state at once: something in between holds it back",
+                    why="llama-swap sends its state at once, so a proxy in between delays it",
                     remedy=_UNBUFFERED,
                 )
         seen = f"the server's state after {_format_milliseconds(self._clock.monotonic() - began)}"
@@ -309,7 +311,7 @@ class ServerChecks:
             seen = f"llama-swap {version.version}" + (f" ({built})" if built else "")
             release = self.release = await client.release(version.version)
             if release.words and release != ServerRelease().narrow(version.version):
-                seen += f"; judging by its routes: {release.words}"
+                seen += f"; judging from its routes: {release.words}"
             self._report(passing_check(VERSION, seen))
         except NotSupported:
             self._report(inconclusive_check(VERSION, "the server does not report it"))
@@ -358,8 +360,8 @@ def _require_ok(health: Response) -> None:
     if not body:
         raise BadResponse(
             "/health returned an empty response",
-            why="a proxy does this for a host name it does not serve",
-            remedy="use the host name that the proxy is set up for",
+            why="a proxy answers so for a host name it does not serve",
+            remedy="use the host name that the proxy is configured for",
         )
     if body != b"OK":
         raise BadResponse(
@@ -385,6 +387,6 @@ async def _read_events(client: LlamaSwapClient, queue: _EventQueue) -> None:
         async with client.events() as events:
             async for event in events:
                 queue.put_nowait(event)
-        queue.put_nowait(ConnectionLost("the server ended the event stream"))
+        queue.put_nowait(ConnectionLost("the server closed the event stream"))
     except AituiError as error:
         queue.put_nowait(error)

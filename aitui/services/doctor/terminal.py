@@ -1,4 +1,4 @@
-"""What the terminal can do, as far as its environment tells."""
+"""Check the terminal's capabilities as its environment reports them."""
 
 from collections.abc import Iterator, Mapping
 
@@ -83,7 +83,7 @@ def _size_check(columns: int, lines: int) -> CheckResult:
     seen = f"{columns}×{lines}"
     if columns >= SMALLEST[0] and lines >= SMALLEST[1]:
         return passing_check(SIZE, seen)
-    wanted = f"enlarge it to {SMALLEST[0]}×{SMALLEST[1]}, or choose a smaller font"
+    wanted = f"enlarge it to at least {SMALLEST[0]}×{SMALLEST[1]}, or choose a smaller font"
     return defect_check(SIZE, seen, wanted)
 
 
@@ -91,7 +91,9 @@ def _color_check(environment: Mapping[str, str]) -> CheckResult:
     term = environment.get("TERM", "")
     more = "export COLORTERM=truecolor, if the terminal supports it"
     if environment.get("NO_COLOR"):
-        return inconclusive_check(COLORS, "none: NO_COLOR is set; symbols and text show everything")
+        return inconclusive_check(
+            COLORS, "none: NO_COLOR is set; symbols and text replace the colors"
+        )
     if environment.get("COLORTERM", "").lower() in {"truecolor", "24bit"}:
         return passing_check(COLORS, "16 million (COLORTERM)")
     if term in {"", "dumb", "unknown"}:
@@ -141,8 +143,8 @@ def setting_checks(settings: Settings) -> Iterator[CheckResult]:
         else inconclusive_check("config.toml", "there is none")
     )
     if settings.ignored:
-        words = f"ignored: {', '.join(settings.ignored)} describe the unnamed server"
-        remedy = "set AI_SERVER_URL to choose that one, or unset them"
+        words = f"ignored, as they describe the unnamed server: {', '.join(settings.ignored)}"
+        remedy = "set AI_SERVER_URL to use that server, or unset them"
         yield inconclusive_check("variables", words, remedy)
     if not settings.has_server:
         return

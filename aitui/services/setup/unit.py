@@ -10,16 +10,19 @@ from aitui.domain.checks import CheckResult, defect_check, inconclusive_check, p
 from aitui.domain.snapshot import Server
 from aitui.errors import HostError
 from aitui.host.base import display_path
-from aitui.host.unit import UnitInfo
+from aitui.host.unit import UnitInfo, server_flags
 from aitui.host.unit_file import find_faults, new_unit, repair_unit
 from aitui.services.host_admin import HostAdmin
 from aitui.services.setup.files import FilePlan, plan_file, write_file
 from aitui.services.setup.survey import find_programs
 
 PROGRAM = "~/bin/llama-swap"
-_SETTLING_SECONDS = 1.5
-"""How long a service has to run before it counts as started: a wrong config ends it within that."""
+_SETTLING_SECONDS = 1.0
+"""How long a service has to run before it counts as started, even if something listens at once."""
+_LISTENING_SECONDS = 20.0
 _POLL_INTERVAL = 0.1
+_PORT = 8080
+"""Where llama-swap listens if nothing else is set."""
 
 
 class UnitPlan(Struct, frozen=True):
@@ -108,28 +111,34 @@ async def apply_unit(admin: HostAdmin, plan: UnitPlan) -> AsyncIterator[CheckRes
             yield inconclusive_check("unit", warning)
     was_running = plan.facts.running
     facts = await admin.service.install()
-    facts = await _settle(admin, facts)
+    listens = await _settle(admin, facts)
     again = "aitui restart has the running process take it over" if was_running else ""
     again = again if plan.file.is_change else ""
-    yield passing_check("service", f"{facts.unit} runs and starts at boot", again)
+    if listens:
+        yield passing_check("service", f"{facts.unit} runs and starts at boot", again)
+    else:
+        seen = f"{facts.unit} runs, and nothing listens at its port yet"
+        yield inconclusive_check("service", seen, f"journalctl --user -u {facts.unit}")
     yield await _linger_check(admin, facts)
     for fault in await admin.service.faults():
         yield defect_check("drop-in", fault.what, fault.remedy)
 
 
-async def _settle(admin: HostAdmin, facts: UnitInfo) -> UnitInfo:
-    """Return the state of a unit that has run for a while; raise why it doesn't."""
+async def _settle(admin: HostAdmin, facts: UnitInfo) -> bool:
+    """Wait until the service listens; raise why it doesn't stay up. False if it still doesn't listen."""
     since = admin.clock.monotonic()
-    first = facts.main_pid
-    while admin.clock.monotonic() - since < _SETTLING_SECONDS:
+    listen = (server_flags(facts.exec_start) or {}).get("listen", "")
+    port = listen.rpartition(":")[2]
+    pattern = f":{int(port) if port.isdecimal() else _PORT:04X} [0-9A-F]*:0000 0A"
+    while True:
         await asyncio.sleep(_POLL_INTERVAL)
-        facts = await admin.service.facts()
-        failure = await admin.service.find_failure(facts)
+        failure = await admin.service.find_failure()
         if failure is not None:
             raise failure
-        if facts.main_pid != first:
-            since, first = admin.clock.monotonic(), facts.main_pid
-    return facts
+        waited = admin.clock.monotonic() - since
+        listens = await admin.host.run(("grep", "-q", pattern, "/proc/net/tcp", "/proc/net/tcp6"))
+        if waited > (_LISTENING_SECONDS if listens.status else _SETTLING_SECONDS):
+            return not listens.status
 
 
 async def _linger_check(admin: HostAdmin, facts: UnitInfo) -> CheckResult:

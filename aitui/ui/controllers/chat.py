@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from aitui.domain.chat.conversation import Conversation, ImageAttachment, Role
 from aitui.domain.chat.reply import Reply, ReplyPhase
 from aitui.domain.slash import larger_context
+from aitui.domain.units import format_age
 from aitui.errors import (
     AituiError,
     ContextExceeded,
@@ -31,12 +32,12 @@ from aitui.services.chat_setup import (
     import_chat_client,
     new_id,
 )
-from aitui.services.history import ListedConversation, find_conversations
+from aitui.services.history import list_conversations
 from aitui.services.monitor import detect_suspends
 from aitui.store.history import FILE_NAME, ConversationHistory
 from aitui.ui.controllers.models import offer_evicted_models
 from aitui.ui.controllers.transcript_sync import TranscriptPresenter
-from aitui.ui.keymap import APP, MODELS
+from aitui.ui.keymap import APP, CHAT_PANE, MODELS, PROMPT
 from aitui.ui.reply_text import completion_notice, failure_text, needed_context
 from aitui.ui.terminal.external_editor import edit_text
 from aitui.ui.theme import hue_of
@@ -55,14 +56,22 @@ _STOP = APP.sign("interrupt")
 
 DRAFT_SAVE_DELAY = 0.5
 """Seconds after which what was written is kept."""
+QUEUED_CHARACTERS = 400
+"""Of a queued prompt that are shown at most."""
 
 
 class PromptDraft(Struct, frozen=True):
-    """What is to be sent; `editing` is the turn that it replaces."""
+    """The text of the prompt; `editing` is the turn that it replaces, `queued` if it waited."""
 
     text: str = ""
     attachments: tuple[ImageAttachment, ...] = ()
     editing: str = ""
+    queued: bool = False
+
+    @property
+    def label(self) -> str:
+        """One line for a list; `▣` if images go along."""
+        return "▣ " * bool(self.attachments) + " ".join(self.text[:QUEUED_CHARACTERS].split())
 
 
 class PromptStore:
@@ -80,7 +89,7 @@ class PromptStore:
         self._has_loaded_history = False
 
     async def load_history(self, history: ConversationHistory) -> tuple[str, ...]:
-        """What was asked before this aitui began; the second time nothing."""
+        """Return the prompts from before this aitui started; nothing the second time."""
         known, self._has_loaded_history = self._has_loaded_history, True
         try:
             return () if known else await history.prompts()
@@ -98,7 +107,7 @@ class PromptStore:
     async def load_draft(
         self, history: ConversationHistory, conversation: Conversation
     ) -> PromptDraft:
-        """What was being written when aitui ended."""
+        """Return the unsent text from when aitui ended."""
         key = self._draft_keys[conversation.id] = _draft_key(conversation)
         try:
             text, editing = await history.draft(key)
@@ -207,7 +216,7 @@ class ChatSessions:
             await history.release(opened.conversation.id)
             raise
         if opened.forked:
-            self._warn("Another aitui is using that conversation: this is a copy of it")
+            self._warn("Another aitui is using that conversation: this is a copy")
         return chat
 
     async def switch_model(self, chat: ChatSession, model_id: str) -> None:
@@ -227,7 +236,7 @@ class ChatSessions:
         here = self.find_open(conversation_id)
         if here is not None and here.busy:
             raise AituiError(
-                "A reply is running in that conversation", remedy=f"{_STOP} stops it there"
+                "A reply is running in that conversation", remedy=f"{_STOP} in its chat stops it"
             )
         history = await self.open_history()
         if history is not None:
@@ -275,9 +284,10 @@ class ChatSessions:
         return self.history
 
 
+EMPTY_TEXT = "Start typing. / lists commands."
 _CONTENT_TOO_LARGE = 413
 _EARLIER_IMAGE_REMEDY = (
-    "/model continues with a model that takes images, /clear starts a new conversation"
+    "/model switches to a model that sees images, /clear starts a new conversation"
 )
 LONG_REPLY = 10.0
 """Seconds after which a user who waits for a reply may well be elsewhere."""
@@ -312,6 +322,7 @@ class ChatController:
         self._confirmed_chats: set[str] = set()
         self._pending_requests: set[str] = set()
         self._drafts: dict[str, PromptDraft] = {}
+        self._queues: dict[str, tuple[PromptDraft, ...]] = {}
         self._failures: dict[str, str] = {}
         self._needed_contexts: dict[str, int] = {}
         self._dropped_edit = PromptDraft()
@@ -344,6 +355,7 @@ class ChatController:
         # The pane may belong to the next server already: this one takes its time to close.
         self.chat = None
         await self._save_drafts()
+        self._queues.clear()
         await self._sessions.close()
 
     def leave_chat(self) -> None:
@@ -351,6 +363,7 @@ class ChatController:
         if self.chat is not None:
             self._drafts[self.chat.conversation.id] = self._take_prompt(self.pane.prompt.text)
             self.chat = None
+            self.pane.queued = ()
             self.pane.prompt.set_text("")
 
     def open_model(self, model_id: str) -> None:
@@ -380,10 +393,9 @@ class ChatController:
         """Begin a new conversation with that model. Raises ValueError where that cuts an answer."""
         await self._switch_to(await self._sessions.begin(model_id))
 
-    async def list_conversations(self) -> tuple[ListedConversation, ...]:
-        """List the conversations of the history, the latest first."""
-        history = await self._sessions.open_history()
-        return () if history is None else await find_conversations(history, "")
+    async def open_history(self) -> ConversationHistory | None:
+        """Open the history with its first use; None, with a warning, if it can't be kept."""
+        return await self._sessions.open_history()
 
     async def resume(self, conversation_id: str) -> None:
         """Go on with an earlier conversation. Raises ValueError where that cuts an answer."""
@@ -403,12 +415,29 @@ class ChatController:
         await self._sessions.switch_model(chat, model_id)
         self.show(chat)
 
+    async def rename_conversation(self, conversation_id: str, title: str) -> None:
+        """Give a conversation a title, "" for none of its own. Raises HistoryError."""
+        chat = self._sessions.find_open(conversation_id)
+        if chat is not None:
+            await chat.rename(title)
+        elif (history := await self.open_history()) is not None:
+            await history.rename(conversation_id, title)
+        if chat is not None and chat is self.chat:
+            self.pane.heading = title
+        self._refresh_offer(conversation_id)
+
     async def delete_conversation(self, conversation_id: str) -> None:
         """Delete a conversation. Raises AituiError where it is being answered."""
         before = self._sessions.find_open(conversation_id)
         after = await self._sessions.delete_conversation(conversation_id)
+        self._queues.pop(conversation_id, None)
         if after is not None and before is self.chat:
             self.show(after)
+        self._refresh_offer(conversation_id)
+
+    def _refresh_offer(self, conversation_id: str) -> None:
+        if self.chat is not None and self.pane.last_conversation == conversation_id:
+            self.show(self.chat)
 
     def show(self, chat: ChatSession) -> None:
         """Bring a chat onto the pane."""
@@ -422,13 +451,35 @@ class ChatController:
         document = pane.transcript.conversation
         document.hue = lambda model_id: hue_of(self.session.snapshot, model_id)
         self._presenter.show(chat.conversation, chat.reply)
+        self._show_queue(chat)
         pane.model_id, pane.heading = chat.conversation.model, chat.conversation.title
-        pane.transcript.empty_text = "Start typing. / lists commands."
+        pane.transcript.empty_text, pane.last_conversation = EMPTY_TEXT, ""
+        if not chat.conversation.turns:
+            self._tasks.run_in_background(self._offer_last(chat), "last conversation")
         pane.status.reply = chat.reply if _is_reply_visible(chat) else None
         pane.status.trouble = self._failures.get(chat.conversation.id, "")
         pane.needed_context = self._needed_contexts.get(chat.conversation.id, 0)
         pane.is_replying = chat.busy
         self.update_snapshot(self.session.snapshot)
+
+    async def _offer_last(self, chat: ChatSession) -> None:
+        """Offer the last conversation with the model of an empty one."""
+        if self.history is None:
+            return
+        own, now = chat.conversation, self.session.clock.wall()
+        found = await list_conversations(self.history, own.server, own.model, limit=1)
+        if found and chat is self.chat and not chat.conversation.turns:
+            last, pane = found[0], self.pane
+            age, key = format_age(now - last.changed), CHAT_PANE.sign("app.resume_last")
+            ago = "just now" if age == "now" else f"{age} ago"
+            pane.transcript.empty_text = f"{EMPTY_TEXT}\n{key} continues · {ago} · {last.heading}"
+            pane.last_conversation = last.id
+
+    @property
+    def offered(self) -> str:
+        """The conversation that an empty one offers, if nothing was asked in it meanwhile."""
+        chat = self.chat
+        return self.pane.last_conversation if chat and not chat.conversation.turns else ""
 
     def update_snapshot(self, snapshot: "Snapshot") -> None:
         """The server's state has changed: answers that wait want to know of their model."""
@@ -442,17 +493,82 @@ class ChatController:
         self.show_settings()
 
     def send(self, text: str) -> None:
-        """Ask the model of the conversation that is shown."""
-        chat, prompt = self.chat, self._take_prompt(text)
+        """Ask the model of the conversation that is shown, after the reply that is under way if any.
+
+        Nothing written sends the first prompt of a queue that was held.
+        """
+        chat = self.chat
+        if not text.strip():
+            self._send_queued()
+            return
+        prompt = self._take_prompt(text)
         self.add_to_history(text)
         if chat is None:
             self._restore_prompt(prompt)
             self._warn(f"No conversation is open: {MODELS.sign('chat')} on a model opens one")
-        elif prompt.editing in chat.conversation.turns:
-            edit = chat.edit
-            self.run(chat, lambda: edit(prompt.editing, text, prompt.attachments), prompt)
+        elif self._is_waiting(chat):
+            self._set_queue(chat, (*self._queue(chat), replace(prompt, queued=True)))
         else:
-            self.run(chat, lambda: chat.send(text, prompt.attachments), prompt)
+            self.run(chat, self._request(chat, prompt), prompt)
+
+    def _send_queued(self) -> None:
+        chat = self.chat
+        if chat is not None and self._queue(chat) and not self._is_waiting(chat):
+            prompt = self._take_queued(chat, 0)
+            self.run(chat, self._request(chat, prompt), prompt)
+
+    def take_back(self, place: int = -1) -> None:
+        """Take a queued prompt back, in front of what is written; without a place the last one."""
+        chat = self.chat
+        if chat is None or not self._queue(chat):
+            return
+        prompt, written = self._take_queued(chat, place), self._take_prompt(self.pane.prompt.text)
+        self._restore_prompt(
+            PromptDraft(
+                "\n".join(filter(None, (prompt.text, written.text))),
+                (*prompt.attachments, *written.attachments),
+                prompt.editing or written.editing,
+            )
+        )
+        self.pane.prompt.focus()
+
+    def _request(self, chat: ChatSession, prompt: PromptDraft) -> Callable[[], Awaitable[Reply]]:
+        if prompt.editing in chat.conversation.turns:
+            return lambda: chat.edit(prompt.editing, prompt.text, prompt.attachments)
+        return lambda: chat.send(prompt.text, prompt.attachments)
+
+    def _is_waiting(self, chat: ChatSession) -> bool:
+        return chat.busy or chat.conversation.id in self._pending_requests
+
+    def _queue(self, chat: ChatSession) -> tuple[PromptDraft, ...]:
+        return self._queues.get(chat.conversation.id, ())
+
+    def _take_queued(self, chat: ChatSession, place: int) -> PromptDraft:
+        queue = list(self._queue(chat))
+        prompt = queue.pop(place)
+        self._set_queue(chat, tuple(queue))
+        return prompt
+
+    def _set_queue(self, chat: ChatSession, queue: tuple[PromptDraft, ...]) -> None:
+        self._queues[chat.conversation.id] = queue
+        if chat is self.chat:
+            self._show_queue(chat)
+            self._keep_draft(chat, PromptDraft(self.pane.prompt.text, editing=self.editing))
+        else:
+            self._keep_draft(chat, self._drafts.get(chat.conversation.id, PromptDraft()))
+
+    def _show_queue(self, chat: ChatSession) -> None:
+        self.pane.queued = tuple(prompt.label for prompt in self._queue(chat))
+
+    def _report_held(self, chat: ChatSession) -> None:
+        """Say that a queue is not sent after a reply that failed or was stopped."""
+        if count := len(self._queue(chat)):
+            what = "the queued prompt is" if count == 1 else f"{count} queued prompts are"
+            send, back = PROMPT.sign("send"), PROMPT.sign("earlier")
+            self._warn(
+                f"The reply did not finish, so {what} not sent. "
+                f"In the empty prompt {send} sends, {back} takes back"
+            )
 
     def attach(self, image: ImageAttachment, path: str) -> None:
         """Send an image, which was read from that path, along with the next prompt."""
@@ -480,9 +596,14 @@ class ChatController:
             if prompt.text == self._dropped_edit.text:
                 edit = self._dropped_edit
                 self.editing, self.pane.attachments = edit.editing, edit.attachments
-        if self.chat is None:
-            return
-        if self._prompts.set_draft(self.chat, PromptDraft(prompt.text, editing=self.editing)):
+        if self.chat is not None:
+            self._keep_draft(self.chat, PromptDraft(prompt.text, editing=self.editing))
+
+    def _keep_draft(self, chat: ChatSession, draft: PromptDraft) -> None:
+        """Save a draft a little later, behind the prompts that are queued."""
+        if queued := [prompt.text for prompt in self._queue(chat)]:
+            draft = PromptDraft("\n\n".join(filter(None, (*queued, draft.text))))
+        if self._prompts.set_draft(chat, draft):
             self._app.set_timer(
                 DRAFT_SAVE_DELAY,
                 lambda: self._tasks.run_in_background(self._save_drafts(), "save drafts"),
@@ -509,7 +630,7 @@ class ChatController:
     ) -> None:
         """Let something be answered in the background; `prompt` comes back if nothing came."""
         conversation_id, prompt = chat.conversation.id, prompt or PromptDraft()
-        if chat.busy or conversation_id in self._pending_requests:
+        if self._is_waiting(chat):
             self._return_prompt(chat, prompt)
             self._warn(f"A reply is still running: {_STOP} stops it")
             return
@@ -524,17 +645,22 @@ class ChatController:
     async def _run(
         self, chat: ChatSession, ask: Callable[[], Awaitable[Reply]], prompt: PromptDraft
     ) -> None:
+        """Ask, then what is queued one after the other, until a reply fails or is stopped."""
         try:
-            await self._ask_and_report(chat, ask, prompt)
+            while await self._ask_and_report(chat, ask, prompt) and self._queue(chat):
+                prompt = self._take_queued(chat, 0)
+                ask = self._request(chat, prompt)
         finally:
             self._pending_requests.discard(chat.conversation.id)
+            self._report_held(chat)
 
     async def _ask_and_report(
         self, chat: ChatSession, ask: Callable[[], Awaitable[Reply]], prompt: PromptDraft
-    ) -> None:
+    ) -> bool:
+        """Ask, and say what became of it; return whether the reply is complete."""
         session, model_id = self.session, chat.conversation.model
         if not await self._confirm_request(chat, prompt):
-            return
+            return False
         self._set_failure(chat, "")
         self._offer_context(chat, 0)
         ready_before = {model.id for model in session.snapshot.ready}
@@ -556,6 +682,7 @@ class ChatController:
             self._tasks.run_in_background(crash, f"crash {chat.conversation.id}")
         if answer.phase is ReplyPhase.FAILED and answer.error is not None:
             await self._report_failure(chat, answer.error, prompt, ready_before)
+        return answer.phase is ReplyPhase.DONE
 
     async def _report_failure(
         self, chat: ChatSession, error: AituiError, prompt: PromptDraft, ready_before: set[str]
@@ -710,16 +837,23 @@ class ChatController:
         """Nothing typed is lost: it goes back into the prompt, or is the one before a new one."""
         if not prompt.text:
             return
-        if chat is not self.chat:
-            self._drafts.setdefault(chat.conversation.id, prompt)
-        elif not self.pane.prompt.text:
-            self._restore_prompt(prompt)
+        shown = chat is self.chat
+        draft = self._drafts.get(chat.conversation.id, PromptDraft())
+        if not (self.pane.prompt.text if shown else draft.text):
+            if shown:
+                self._restore_prompt(prompt)
+            else:
+                self._drafts[chat.conversation.id] = prompt
+        elif prompt.queued:
+            self._set_queue(chat, (prompt, *self._queue(chat)))
 
     def show_settings(self) -> None:
         """Show what goes along with the next prompt, and how full the context is."""
         if self.chat is None:
             return
         conversation, status = self.chat.conversation, self.pane.status
+        if conversation.turns:
+            self.pane.last_conversation = ""
         model = status.snapshot.model(conversation.model)
         size, larger = None, 0
         if model is not None:

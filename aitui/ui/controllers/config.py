@@ -4,10 +4,10 @@ import asyncio
 import posixpath
 import time
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 from textual.app import App
-from textual.widgets import Input, TextArea
 
 from aitui.aio import shield
 from aitui.domain.config.sizes import format_context_size
@@ -48,13 +48,13 @@ from aitui.services.host_admin import HostAdmin, connect, no_host_error
 from aitui.services.load import refuse_if_elsewhere, resolve_model
 from aitui.services.session import Session
 from aitui.ui.context import ServerContext
-from aitui.ui.keymap import APP, remedy_text
+from aitui.ui.keymap import APP, remedy_text, takes_letters
 from aitui.ui.screens.config import ConfigScreen, highlight_config
-from aitui.ui.screens.confirm import ConfirmScreen
-from aitui.ui.screens.context_size import ContextSizeScreen
-from aitui.ui.screens.dialogs import ChooseScreen, KeyPasswordScreen
-from aitui.ui.screens.steps import StepsScreen
 from aitui.ui.terminal.external_editor import edit_bytes, keep_edit
+
+# The view of the file opens without the dialogs that change it.
+if TYPE_CHECKING:
+    from aitui.ui.screens.steps import StepsScreen
 
 LOG_LINES = 8
 DIFF_LINES = 24
@@ -81,6 +81,8 @@ class DialogFrontend:
 
     async def confirm_plan(self, plan: ChangePlan) -> PlanAnswer:
         """Show the diff and what it unloads and cuts, and ask."""
+        from aitui.ui.screens.confirm import ConfirmScreen
+
         self._of_context = _is_of_context(plan)
         screen = ConfirmScreen(
             lambda snapshot: change_confirmation(plan, snapshot),
@@ -97,6 +99,8 @@ class DialogFrontend:
 
     def begin(self, title: str, model: str) -> Callable[[Steps], None]:
         """Open the dialog of a job, in place of the one before it."""
+        from aitui.ui.screens.steps import StepsScreen
+
         if self._screen is not None and self._screen.is_current:
             self._screen.dismiss()
         screen = self._screen = StepsScreen(
@@ -140,7 +144,7 @@ def result_lines(result: JobResult) -> tuple[str, ...]:
     if result.error is not None:
         return error_lines(result.error)
     if result.job is Job.ROLLBACK and result.cause is not None:
-        lines = ("The old value is back, and works.", "The new one didn't:")
+        lines = ("The old value is back and works.", "The new value didn't work:")
         return (*lines, *error_lines(result.cause))
     if result.plan is None or result.written is None:
         return (_DONE[result.job],)
@@ -193,6 +197,8 @@ class ConfigController:
 
         The dialog opens at once, before the host is reached: what is typed ahead belongs to it.
         """
+        from aitui.ui.screens.context_size import ContextSizeScreen
+
         session = self._session
         model = session.snapshot.model(model_id)
         is_refused = session.admin is None or session.server.read_only or self._is_changing
@@ -217,6 +223,8 @@ class ConfigController:
                 return
 
         async def change(runner: ConfigRunner) -> JobResult | None:
+            from aitui.ui.screens.context_size import ContextSizeScreen
+
             tokens, typed = size, ""
             while True:
                 snapshot = self._session.snapshot
@@ -281,7 +289,7 @@ class ConfigController:
     def _start(self, action: str, change: _Change) -> None:
         """Run a change in the background; one at a time, since each waits for its effect."""
         if self._is_changing:
-            words = "Something is being changed there already: wait for its end"
+            words = "Another change is running: wait for it to end"
             self._app.notify(words, severity="warning")
         else:
             self._tasks.run_in_background(self._run(action, change), "change")
@@ -311,10 +319,13 @@ class ConfigController:
             screen.show_error(error)
             return
         self._check_config()
+        if not screen.has_config:
+            # At first without colors: to import what finds them takes as long as to open the view.
+            screen.show_config(config, await asyncio.to_thread(highlight_config, config.text, ""))
         screen.show_config(config, await asyncio.to_thread(highlight_config, config.text))
 
     def _check_config(self) -> None:
-        """What the table shows of the file may have changed, or may only now be readable."""
+        """Read the file again: it may have changed, or may have become readable."""
         if self._session.config_watch is not None:
             self._session.config_watch.check_now()
 
@@ -328,6 +339,8 @@ class ConfigController:
         return admin
 
     async def _ask_for_passphrase(self, error: SshKeyPassphraseNeeded) -> str:
+        from aitui.ui.screens.dialogs import KeyPasswordScreen
+
         return await self._app.push_screen_wait(KeyPasswordScreen(error)) or ""
 
     async def _offer_context_rollback(self, slowdown: OffloadSlowdown) -> None:
@@ -335,12 +348,12 @@ class ConfigController:
         server = self._session.server
         changeable = server.ssh_host and not server.read_only
         # While text is typed, a question would take the letters.
-        if changeable and not isinstance(self._app.focused, Input | TextArea):
+        if changeable and not takes_letters(self._app.focused):
             question = revert_context_confirmation(slowdown)
             if await self._ask(lambda _: question):
                 self.change_context_size(model_id, before)
             return
-        words = f"{slowdown_text(slowdown)}. /ctx {model_id} {before} goes back."
+        words = f"{slowdown_text(slowdown)}. /ctx {model_id} {before} changes it back."
         title = f"{model_id} has become slow"
         self._app.notify(words, title=title, severity="warning", timeout=20)
 
@@ -356,7 +369,7 @@ class ConfigController:
                     "That file can't be used. Edit it again?",
                     error_lines(error),
                     yes="Edit again",
-                    no="Throw the edit away",
+                    no="Discard the edit",
                 )
                 line = error.line or line
                 if not await self._ask(lambda _: confirmation):  # noqa: B023
@@ -404,10 +417,14 @@ class ConfigController:
     async def _add_model(self, runner: ConfigRunner) -> JobResult | None:
         files = await find_unused_files(runner.admin)
         if not files:
-            words = "No GGUF file in the folders of the config's models is without a block"
+            words = "Every GGUF file in the folders of the config's models is in the config already"
             self._app.notify(words, severity="warning", timeout=8)
             return None
-        path = await self._app.push_screen_wait(ChooseScreen("Add which file as a model?", files))
+        from aitui.ui.screens.dialogs import ChooseScreen
+
+        path = await self._app.push_screen_wait(
+            ChooseScreen("Which file should become a model?", files)
+        )
         if path is None:
             return None
         # One that runs has flags that work.

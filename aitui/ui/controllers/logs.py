@@ -42,7 +42,9 @@ class LogController:
             self._last_log = model.id if model is not None else BOTH
         if of_model and model is None:
             where = (highlighted.peer if highlighted else "") or "elsewhere"
-            words = f"It runs at {where}: its log is there" if highlighted else "There is no model"
+            words = (
+                f"It runs on {where}: its log is there" if highlighted else "No model is selected"
+            )
             self._app.notify(words, severity="warning")
             return
         if isinstance(self._app.screen, LogsScreen):

@@ -85,11 +85,11 @@ class ModelsController:
         """Unload a model; one that the server has not begun to load is no longer waited for."""
         if model.requested is not None and not model.resident:
             self._tasks.cancel(_load_group(model.id))
-            words, snapshot = f"Gave up waiting for {model.id}", self._session.snapshot
+            words, snapshot = f"Stopped waiting for {model.id}", self._session.snapshot
             if stays_queued(model, snapshot):
                 sign = MODELS.sign("unload")
                 words += (
-                    f". It is {describe_queued(model, snapshot)}. {sign} removes it from there."
+                    f". It is {describe_queued(model, snapshot)}. {sign} removes it from the queue."
                 )
             self._app.notify(words)
         else:
@@ -120,7 +120,7 @@ class ModelsController:
 
     def _warn_overdue(self, model_id: str) -> None:
         limit = self._session.server.timeout
-        words = f"{model_id} still loads after {limit:g} s; {MODELS.sign('unload')} aborts it"
+        words = f"{model_id} is still loading after {limit:g} s. {MODELS.sign('unload')} aborts it."
         self._app.notify(words, severity="warning")
 
     async def _unload(self, model_id: str) -> None:
@@ -142,7 +142,7 @@ class ModelsController:
 
     async def _cancel(self, request: ActiveRequest) -> None:
         if await cancel_request(self._session, request, self._ask):
-            self._app.notify(f"Cancelled the request at {request.model}")
+            self._app.notify(f"Canceled the request to {request.model}")
 
 
 def _load_group(model_id: str) -> str:

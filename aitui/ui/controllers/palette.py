@@ -1,4 +1,4 @@
-"""What the palette offers: the keys of a screen, models, conversations, servers and themes."""
+"""The entries of the command palette: keys of a screen, models, conversations, servers, themes."""
 
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -14,7 +14,7 @@ from aitui.domain.eviction import predict_victims
 from aitui.domain.memory.forecast import FitVerdict
 from aitui.domain.models import Model, RunState
 from aitui.domain.snapshot import Server, Snapshot
-from aitui.domain.units import count_of, format_seconds
+from aitui.domain.units import count_of, format_age, format_seconds, format_tokens
 from aitui.services.load import load_confirmation
 from aitui.ui import messages
 from aitui.ui.background import TaskRunner
@@ -50,13 +50,6 @@ def open_palette(
         await app.run_action("app.models")
         await models.chat_with(model)
 
-    async def resume(conversation: "ListedConversation") -> None:
-        if current is not None:
-            await app.run_action("app.models")
-            await models.mount_chat()
-            models.show_chat(shown=True)
-            await current.chat.resume(conversation.id)
-
     palette = PaletteScreen(
         [
             *screen_commands(screen),
@@ -75,8 +68,9 @@ def open_palette(
             for url in await servers.read_urls()
         ]
         if current is not None:
-            more += conversation_commands(await current.chat.list_conversations(), resume)
-        if palette.is_mounted and palette in app.screen_stack:
+            conversations = current.conversations
+            more += conversation_commands(await conversations.list(), conversations.resume)
+        if palette in app.screen_stack:
             palette.add_commands(more)
 
     def run(chosen: Command | None) -> None:
@@ -129,13 +123,13 @@ def model_commands(
         if not model.loadable:
             continue
         sign = ("✘", "$error") if model.failed else _SIGNS.get(model.state, ("○", "$muted"))
-        cost, effects = partial(_load_cost, model.id), partial(_load_effects, model.id)
+        cost, asked = partial(_load_cost, model.id), partial(load_confirmation, model.id)
         ready = model.state is RunState.READY
         if not ready:
             run = partial(post, messages.LoadRequested(model))
-            yield Command(f"load {model.id}", run, load, sign, cost, effects)
+            yield Command(f"load {model.id}", run, load, sign, cost, asked)
         first = None if ready else cost
-        yield Command(f"chat with {model.id}", partial(chat, model), talk, sign, first, effects)
+        yield Command(f"chat with {model.id}", partial(chat, model), talk, sign, first, asked)
         run = partial(post, messages.LogRequested(model))
         yield Command(f"log of {model.id}", run, log)
 
@@ -159,20 +153,14 @@ def _load_cost(model_id: str, snapshot: Snapshot) -> StyledText:
     return " · ".join(part for part in (words, takes) if part), style
 
 
-def _load_effects(model_id: str, snapshot: Snapshot) -> Sequence[StyledText]:
-    confirmation = load_confirmation(model_id, snapshot)
-    asks = confirmation.needed
-    last = [("aitui asks before it does this.", "$muted")] if asks else []
-    return [(fact, "$warning" if "evicts" in fact else "") for fact in confirmation.lines] + last
-
-
 def conversation_commands(
-    found: Sequence["ListedConversation"], resume: Callable[["ListedConversation"], object]
+    found: Sequence["ListedConversation"], resume: Callable[[str], object]
 ) -> Iterator[Command]:
     """Yield the conversations of the history, the latest first."""
     for one in found:
-        age = f"{format_seconds(max(0.0, time.time() - one.changed))} ago"
-        yield Command(f"conversation {one.heading}", partial(resume, one), cost=_fixed(age))
+        age = format_age(time.time() - one.changed)
+        cost = age if one.tokens is None else f"{age} · {format_tokens(one.tokens)}"
+        yield Command(f"conversation {one.heading}", partial(resume, one.id), cost=_fixed(cost))
 
 
 def server_commands(

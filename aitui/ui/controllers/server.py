@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from aitui.ui.background import TaskRunner
     from aitui.ui.controllers.chat import ChatController, PromptStore
     from aitui.ui.controllers.config import ConfigController
+    from aitui.ui.controllers.conversations import ConversationsController
     from aitui.ui.controllers.logs import LogController
     from aitui.ui.controllers.models import ModelsController
     from aitui.ui.controllers.slash_commands import SlashCommandRunner
@@ -86,7 +87,22 @@ class ServerControllers:
     def commands(self) -> "SlashCommandRunner":
         from aitui.ui.controllers.slash_commands import SlashCommandRunner
 
-        return SlashCommandRunner(self.context, self.chat, self.models, self.config)
+        return SlashCommandRunner(
+            self.context, self.chat, self.models, self.config, self.conversations
+        )
+
+    @cached_property
+    def conversations(self) -> "ConversationsController":
+        from aitui.ui.controllers.conversations import ConversationsController
+
+        return ConversationsController(self.context, self.chat, self._show_chat)
+
+    async def _show_chat(self) -> None:
+        """Bring the chat into sight, whichever view is open."""
+        await self.context.app.run_action("app.models")
+        await self._screen.mount_chat()
+        self._screen.show_chat(shown=True)
+        self._screen.set_focus(self._screen.chat.prompt)
 
     @property
     def shows_reply(self) -> bool:

@@ -1,4 +1,4 @@
-"""What the slash commands of the prompt do: the same as keys and palette where there are such."""
+"""Handlers of the slash commands; they share their code with keys and palette."""
 
 from collections.abc import Awaitable, Callable
 from typing import ClassVar
@@ -24,15 +24,14 @@ from aitui.errors import AituiError
 from aitui.format.status import escape_markdown, status_as_markdown
 from aitui.services.chat import ChatSession, last_reply
 from aitui.services.export import attach_file, export_conversation
-from aitui.services.history import ListedConversation, deletion_confirmation, find_conversations
 from aitui.services.load import resolve_model
 from aitui.ui.context import ServerContext
 from aitui.ui.controllers.chat import ChatController
 from aitui.ui.controllers.config import ConfigController
+from aitui.ui.controllers.conversations import ConversationsController
 from aitui.ui.controllers.models import ModelsController
 from aitui.ui.keymap import PROMPT
 from aitui.ui.screens.help import HelpGroup, HelpScreen
-from aitui.ui.screens.history import HistoryScreen
 
 Handler = Callable[["SlashCommandRunner", SlashCommand], Awaitable[None]]
 
@@ -52,6 +51,7 @@ class SlashCommandRunner:
         chats: ChatController,
         models: ModelsController,
         config: ConfigController,
+        conversations: ConversationsController,
     ) -> None:
         self._app = context.app
         self._paths = context.paths
@@ -61,6 +61,7 @@ class SlashCommandRunner:
         self._pane = chats.pane
         self._models = models
         self._config = config
+        self._conversations = conversations
 
     async def run(self, text: str) -> None:
         """Do what was typed. Raises AituiError with words, and the text is back in the prompt."""
@@ -78,10 +79,10 @@ class SlashCommandRunner:
         if found:
             self._pane.prompt.set_text(found[0].text)
         else:
-            self._notify("Nothing completes that")
+            self._notify("No completion")
 
     def suggestions(self, text: str) -> tuple[Suggestion, ...]:
-        """What the prompt may become."""
+        """Return the completions of the prompt."""
         snapshot, chat = self._chats.session.snapshot, self._chats.chat
         conversation = None if chat is None else chat.conversation
         return suggest(
@@ -147,11 +148,11 @@ class SlashCommandRunner:
         elif command.rest.lower() == "off":
             await chat.set_system("")
             self._chats.show_settings()
-            self._notify("The system prompt is removed")
+            self._notify("System prompt removed")
         else:
             await chat.set_system(command.rest)
             self._chats.show_settings()
-            self._notify("The system prompt is set")
+            self._notify("System prompt set")
 
     async def _run_set(self, command: SlashCommand) -> None:
         name, _, value = command.rest.partition(" ")
@@ -169,7 +170,7 @@ class SlashCommandRunner:
         await chat.set_sampling(sampling.with_text(name, value))
         self._chats.show_settings()
         shown = ", ".join(f"{key} {text}" for key, text in chat.conversation.sampling.values)
-        self._notify(f"Parameters: {shown or 'those of the server'}")
+        self._notify(f"Parameters: {shown or 'defaults of the server'}")
 
     async def _run_clear(self, _: SlashCommand) -> None:
         await self._chats.begin_chat(self._chat().conversation.model)
@@ -195,7 +196,7 @@ class SlashCommandRunner:
         chat = self._chat()
         answer = last_reply(chat.conversation)
         if answer is None:
-            raise ValueError("no prompt was answered yet")
+            raise ValueError("no prompt has been answered yet")
         self._chats.run(chat, lambda: chat.regenerate(answer.id))
 
     async def _run_continue(self, _: SlashCommand) -> None:
@@ -213,7 +214,7 @@ class SlashCommandRunner:
         self._pane.attachments = question.attachments
         self._pane.prompt.set_text(question.text)
         send, clear = PROMPT.sign("send"), PROMPT.sign("clear")
-        self._notify(f"{send} sends it in place of the old prompt, {clear} drops the edit")
+        self._notify(f"{send} sends it in place of the old prompt, {clear} discards the edit")
 
     async def _run_delete(self, _: SlashCommand) -> None:
         question = _last_prompt(self._chat().conversation)
@@ -229,33 +230,13 @@ class SlashCommandRunner:
                 await chat.switch_branch(turn.id, 1 if at + 1 < len(branches) else -at)
                 self._chats.show(chat)
                 return
-        raise ValueError("there is only one branch: /retry makes another")
+        raise ValueError("there is only one reply: /retry makes another")
 
     async def _run_history(self, command: SlashCommand) -> None:
-        history, run_in_background = self._chats.history, self._tasks.run_in_background
-        if history is None:
-            raise ValueError("there is no history")
-
-        async def search(words: str) -> None:
-            screen.show(words, await find_conversations(history, words))
-
-        async def delete(conversation: ListedConversation, words: str) -> None:
-            if await self._ask(lambda _: deletion_confirmation(conversation)):
-                await self._chats.delete_conversation(conversation.id)
-                await search(words)
-
-        screen = HistoryScreen(
-            command.rest,
-            lambda words: run_in_background(search(words), "look"),
-            lambda one, words: run_in_background(delete(one, words), "forget"),
-        )
-        chosen = await self._app.push_screen_wait(screen)
-        if chosen:
-            await self._chats.resume(chosen)
+        self._conversations.choose(command.rest)
 
     async def _run_rename(self, command: SlashCommand) -> None:
-        await self._chat().rename(command.rest)
-        self._pane.heading = command.rest
+        await self._chats.rename_conversation(self._chat().conversation.id, command.rest)
 
     async def _run_export(self, command: SlashCommand) -> None:
         directory = self._paths.data / "exports"
@@ -270,7 +251,7 @@ class SlashCommandRunner:
             self._pane.prompt.set_text(prompt)
         else:
             self._chats.attach(image, command.rest)
-            self._notify(f"{image.name} goes along with the next prompt")
+            self._notify(f"{image.name} is attached to the next prompt")
 
     async def _run_detach(self, command: SlashCommand) -> None:
         before = self._pane.attachments
@@ -282,7 +263,7 @@ class SlashCommandRunner:
 
     async def _run_help(self, _: SlashCommand) -> None:
         rows = tuple((spec.usage, spec.help, "") for spec in SLASH_COMMANDS)
-        group = HelpGroup("Type / to list them above the prompt", rows)
+        group = HelpGroup("Type / to list these above the prompt", rows)
         self._app.push_screen(HelpScreen([group], "Commands", column_cells=HELP_CELLS))
 
     _run_save = _run_export
@@ -292,7 +273,7 @@ class SlashCommandRunner:
         for name, method in vars().items()
         if name.startswith("_run_")
     }
-    """What runs each command of `SLASH_COMMANDS`: the method with its name."""
+    """The method for each command of `SLASH_COMMANDS`, by name."""
 
     def _chat(self) -> ChatSession:
         if self._chats.chat is None:
@@ -324,9 +305,9 @@ def _parameters_as_markdown(sampling: SamplingParameters) -> str:
             "|---|---|",
             *rows,
             "",
-            "`/set NAME VALUE` sets one, `/set NAME` returns to the server’s default.",
+            "`/set NAME VALUE` sets a value, `/set NAME` restores the server’s default.",
             "",
-            f"Others: {others}",
+            f"Also: {others}",
         )
     )
 
@@ -343,4 +324,4 @@ def _last_prompt(conversation: Conversation) -> Turn:
     for turn in reversed(conversation.path):
         if turn.role is Role.USER:
             return turn
-    raise ValueError("no prompt was sent yet")
+    raise ValueError("no prompt has been sent yet")

@@ -10,7 +10,7 @@ from aitui.ui.widgets.transcript import Transcript
 
 
 class TranscriptPresenter:
-    """What of a conversation the transcript shows already."""
+    """Keeps the transcript in step with a conversation."""
 
     def __init__(self, transcript: Transcript) -> None:
         self._transcript = transcript
@@ -113,7 +113,7 @@ def _turn_text(turn: Turn) -> str:
 
 
 def _branch_text(turn: Turn, conversation: Conversation) -> str:
-    """Which of several answers to the same question this is."""
+    """Return the number of this reply among several replies to one prompt."""
     branches = [sibling.id for sibling in conversation.branches(turn.id)]
     if len(branches) < 2:
         return ""

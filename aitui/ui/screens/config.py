@@ -29,11 +29,11 @@ from aitui.ui.widgets.trouble_pane import TroublePane
 MAX_LINE_LENGTH = 4000
 
 
-def highlight_config(text: str) -> Sequence[Sequence[Run]]:
+def highlight_config(text: str, language: str = "yaml") -> Sequence[Sequence[Run]]:
     """Color the lines of a text; blocks."""
     lines = text.removeprefix("\ufeff").splitlines()
     lines = [sanitize_line(line, MAX_LINE_LENGTH) for line in lines]
-    return tuple(highlight_lines(lines, "yaml"))
+    return tuple(highlight_lines(lines, language))
 
 
 def config_status_line(preset: ServerConfig, view: ConfigView, room: int) -> Content:
@@ -48,7 +48,7 @@ def config_status_line(preset: ServerConfig, view: ConfigView, room: int) -> Con
 
 
 def line_warnings(preset: ServerConfig | None, line: int) -> list[str]:
-    """What is wrong on this line, else how much is wrong elsewhere."""
+    """Return the mistakes on this line, or the number of mistakes elsewhere."""
     if preset is None:
         return []
     here = [problem for problem in preset.diagnostics if problem.line == line]
@@ -113,9 +113,14 @@ class ConfigScreen(Screen[None]):
     def show_error(self, error: AituiError) -> None:
         self._error = error
         if self.is_mounted:
-            words = f"Not read: {CONFIG.sign('app.read_config')} tries again"
+            words = f"Not read. {CONFIG.sign('app.read_config')} tries again."
             self._view.empty_text = "" if self._server_config else words
             self._show()
+
+    @property
+    def has_config(self) -> bool:
+        """Whether a file was read yet."""
+        return self._server_config is not None
 
     @property
     def model_id(self) -> str:
@@ -143,7 +148,7 @@ class ConfigScreen(Screen[None]):
     def action_next_problem(self) -> None:
         problems = self._server_config.diagnostics if self._server_config else ()
         if not problems:
-            self.notify("No problem was found in this file")
+            self.notify("No problems found in this file")
             return
         later = [problem.line for problem in problems if problem.line > self._view.cursor]
         self._view.go_to(later[0] if later else problems[0].line)
@@ -165,7 +170,7 @@ class ConfigScreen(Screen[None]):
             self.post_message(ModelRemovalRequested(self.model_id))
         else:
             next_block = CONFIG.sign("next_block(1)")
-            words = f"The cursor is in no model's block: {next_block} goes to the next one"
+            words = f"The cursor is not in a model's block. {next_block} goes to the next one."
             self.notify(words, severity="warning")
 
     def action_copy(self) -> None:

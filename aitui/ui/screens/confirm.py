@@ -83,7 +83,7 @@ MAX_CHOICE_CELLS = 40
 """Cells of a fact and of a choice: a hostile id must not push the choices out of sight."""
 FACT_STYLES = {"✘": "$error", "!": "$warning", "✔": "$ready"}
 COSTS = ("unloads ", "cuts ", "in use by ")
-"""How a fact begins that says what the answer costs others."""
+"""The beginnings of facts about costs for other clients."""
 
 
 class ConfirmScreen(ModalScreen[bool]):
@@ -117,18 +117,16 @@ class ConfirmScreen(ModalScreen[bool]):
         self._difference = PlainText(id="difference")
         self._facts = PlainText(id="facts")
         self._ignored = PlainText(
-            f"! The facts changed: read them, then press {CONFIRM.sign('answer(True)')} again.",
+            f"! Something changed: read this again, then press {CONFIRM.sign('answer(True)')} again.",
             id="ignored",
         )
         no, yes = self._confirmation.no, self._confirmation.yes
         self._no = Choice(_choice_text("answer(False)", no), answer=False, id="no")
         self._yes = Choice(_choice_text("answer(True)", yes), answer=True, id="yes")
-        self._keys = KeyBar(
-            CONFIRM.hint("answer(False)", no.lower()),
-            CONFIRM.hint("answer(True)", yes.lower()),
-            CONFIRM.hint("cancel", "cancel"),
-            id="keys",
-        )
+        words = {"answer(False)": no.lower(), "answer(True)": yes.lower(), "cancel": "cancel"}
+        if no.lower() == words["cancel"]:
+            del words["answer(False)"]
+        self._keys = KeyBar(*(CONFIRM.hint(*key) for key in words.items()), id="keys")
         self._armed = self._has_changed = False
         self._arm_count = 0
         self.is_cancelled = False
@@ -206,8 +204,8 @@ class ConfirmScreen(ModalScreen[bool]):
     def _show_facts(self) -> None:
         """Write what becomes of each model, with what that costs, then everything else."""
         facts, costs = self._confirmation.facts, self._confirmation.costs
-        # Without the frame, its padding and a scrollbar.
-        room = self._dialog.cells - (5 if self.size.height < LOW_ROWS else 7)
+        # Without the frame, its padding, a scrollbar and a blank before it.
+        room = self._dialog.cells - (6 if self.size.height < LOW_ROWS else 8)
         lines: list[Content] = []
         for cost in costs:
             hue = hue_of(self._snapshot, cost.model)
@@ -215,18 +213,19 @@ class ConfirmScreen(ModalScreen[bool]):
             gap = " " * max(1, room - 1 - cell_len(name) - cell_len(cost.outcome))
             edge = ("▌", f"${hue}")
             lines.append(Content.assemble(edge, (name, "bold"), gap, cost.outcome))
-            lines += (_style_fact(f"  {line}", "$warning") for line in cost.costs)
+            lines += (style_fact(f"  {line}", "$warning") for line in cost.costs)
         if costs and facts:
             lines.append(Content(""))
-        lines += map(_style_fact, facts)
+        lines += map(style_fact, facts)
         if not lines:
             lines.append(Content("No other client is affected."))
         self._facts.update(Content("\n").join(lines))
 
     def _show_title(self) -> None:
         count = len(self._confirmation.costs)
-        cost = (f"unloads {count_of(count, 'model')}" if count else "", "warning")
         title = shorten_id(self._confirmation.title, MAX_FACT_CELLS)
+        counts = count and not title.startswith("Unload")  # that title counts them itself
+        cost = (f"unloads {count_of(count, 'model')}" if counts else "", "warning")
         self._dialog.show_title(title, self._title, cost)
         if self._of_context:
             self._dialog.show_stage("review")
@@ -247,7 +246,7 @@ def _choice_text(action: str, words: str) -> str:
     return f"{CONFIRM.sign(action)} {shorten_id(words, MAX_CHOICE_CELLS)}"
 
 
-def _style_fact(fact: str, style: str = "") -> Content:
+def style_fact(fact: str, style: str = "") -> Content:
     """Style a fact by its sign, or as a cost."""
     style = style or FACT_STYLES.get(fact[:1], "$warning" if fact.startswith(COSTS) else "")
     return Content.styled(shorten_id(fact, MAX_FACT_CELLS), style)
@@ -261,9 +260,9 @@ class LoadBars(Widget):
         self._shown: tuple[Snapshot, Confirmation] | None = None
         self._strips: list[Strip] = []
 
-    def show(self, snapshot: Snapshot, confirmation: Confirmation) -> None:
+    def show(self, snapshot: Snapshot, confirmation: Confirmation | None) -> None:
         """Draw the memory of a snapshot, at the same place as that of the one before."""
-        self._shown = snapshot, confirmation
+        self._shown = None if confirmation is None else (snapshot, confirmation)
         self._draw()
 
     def on_resize(self) -> None:

@@ -162,7 +162,7 @@ class ServersScreen(ModalScreen[ServerChoice | None]):
             self._list([one for one in self._choices if one != choice])
 
     def on_key(self, event: events.Key) -> None:
-        """What is typed in front of the list belongs to the URL: nothing in the list takes letters."""
+        """Pass letters typed in the list on to the URL field: the list uses none."""
         entry = self.query_one(Input)
         letter = event.character if event.is_printable else None
         if self.focused is not entry and letter is not None and not letter.isspace():

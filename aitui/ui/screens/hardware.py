@@ -60,7 +60,7 @@ class HardwareScreen(Screen[None]):
         self._show_problems()
 
     def _show_problems(self) -> None:
-        """What doesn't work, and samples that are old."""
+        """Show errors, and the age of old samples."""
         hardware = self._view.snapshot.hardware
         lines = [f"✘ {words}" for words in missing_card_warnings(hardware)]
         if hardware.usage.source is not None:
@@ -96,7 +96,7 @@ class HardwareScreen(Screen[None]):
 
     def action_processes(self) -> None:
         if not self._view.snapshot.hardware.processes:
-            self.notify("Processes are known only with ssh_host set for this server")
+            self.notify("Processes are listed only if ssh_host is set for this server")
         self._view.shows_processes = not self._view.shows_processes
 
     def action_next_card(self, step: int) -> None:

@@ -33,16 +33,17 @@ from aitui.ui.keymap import (
 )
 from aitui.ui.motions import motion_rows
 from aitui.ui.plain import PlainText
+from aitui.ui.widgets.key_bar import KeyBar
 
 KEY_CELLS = 10
 LEAST_COLUMN, LARGEST_COLUMN = 34, 38
 """Cells of a column with the gap to the next one."""
 
 _FRAME_CELLS = 6
-"""Those of the dialog's border, padding and scroll bar."""
+"""Cells of the dialog's border, padding and scroll bar."""
 
 Row = tuple[str, str, str]
-"""What stands at the left, its words, and the style of what stands at the left."""
+"""The text at the left, its description, and the style of the text at the left."""
 
 
 class HelpGroup(Struct, frozen=True):
@@ -80,7 +81,7 @@ _PLACES = (
 )
 
 _SIGNS = HelpGroup(
-    "Signs of models",
+    "Model states",
     (
         ("●", "ready", "$ready"),
         ("◔ ◑ ◕", "loading, by quarter", "$transit"),
@@ -90,7 +91,7 @@ _SIGNS = HelpGroup(
     ),
 )
 _SIGNS_OF_REQUESTS = HelpGroup(
-    "Signs of requests",
+    "Request states",
     (
         ("►", "running", "$transit"),
         ("◌", "waiting for a load", "$warning"),
@@ -111,7 +112,7 @@ _VALUES = HelpGroup(
 )
 
 _TEXTUAL_BINDINGS = {"app.focus_next": "next pane", "app.focus_previous": "previous pane"}
-"""Its words for what it brings along, in ours; they come last."""
+"""Our words for the bindings that Textual adds; they come last."""
 
 
 class HelpText(VerticalScroll):
@@ -145,11 +146,11 @@ class HelpScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with HelpText(id="dialog"), Horizontal():
             yield from (PlainText() for _ in range(3))
+        yield KeyBar(HELP_TEXT.hint("move(1)", "scroll"), HELP.hint("dismiss"), id="keys")
 
     def on_mount(self) -> None:
         dialog = self.query_one("#dialog")
         set_frame_title(dialog, self._title, self._note)
-        set_frame_title(dialog, "", "", f"{HELP.sign('dismiss')} close", bottom=True)
         dialog.focus()
 
     def on_resize(self, event: events.Resize) -> None:

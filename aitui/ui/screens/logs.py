@@ -69,9 +69,9 @@ def log_status_items(view: LogView, state: FeedState, now: float) -> tuple[LineI
 
 
 def empty_log_text(state: FeedState, words: str, chosen: LogFilter, hidden: int) -> str:
-    """Why there is nothing to see."""
+    """Return the reason why the log is empty."""
     if chosen.pattern is not None or chosen.level > LogLevel.DEBUG:
-        return f"No line passes the filter\n{LOGS.sign('back')} removes it"
+        return f"No line matches the filter\n{LOGS.sign('back')} removes it"
     if state.phase is FeedPhase.FOLLOWING:
         if hidden:
             return f"Nothing in {words} but aitui's own polls\n{LOGS.sign('polls')} shows them"
@@ -196,7 +196,7 @@ class LogsScreen(Screen[None]):
             await self.run_action("app.retry_log")
 
     def show_update(self, name: str, news: LogUpdate) -> None:
-        """What has come of a log; of one that is no longer chosen nothing is shown."""
+        """Show new lines; updates of a log that is no longer selected are dropped."""
         if name != self.log_name or not self.is_mounted:
             return
         self._feed_state = news.state
@@ -243,14 +243,14 @@ class LogsScreen(Screen[None]):
         if text := self.get_selected_text() or (line.text if line else ""):
             self.app.copy_to_clipboard(text)
         else:
-            self.notify("There is no line to copy", severity="warning")
+            self.notify("There are no lines to copy", severity="warning")
 
     def action_save(self) -> None:
         lines = tuple(self._view.rows.visible_lines())
         if lines:
             self.post_message(LogSaveRequested(self.log_name, lines))
         else:
-            self.notify("There is no line to save", severity="warning")
+            self.notify("There are no lines to save", severity="warning")
 
     def action_back(self) -> None:
         """Leave the entry, then the search, then the filter, then the view."""
@@ -272,7 +272,7 @@ class LogsScreen(Screen[None]):
         hints = [
             (LOGS.hint("app.retry_log"), self._feed_state.phase is FeedPhase.LOST),
             (LOG_VIEW.hint("follow"), not view.following),
-            (LOGS.hint("pause", "go on" if view.paused else ""), True),
+            (LOGS.hint("pause", "continue" if view.paused else ""), True),
             (LOGS.hint("find_next(1)"), found),
             (LOGS.hint("find_next(-1)"), found),
             (LOGS.hint("find"), True),
@@ -326,7 +326,7 @@ class LogsScreen(Screen[None]):
         )
         failed, reason = self._failed, list[str]()
         if failed is not None and self.log_name == self._model_id:
-            reason = [f"✘ {self._model_id} didn't come up: {failed.reason}"]
+            reason = [f"✘ {self._model_id} could not be loaded: {failed.reason}"]
             if view.failure_lines.found_at is None:
                 reason += [f"  {line}" for line in failed.log]
         self._reason.show(None, reason)

@@ -12,13 +12,17 @@ from aitui.ui.keymap import MESSAGES
 from aitui.ui.motions import motion_rows
 from aitui.ui.plain import PlainText
 from aitui.ui.terminal.notifications import SIGNS, Notice
+from aitui.ui.widgets.dialog import BREAKPOINTS, Dialog
 from aitui.ui.widgets.key_bar import KeyBar
+
+MESSAGES_CELLS = 100
 
 
 class MessagesScreen(ModalScreen[None]):
     """Shows what was said in passing."""
 
-    CSS_PATH = "messages.tcss"
+    CSS_PATH = ["dialog.tcss", "small_dialog.tcss"]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = BREAKPOINTS
     BINDINGS = MESSAGES.bindings()
 
     def __init__(self, notices: Iterable[Notice]) -> None:
@@ -27,17 +31,17 @@ class MessagesScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         lines = [_format_notice(notice) for notice in reversed(self._notices)]
-        with VerticalScroll(id="dialog", classes="frame"):
-            yield PlainText(Content("\n").join(lines) if lines else Content("None so far"))
+        with Dialog(MESSAGES_CELLS), VerticalScroll(classes="text"):
+            yield PlainText(Content("\n").join(lines) if lines else Content("No messages yet"))
         yield KeyBar(MESSAGES.hint("move(1)", "scroll"), MESSAGES.hint("dismiss"), id="keys")
 
     def on_mount(self) -> None:
-        dialog = self.query_one("#dialog")
-        set_frame_title(dialog, "Messages", "the newest first" if self._notices else "")
-        dialog.focus()
+        words = "newest first" if self._notices else ""
+        set_frame_title(self.query_one(Dialog), "Messages", words)
+        self.query_one(VerticalScroll).focus()
 
     def action_move(self, amount: float, unit: str = "rows") -> None:
-        dialog = self.query_one("#dialog")
+        dialog = self.query_one(VerticalScroll)
         dialog.scroll_relative(y=motion_rows(dialog, amount, unit), animate=False)
 
 

@@ -80,7 +80,7 @@ class ModelsScreen(Screen[None]):
         self._models = Vertical(id="models", classes="frame")
         self._table = ModelTable(clock, id="table")
         self._titles = ColumnTitles(self._table, id="titles")
-        self._filter = Input(id="filter", placeholder="words of the id, name or state")
+        self._filter = Input(id="filter", placeholder="filter by id, name or state")
         self._filter_count = PlainText(id="filter-count")
         self._filter_line = Horizontal(
             PlainText(" filter", id="filter-label"),
@@ -108,6 +108,7 @@ class ModelsScreen(Screen[None]):
         self._running_models = 0
         self._reported_certificate_end: float | None = None
         self._chat_mount: AwaitMount | None = None
+        self._shows_chat = False
 
     def compose(self) -> ComposeResult:
         yield self._header
@@ -138,7 +139,7 @@ class ModelsScreen(Screen[None]):
         self._activity.tick()
         for pane in self._throughput:
             pane.tick()
-        if self.has_class("-chat"):
+        if self._shows_chat:
             self.chat.status.tick()
         self._show_detail()
 
@@ -173,13 +174,13 @@ class ModelsScreen(Screen[None]):
         if not requests.uses:
             words = "No active requests"
             if self.snapshot.requests.running is None:
-                words += ", or this server doesn't tell which: llama-swap ≥ v235 does"
+                words += ", or this server doesn't report them: llama-swap ≥ v235 does"
             self.notify(words, severity="warning")
         elif use is None:
             self.notify("This request has ended", severity="warning")
         elif not requests.has_focus and len(requests.uses) > 1:
             requests.focus()
-            self.notify(f"Which one? Choose it and press {MODELS.sign('cancel_request')} again")
+            self.notify(f"Which one? Select it and press {MODELS.sign('cancel_request')} again")
         else:
             self.post_message(CancelRequested(use.request))
 
@@ -236,7 +237,9 @@ class ModelsScreen(Screen[None]):
                 writing=self._is_writing,
                 answering=self.chat.is_replying,
                 refused=bool(self.chat.needed_context),
+                queued=self.chat.can_take_back,
                 suggested=self.chat.suggested,
+                offers=bool(self.chat.last_conversation),
             )
         if isinstance(self.focused, Input):
             # On the filter line letters are letters.
@@ -257,17 +260,13 @@ class ModelsScreen(Screen[None]):
 
         return ChatPane(self._clock, id="chat")
 
-    @property
-    def shows_memory(self) -> bool:
-        """Whether the memory of the graphics cards is shown."""
-        return self._memory is not None and self._memory.display
-
     def mount_chat(self) -> "AwaitMount":
         """Mount the conversation: not with the table, to which its import and style add a third."""
         if self._chat_mount is None:
             self._chat_mount = self._body.mount(self.chat)
             # Other keys work while an answer is under way.
-            for name in ("is_replying", "needed_context", "suggested"):
+            watched = "is_replying", "needed_context", "suggested", "can_take_back"
+            for name in (*watched, "last_conversation"):
                 self.watch(self.chat, name, self._show_selection, init=False)
         return self._chat_mount
 
@@ -284,8 +283,8 @@ class ModelsScreen(Screen[None]):
 
     def show_chat(self, *, shown: bool) -> None:
         """Show the conversation in the place of the details, or these again."""
-        if shown != self.has_class("-chat"):
-            self.set_class(shown, "-chat")
+        if shown != self._shows_chat:
+            self._shows_chat = shown
             self._zoomed = ""
             # Now, and not with the next layout: only what is displayed takes the focus.
             self._fit_panes(self.size)
@@ -314,7 +313,7 @@ class ModelsScreen(Screen[None]):
 
     def _warn_no_model(self) -> None:
         live = self.snapshot.connection.phase is ConnectionPhase.LIVE
-        words = "There is no model under the cursor" if live else NOT_REACHED
+        words = "No model is selected" if live else NOT_REACHED
         self.notify(words, severity="warning")
 
     def _show_server(self, server: Server | None) -> None:
@@ -395,7 +394,7 @@ class ModelsScreen(Screen[None]):
         )
         usage = self.snapshot.hardware.usage
         cards = len(usage.cards) or (usage.source is not None)
-        chat = self.has_class("-chat")
+        chat = self._shows_chat
         needs = PaneNeeds(
             table, full, short, models, cards, panes=panes, chat=chat, zoomed=self._zoomed
         )
@@ -600,7 +599,7 @@ class ModelsScreen(Screen[None]):
         if link.phase is ConnectionPhase.CONNECTING:
             return f"Connecting to {self.server.url}"
         if link.last_response_at is None:
-            return f"{self.server.url} was not reached yet"
+            return f"{self.server.url} has not responded yet"
         refresh = APP.sign("refresh_server")
         return (
             f"The server lists no models\nAdd some to its config.yaml, then refresh with {refresh}"
@@ -636,7 +635,7 @@ def _model_keys(
     host: bool,
     wide: bool,
 ) -> list[Hint]:
-    """Those of the table. `running` is how many models are resident, `host` whether one is set."""
+    """Return the keys of the table; `running` is how many models are resident."""
     live = snapshot.connection.phase is ConnectionPhase.LIVE
     writable = live and not read_only
     own = model is not None and model.loadable
@@ -663,6 +662,7 @@ def _model_keys(
         (MODELS.hint("reverse"), bool(snapshot.models)),
         (APP.hint("restart_service"), restarts and live and wide),
         (APP.hint("command_palette"), True),
+        (APP.hint("conversations"), live),
         (MODELS.hint("app.unload_all"), writable and running > 0),
         (APP.hint("switch_server"), True),
         (APP.hint("quit"), True),
@@ -671,8 +671,20 @@ def _model_keys(
     return [hint for hint, works in hints if works]
 
 
-def _chat_keys(*, writing: bool, answering: bool, refused: bool, suggested: str = "") -> list[Hint]:
-    """Those of the prompt, or of the transcript above it; `refused` as larger than the context."""
+def _chat_keys(
+    *,
+    writing: bool,
+    answering: bool,
+    refused: bool,
+    queued: bool,
+    offers: bool,
+    suggested: str = "",
+) -> list[Hint]:
+    """Return the keys of the prompt or the transcript; `refused` is set if the context is too small.
+
+    `queued` is set if prompts wait and nothing is written, `offers` if the last conversation with the
+    model is offered.
+    """
     if writing and suggested:
         runs = f"run {suggested}" if not suggested.endswith(" ") else f"insert {suggested.strip()}"
         return [
@@ -685,12 +697,18 @@ def _chat_keys(*, writing: bool, answering: bool, refused: bool, suggested: str 
     stop = [APP.hint("interrupt")] if answering else []
     if refused:
         stop.append(CHAT_PANE.hint("app.grow_context"))
+    if offers and not answering:
+        stop.append(CHAT_PANE.hint("app.resume_last"))
     if writing:
-        of_prompt = ("send", "newline", "app.edit_prompt", "complete", "screen.read_chat")
+        of_prompt = ("newline", "app.edit_prompt", "complete", "screen.read_chat")
+        back = [PROMPT.hint("earlier", "take back")] if queued else []
+        send = PROMPT.hint("send", "queue" if answering else "send queued" if queued else "")
         return [
             *stop,
+            send,
+            *back,
             *(PROMPT.hint(action) for action in of_prompt),
-            *(APP.hint(action, typing=True) for action in ("zoom", "help")),
+            *(APP.hint(action, typing=True) for action in ("zoom", "conversations", "help")),
         ]
     of_transcript = ("block(1)", "copy('block')", "reasoning", "follow")
     return [

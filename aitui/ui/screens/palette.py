@@ -13,12 +13,16 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
+from aitui.domain.confirmation import Confirmation
 from aitui.domain.snapshot import Snapshot
 from aitui.format.fit import shorten_id
 from aitui.ui.frame import set_frame_title
 from aitui.ui.keymap import COMMANDS
 from aitui.ui.motions import motion_rows
 from aitui.ui.plain import PlainText
+from aitui.ui.screens.confirm import LoadBars, style_fact
+from aitui.ui.widgets.dialog import BREAKPOINTS
+from aitui.ui.widgets.key_bar import KeyBar
 
 MOST_LISTED = 100
 """Matches that are listed; the title counts all of them."""
@@ -31,8 +35,8 @@ StyledText = tuple[str, str]
 class Command(Struct, frozen=True):
     """One entry: `run` does it after the palette has closed.
 
-    `cost` and `effects` are found out when the entry is listed or selected, by the snapshot of that
-    moment. `hidden` ones are found by typing only. `preview` shows an entry that undoes itself while
+    `cost` and `confirmation`, what is asked before it runs, are found out when the entry is listed or
+    selected, by the snapshot of that moment. `hidden` ones are found by typing only. `preview` shows an entry that undoes itself while
     it is selected; it is called with True, and with False when another one is.
     """
 
@@ -41,7 +45,7 @@ class Command(Struct, frozen=True):
     key: str = ""
     sign: StyledText = ("", "")
     cost: Callable[[Snapshot], StyledText] | None = None
-    effects: Callable[[Snapshot], Sequence[StyledText]] | None = None
+    confirmation: Callable[[Snapshot], Confirmation] | None = None
     hidden: bool = True
     preview: Callable[[bool], None] | None = None
 
@@ -65,13 +69,14 @@ def match_commands(commands: Iterable[Command], query: str) -> list[Command]:
 
 
 class CommandList(OptionList, can_focus=False):
-    """What matches; the focus stays in the field."""
+    """The list of matches; the focus stays in the field."""
 
 
 class PaletteScreen(ModalScreen[Command | None]):
     """Ends with the command to run, None for none."""
 
     CSS_PATH = "palette.tcss"
+    VERTICAL_BREAKPOINTS = BREAKPOINTS
     BINDINGS = COMMANDS.bindings()
 
     def __init__(
@@ -92,7 +97,11 @@ class PaletteScreen(ModalScreen[Command | None]):
                 id="entry",
             )
             yield CommandList(id="list")
-            yield PlainText(id="preview")
+            with Vertical(id="preview"):
+                yield LoadBars(id="bars")
+                yield PlainText(id="effects")
+        hints = (COMMANDS.hint(action) for action in ("run", "move(-1)", "complete", "dismiss"))
+        yield KeyBar(*hints, id="keys")
 
     def on_mount(self) -> None:
         self.query_one(Input).focus()
@@ -107,7 +116,9 @@ class PaletteScreen(ModalScreen[Command | None]):
     def add_commands(self, commands: Sequence[Command]) -> None:
         """Offer more, which took longer to find."""
         self._commands += tuple(commands)
-        self._list()
+        # Read before the palette is there, they are listed with its first size.
+        if self.is_mounted:
+            self._list()
 
     def action_move(self, amount: float, unit: str = "rows") -> None:
         listed = self.query_one(CommandList)
@@ -145,15 +156,22 @@ class PaletteScreen(ModalScreen[Command | None]):
 
     @on(OptionList.OptionHighlighted)
     def _show_effects(self) -> None:
-        command, text = self._selected(), Content("")
+        command, snapshot = self._selected(), self._snapshot()
         self._set_preview(command)
+        lines: list[Content] = []
+        build = None if command is None else command.confirmation
+        asked = None if build is None else build(snapshot)
         if command is not None:
-            snapshot = self._snapshot()
-            effects = () if command.effects is None else command.effects(snapshot)
-            lines = [Content.styled(command.title, "bold")]
-            lines += (Content.styled(line, style) for line, style in effects)
-            text = Content("\n").join(lines)
-        self.query_one("#preview", PlainText).update(text)
+            lines.append(Content.styled(command.title, "bold"))
+        if asked is not None:
+            lines += (
+                Content.styled(line, "$warning") for cost in asked.costs for line in cost.lines
+            )
+            lines += map(style_fact, asked.facts)
+            if asked.needed:
+                lines.append(Content.styled("aitui asks before it does this.", "$muted"))
+        self.query_one(LoadBars).show(snapshot, asked)
+        self.query_one("#effects", PlainText).update(Content("\n").join(lines))
 
     @on(Input.Submitted)
     def _run_selected(self) -> None:

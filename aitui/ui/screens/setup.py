@@ -14,7 +14,7 @@ from aitui.ui.widgets.key_bar import KeyBar
 
 
 class SetupScreen(Screen[None]):
-    """Says which files were looked for, and what can be done now."""
+    """Shows the missing certificate files and the next steps."""
 
     CSS_PATH = "setup.tcss"
     BINDINGS = SETUP.bindings()
@@ -43,7 +43,7 @@ class SetupScreen(Screen[None]):
         gone = {path for _, path in missing}
         lines = [
             Content.assemble(
-                (self._server.url, "bold"), " lets in only clients with a certificate."
+                (self._server.url, "bold"), " accepts only clients with a certificate."
             ),
             Content("These files were looked for:"),
             Content(""),
@@ -63,14 +63,14 @@ _DEMO, _SWITCH, _RECHECK = (f"  {SETUP.sign(action):<5}" for action in _ACTIONS)
 _STEPS = (
     "What you can do now",
     "",
-    f"{_DEMO}see aitui at work with a stand-in server on this machine",
+    f"{_DEMO}open the demo: a simulated server on this machine",
     f"{_SWITCH}connect to another server, such as http://localhost:8080",
-    f"{_RECHECK}look again, once the files are there",
+    f"{_RECHECK}check again, once the files are there",
     "",
     "Copy what is missing from the machine where it was made (PROXY:CERTS), then chmod 600 the key:",
     "",
 )
 _OTHERS = (
     "AI_SERVER_CERTS_DIR names another directory. AI_SERVER_URL, or config.toml,",
-    "names another server.",
+    "names another server. See also aitui --help.",
 )

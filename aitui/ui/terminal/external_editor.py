@@ -27,7 +27,7 @@ EDITORS_WITH_LINE_ARGUMENT = frozenset(
 )
 """Editors that begin at line N for `+N`."""
 USUAL = ("editor", "nano", "vim", "vi")
-"""What is looked for without $VISUAL and $EDITOR."""
+"""Editors to look for if neither $VISUAL nor $EDITOR is set."""
 
 _ENDING_SECONDS = 3.0
 _LOOK_AGAIN = 0.05
@@ -46,7 +46,7 @@ async def edit_text(app: App[None], text: str, *, suffix: str = ".md") -> str:
         raise AituiError(
             "The edited text can't be used.",
             why=f"It isn't UTF-8: {error.reason} at byte {error.start}.",
-            remedy=f"The edit is kept in {await keep_edit(content, suffix)}.",
+            remedy=f"The edit is saved in {await keep_edit(content, suffix)}.",
         ) from error
 
 
@@ -61,7 +61,7 @@ async def edit_bytes(
     command = find_editor(os.environ)
     words = (*command, *_line_arguments(command[0], line))
     if app in _ASIDE:
-        raise AituiError("An editor is open.", remedy="End that one first.")
+        raise AituiError("An editor is already open.", remedy="Close that one first.")
     _ASIDE.add(app)
     try:
         with _translate_errors(command[0]):
@@ -85,7 +85,7 @@ async def _edit_draft(
         # Without a pause: the end of the loop cancels more than once.
         kept = draft.set_aside(known)
         if isinstance(error, AituiError) and kept:
-            error.remedy = f"The edit is kept in {kept}."
+            error.remedy = f"The edit is saved in {kept}."
         raise
 
 
@@ -94,8 +94,8 @@ async def keep_edit(content: bytes, suffix: str) -> str:
     try:
         draft = await asyncio.to_thread(_Draft.write, content, suffix)
     except OSError as error:
-        remedy = "Make room for temporary files before the next one."
-        raise _os_failure("The edit can't be kept.", error, remedy) from error
+        remedy = "Free some space for temporary files before the next edit."
+        raise _os_failure("The edit can't be saved.", error, remedy) from error
     return draft.display_path
 
 
@@ -106,7 +106,7 @@ def find_editor(environment: Mapping[str, str]) -> tuple[str, ...]:
         value = environment.get(name, "")
         if not value.strip():
             continue
-        remedy = f"Set {name} to an editor of yours, and start aitui again."
+        remedy = f"Set {name} to your editor, and start aitui again."
         try:
             words = shlex.split(value)
         except ValueError as error:
@@ -118,16 +118,16 @@ def find_editor(environment: Mapping[str, str]) -> tuple[str, ...]:
             shown = sanitize_line(words[0], 100) or "''"
             raise AituiError(
                 f"The editor {shown} can't be started.",
-                why=f"{name} names it, and it is no program that can be run.",
+                why=f"{name} is set to it, and there is no such program.",
                 remedy=remedy,
             )
         return tuple(words)
     found = next((program for program in USUAL if shutil.which(program, path=path)), None)
     if found is None:
         raise AituiError(
-            "There is no editor.",
+            "No editor was found.",
             why=f"EDITOR isn't set, and PATH has none of {', '.join(USUAL)}.",
-            remedy="Set EDITOR to an editor of yours, and start aitui again.",
+            remedy="Set EDITOR to your editor, and start aitui again.",
         )
     return (found,)
 
@@ -162,13 +162,13 @@ class _Draft(Struct, frozen=True):
         return sanitize_line(str(self.path), 300)
 
     def read(self) -> bytes:
-        """What stands there now. Raises OSError, AituiError."""
+        """Return the edited content; raises OSError, AituiError."""
         # A FIFO would block for good.
         with os.fdopen(os.open(self.path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise AituiError(
                     "The edited text can't be read.",
-                    why=f"{self.display_path} isn't a file any more.",
+                    why=f"{self.display_path} is no longer a file.",
                 )
             return file.read()
 
@@ -199,11 +199,11 @@ def _translate_errors(program: str) -> Iterator[None]:
     except SuspendNotSupported as error:
         raise AituiError(
             "The editor can't be started.",
-            why="It needs a terminal of its own, and there is none here.",
+            why="It needs a terminal, and there is none here.",
         ) from error
     except OSError as error:
         what = f"{sanitize_line(program, 100)} can't be used."
-        raise _os_failure(what, error, "The text is as before.") from error
+        raise _os_failure(what, error, "The text is unchanged.") from error
 
 
 def _os_failure(what: str, error: OSError, remedy: str) -> AituiError:
@@ -224,7 +224,7 @@ async def _run(app: App[None], words: tuple[str, ...]) -> None:
         with suppress(ValueError):  # most realtime signals have no name
             end = signal.Signals(-status).name
         raise AituiError(
-            f"{sanitize_line(words[0], 100)} ended with {end}.", why="The text is as before."
+            f"{sanitize_line(words[0], 100)} ended with {end}.", why="The text is unchanged."
         )
 
 

@@ -1,4 +1,4 @@
-"""What is said in passing: notices, and a call to a user who looks elsewhere."""
+"""Notices, and notifications for a user who looks elsewhere."""
 
 import time
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from aitui.domain.sanitize import sanitize_line
 from aitui.ui.terminal.screen_diff import is_terminal_ready
 
 MAX_NOTICES = 50
-"""How many are kept for the list of messages."""
+"""The maximum of notices in the list of messages."""
 MAX_NOTICE_CELLS = 6000
 MAX_TITLE_CELLS, MAX_TEXT_CELLS = 120, 400
 """Cells of a toast: it must not cover the screen."""

@@ -45,7 +45,7 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 class PastedText(Struct, frozen=True):
-    """What was pasted, harmless; `left_out` characters more were too many."""
+    """The sanitized text of a paste; `left_out` is the number of characters beyond the limit."""
 
     text: str
     left_out: int = 0

@@ -57,7 +57,7 @@ class ScreenDiff:
         self._lines: list[ScreenLine] = []
 
     def invalidate(self) -> None:
-        """Whatever is drawn next, all of it is sent."""
+        """Send the next update completely."""
         self._size = (0, 0)
 
     def diff(self, update: CompositorUpdate, size: tuple[int, int], console: Console) -> str:

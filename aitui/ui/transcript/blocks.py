@@ -56,7 +56,7 @@ _Definition = tuple[int, str, dict[str, str]]
 
 
 class PieceKind(Enum):
-    """What a piece is drawn as."""
+    """The kinds of pieces."""
 
     NOTHING = auto()
     LABEL = auto()
@@ -108,7 +108,7 @@ class _Container(Struct, frozen=True):
 
     @property
     def rest(self) -> str:
-        """What precedes every row but the first."""
+        """Return the prefix of every row but the first."""
         return self.shown if self.is_quote else " " * cell_len(self.shown)
 
 
@@ -406,11 +406,11 @@ class StreamedText:
         return list(_all_pieces(parts[:count]))
 
     def tail(self) -> list[Piece]:
-        """What there is beyond the finished pieces, drawn as if the text ended here."""
+        """Return the pieces after the finished ones, as if the text ended here."""
         return self._tail
 
     def take_pending_text(self) -> str:
-        """What came since the last `advance`, uncut."""
+        """Return the text received since the last `advance`."""
         text = "".join(self._deltas)
         self._deltas.clear()
         return text

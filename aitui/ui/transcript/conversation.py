@@ -131,7 +131,7 @@ class TranscriptTurn:
 
     @property
     def text(self) -> str:
-        """What was said, without reasoning."""
+        """Return the text without reasoning."""
         return "".join(part.source for part in self.parts if not part.reasoning)
 
     def part_for(self, *, reasoning: bool) -> TurnPart:
@@ -160,7 +160,7 @@ class TranscriptTurn:
         yield from self.footer_entries()
 
     def footer_entries(self) -> list[LaidOutPiece]:
-        """What stands below the text."""
+        """Return the entries below the text."""
         return [LaidOutPiece(_make_label(self.footer, "footer"))] if self.footer else []
 
 

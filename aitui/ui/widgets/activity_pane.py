@@ -127,7 +127,7 @@ class ActivityPane(ScrollView, can_focus=True, inherit_bindings=False):
     uses: var[tuple[ClientRequest, ...]] = var((), init=False)
     finished: var[tuple[FinishedRequest, ...]] = var((), init=False)
     note: var[str] = var("", init=False)
-    """Which requests under way aren't listed."""
+    """A note about running requests that aren't listed."""
     is_known: reactive[bool] = reactive(False)
     """Whether the server answers: else nothing is known of its requests."""
 
@@ -142,9 +142,9 @@ class ActivityPane(ScrollView, can_focus=True, inherit_bindings=False):
         self._columns = ActivityColumns()
         self._day_end = 0.0
         self.snapshot = Snapshot()
-        """Where the failures of models are looked up."""
+        """The snapshot in which the failures of models are looked up."""
         self.today = 0
-        """How many requests have begun since midnight, as far as that is known."""
+        """The number of requests since midnight, as far as known."""
 
     def on_mount(self) -> None:
         self.app.theme_changed_signal.subscribe(self, lambda _: self._forget_styles())

@@ -4,6 +4,7 @@ from msgspec.structs import replace
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
+from textual.message import Message
 from textual.reactive import reactive
 
 from aitui.domain.chat.conversation import ImageAttachment
@@ -34,10 +35,23 @@ class ChatPane(Vertical):
     is_replying: reactive[bool] = reactive(False)
     needed_context: reactive[int] = reactive(0)
     """The context size, in tokens, that a prompt needs that was refused; 0 if none is offered."""
+    last_conversation: reactive[str] = reactive("")
+    """The id of the model's last conversation, while it is offered in an empty one."""
     attachments: reactive[tuple[ImageAttachment, ...]] = reactive(())
-    """What goes along with the next prompt."""
+    """The images for the next prompt."""
+    queued: reactive[tuple[str, ...]] = reactive(())
+    """Prompts that are sent when the reply has ended, the next one first."""
+    can_take_back: reactive[bool] = reactive(False)
+    """Whether a key takes back or sends a queued prompt: there is one, and nothing is written."""
     suggested: reactive[str] = reactive("")
     """The command that is selected in the list above the prompt; empty while there is no list."""
+
+    class TakeBackRequested(Message):
+        """A queued prompt is to be taken back; `place` counts from the next one, -1 is the last."""
+
+        def __init__(self, place: int) -> None:
+            super().__init__()
+            self.place = place
 
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes="frame")
@@ -101,12 +115,36 @@ class ChatPane(Vertical):
         at = message.index
         self.attachments = (*self.attachments[:at], *self.attachments[at + 1 :])
 
+    def watch_queued(self) -> None:
+        self.sent.queued, self.prompt.has_queue = self.queued, bool(self.queued)
+        self._update_take_back()
+
+    def _update_take_back(self) -> None:
+        self.can_take_back = bool(self.queued) and not self.prompt.text
+
+    @on(SentLines.TakenBack)
+    def _take_back_clicked(self, message: SentLines.TakenBack) -> None:
+        self.post_message(self.TakeBackRequested(message.index))
+
+    @on(Composer.RecallRequested)
+    def _take_back_last(self) -> None:
+        self.post_message(self.TakeBackRequested(-1))
+
     def watch_model_id(self) -> None:
-        """Name the model in the border, and in the prompt, which a small screen has alone."""
+        self._update_placeholder()
+        self._update_title()
+
+    def watch_is_replying(self) -> None:
+        self._update_placeholder()
+
+    def _update_placeholder(self) -> None:
+        """Name the model, which a small screen names nowhere else, or what a prompt waits for."""
         model = shorten_id(self.model_id, MAX_ID_CELLS) if self.model_id else ""
         words = " ".join(word for word in ("Ask", model, "…") if word)
-        self.prompt.placeholder = plain(f"{words}  ({PROMPT.sign('send')} sends, / commands)")
-        self._update_title()
+        words = f"{words}  ({PROMPT.sign('send')} sends, / commands)"
+        if self.is_replying:
+            words = "The next prompt waits for this reply"
+        self.prompt.placeholder = plain(words)
 
     def _update_title(self) -> None:
         set_frame_title(self, "Chat", self.heading[:60], shorten_id(self.model_id, 48))
@@ -122,6 +160,7 @@ class ChatPane(Vertical):
 
     @on(Composer.Changed)
     def _resize_prompt(self) -> None:
+        self._update_take_back()
         lines = min(MAX_PROMPT_LINES, max(1, self.prompt.wrapped_document.height))
         self.prompt.styles.height = lines
         if self.commands.display:

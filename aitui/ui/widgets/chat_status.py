@@ -18,7 +18,7 @@ from aitui.domain.snapshot import Clock, Snapshot
 from aitui.domain.units import format_rate, format_tokens
 from aitui.format.fit import truncate, truncate_words
 from aitui.ui.frame import Pieces, render_title
-from aitui.ui.keymap import TRANSCRIPT
+from aitui.ui.keymap import PROMPT, TRANSCRIPT
 from aitui.ui.reply_text import phase_text, silence_text
 from aitui.ui.text import seconds_text
 from aitui.ui.theme import theme_style
@@ -32,6 +32,8 @@ MAX_NAME_CELLS = 24
 MAX_SYSTEM_CELLS = 30
 LEAST_HEIGHT = 14
 """Rows of the pane from which the lines below the rule have room."""
+MAX_QUEUE_ROWS = 3
+"""The last of them, which the key takes back first; one on a low screen."""
 
 _PHASE_STYLES = {
     ReplyPhase.DONE: ("✓ ", "ready"),
@@ -49,7 +51,7 @@ class ChatStatus(Widget):
     snapshot: var[Snapshot] = var(Snapshot())
     """Has the model of the reply; the clock draws its load once a second."""
     trouble: reactive[str] = reactive("")
-    """Why the reply that is shown has failed."""
+    """The reason why the reply failed."""
 
     def __init__(
         self,
@@ -83,17 +85,19 @@ class ChatStatus(Widget):
         if reply.phase is ReplyPhase.FAILED and self.trouble:
             return ((f"{sign}{words}: {self.trouble}", style),), ""
         pieces = [(f"{sign}{words}", style)]
+        if reply.phase.is_final:
+            # The figures stand below the reply.
+            return tuple(pieces), ""
         rates, more = reply.rates, []
         if rates.tokens:
             more.append(f"{rates.tokens:,} tokens")
-            ended = now if reply.ended_at is None else reply.ended_at
-            more.append(seconds_text(max(0.0, ended - reply.asked)))
+            more.append(seconds_text(max(0.0, now - reply.asked)))
         if rates.per_second and not silence:
             pieces += [(f" {format_rate(rates.per_second)}", "bold foreground"), (" tok/s", "")]
         if more:
             pieces.append((" · " + " · ".join(more), ""))
         follows = "↓ following" if self._is_following() else f"{TRANSCRIPT.sign('follow')} follows"
-        return tuple(pieces), follows if rates.tokens and not reply.phase.is_final else ""
+        return tuple(pieces), follows if rates.tokens else ""
 
     def tick(self) -> None:
         """Let seconds go on while nothing comes."""
@@ -117,23 +121,39 @@ class SentFacts(Struct, frozen=True):
 
 
 class _Piece(Struct, frozen=True):
-    """A text in a style; `chip` has a ground of its own, `image` is the place of one in it."""
+    """A text in a style; `chip` has a ground of its own.
+
+    `image` is the place of one in it, `queued` that of a prompt.
+    """
 
     text: str
     style: str = ""
     chip: bool = False
     image: int = -1
+    queued: int = -1
 
 
 class SentLines(Widget):
-    """What goes along with the next prompt, and how full the context is; a click removes an image."""
+    """What is queued, what goes along with the next prompt, and how full the context is.
+
+    A click takes a queued prompt back, and removes an image.
+    """
 
     facts: reactive[SentFacts] = reactive(SentFacts())
+    queued: reactive[tuple[str, ...]] = reactive(())
+    """Prompts that wait for the end of the reply, the next one first."""
     room: reactive[int] = reactive(LEAST_HEIGHT)
-    """Rows of the pane; below `LEAST_HEIGHT` only images are shown."""
+    """Rows of the pane; below `LEAST_HEIGHT` only images and the last queued prompt are shown."""
 
     class Detached(Message):
         """An image was clicked on; `index` is its place."""
+
+        def __init__(self, index: int) -> None:
+            super().__init__()
+            self.index = index
+
+    class TakenBack(Message):
+        """A queued prompt was clicked on; `index` is its place."""
 
         def __init__(self, index: int) -> None:
             super().__init__()
@@ -146,7 +166,7 @@ class SentLines(Widget):
     def watch_facts(self) -> None:
         self._update_rows()
 
-    watch_room = on_resize = watch_facts
+    watch_room = watch_queued = on_resize = watch_facts
 
     def render_line(self, y: int) -> Strip:
         plain = self.rich_style
@@ -163,13 +183,14 @@ class SentLines(Widget):
         at = 1
         for piece in self._rows[event.y] if event.y < len(self._rows) else ():
             width = cell_len(piece.text)
-            if piece.image >= 0 and at <= event.x < at + width:
-                self.post_message(self.Detached(piece.image))
+            if at <= event.x < at + width and max(piece.image, piece.queued) >= 0:
+                taken, detached = self.TakenBack(piece.queued), self.Detached(piece.image)
+                self.post_message(taken if piece.queued >= 0 else detached)
                 return
             at += width
 
     def _update_rows(self) -> None:
-        rows = self._chip_rows()
+        rows = [*self._queue_rows(), *self._chip_rows()]
         if self.room >= LEAST_HEIGHT and (gauge := self._gauge()):
             rows.append(gauge)
         if rows == self._rows and self.display is bool(rows):
@@ -178,6 +199,21 @@ class SentLines(Widget):
         self.display = bool(rows)
         self.styles.height = len(rows) + (self.room >= LEAST_HEIGHT)
         self.refresh()
+
+    def _queue_rows(self) -> list[list[_Piece]]:
+        count = len(self.queued)
+        label = f"{count} queued " if count > 1 else "queued "
+        sign = f" {PROMPT.sign('earlier')} "
+        room = max(1, self.size.width - 3 - len(label) - len(sign))
+        first = max(0, count - (MAX_QUEUE_ROWS if self.room >= LEAST_HEIGHT else 1))
+        return [
+            [
+                _Piece(label if at == first else " " * len(label), "warning"),
+                _Piece(f" {truncate(self.queued[at], room)}", "foreground", chip=True, queued=at),
+                _Piece(sign, "accent", chip=True, queued=at),
+            ]
+            for at in range(first, count)
+        ]
 
     def _chip_rows(self) -> list[list[_Piece]]:
         facts = self.facts
@@ -222,7 +258,7 @@ class SentLines(Widget):
 
 
 def _limit(facts: SentFacts) -> _Piece:
-    """What the model can't do, as far as its command says so; whether it sees images, if that matters."""
+    """Return what the model can't do, by its command, and whether it sees images if any are attached."""
     if facts.model is None:
         return _Piece("")
     command = facts.model.command_line

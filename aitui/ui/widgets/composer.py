@@ -1,4 +1,4 @@
-"""Where a prompt is written."""
+"""The prompt of the chat."""
 
 from collections.abc import Sequence
 
@@ -36,6 +36,9 @@ class Composer(TextArea):
             super().__init__()
             self.pages = pages
 
+    class RecallRequested(Message):
+        """The last prompt that is queued is to be taken back."""
+
     def __init__(self, commands: SuggestionList, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, soft_wrap=True, show_line_numbers=False, tab_behavior="focus")
         self._earlier_prompts: list[str] = []
@@ -46,9 +49,11 @@ class Composer(TextArea):
         self.was_cleared = False
         """Whether it is empty because of that."""
         self._commands = commands
-        """What a command may become."""
+        """The completions of a command."""
         self.pending_sends = 0
         """Texts that were submitted and not taken yet."""
+        self.has_queue = False
+        """Whether prompts wait for the end of a reply."""
 
     def add_to_history(self, text: str) -> None:
         """Keep a prompt that was sent among the earlier ones."""
@@ -99,7 +104,7 @@ class Composer(TextArea):
                 event.prevent_default()
 
     def action_send(self) -> None:
-        """Send what is written, unless it is nothing; what is typed from now on is another text."""
+        """Send what is written, or what is queued; what is typed from now on is another text."""
         text, suggested = self.text, self._suggested
         if suggested and not self._commands.is_complete(text):
             # A list that came up: what is typed ahead of it is sent as it is.
@@ -107,7 +112,7 @@ class Composer(TextArea):
                 self.set_text(suggested)
                 return
             text = suggested
-        if text.strip():
+        if text.strip() or self.has_queue:
             self.pending_sends += 1
             self.post_message(self.Submitted(text))
             self.set_text("")
@@ -144,9 +149,15 @@ class Composer(TextArea):
             self.screen.focus_next()
 
     def action_earlier(self) -> None:
-        """Up one line, or to the prompt before; in the list of commands while it is open."""
+        """Up one line, or to the prompt before; in the list of commands while it is open.
+
+        An empty prompt takes back what is queued.
+        """
         if self._suggested:
             self._commands.move(-1)
+            return
+        if self.has_queue and not self.text:
+            self.post_message(self.RecallRequested())
             return
         if self._cursor_row > 0 or not self._earlier_prompts:
             self.action_cursor_up()

@@ -105,11 +105,11 @@ class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
 
     @property
     def match_count(self) -> int:
-        """How many lines have it."""
+        """Return the number of matching lines."""
         return len(self.matches)
 
     def match_number(self) -> int:
-        """Which of these the cursor is on, counted from one; 0 for none of them."""
+        """Return the number of the match at the cursor, from 1; 0 if there is none."""
         return self.matches.index(self.cursor) + 1 if self.cursor in self.matches else 0
 
     def watch_cursor(self) -> None:

@@ -26,7 +26,7 @@ class FindBar(Input):
     """Hidden until it is opened, to find words in `view` or, with a placeholder, for other input."""
 
     class Toggled(Message):
-        """It was opened or closed."""
+        """The bar was opened or closed."""
 
     def __init__(self, view: "ConfigView | LogView", *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)

@@ -1,4 +1,4 @@
-"""How full each card is, and with which models."""
+"""The memory of each card by model."""
 
 from functools import partial
 

@@ -105,7 +105,7 @@ class LogRows:
 
     @property
     def match_count(self) -> int:
-        """How many shown lines have what is searched for."""
+        """Return the number of shown lines that match the search."""
         return len(self._matches)
 
     def line(self, number: int) -> LogLine:
@@ -205,7 +205,7 @@ class LogRows:
         return found.items[at] if at >= found.removed else found.items[-1]
 
     def match_number(self, number: int) -> int:
-        """Which of the found lines that is, counted from one; 0 for none of them."""
+        """Return the number of a match, from 1; 0 if the line doesn't match."""
         items, gone = self._matches.items, self._matches.removed
         at = bisect_left(items, number, lo=gone)
         return at - gone + 1 if at < len(items) and items[at] == number else 0

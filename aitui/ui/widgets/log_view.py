@@ -45,7 +45,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
     empty_text: reactive[str] = reactive("", init=False)
 
     class PositionChanged(Message):
-        """What is in sight or the cursor has been moved."""
+        """The view was scrolled, or the cursor moved."""
 
     class FilterDropped(Message):
         """New lines made the filter's pattern take too long: it is gone."""
@@ -79,16 +79,16 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
 
     @property
     def match_count(self) -> int:
-        """How many shown lines have it."""
+        """Return the number of shown lines that match."""
         return self.rows.match_count
 
     def match_number(self) -> int:
-        """Which of these the cursor is on, counted from one; 0 for none of them."""
+        """Return the number of the match at the cursor, from 1; 0 if there is none."""
         return self.rows.match_number(self.cursor)
 
     @property
     def pending_lines(self) -> int:
-        """How many lines have come since the view was paused."""
+        """Return the number of lines since the view was paused."""
         if not self.paused or self._end_row >= self.rows.end_row:
             return 0
         return self.rows.end - self.rows.line_at_row(self._end_row)[0]
@@ -199,7 +199,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
             self._sync_view()
 
     def on_unmount(self) -> None:
-        """Whatever still knows of the view keeps no log by that."""
+        """Drop the lines, so that leftover references to the view don't keep the log."""
         self.rows.clear()
 
     def render_line(self, y: int) -> Strip:

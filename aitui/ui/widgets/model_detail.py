@@ -84,7 +84,7 @@ def detail_rows(model: Model, facts: DetailFacts, width: int, height: int) -> tu
     """
     rows = [*_state_rows(model, facts, width), *_capability_rows(model, width)]
     numbers = [
-        *_labelled("slots", _slots_pieces(model, facts.row), width),
+        *_labelled("slots", _slots_pieces(model, facts.row, width - LABEL_WIDTH), width),
         *_labelled("speed", _speed_pieces(model, facts), width),
         *_context_rows(model, facts, width),
         *_memory_rows(model, facts, width),
@@ -140,11 +140,13 @@ def slots_words(model: Model) -> str:
     return f"{count_of(model.requests, 'request')} running" if model.requests else "idle"
 
 
-def _slots_pieces(model: Model, facts: RowFacts) -> DetailRow:
+def _slots_pieces(model: Model, facts: RowFacts, room: int) -> DetailRow:
     words = slots_words(model).replace(" slots", "").replace(" slot", "")
     if not words:
         return ()
     users = facts.users.get(model.id, "")
+    if not model.requests and cell_len(f"{words} · {users}") > room:
+        users = users.rpartition(",")[0]  # without how long ago that was
     return ((words, "transit" if model.requests else "muted"), (f" · {users}" if users else "", ""))
 
 
@@ -184,7 +186,7 @@ def _state_words(model: Model, facts: RowFacts, queue_text: str) -> list[str]:
             waited = format_duration(facts.monotonic - model.requested)
             return [
                 f"waits for {waited}",
-                "the server has not begun to load it",
+                "the server has not started loading it",
                 f"{_UNLOAD} aborts",
             ]
         case _:
@@ -238,7 +240,7 @@ def _idle_unload_text(model: Model) -> str:
     timeout = format_duration(gone.ttl)
     if gone.unused:
         return (
-            f"unloaded {clock_time(gone.at)}, as soon as it was ready: the client that had asked for it "
+            f"unloaded {clock_time(gone.at)}, as soon as it was ready: the client that requested it "
             f"was gone, and this llama-swap counts the idle timeout ({timeout}) from the last request"
         )
     return f"unloaded {clock_time(gone.at)} after {timeout} without a request"
@@ -352,7 +354,7 @@ def _split_legend(parts: Sequence[tuple[str, int]], facts: DetailFacts, width: i
 
 
 def _load_pieces(model: Model) -> DetailRow:
-    """What a load would take, of a model that isn't loaded."""
+    """Return the cost of a load, for a model that isn't loaded."""
     if model.resident or not model.loadable:
         return ()
     amount = "" if model.memory is None else model.memory.label
@@ -486,7 +488,7 @@ class ModelDetail(ScrollView, can_focus=True):
     stale: reactive[bool] = reactive(False, init=False)
 
     class Resized(Message):
-        """It has room for other rows."""
+        """The room for rows changed."""
 
     def on_resize(self) -> None:
         self.post_message(self.Resized())

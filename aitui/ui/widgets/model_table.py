@@ -46,7 +46,7 @@ WAITING_GLYPH = "◌"
 FAILED_GLYPH = "✘"
 HUE_MARK = "▌"
 SETTLE_SECONDS = 5.0
-"""So long the cursor stays on the first row, while the server's answers come in one by one."""
+"""Seconds for which the cursor stays on the first row while the first answers arrive."""
 
 
 class RowFacts(Struct, frozen=True):
@@ -135,7 +135,7 @@ def _not_running_text(model: Model, facts: RowFacts) -> str:
 
 
 def load_progress(model: Model, facts: RowFacts) -> str:
-    """How far a load is, if that is reported, else its time, in up to five cells."""
+    """Return the progress of a load if it is reported, else its time, in up to five cells."""
     if model.progress is not None:
         return f"{model.progress * 100:.0f} %"
     elapsed = max(0, int(facts.monotonic - model.since))
@@ -210,7 +210,7 @@ _STATE_ORDER = ("ready", "transit", "warning", "error", "muted")
 
 
 def _state_sort_key(model: Model, _facts: RowFacts) -> tuple[object, ...]:
-    """What is in memory comes first, the largest on top, and what can't be loaded here last."""
+    """Sort loaded models first, the largest on top, and those that can't be loaded here last."""
     if model.resident:
         return (-1, -(model.memory.needed if model.memory else 0))
     return (_STATE_ORDER.index(state_style(model)) + 5 * (not model.loadable),)
@@ -260,7 +260,7 @@ class TableQuery(Struct, frozen=True):
 
 
 def sort_mark(column: TableColumn, view: TableQuery) -> str:
-    """What the title carries: whether the column rises or falls, if it is the sorted one."""
+    """Return the arrow of the sorted column's title, "" for the others."""
     if column.key != view.sort:
         return ""
     return "▾" if column.descending != view.reverse else "▴"
@@ -633,7 +633,7 @@ class ColumnTitles(Widget):
     In a frame that several panes share it is the upper edge of that frame.
     """
 
-    """What the rows don't show, behind the title of the first column."""
+    """A note after the title of the first column about rows that aren't shown."""
     edge: reactive[bool] = reactive(False)
     """Whether it is the edge of a frame."""
     focused: reactive[bool] = reactive(False)

@@ -14,7 +14,7 @@ from textual.widget import Widget
 from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
 from aitui.domain.units import count_of, format_seconds
 from aitui.format.fit import shorten_id
-from aitui.ui.keymap import APP, VIEW_TABS
+from aitui.ui.keymap import VIEW_TABS
 from aitui.ui.text import LineItem
 from aitui.ui.theme import hue_of, theme_color, theme_style
 
@@ -30,7 +30,7 @@ _GIB = 1 << 30
 
 
 class _Room(Struct, frozen=True):
-    """What there is room for: cells of the memory's bar, and how the views are shown."""
+    """The room in the header: cells of the memory bar, and the form of the view tabs."""
 
     bar: int = 6
     views: str = ""
@@ -300,7 +300,7 @@ def renewal_notice(ends: float, wall: float) -> tuple[str, str]:
     title = "The client certificate " + ("has expired" if ends <= wall else "expires soon")
     verb = "was" if ends <= wall else "is"
     words = (
-        f"It {verb} valid until {day}. {APP.sign('doctor')} says how to renew it, at “client certificate dates”. "
-        "A renewed file is picked up without a restart."
+        f"It {verb} valid until {day}. Renew it: aitui certs renew. "
+        "A renewed file is used without a restart."
     )
     return title, words

@@ -38,7 +38,7 @@ class SuggestionList(Widget):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.typed = ""
-        """What the suggestions are for."""
+        """The text that the suggestions complete."""
         self.display = False
         self._first = 0
         self._help_column = 0

@@ -1,4 +1,4 @@
-"""How many tokens a second all clients together get, over the last minutes."""
+"""The tokens per second of all clients together, over the last minutes."""
 
 import math
 
@@ -21,7 +21,7 @@ SHORT, LONG = 300.0, 900.0
 LONG_FROM = 50
 _GUTTER = 4
 _LEAST_PEAK = 10.0
-"""Of the scale, while there is nothing to see."""
+"""The top of the scale while there is no data."""
 
 
 class ThroughputPane(Widget):
@@ -36,7 +36,7 @@ class ThroughputPane(Widget):
     rate: var[float | None] = var(None, init=False)
     """Tokens per second now, None if unknown."""
     total: var[int | None] = var(None, init=False)
-    """How many requests are under way, None if that isn't reported."""
+    """The number of running requests, None if it isn't reported."""
 
     def __init__(self, clock: Clock, *, prompt: bool = False, id: str) -> None:  # noqa: A002
         super().__init__(id=id, classes="frame")
@@ -47,7 +47,7 @@ class ThroughputPane(Widget):
         self._unknown_since: float | None = None
         self._end = 0.0
         self.snapshot = Snapshot()
-        """Where the hues are looked up."""
+        """The snapshot in which the hues of models are looked up."""
         self.is_alone = not prompt
         """Whether there is no other plot of tokens."""
 

@@ -18,6 +18,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from aitui.domain.snapshot import Clock
+from aitui.format.fit import truncate
 from aitui.ui.keymap import TRANSCRIPT
 from aitui.ui.motions import motion_rows
 from aitui.ui.plain import component_classes
@@ -340,7 +341,8 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
         return strip
 
     def _render_blank(self, number: int, width: int) -> Strip:
-        words = self.empty_text if not number and not self._layout.entries else ""
+        lines = self.empty_text.split("\n") if not self._layout.entries else []
+        words = truncate(lines[number], self.room.width - GUTTER) if number < len(lines) else ""
         blank = Strip.blank(width, self._part_style("text"))
         end = GUTTER + cell_len(words)
         return add_hint(blank, words, self._part_style("quiet"), end) if words else blank

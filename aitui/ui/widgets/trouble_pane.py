@@ -1,4 +1,4 @@
-"""What is wrong, between a view's header and its keys."""
+"""The pane for problems, between a view's header and its keys."""
 
 from collections.abc import Iterable
 

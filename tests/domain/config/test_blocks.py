@@ -150,7 +150,7 @@ def test_a_model_that_was_added_is_removed_to_the_same_bytes() -> None:
     [
         (TEXT.replace("MiniMax", "a"), "The group all still names “q”"),
         ("models:\n  Qwen:\n    cmd: x\n", "only model"),
-        ("models: {Qwen: {cmd: x}, b: {cmd: y}}\n", "lines of its own"),
+        ("models: {Qwen: {cmd: x}, b: {cmd: y}}\n", "shares its lines with other text"),
         ("models:\n  Qwen: &q\n    cmd: x\n  b:\n    <<: *q\n", "on its own"),
         (
             "models:\n  Qwen:\n    cmd: x\n  b:\n    cmd: y\nhooks: {on_startup: {preload: [Qwen]}}\n",

@@ -128,16 +128,16 @@ def test_the_keys_of_newer_releases_are_known() -> None:
     ("text", "line", "column", "words", "fatal"),
     [
         ("models:\n  a: [\n", 3, 1, "flow", True),
-        ("a: 1\nb: {c: 1, c: 2}\n", 2, 11, "“c” is there twice", True),
+        ("a: 1\nb: {c: 1, c: 2}\n", 2, 11, "“c” appears twice", True),
         ("- a\n", 1, 1, "not a mapping", True),
-        (MODEL_A + "globalTLL: 5\n", 4, 1, "no key “globalTLL” here. Is “globalTTL” meant?", False),
+        (MODEL_A + "globalTLL: 5\n", 4, 1, "no key “globalTLL” here. Did you mean “globalTTL”?", False),
         (MODEL_A + "    ctx: 5\n", 4, 5, "no key “ctx” here", False),
         (MODEL_A + '    ttl: "5"\n', 4, 10, "ttl takes a whole number", True),
         (MODEL_A + "    ttl: -2\n", 4, 10, "ttl takes -1 or more", True),
         (MODEL_A + "    unlisted: perhaps\n", 4, 15, "unlisted takes true or false", True),
         (MODEL_A + "    aliases: b\n", 4, 14, "aliases takes a list", True),
         (MODEL_A + "    env: {A: b}\n", 4, 10, "env takes a list", True),
-        (MODEL_A + "    env: [lower case]\n", 4, 11, "An entry of env has a form", False),
+        (MODEL_A + "    env: [lower case]\n", 4, 11, "An entry of env has a special form", False),
         (MODEL_A + "    name: [x]\n", 4, 11, "name takes text", True),
         (MODEL_A + "  b: x\n", 4, 6, "b takes a mapping", True),
         (MODEL_A + "healthCheckTimeout: 5\n", 4, 21, "takes 15 or more", False),
@@ -145,23 +145,23 @@ def test_the_keys_of_newer_releases_are_known() -> None:
         (MODEL_A + "logLevel: loud\n", 4, 11, "takes debug, info", False),
         (MODEL_A + "startPort: 0\n", 4, 12, "takes 1 or more", True),
         (MODEL_A + "globalTTL: soon\n", 4, 12, "globalTTL takes a whole number", True),
-        (MODEL_A + "performance: {every: often}\n", 4, 22, "every has a form", False),
+        (MODEL_A + "performance: {every: often}\n", 4, 22, "every has a special form", False),
         (MODEL_A + "groups: {g: {swap: true}}\n", 4, 13, "g has no members", False),
         (MODEL_A + "groups: {g: {members: [b]}}\n", 4, 24, "the unknown model b", False),
-        (MODEL_A + "groups: {g: {members: [a, a]}}\n", 4, 27, "in the group g already", True),
+        (MODEL_A + "groups: {g: {members: [a, a]}}\n", 4, 27, "is already in the group g", True),
         (MODEL_A + "hooks: {on_startup: {preload: [b]}}\n", 4, 32, "Preload names the unknown", False),
         (MODEL_A + "matrix: {vars: {x: b}, sets: {}}\n", 4, 20, "The matrix names", True),
         (MODEL_A + "groups: {}\nmatrix: {vars: {}, sets: {}}\n", 5, 1, "exclude each other", True),
-        (MODEL_A + "    aliases: [b, b]\n", 4, 18, "the alias b already", True),
+        (MODEL_A + "    aliases: [b, b]\n", 4, 18, "already has the alias b", True),
         (MODEL_A + "    aliases: [a]\n", 4, 15, "alias a is a model's id", False),
         (MODEL_A + "apiKeys: ['a b']\n", 4, 11, "API key", True),
-        (MODEL_A + "  b:\n    cmd: x ${PORT} ${nmae}\n    macros: {name: y}\n", 5, 5, "Is “name” meant?", True),
+        (MODEL_A + "  b:\n    cmd: x ${PORT} ${nmae}\n    macros: {name: y}\n", 5, 5, "Did you mean “name”?", True),
         (MODEL_A + "  b:\n    ttl: 5\n", 4, 3, "b has no cmd", True),
         (MODEL_A + "  b:\n    cmd: llama-server\n", 4, 3, "b doesn't use ${PORT}", True),
         (MODEL_A + "  b: {cmd: '', proxy: 'http://x'}\n", 4, 3, "b has no cmd", False),
         (MODEL_A + "macros: {PORT: 1}\n", 4, 10, "reserved by llama-swap", True),
         (MODEL_A + "macros: {x: 'a ${x}'}\n", 4, 10, "refers to itself", True),
-        (MODEL_A + "macros: {a b: 1}\n", 4, 10, "can't be the name of a macro", True),
+        (MODEL_A + "macros: {a b: 1}\n", 4, 10, "is not a valid macro name", True),
         (MODEL_A + "    <<: 5\n", 4, 5, "Only mappings can be merged", True),
     ],
 )  # fmt: skip
@@ -349,10 +349,11 @@ def test_unknown_newer_than_the_server_and_newer_than_aitui_are_told_apart() -> 
     assert found_in(text, V263) == [("llama-swap has no key “brandNew” here.", False)]
     ((newer, fatal),) = found_in(text, V270)
     assert (
-        newer == "aitui knows the keys up to llama-swap v263; “brandNew” is not one of them here."
+        newer
+        == "“brandNew” is not a key that llama-swap has here, up to v263, the newest that aitui knows."
     )
     assert not fatal
-    assert "globalTTL” meant" in found_in("globalTLL: 5\n", V270)[0][0]
+    assert "Did you mean “globalTTL”?" in found_in("globalTLL: 5\n", V270)[0][0]
 
 
 def test_a_change_that_brings_in_what_the_server_is_too_old_for_is_found() -> None:

@@ -47,7 +47,7 @@ def test_a_value_that_no_command_can_hold_is_refused(value: str) -> None:
     [("--jinja", "on"), ("-c", ""), ("--control-vector-layer-range", "1"), ("--new", "-c")],
 )
 def test_another_number_of_values_than_the_flag_takes_is_refused(flag: str, value: str) -> None:
-    with pytest.raises(ConfigRefused, match="can't be set like this"):
+    with pytest.raises(ConfigRefused, match="can't be set that way"):
         flag_changed("models: {a: {cmd: llama-server}}\n", "a", flag, value)
 
 

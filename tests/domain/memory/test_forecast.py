@@ -103,7 +103,7 @@ def test_what_once_ran_out_of_memory_says_at_which_context() -> None:
 def test_an_unknown_model_says_why() -> None:
     found = forecast_fit(card(used=0), MemoryRecords(), SETUP, 4096, HYBRID)
     assert found.verdict is FitVerdict.UNKNOWN
-    assert found.reason == "it has recurrent layers, so it is known only after a load"
+    assert found.reason == "it has recurrent layers, so it is only known after a load"
     assert (
         forecast_fit(card(used=0), MemoryRecords(), SETUP, 4096).reason
         == "this model has not been loaded yet"

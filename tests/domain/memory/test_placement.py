@@ -164,4 +164,4 @@ def test_what_goes_to_the_machine_beside_the_cards_must_find_room_as_well() -> N
     command = launch_profile("llama-server -m a.gguf -ngl 20")
     found = forecast_fit(both(machine), measured(10, "-ngl 20", host=20), command, 4096)
     assert found.verdict is FitVerdict.TIGHT
-    assert found.reason == "20.0 GB of it goes to RAM, where 4.0 GB are free"
+    assert found.reason == "20.0 GB of it goes to RAM, which has 4.0 GB free"

@@ -28,6 +28,7 @@ https://localhost:{port} {{
             trusted_ca_cert_file {root}
         }}
     }}
+    {more}
     reverse_proxy {upstream}
 }}
 """
@@ -36,7 +37,9 @@ https://localhost:{port} {{
 class Caddy:
     """One Caddy process in front of a plain http server; asks nothing of the network."""
 
-    def __init__(self, folder: Path, upstream: str, served: Pair, root: Path) -> None:
+    def __init__(
+        self, folder: Path, upstream: str, served: Pair, root: Path, *, more: str = ""
+    ) -> None:
         self._folder = folder
         self._port = _free_port()
         self._text = _CADDYFILE.format(
@@ -44,6 +47,7 @@ class Caddy:
             certificate=served.certificate,
             key=served.key,
             root=root,
+            more=more,
             upstream=upstream.removeprefix("http://"),
         )
         self._process: asyncio.subprocess.Process | None = None

@@ -77,7 +77,7 @@ async def test_an_expired_certificate_is_found_in_our_own_file(
     error = await trouble(presenting(behind_caddy, expired))
     assert isinstance(error, CertificateFileError)
     assert f"{expired.certificate} has expired" in error.what
-    assert "openssl x509 -req" in error.remedy
+    assert "aitui certs renew" in error.remedy
 
 
 async def test_the_key_of_another_certificate_is_found_in_our_own_files(
@@ -133,7 +133,7 @@ async def test_a_stopped_llama_swap_is_not_a_stopped_proxy(
     error = await trouble(behind_caddy)
     assert isinstance(error, ProxyError)
     assert error.status == 502
-    assert "llama-swap behind it does not answer" in error.what
+    assert "but llama-swap behind it does not respond" in error.what
 
 
 async def test_a_stopped_proxy_refuses_connections(

@@ -137,7 +137,7 @@ async def test_a_model_is_added_from_the_files_that_no_block_names(
     async with driven(on_this_machine.server, tmp_path / "aitui", size=(120, 36)) as app:
         await open_view(app, "small")
         await app.press("a")
-        await app.see("Add which file as a model?", "new-Q4_K_M.gguf")
+        await app.see("Which file should become a model?", "new-Q4_K_M.gguf")
         assert "mmproj-x.gguf" not in app.text
         await app.press("enter")
         await app.armed()

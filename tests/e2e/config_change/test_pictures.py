@@ -142,7 +142,7 @@ def test_steps_that_failed(looks_as_before: Picture) -> None:
         loading = changing().with_state("load", StepState.RUNNING, NOW - 14)
         screen.steps = loading.with_state("load", StepState.FAILED, NOW - 2, "small is gone")
         screen.finish(
-            "small didn't come up",
+            "small could not be loaded",
             "out of memory: 3200.00 MiB did not fit on device 0",
             "| allocating 3200.00 MiB on device 0: cudaMalloc failed: out of memory",
             "its log tells more",

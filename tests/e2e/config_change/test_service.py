@@ -275,7 +275,7 @@ async def test_a_restart_in_place_of_a_reload_is_a_question_of_its_own(
         await app.see("small")
         await app.press("H")
         await app.answer("y")
-        await app.see("It can't be reloaded. Restart llama-swap.service instead?")
+        await app.see("The reload failed. Restart llama-swap.service instead?")
         await app.answer("n")
         await app.see("✘ reload", "shows no sign of a reload")
         assert main_pid(systemd) == before

@@ -98,7 +98,7 @@ async def test_the_whole_file_is_edited_and_checked_before_it_is_written(
 
 async def kept_by(opened: Terminal, folder: Path) -> bytes:
     """What is in the file of which a message says that it keeps the edit."""
-    await opened.told("The edit is kept in")
+    await opened.told("The edit is saved in")
     (kept,) = folder.glob("aitui-*.yaml")
     return kept.read_bytes()
 

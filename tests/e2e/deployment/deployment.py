@@ -197,14 +197,14 @@ async def answer(shown: Terminal, question: str, key: str = "y") -> None:
 async def read_messages(shown: Terminal, *texts: str) -> None:
     """Open the last messages, of which the line above the keys shows the beginning of one."""
     shown.press("m")
-    await shown.see("the newest first")
+    await shown.see("newest first")
 
     def said() -> str:
         return " ".join(re.sub("[│╭╮╰╯─]", " ", shown.text).split())
 
     await shown.until(lambda: all(text in said() for text in texts), f"in the messages: {texts}")
     shown.press("q")
-    await shown.unsee("the newest first")
+    await shown.unsee("newest first")
 
 
 async def find_detail(shown: Terminal, *texts: str) -> str:

@@ -65,10 +65,10 @@ async def test_a_file_that_llama_swap_refuses_is_neither_reloaded_nor_started(
     async with deployment.table("small") as shown:
         deployment.machine.write_config("models: [nonsense\n")
         shown.press("H")
-        await shown.told("Not reloaded: llama-swap would refuse its config file")
+        await shown.told("Not reloaded: llama-swap would reject its config file")
         await read_messages(shown, "config.yaml:2:1: while parsing a flow sequence")
         shown.press("R")
-        await shown.told("Not restarted: llama-swap would refuse its config file")
+        await shown.told("Not restarted: llama-swap would reject its config file")
         await read_messages(shown, "fix that line first (5)")
         for command in ("reload", "restart"):
             status, words = await deployment.shell(command, "--yes")
@@ -108,7 +108,7 @@ async def test_an_unload_that_nobody_asked_for_is_explained(deployment: Deployme
         await other.see("● napping")
         if goes_at_once:
             await other.see("○ napping", "unloaded")
-            await find_detail(other, "as soon as it was ready: the client that had asked for it")
+            await find_detail(other, "as soon as it was ready: the client that requested it")
         else:
             await find_detail(other, "● ready", "unloads in 5")
 
@@ -153,9 +153,9 @@ async def test_a_load_that_is_given_up_in_the_queue_is_removed_from_it(
         await shown.see("the load waits for it")
         await answer(shown, "Load small?")
         await shown.see("waits ")
-        await find_detail(shown, "the server has not begun to load it", "u aborts")
+        await find_detail(shown, "the server has not started loading it", "u aborts")
         shown.press("u")
-        await shown.told("Gave up waiting for small")
+        await shown.told("Stopped waiting for small")
         if deployment.dialect is Dialect.V218:
             await shown.see("queued ")
             await find_detail(shown, "still queued", "will load it later and evict talking")
@@ -277,7 +277,7 @@ async def test_only_a_failed_load_offers_the_old_value(deployment: Deployment) -
         await ask_for_context(shown, 262144)
         await answer(shown, "Change --ctx-size of small to 256k?")
         await answer(shown, "Put the old value back?")
-        await shown.see("The old value is back, and works.", "out of memory")
+        await shown.see("The old value is back and works.", "out of memory")
         shown.press(ESCAPE)
         await shown.unsee("The old value is back")
         shown.press("c")
@@ -307,7 +307,7 @@ async def test_a_restart_says_for_what_it_waits(deployment: Deployment) -> None:
             await shown.unsee("at most 2")
             await shown.see("◌ restarts, ≤ 2")
             shown.press("\r")
-            await shown.see("waits, the server restarts within 2")
+            await shown.see("waiting, the server restarts within 2")
             assert "0.00 tok/s" not in shown.text
             shown.press("\x03")
         await shown.told("Restarted")
@@ -349,7 +349,7 @@ async def test_an_edit_that_conflicts_is_kept(deployment: Deployment) -> None:
         await answer(shown, "Change the config file?")
         await shown.see("Meanwhile, another program changed the same lines of the file.")
         await answer(shown, "Resolve the conflicts in the editor?", "n")
-        await shown.told("The edit is kept in ")
+        await shown.told("The edit is saved in ")
     kept = [path for path in deployment.home.rglob("*.yaml") if "32768" in path.read_text()]
     assert len(kept) == 1
     assert "--ctx-size 16384" in deployment.config
@@ -390,7 +390,7 @@ async def test_a_question_whose_facts_change_says_why_it_ignores_a_yes(
         async with deployment.chatting("talking"):
             await shown.see("1 running request will be cut off.")
             shown.press("y")
-            await shown.see("! The facts changed: read them, then press y again.")
+            await shown.see("! Something changed: read this again, then press y again.")
             assert await deployment.running() == {"talking": "ready"}
 
 

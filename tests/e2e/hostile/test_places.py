@@ -24,7 +24,7 @@ def rows(shown: Terminal) -> list[str]:
 
 async def go_to(shown: Terminal, words: str) -> None:
     shown.press("/")
-    await shown.see("words of the id")
+    await shown.see("filter by id")
     shown.press(words)
     await shown.unsee("○ 10")
     shown.press("\r")
@@ -90,7 +90,7 @@ async def test_a_failed_load_and_its_evidence(hostile: StandIn, shown: Terminal)
     await shown.see("failed", "log")
     await harmless(shown)
     shown.press("L")
-    await shown.see("✘ fails didn't come up")
+    await shown.see("✘ fails could not be loaded")
     await harmless(shown)
 
 

@@ -133,7 +133,7 @@ async def test_bytes_that_are_not_utf_8_are_shown_as_such(prompt: Terminal) -> N
 
 async def test_half_a_surrogate_pair_is_not_written(prompt: Terminal) -> None:
     prompt.send(b"/he\x1b[55296ulp\x1b[97;1;57343u\r")
-    await prompt.see("Type / to list them above the prompt")
+    await prompt.see("Type / to list these above the prompt")
 
 
 @pytest.mark.parametrize(

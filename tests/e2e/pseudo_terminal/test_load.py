@@ -11,7 +11,7 @@ from e2e.pseudo_terminal.terminal import Terminal, terminal
 from stand_in import StandIn
 
 WITH_TTL = f"globalTTL: 60\n{CATALOGUE}"
-WARNING = f"Still loading {SLOW}: ^c again leaves it, and llama-swap may "
+WARNING = f"Still loading {SLOW}: ^c again quits, and llama-swap may "
 LOOKS_EACH = 1.0
 """Seconds between two looks of llama-swap for models that nobody has used."""
 
@@ -46,10 +46,10 @@ async def test_the_second_interrupt_leaves(environment: dict[str, str], stand_in
         shown.press("\x03")
         assert await shown.ends() == 130
         what, why, *remedy = [line for line in shown.text.split("\n")[1:] if line]
-        assert what == f"aitui: Left {SLOW} before it was ready"
+        assert what == f"aitui: Stopped waiting for {SLOW} before it was ready"
         assert why.endswith("unload it as soon as it is ready")
         assert remedy == [
-            f"  aitui load {SLOW} waits for it again",
+            f"  aitui load {SLOW} resumes waiting",
             f"  aitui unload {SLOW} aborts the load",
         ]
 
@@ -67,14 +67,14 @@ async def test_an_interrupt_in_the_queue_says_that_it_stays_there(
             shown.press("\x03")
             outcome = f"will load it later and evict ≈ {QUICK}"
             await shown.see(
-                f"Still loading {STEADY}: ^c again leaves it, and llama-swap keeps it queued, and",
+                f"Still loading {STEADY}: ^c again quits, and llama-swap keeps it queued, and",
                 outcome,
             )
             shown.press("\x03")
             assert await shown.ends() == 130
             why, *remedy = [line for line in shown.text.split("\n") if line][-3:]
             assert why == f"  It is still queued at the server, which {outcome}"
-            assert remedy[-1] == f"  aitui unload {STEADY} removes it from there"
+            assert remedy[-1] == f"  aitui unload {STEADY} removes it from the queue"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

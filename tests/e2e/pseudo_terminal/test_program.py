@@ -49,7 +49,7 @@ def hang_up(opened: Terminal) -> None:
 async def put_cursor_on(opened: Terminal, words: str) -> None:
     """Filter for a model."""
     opened.press("/")
-    await opened.see("words of the id, name or state")
+    await opened.see("filter by id, name or state")
     opened.press(words)
     await opened.see(f"filter {words} ")
     opened.press("\r")

@@ -52,8 +52,8 @@ async def test_a_user_or_group_in_a_users_unit(
     systemd: UserManager, host: Inside, name: str, setting: str
 ) -> None:
     failed = await trouble_of(systemd, host, name, SLEEPS, setting)
-    assert f"{setting} is in a user's unit" in failed.why
-    assert "can't change users" in failed.why
+    assert f"{setting} is set in a user unit" in failed.why
+    assert "can't switch users" in failed.why
     assert "remove that line" in failed.remedy
 
 
@@ -181,7 +181,7 @@ async def test_a_limit_that_systemd_does_not_know_is_a_fault_and_no_trouble(
     service = SystemdService(host, name)
     assert (await service.restart()).running
     (fault,) = await service.faults()
-    assert "there is no setting LimitMEMLOCK_BYTES=" in fault.what
+    assert "systemd has no setting LimitMEMLOCK_BYTES=" in fault.what
     assert "LimitMEMLOCK=infinity" in fault.remedy
     assert not fault.fatal
     systemd.systemctl("stop", name)
@@ -210,7 +210,7 @@ async def test_a_name_that_is_none_is_never_sent(
     name: str,
     call: Callable[[SystemdService], Awaitable[object]],
 ) -> None:
-    with pytest.raises(ServiceFailed, match="can't be the name of a unit"):
+    with pytest.raises(ServiceFailed, match="is not a valid unit name"):
         await call(SystemdService(host, name))
     assert host.commands == []
 

@@ -1,5 +1,6 @@
 """aitui on one machine, and on another one, behind a real sshd, the systemd of a login."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ def machine(systemd: UserManager) -> UserManager:
     systemd.unit_file.unlink()
     systemd.config.unlink()
     systemd.systemctl("daemon-reload")
+    shutil.rmtree(systemd.home / "models", ignore_errors=True)
     return systemd
 
 

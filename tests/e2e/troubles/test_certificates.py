@@ -40,7 +40,7 @@ async def test_a_file_that_cant_be_read(behind_caddy: Server, tmp_path: Path) ->
 
 async def test_an_expired_certificate(behind_caddy: Server, guide: Guide, tmp_path: Path) -> None:
     expired = guide.client("expired-on-screen", days=-1)
-    words = (f"{expired.certificate} has expired", "it was valid until 20", "openssl x509 -req")
+    words = (f"{expired.certificate} has expired", "it was valid until 20", "aitui certs renew")
     await says(presenting(behind_caddy, expired), tmp_path, *words)
 
 
@@ -97,9 +97,9 @@ async def test_the_last_thirty_days_are_counted_and_how_to_renew_is_told(
     ending = guide.client("ending", days=20)
     async with driven(presenting(behind_caddy, ending), tmp_path, size=WIDE) as app:
         await app.see(" ms ", "! cert 19 days")
-        await app.told("A renewed file is picked up without a restart")
+        await app.told("A renewed file is used without a restart")
         await app.press("D")
-        await app.see("renew it: openssl x509 -req", f"-out {ending.certificate}")
+        await app.see("renew it: aitui certs renew")
 
 
 async def test_a_proxy_without_its_llama_swap(

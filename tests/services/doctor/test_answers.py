@@ -36,7 +36,7 @@ async def test_a_proxy_without_its_llama_swap_is_told(stand_in: StandIn, server:
     report = await examined(server)
     assert report.status("certificate accepted") is CheckStatus.PASSED
     assert report.failed == ["/health"]
-    assert "llama-swap behind it does not answer" in report["/health"].seen
+    assert "but llama-swap behind it does not respond" in report["/health"].seen
     assert report["/health"].remedy == "check and restart llama-swap.service"
     assert exit_code(report.checks) == 3
 
@@ -93,7 +93,7 @@ async def test_events_that_are_held_back_are_told(
     stand_in.fault("/api/events", Hang())
     check = (await examined(server))["/api/events"]
     assert check.status is CheckStatus.FAILED
-    assert "something in between holds it back" in check.seen
+    assert "a proxy in between delays it" in check.seen
     assert "flush_interval -1" in check.remedy
 
 
@@ -142,7 +142,7 @@ async def test_an_older_server_isnt_at_fault_for_the_views_it_lacks(server: Serv
 @dialects(Dialect.HEAD)
 async def test_a_build_without_a_number_is_dated_by_its_routes(server: Server) -> None:
     assert (await examined(server))["version"].seen.endswith(
-        "; judging by its routes: v236 to v251"
+        "; judging from its routes: v236 to v251"
     )
 
 

@@ -122,12 +122,10 @@ async def test_the_header_counts_the_days_until_the_file_is_renewed(
         driven(settings(own_files, authority, there.url), tmp_path / "home") as app,
     ):
         await app.see(" ms ", "! cert 11 days")
-        await app.told(
-            "D says how to renew it, at “client certificate dates”. A renewed file is picked"
-        )
+        await app.told("Renew it: aitui certs renew. A renewed file is used")
         await app.press("D")
         await app.see("client certificate dates")
-        await app.until(lambda: "renew it: openssl x509 -req" in words(app), "how")
+        await app.until(lambda: "renew it: aitui certs renew" in words(app), "how")
         await app.press("escape")
         put(authority.issue("renewed", days=300), own_files)
         await app.unsee("! cert")

@@ -49,7 +49,7 @@ async def test_a_file_that_isnt_there(local: Server, preset: Path) -> None:
 async def test_a_folder_in_the_files_place(local: Server, preset: Path) -> None:
     report = await machine_of(replace(local, preset_path=str(preset.parent)))
     assert report.status("config file") is CheckStatus.FAILED
-    assert "is no file but a folder" in report["config file"].seen
+    assert "is not a file but a folder" in report["config file"].seen
 
 
 async def test_a_file_that_is_read_only_would_be_replaced_all_the_same(
@@ -111,7 +111,7 @@ async def test_a_file_with_which_llama_swap_would_not_start_is_told_with_its_lin
     preset.write_text(text)
     valid = (await machine_of(local))["config file valid"]
     assert valid.status is CheckStatus.FAILED
-    assert valid.seen.startswith(f"llama-swap would not start with it: {seen}")
+    assert valid.seen.startswith(f"llama-swap would not start with this file: {seen}")
 
 
 async def test_a_key_that_llama_swap_passes_over_is_told_and_no_fault(

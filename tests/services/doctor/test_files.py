@@ -127,7 +127,7 @@ async def test_an_expired_certificate_is_told_with_its_date(
     report = await examined(replace(settings, client_cert=certificate, client_key=key))
     assert report.failed[0] == "client certificate dates"
     assert "has expired: it was valid until" in report["client certificate dates"].seen
-    assert "openssl x509 -req" in report["client certificate dates"].remedy
+    assert "aitui certs renew" in report["client certificate dates"].remedy
 
 
 async def test_a_certificate_of_the_future_points_at_the_clock(settings: Server) -> None:
@@ -139,11 +139,12 @@ async def test_a_certificate_of_the_future_points_at_the_clock(settings: Server)
 async def test_the_last_thirty_days_are_told_in_time(settings: Server) -> None:
     soon = Clock(monotonic, lambda: time() + 3630 * DAY)
     check = (await examined(settings, clock=soon))["client certificate dates"]
+    assert settings.client_cert is not None
+    folder = settings.client_cert.parent
     assert check.status is CheckStatus.PASSED
     assert "19 days left" in check.seen or "20 days left" in check.seen
-    assert "renew it: openssl x509 -req" in check.remedy
-    assert f"-out {settings.client_cert}" in check.remedy
-    assert "picked up without a restart" in check.remedy
+    assert f"renew it: aitui certs renew --dir {folder}" in check.remedy
+    assert "used without a restart" in check.remedy
 
 
 async def test_a_foreign_issuer_is_told_and_not_judged(settings: Server, tmp_path: Path) -> None:

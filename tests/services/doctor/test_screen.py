@@ -176,7 +176,7 @@ def test_the_screen_looks_so(snap_compare: Any) -> None:
         yield passing_check(
             "client certificate dates",
             "valid until 2026-12-04 12:00 UTC, 12 days left",
-            "renew it in time; a renewed file is picked up without a restart",
+            "renew it in time; a renewed file is used without a restart",
         )
         yield CheckStage("network", 3, 8)
         yield passing_check("TCP", "192.168.2.2 accepts connections")

@@ -67,7 +67,7 @@ async def test_a_unit_that_isnt_there_is_told_with_the_nearest(served: Server) -
 async def test_a_name_that_no_unit_can_have(served: Server) -> None:
     report = await machine_of(replace(served, service_unit="*"))
     assert report.status("unit") is CheckStatus.FAILED
-    assert "can't be the name of a unit" in report["unit"].seen
+    assert "is not a valid unit name" in report["unit"].seen
     assert {report.status(name) for name in LINES[1:]} == {CheckStatus.OPEN}
 
 
@@ -101,7 +101,7 @@ async def test_a_unit_as_a_guide_prints_it(served: Server, machine: UserManager)
     machine.write_unit(text.replace("LimitNOFILE=1024", "User=nobody\nLimitMEMLOCK_BYTES=1"))
     check = (await machine_of(served))["unit as written"]
     assert check.status is CheckStatus.FAILED
-    assert "User=nobody is in a user's unit" in check.seen
+    assert "User=nobody is set in a user unit" in check.seen
     assert "no setting LimitMEMLOCK_BYTES=" in check.seen
     assert "remove that line" in check.remedy
 

@@ -111,7 +111,7 @@ async def test_a_name_that_nobody_knows(box: Server, user: SshConfigPaths) -> No
     lead_to(user, "  HostName no-such-host.invalid\n")
     report = await machine_of(box)
     assert report.failed == ["SSH host name"]
-    assert "no machine called no-such-host.invalid" in report["SSH host name"].seen
+    assert "There is no host named no-such-host.invalid" in report["SSH host name"].seen
     assert "HostName in ~/.ssh/config" in report["SSH host name"].remedy
     assert exit_code(report.checks) == 3
 
@@ -159,7 +159,7 @@ async def test_an_unknown_host_key_is_told_and_not_remembered(
     assert report.failed == ["SSH host key"]
     assert "is not known yet" in report["SSH host key"].seen
     assert sshd.host_key.get_fingerprint() in report["SSH host key"].seen
-    assert "ssh box remembers it" in report["SSH host key"].remedy
+    assert "ssh box adds it" in report["SSH host key"].remedy
     assert known_hosts(user).read_text() == ""
     assert exit_code(report.checks) == 4
 
@@ -233,7 +233,7 @@ async def test_over_another_machine_the_first_one_is_looked_at(
         f"  ProxyJump box\n  User {getpass.getuser()}\n  IdentityFile {sshd.key}\n"
     )
     report = await machine_of(replace(box, ssh_host="inner"))
-    assert report["SSH config"].seen.endswith("127.0.0.1, over box")
+    assert report["SSH config"].seen.endswith("127.0.0.1, via box")
     assert report.status("SSH port") is CheckStatus.PASSED
     assert report.status("SFTP") is CheckStatus.PASSED
 

@@ -166,7 +166,7 @@ async def test_a_failure_is_over_when_another_client_loads_the_model(
     await watch.until(
         lambda now: (model := now.model(MISSING_FILE)) is not None and model.failed is not None
     )
-    repaired = "models:\n  missing-file:\n    cmd: llama-server --load-delay 0.1\n"
+    repaired = "models:\n  missing-file:\n    cmd: llama-server --port ${PORT} --load-delay 0.1\n"
     await stand_in.reload(repaired)
     await watch.until(lambda now: now.events_flow and len(now.models) == 1)
     await other.load(MISSING_FILE)

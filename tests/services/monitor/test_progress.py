@@ -28,8 +28,8 @@ from watched import Watched, beside, nobody, watched
 CONFIG = """\
 healthCheckTimeout: 0.6
 models:
-  reports: {cmd: "llama-server --load-delay 1.5 --progress-reports 10"}
-  plain: {cmd: "llama-server --load-delay 0.5"}
+  reports: {cmd: "llama-server --port ${PORT} --load-delay 1.5 --progress-reports 10"}
+  plain: {cmd: "llama-server --port ${PORT} --load-delay 0.5"}
 """
 
 

@@ -100,6 +100,7 @@ async def test_a_prompt_is_asked_and_answered(pane: Pane) -> None:
     assert answer.phase is ReplyPhase.DONE
     assert pane.asked == [[{"role": "user", "content": "Why is the sky blue?"}]]
     await pane.app.see("Why is the sky blue?", "stand-in: no weights were loaded", "40 tokens")
+    assert pane.widget.status.render_line(0).text.strip("─ ") == "✓ done"
     assert pane.written == ""
 
 
@@ -176,19 +177,6 @@ async def test_a_prompt_stopped_in_the_queue_leaves_its_load_there(
         await pane.app.press("ctrl+c")
         await pane.app.told(f"{OTHER} is still queued at the server")
         assert pane.app.model(OTHER).queued is not None
-
-
-async def test_sending_while_an_answer_streams_leaves_it_alone(
-    stand_in: StandIn, server: Server, tmp_path: Path
-) -> None:
-    async with chatting(stand_in, server, tmp_path, ENDLESS) as pane:
-        await pane.send("go on")
-        await pane.streams()
-        await pane.send("and this?")
-        await pane.app.told("A reply is still running")
-        assert pane.written == "and this?"
-        assert pane.chat.busy
-        await pane.streams(pane.answer.rates.tokens + 5)
 
 
 async def test_leaving_goes_from_the_prompt_to_the_text_to_the_models(

@@ -1,11 +1,12 @@
 """What the slash commands of the prompt do."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from aitui.domain.snapshot import Server
-from stand_in import StandIn
+from stand_in import FixedResponse, StandIn
 from ui.chat.pane import ENDLESS, FAST, OTHER, Pane, chatting
 
 WIDE = (120, 36)
@@ -84,7 +85,7 @@ async def test_system_goes_along_and_is_remembered_for_the_model(
 ) -> None:
     async with chatting(stand_in, server, tmp_path) as pane:
         await pane.send("/system Be brief.")
-        await pane.app.told("The system prompt is set")
+        await pane.app.told("System prompt set")
         await pane.ask("hi")
         assert pane.asked[0][0] == {"role": "system", "content": "Be brief."}
     async with chatting(stand_in, server, tmp_path) as pane:
@@ -98,6 +99,7 @@ async def test_parameters_go_along_and_are_remembered_for_the_model(
     async with chatting(stand_in, server, tmp_path) as pane:
         await pane.send("/set temperature 0.2")
         await pane.app.told("temperature 0.2")
+        await pane.app.see("with  temperature 0.2")
         await pane.ask("hi")
         assert pane.bodies[0]["temperature"] == 0.2
     async with chatting(stand_in, server, tmp_path) as pane:
@@ -109,7 +111,7 @@ async def test_a_parameter_without_a_value_is_cleared(pane: Pane) -> None:
     await pane.send("/set temperature 0.2")
     await pane.app.told("temperature 0.2")
     await pane.send("/set temperature")
-    await pane.app.told("those of the server")
+    await pane.app.told("defaults of the server")
     await pane.ask("hi")
     assert "temperature" not in pane.bodies[0]
 
@@ -158,7 +160,7 @@ async def test_retry_answers_again_and_branch_walks(pane: Pane) -> None:
 async def test_one_branch_is_nothing_to_walk(pane: Pane) -> None:
     await pane.ask("hi")
     await pane.send("/branch")
-    await pane.app.told("there is only one branch")
+    await pane.app.told("there is only one reply")
 
 
 async def test_edit_asks_differently_and_keeps_the_old_branch(pane: Pane) -> None:
@@ -228,7 +230,7 @@ async def test_continue_of_a_whole_answer_says_so(pane: Pane) -> None:
 @pytest.mark.parametrize("command", ["/retry", "/edit", "/delete", "/continue"])
 async def test_nothing_to_do_it_with_says_so(pane: Pane, command: str) -> None:
     await pane.send(command)
-    await pane.app.told("no prompt was" if command != "/continue" else "the last reply is complete")
+    await pane.app.told("no prompt" if command != "/continue" else "the last reply is complete")
 
 
 async def test_rename_gives_a_title(stand_in: StandIn, server: Server, tmp_path: Path) -> None:
@@ -251,16 +253,18 @@ async def test_set_lists_parameters_and_refuses_unknown_ones(pane: Pane) -> None
     await pane.send("/set seed 7")
     await pane.app.told("seed 7")
     await pane.send("/set")
-    await pane.app.see("Others:", "top_n_sigma")
+    await pane.app.see("Also:", "top_n_sigma")
 
 
 async def test_system_is_shown_and_removed(pane: Pane) -> None:
     await pane.send("/system Be brief.")
-    await pane.app.told("The system prompt is set")
+    await pane.app.told("System prompt set")
+    await pane.app.see("with  Be brief.")
     await pane.send("/system")
     await pane.app.see("System prompt", "Be brief.")
     await pane.send("/system off")
-    await pane.app.told("is removed")
+    await pane.app.told("System prompt removed")
+    await pane.app.unsee("with  Be brief.")
     await pane.ask("hi")
     assert pane.asked[0][0]["role"] == "user"
 
@@ -274,6 +278,18 @@ async def test_copy_takes_the_last_reply_and_never_a_note(pane: Pane) -> None:
     assert pane.app.app.clipboard == pane.said[1]
     await pane.send("/copy code")
     await pane.app.told("the last reply has no code")
+
+
+async def test_copy_code_takes_the_last_block_of_the_last_reply(pane: Pane) -> None:
+    text = "```py\nx = 1\n```\nand\n```sh\nls\n  -l\n```\nthat is all"
+    chunks = [{"content": text}, {}]
+    events = [f"data: {json.dumps({'choices': [{'delta': chunk}]})}\n\n" for chunk in chunks]
+    body = "".join((*events, "data: [DONE]\n\n")).encode()
+    pane.stand_in.fault("/v1/chat", FixedResponse(200, body, "text/event-stream"))
+    await pane.ask("hi")
+    await pane.send("/copy code")
+    await pane.app.told("opied")
+    assert pane.app.app.clipboard == "ls\n  -l"
 
 
 async def test_ctx_without_an_id_means_this_model(pane: Pane) -> None:

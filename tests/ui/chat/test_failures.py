@@ -225,11 +225,11 @@ async def test_what_a_sleep_of_the_machine_cut_is_gone_on_with(
 async def test_an_answer_that_falls_silent_is_shown_as_waiting(pane: Pane) -> None:
     pane.stand_in.fault(CHAT, FallsSilent((says("half"), says(" of"), says(" it"))), 1)
     await pane.send("hi")
-    await pane.app.see("waits, 3 s without a token")
+    await pane.app.see("waiting, 3 s without a token")
     assert "tok/s" not in pane.app.text
     monitor = pane.app.controllers.context.session.monitor
     await monitor.expect_restart(time.monotonic() + 20)
-    await pane.app.see("waits, the server restarts within 1")
+    await pane.app.see("waiting, the server restarts within 1")
     await monitor.expect_restart(None)
     await pane.app.press("ctrl+c")
     await pane.ended()
@@ -252,7 +252,7 @@ async def test_an_answer_that_falls_silent_is_shown_as_waiting(pane: Pane) -> No
         (FixedResponse(502, b"", "text/plain"), "502"),
         (HtmlPage(), "web page"),
         (ConnectionClose(), "127.0.0.1"),
-        (Streams(()), "never started"),
+        (Streams(()), "never began"),
     ],
     ids=["context", "too-many", "key", "proxy", "page", "closed", "empty"],
 )
@@ -269,7 +269,7 @@ async def test_where_nothing_came_the_prompt_comes_back(
 async def test_a_full_context_says_what_helps(pane: Pane) -> None:
     pane.stand_in.fault(CHAT, Refuses(400, CONTEXT), 1)
     await pane.send("hi")
-    await pane.app.told("/delete drops turns, /clear starts a new conversation")
+    await pane.app.told("/delete removes turns, /clear starts a new conversation")
 
 
 async def test_where_the_config_can_be_changed_a_size_that_fits_is_named(
@@ -298,7 +298,7 @@ async def test_what_is_written_meanwhile_is_not_written_over(pane: Pane) -> None
 async def test_an_image_comes_back_with_its_prompt(pane: Pane, tmp_path: Path) -> None:
     (tmp_path / "cat.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     await pane.send(f"/file {tmp_path / 'cat.png'}")
-    await pane.app.told("goes along")
+    await pane.app.told("is attached")
     pane.stand_in.fault(CHAT, FixedResponse(502, b"", "text/plain"), 1)
     await pane.send("What is this?")
     await pane.app.until(lambda: pane.written == "What is this?", "back")
@@ -331,13 +331,13 @@ async def test_an_image_that_another_model_took_is_named_too(
     (tmp_path / "cat.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     async with chatting(stand_in, server, tmp_path) as pane:
         await pane.send(f"/file {tmp_path / 'cat.png'}")
-        await pane.app.told("goes along")
+        await pane.app.told("is attached")
         await pane.ask("What is this?")
         await pane.send(f"/model {SHARED}")
         await pane.app.until(lambda: pane.widget.model_id == SHARED, "with the other")
         await pane.send("Are you sure?")
         await pane.app.answer("y")
-        await pane.app.told(f"{SHARED} refused an image: cat.png, from an earlier prompt")
+        await pane.app.told(f"{SHARED} rejected an image: cat.png, from an earlier prompt")
         await pane.app.told("/clear starts a new conversation")
 
 
@@ -368,9 +368,9 @@ async def test_a_load_that_fails_says_why(
 ) -> None:
     async with chatting(stand_in, server, tmp_path, BROKEN) as pane:
         await pane.send("hi")
-        await pane.app.told(f"{BROKEN} didn't come up")
+        await pane.app.told(f"{BROKEN} could not be loaded")
         await pane.app.told("out of memory")
-        assert pane.written == "hi"
+        await pane.app.until(lambda: pane.written == "hi", "back")
         await pane.app.see("failed: out of memory")
 
 

@@ -22,7 +22,7 @@ async def test_the_same_conversation_opened_twice_forks(
         await one.ask("in common")
         original = one.chat.conversation.id
         await chats_of(other).resume(original)
-        await other.app.told("this is a copy of it")
+        await other.app.told("this is a copy")
         await other.ask("over there")
         await one.ask("over here")
         assert other.chat.conversation.forked_from == original

@@ -53,7 +53,7 @@ def test_a_second_view_does_not_open_over_the_first() -> None:
 
 @pytest.mark.parametrize(
     ("model", "words"),
-    [(PEER, "It runs at attic: its log is there"), (None, "There is no model")],
+    [(PEER, "It runs on attic: its log is there"), (None, "No model is selected")],
 )
 def test_a_model_without_a_log_here_is_refused_with_the_reason(
     model: Model | None, words: str

@@ -54,13 +54,13 @@ async def test_a_load_in_vain_offers_the_models_that_it_evicted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def load(*_: object, **_more: object) -> None:
-        raise LoadFailed("stopped didn't come up", evicted=(READY.id,))
+        raise LoadFailed("stopped could not be loaded", evicted=(READY.id,))
 
     monkeypatch.setattr(module, "load_model", load)
     bench = Models(live(STOPPED, replace(READY, state=RunState.STOPPED)))
     bench.controller.load(STOPPED.id)
     await bench.tasks.run("load stopped")
-    assert bench.app.called == ["stopped didn't come up"]
+    assert bench.app.called == ["stopped could not be loaded"]
     assert READY.id in str(bench.app.asked)
     assert bench.tasks.waiting.keys() == {"load ready"}
     bench.tasks.waiting.popitem()[1].close()
@@ -70,13 +70,13 @@ async def test_a_load_that_failed_without_an_eviction_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def load(*_: object, **_more: object) -> None:
-        raise LoadFailed("stopped didn't come up")
+        raise LoadFailed("stopped could not be loaded")
 
     monkeypatch.setattr(module, "load_model", load)
     bench = Models(live(STOPPED))
     bench.controller.load(STOPPED.id)
     await bench.tasks.run("load stopped")
-    assert bench.tasks.errors == ["stopped didn't come up"]
+    assert bench.tasks.errors == ["stopped could not be loaded"]
     assert bench.app.asked == []
 
 
@@ -85,7 +85,7 @@ def test_a_model_that_still_waits_is_given_up_without_the_server() -> None:
     bench.controller.unload_or_give_up(WAITING)
     assert bench.tasks.cancelled == ["load waiting"]
     [words] = bench.app.said
-    assert words.startswith("Gave up waiting for waiting. It is perhaps still queued")
+    assert words.startswith("Stopped waiting for waiting. It is perhaps still queued")
 
 
 def test_a_model_that_is_there_is_unloaded() -> None:

@@ -33,7 +33,7 @@ async def app(server: Server, tmp_path: Path) -> AsyncIterator[Driven]:
 
 @pytest.fixture
 async def logs(stand_in: StandIn, app: Driven) -> Driven:
-    """The same with the log of proxy and models open, which has three lines of its own."""
+    """The same with the log of proxy and models open, which has three shares its lines with other text."""
     stand_in.write_log("[INFO] first line\n[WARN] second line\n[ERROR] third line\n")
     await app.press("2")
     await app.see("third line", "● live")

@@ -176,4 +176,4 @@ async def test_what_nobody_takes_is_bounded_and_counted(
         await asyncio.sleep(0.01)
     reader.take()
     assert len(reader.lines) < 110
-    assert "lines arrived too fast to be shown" in reader.marks[0]
+    assert "lines that arrived too fast to be shown" in reader.marks[0]

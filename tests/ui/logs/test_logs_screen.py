@@ -130,7 +130,7 @@ async def test_a_failed_load_opens_at_the_lines_that_say_why(
         await app.press("L")
     failed = app.model(model_id).failed
     assert failed is not None
-    await app.see(f"✘ {model_id} didn't come up: {failed.reason[:30]}")
+    await app.see(f"✘ {model_id} could not be loaded: {failed.reason[:30]}")
     await app.until(lambda: view(app).failure_lines.found_at is not None, "found")
     line = view(app).cursor_line
     assert line is not None
@@ -224,7 +224,7 @@ async def test_a_pattern_that_takes_too_long_is_told_and_can_be_mended(
     stand_in.write_log("a" * 60 + "!\n")
     await logs.see("aaa!")
     await logs.press("f", *"(a|a)*$", "enter")
-    await logs.see("That pattern takes too long: nested repeats")
+    await logs.see("This pattern takes too long: the cause is nested repeats")
     await logs.told("a simpler one")
     assert view(logs).rows.filter.pattern is None
     entry = logs.app.screen.query_one(Input)
@@ -240,7 +240,7 @@ async def test_a_pattern_that_new_lines_make_slow_is_let_go(
     await logs.press("f", *"(a|a)*$", "enter")
     await logs.see("/(a|a)*$/")
     stand_in.write_log("a" * 60 + "!\nand one more\n")
-    await logs.see("That pattern takes too long", "and one more", "first line")
+    await logs.see("This pattern takes too long", "and one more", "first line")
     assert view(logs).rows.filter.pattern is None
 
 
@@ -255,7 +255,7 @@ async def test_levels_in_turn(logs: Driven) -> None:
 
 async def test_an_empty_filter_says_how_to_leave_it(logs: Driven) -> None:
     await logs.press("f", *"nowhere", "enter")
-    await logs.see("No line passes the filter")
+    await logs.see("No line matches the filter")
 
 
 async def test_long_lines_are_cut_or_wrapped(logs: Driven, stand_in: StandIn) -> None:
@@ -388,7 +388,7 @@ async def test_hostile_lines_are_text(logs: Driven, stand_in: StandIn) -> None:
 
 async def test_the_keys_are_in_the_help(logs: Driven) -> None:
     await logs.press("question_mark")
-    await logs.see("next found", "filter by pattern", "save to a file", "pause")
+    await logs.see("next match", "filter by pattern", "save to a file", "pause")
 
 
 async def test_without_a_server_there_is_no_log(

@@ -181,7 +181,7 @@ async def test_a_reload_by_hand_is_seen_in_the_journal(
     assert (preset.newer, preset.doubt, preset.in_force) == ("", "", True)
     await world.server.reload("models: [nonsense")
     refused = await read_server_config(admin)
-    assert "refused the new one" in refused.newer
+    assert "rejected the new one" in refused.newer
     assert not refused.in_force
 
 

@@ -30,7 +30,7 @@ def rang(shown: Terminal) -> bool:
 
 async def choose(shown: Terminal, model_id: str) -> None:
     shown.press("/")
-    await shown.see("words of the id")
+    await shown.see("filter by id")
     shown.press(f"{model_id}\r")
     await shown.unsee(PAIR_CHAT)
 
@@ -69,8 +69,8 @@ async def test_a_load_that_fails_rings(shown: Terminal) -> None:
     await choose(shown, OUT_OF_MEMORY)
     shown.press("l")
     shown.lose_focus()
-    await shown.told("didn't come up")
-    assert called(shown, f"{OUT_OF_MEMORY} didn't come up")
+    await shown.told("could not be loaded")
+    assert called(shown, f"{OUT_OF_MEMORY} could not be loaded")
 
 
 async def test_a_load_that_ends_below_another_view_rings(shown: Terminal) -> None:

@@ -62,7 +62,7 @@ async def written(plain: StandIn, folder: Path, **variables: str) -> AsyncIterat
     async with terminal(["--url", plain.url], environment, size=(420, 30)) as shown:
         await shown.see(" ms ", QUICK)
         shown.press("/")
-        await shown.see("words of the id")
+        await shown.see("filter by id")
         shown.press(f"{QUICK}\r\r")
         await shown.see("new line")
         shown.press(TEXT)
@@ -127,7 +127,7 @@ async def test_an_editor_without_words_is_one_of_the_usual_ones(
         await writing.goes_on(f"{TEXT} in a faraway land")
         vi.unlink()
         writing.shown.press("\x05")
-        await writing.shown.told("There is no editor.")
+        await writing.shown.told("No editor was found.")
         await writing.goes_on(f"{TEXT} in a faraway land")
         await writing.quit()
 
@@ -145,7 +145,7 @@ async def test_an_edit_of_an_editor_that_fails_does_not_count_and_is_kept(
     (kept,) = writing.drafts
     assert kept.read_text() == "changed\n"
     assert kept.stat().st_mode & 0o777 == 0o600
-    await writing.shown.told("The text is as before.")
+    await writing.shown.told("The text is unchanged.")
     assert kept.name in writing.shown.text
     await writing.quit()
 
@@ -194,13 +194,13 @@ async def test_something_else_in_the_place_of_the_text_is_refused(writing: Writi
     for script, said in (
         ('rm "$1"', "No such file or directory"),
         ('rm "$1"; mkdir "$1"', "Is a directory"),
-        ('rm "$1"; mkfifo "$1"', "isn't a file any more."),
+        ('rm "$1"; mkfifo "$1"', "is no longer a file."),
         (r'printf "work \377" >"$1"', "It isn't UTF-8"),
     ):
         await writing.edit(script)
         await writing.shown.told(said)
         await writing.goes_on(TEXT)
-    await writing.shown.told("The edit is kept in")
+    await writing.shown.told("The edit is saved in")
     (kept,) = (draft for draft in writing.drafts if draft.is_file())
     assert kept.read_bytes() == b"work \xff"
     await writing.quit()
@@ -273,10 +273,10 @@ def test_one_that_cannot_be_run_is_refused_by_name(programs: Path, value: str) -
     with pytest.raises(AituiError) as caught:
         find_editor({"PATH": str(programs), "VISUAL": value, "EDITOR": "own"})
     assert "VISUAL" in f"{caught.value}"
-    assert "Set VISUAL to an editor of yours" in caught.value.remedy
+    assert "Set VISUAL to your editor" in caught.value.remedy
     assert "\x1b" not in f"{caught.value}"
 
 
 def test_a_machine_without_editors_says_so(tmp_path: Path) -> None:
-    with pytest.raises(AituiError, match="There is no editor"):
+    with pytest.raises(AituiError, match="No editor was found"):
         find_editor({"PATH": str(tmp_path)})

@@ -44,7 +44,7 @@ async def test_ages_and_countdowns_of_each_second_cost_little(tmp_path: Path) ->
     ):
         await shown.see(" ms ", QUICK)
         shown.press("/")
-        await shown.see("words of the id")
+        await shown.see("filter by id")
         shown.press("naps")
         await shown.unsee(QUICK)
         shown.press("\r")

@@ -150,9 +150,9 @@ def tool_error(text: str, status: int | None) -> str:
     words = next((line for line in lines if line), "")
     if status == 0:
         if words and not parse_gpus(text, 0.0):
-            return f"nvidia-smi answers what aitui can't read: {words}"
+            return f"nvidia-smi printed something that aitui can't read: {words}"
         return f"nvidia-smi: {words}" if words else ""
-    return f"nvidia-smi: {words}" if words else f"nvidia-smi ends with status {status}"
+    return f"nvidia-smi: {words}" if words else f"nvidia-smi exited with status {status}"
 
 
 def _split_rows(text: str, count: int) -> Iterator[list[str]]:

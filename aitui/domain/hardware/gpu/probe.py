@@ -1,4 +1,4 @@
-"""What a module has to offer to make a vendor's graphics cards known."""
+"""The interface of a module for a GPU vendor."""
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence

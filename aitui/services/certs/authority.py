@@ -1,0 +1,216 @@
+"""The CA that signs: on this machine with its key, or on a host where openssl does it."""
+
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Protocol
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from aitui.domain.certs import (
+    OPENSSL_AUTHORITY_CONFIG,
+    Terms,
+    certificate_pem,
+    common_name,
+    days_left,
+    fingerprint_of,
+    is_issued_by,
+    key_pem,
+    new_authority,
+    openssl_extensions,
+    openssl_key_options,
+    openssl_subject,
+    public_der,
+    sign,
+    subject,
+)
+from aitui.errors import AituiError
+from aitui.services.certs.folder import CA_KEY, PRIVATE, CertFolder, NewFile, in_thread
+
+ISSUED, REVOKED = "issued", "revoked"
+"""Directories of the CA with a copy of each certificate, for `revoke`."""
+
+AskPassword = Callable[[str], Awaitable[str]]
+"""Asks for the password of a file."""
+
+_SIGN = """\
+work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
+printf '%s' "$1" >"$work/request"; printf '%s' "$2" >"$work/extensions"
+openssl x509 -req -in "$work/request" -CA "$5" -CAkey root-ca.key -passin pass: \\
+  -set_serial "0x$3" -days "$4" -extfile "$work/extensions"
+"""
+# A hard link is the move that replaces nothing.
+_NEW_CA = """\
+work=$(mktemp -d ./.aitui-XXXXXX); trap 'rm -rf "$work"' EXIT
+printf '%s' "$1" >"$work/config"
+openssl genpkey $2 -out "$work/key"
+openssl req -new -x509 -utf8 -key "$work/key" -subj "$3" -days "$4" -set_serial "0x$5" \\
+  -config "$work/config" -extensions ca -out "$work/certificate"
+chmod 644 "$work/certificate"
+ln "$work/key" root-ca.key
+ln "$work/certificate" root-ca.pem
+"""
+
+
+_RENEW_CA = """\
+work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
+printf '%s' "$1" >"$work/config"
+openssl x509 -in "$2" -signkey root-ca.key -passin pass: -clrext -days "$3" -set_serial "0x$4" \\
+  -extfile "$work/config" -extensions ca
+"""
+
+
+class AuthorityKeyMissing(AituiError):
+    """The CA's private key isn't where it was looked for."""
+
+
+class Authority(Protocol):
+    """A CA in a folder; its private key never leaves that folder's machine."""
+
+    folder: CertFolder
+
+    async def create(self, name: str, key_type: str, days: int) -> None:
+        """Make key and certificate; nothing of these names exists."""
+
+    async def certificate(self) -> x509.Certificate:
+        """Read its certificate. Raises AuthorityKeyMissing unless its key is there as well."""
+
+    async def sign(self, request: x509.CertificateSigningRequest, terms: Terms) -> x509.Certificate:
+        """Issue a certificate and keep a copy of it."""
+
+    async def renew(self, days: int) -> x509.Certificate:
+        """Make its certificate again with the same name and key; nothing is written."""
+
+
+class LocalAuthority:
+    """A CA of this machine; `ask` is for the password of an encrypted key."""
+
+    def __init__(self, folder: CertFolder, ask: AskPassword) -> None:
+        self.folder = folder
+        self._ask = ask
+
+    async def create(self, name: str, key_type: str, days: int) -> None:
+        key = await in_thread(key_type)
+        certificate = new_authority(subject(name), key, datetime.now(UTC), days)
+        await self.folder.write(
+            [
+                NewFile(CA_KEY, key_pem(key), PRIVATE),
+                NewFile(self.folder.ca, certificate_pem(certificate)),
+            ]
+        )
+
+    async def certificate(self) -> x509.Certificate:
+        return await _certificate_with_key(self.folder)
+
+    async def sign(self, request: x509.CertificateSigningRequest, terms: Terms) -> x509.Certificate:
+        authority = await self.certificate()
+        key = await self._key(authority)
+        certificate = sign(request, terms, authority, key, datetime.now(UTC))
+        await _record(self.folder, certificate)
+        return certificate
+
+    async def renew(self, days: int) -> x509.Certificate:
+        old = await self.certificate()
+        return new_authority(old.subject, await self._key(old), datetime.now(UTC), days)
+
+    async def _key(self, authority: x509.Certificate) -> CertificateIssuerPrivateKeyTypes:
+        try:
+            key = await self.folder.private_key(CA_KEY)
+        except TypeError:
+            password = await self._ask(self.folder.shown(CA_KEY))
+            key = await self.folder.private_key(CA_KEY, password)
+        if public_der(key.public_key()) != public_der(authority.public_key()):
+            raise AituiError(
+                f"{self.folder.shown(CA_KEY)} is not the key of {self.folder.shown(self.folder.ca)}",
+                remedy="name the directory with both: --ca-dir DIR",
+            )
+        return key
+
+
+class HostAuthority:
+    """A CA on another machine, where openssl makes keys and signs."""
+
+    def __init__(self, folder: CertFolder) -> None:
+        self.folder = folder
+
+    async def create(self, name: str, key_type: str, days: int) -> None:
+        await self.folder.make()
+        await self.folder.openssl(
+            _NEW_CA,
+            OPENSSL_AUTHORITY_CONFIG,
+            openssl_key_options(key_type),
+            openssl_subject(name),
+            str(days),
+            _new_serial(),
+        )
+
+    async def certificate(self) -> x509.Certificate:
+        return await _certificate_with_key(self.folder)
+
+    async def sign(self, request: x509.CertificateSigningRequest, terms: Terms) -> x509.Certificate:
+        authority = await self.certificate()
+        pem = request.public_bytes(Encoding.PEM).decode()
+        extensions = "".join(
+            f"{line}\n" for line in openssl_extensions(terms, request.public_key())
+        )
+        days = max(1, min(terms.days, days_left(authority, datetime.now(UTC))))
+        certificate = await self._run(
+            authority, request, _SIGN, pem, extensions, _new_serial(), str(days), self.folder.ca
+        )
+        await _record(self.folder, certificate)
+        return certificate
+
+    async def renew(self, days: int) -> x509.Certificate:
+        old = await self.certificate()
+        words = (OPENSSL_AUTHORITY_CONFIG, self.folder.ca, str(days), _new_serial())
+        return await self._run(old, old, _RENEW_CA, *words)
+
+    async def _run(
+        self,
+        issuer: x509.Certificate,
+        holder: x509.CertificateSigningRequest | x509.Certificate,
+        script: str,
+        *words: str,
+    ) -> x509.Certificate:
+        """Have openssl sign something for the holder's key."""
+        output = await self.folder.openssl(script, *words)
+        try:
+            certificate = x509.load_pem_x509_certificate(output)
+        except ValueError as error:
+            raise AituiError(f"openssl signed nothing in {self.folder.shown()}") from error
+        same_key = public_der(certificate.public_key()) == public_der(holder.public_key())
+        if not (same_key and is_issued_by(certificate, issuer)):
+            raise AituiError(f"{self.folder.shown()} returned a certificate of something else")
+        return certificate
+
+
+def record_name(certificate: x509.Certificate) -> str:
+    """Return the name of the copy that a CA keeps of a certificate."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", common_name(certificate))[:40].strip(".-")
+    return f"{name or 'certificate'}-{fingerprint_of(certificate)[:8]}.pem"
+
+
+async def _record(folder: CertFolder, certificate: x509.Certificate) -> None:
+    await folder.make(ISSUED)
+    name = f"{ISSUED}/{record_name(certificate)}"
+    await folder.write([NewFile(name, certificate_pem(certificate))], replace=True)
+
+
+async def _certificate_with_key(folder: CertFolder) -> x509.Certificate:
+    if not await folder.exists(CA_KEY) or not await folder.exists(folder.ca):
+        missing = folder.ca if await folder.exists(CA_KEY) else CA_KEY
+        raise AuthorityKeyMissing(
+            f"There is no CA in {folder.shown()}",
+            why=f"{missing} is not there",
+            remedy="name its directory with --ca-dir, its host with --on, or make one: "
+            "aitui certs new-ca",
+        )
+    return await folder.certificate(folder.ca)
+
+
+def _new_serial() -> str:
+    """Return a positive serial number of 127 bits in hexadecimal digits."""
+    return f"{secrets.randbits(126) | 1 << 126:x}"

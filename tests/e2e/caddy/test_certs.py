@@ -1,0 +1,130 @@
+"""Certificates of `aitui certs` in a real Caddy: from an empty directory to a live table."""
+
+import re
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from aitui.domain.snapshot import Server
+from aitui.errors import CertificateFileError, Unauthorized
+from aitui.llamaswap.client import LlamaSwapClient
+from catalogue import QUICK
+from cli.command_line import CommandLine
+from e2e.caddy.openssl import Guide, Pair
+from e2e.caddy.proxy import Caddy
+from e2e.pseudo_terminal.terminal import surroundings, terminal
+from stand_in import StandIn
+
+pytestmark = pytest.mark.real_server("caddy")
+
+
+@pytest.fixture
+async def certs(tmp_path: Path) -> Path:
+    """A directory in which aitui made a CA, a proxy's certificate and two clients'."""
+    folder = tmp_path / "certs"
+    aitui = CommandLine(tmp_path / "home")
+    for words in (
+        ("new-ca", "--dir", folder),
+        ("server", "localhost", "127.0.0.1", "--dir", folder),
+        ("client", "laptop", "--dir", folder),
+        ("client", "phone", "--dir", folder / "phone", "--ca-dir", folder),
+    ):
+        outcome = await aitui.run("certs", *map(str, words))
+        assert (outcome.status, outcome.err) == (0, "")
+    return folder
+
+
+@pytest.fixture
+async def mtls(tmp_path: Path, upstream: StandIn, certs: Path) -> AsyncIterator[Caddy]:
+    """A Caddy with these files in front of the stand-in."""
+    served = Pair(certs / "caddy.pem", certs / "caddy-key.pem")
+    async with Caddy(tmp_path / "caddy", upstream.url, served, certs / "root-ca.pem") as running:
+        yield running
+
+
+def client_of(caddy: Caddy, folder: Path) -> Server:
+    return Server(
+        caddy.url,
+        identity="certs",
+        ca=folder / "root-ca.pem",
+        client_cert=folder / "client.pem",
+        client_key=folder / "client-key.pem",
+        timeout=20.0,
+    )
+
+
+async def test_an_empty_directory_becomes_a_live_table(
+    mtls: Caddy, certs: Path, tmp_path: Path
+) -> None:
+    named = {"AI_SERVER_URL": mtls.url, "AI_SERVER_CERTS_DIR": str(certs), "AI_SERVER_SSH_HOST": ""}
+    aitui = CommandLine(tmp_path / "home", named)
+    status = await aitui.run("status")
+    assert (status.status, status.err) == (0, "")
+    assert QUICK in status.out
+    # The server's directory is the default: no --dir.
+    checked = await aitui.run("certs", "check")
+    assert (checked.status, checked.err) == (0, "")
+    assert ", 0 failed" in checked.out
+    home = tmp_path / "home"
+    async with terminal((), surroundings(home, **named), size=(120, 36)) as dashboard:
+        await dashboard.see(QUICK, " ms ")
+
+
+async def test_a_revoked_client_is_locked_out_and_the_others_are_not(
+    tmp_path: Path, upstream: StandIn, certs: Path
+) -> None:
+    aitui = CommandLine(tmp_path / "home")
+    outcome = await aitui.run("certs", "revoke", "phone", "--dir", str(certs))
+    assert (outcome.status, outcome.err) == (0, "")
+    lines = "\n".join(re.findall(r"^    (\S.*)", outcome.out, re.MULTILINE))
+    served = Pair(certs / "caddy.pem", certs / "caddy-key.pem")
+    root = certs / "root-ca.pem"
+    async with Caddy(tmp_path / "caddy", upstream.url, served, root, more=lines) as caddy:
+        async with LlamaSwapClient(client_of(caddy, certs)) as laptop:
+            assert await laptop.running() == ()
+        async with LlamaSwapClient(client_of(caddy, certs / "phone")) as phone:
+            with pytest.raises(Unauthorized):
+                await phone.running()
+
+
+async def test_a_new_ca_for_clients_locks_all_out_until_they_have_its_certificates(
+    tmp_path: Path, upstream: StandIn, certs: Path
+) -> None:
+    aitui = CommandLine(tmp_path / "home")
+    other = tmp_path / "clients"
+    await aitui.run("certs", "new-ca", "--dir", str(other))
+    served = Pair(certs / "caddy.pem", certs / "caddy-key.pem")
+    async with Caddy(tmp_path / "caddy", upstream.url, served, other / "root-ca.pem") as caddy:
+        server = client_of(caddy, certs)
+        async with LlamaSwapClient(server) as laptop:
+            with pytest.raises(Exception, match="did not accept the client certificate"):
+                await laptop.running()
+            words = ("laptop", "--force", "--dir", str(certs), "--ca-dir", str(other))
+            assert (await aitui.run("certs", "client", *words)).status == 0
+            assert await laptop.running() == ()
+
+
+async def test_renew_is_picked_up_by_a_running_aitui(
+    caddy: Caddy, guide: Guide, behind_caddy: Server, tmp_path: Path
+) -> None:
+    """The guide's own client certificate, which has expired."""
+    expired, here = guide.client("expired-for-renew", days=-1), tmp_path / "here"
+    here.mkdir()
+    files = {"client.pem": expired.certificate, "client-key.pem": expired.key}
+    for name, path in {**files, "root-ca.pem": guide.root}.items():
+        shutil.copy(path, here / name)
+    server = replace(
+        behind_caddy, client_cert=here / "client.pem", client_key=here / "client-key.pem"
+    )
+    aitui = CommandLine(tmp_path / "home")
+    async with LlamaSwapClient(server) as connection:
+        with pytest.raises(CertificateFileError, match="has expired") as caught:
+            await connection.running()
+        assert caught.value.remedy == f"renew it: aitui certs renew --dir {here}"
+        words = ("renew", "--dir", str(here), "--ca-dir", str(guide.root.parent))
+        outcome = await aitui.run("certs", *words)
+        assert (outcome.status, outcome.err) == (0, "")
+        assert await connection.running() == ()
