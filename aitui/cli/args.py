@@ -28,7 +28,7 @@ class Arguments(Struct, frozen=True):
     `name` is that of a certificate, `names` are the hosts that it is for, `pair` is "client",
     "server" or "ca"; `directory` and `ca_directory` hold certificates, the latter on `ca_host` if that is set.
     `part` is the part of the set-up, `apply` is set if it isn't only printed.
-    `models` are folders with model files.
+    `models` are folders with model files, `upstream` is where the proxy finds llama-swap.
     """
 
     command: str = "tui"
@@ -70,6 +70,7 @@ class Arguments(Struct, frozen=True):
     part: str = ""
     apply: bool = False
     models: tuple[str, ...] = ()
+    upstream: str = ""
 
     @property
     def is_change(self) -> bool:
@@ -137,6 +138,12 @@ def _days(text: str) -> int:
     if re.fullmatch("[0-9]{1,5}", text) and 0 < int(text) <= LONGEST_DAYS:
         return int(text)
     raise argparse.ArgumentTypeError(f"expected a number of days up to {LONGEST_DAYS}, like 825")
+
+
+def _upstream(text: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9._:\[\]-]{1,255}:[0-9]{1,5}", text):
+        return text
+    raise argparse.ArgumentTypeError("expected HOST:PORT, like 192.168.2.3:8080")
 
 
 def _part(text: str) -> str:
@@ -349,6 +356,7 @@ SETUP_PARTS: Mapping[str, str] = {
     "server": "look for llama-swap, llama-server, models and GPU, and install llama-swap",
     "config": "a first config.yaml from your GGUF files, or what yours lacks",
     "unit": "the systemd user unit: a new one, or the faulty lines of yours",
+    "caddy": "the site of the Caddyfile that asks for client certificates",
 }
 """The parts of `aitui setup`, with what each prints or puts in its place."""
 
@@ -481,6 +489,12 @@ COMMANDS = (
                 metavar="DIR",
                 convert=tuple,
                 words="config: a folder with GGUF files there, instead of the usual ones",
+            ),
+            _option(
+                "--upstream",
+                metavar="HOST:PORT",
+                type=_upstream,
+                words="caddy: where the proxy finds llama-swap (default: ssh_host, port 8080)",
             ),
             _YES,
         ),
