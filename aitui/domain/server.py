@@ -3,8 +3,13 @@
 Apart from the snapshot, which takes four times as long to import: settings need no more than this.
 """
 
+<<<<<<< HEAD
 import shlex
+=======
+import time
+>>>>>>> main
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,10 +20,22 @@ from aitui.errors import ActionRefused
 
 
 class Clock(Struct, frozen=True):
-    """Seconds: `monotonic` for ages and pauses, `wall` (Unix time) for what people read."""
+    """Seconds: `monotonic` for ages and pauses, `wall` (Unix time) for what people read.
+
+    `boot` goes on while the machine sleeps, as the monotonic clock of Linux doesn't. Where it is None,
+    a jump of the wall clock counts as a sleep, although it may have been set.
+    """
 
     monotonic: Callable[[], float]
     wall: Callable[[], float]
+    boot: Callable[[], float] | None = None
+
+    @classmethod
+    def of_system(cls) -> "Clock":
+        """Return the clock of this machine."""
+        number = getattr(time, "CLOCK_BOOTTIME", None)
+        boot = None if number is None else partial(time.clock_gettime, number)
+        return cls(time.monotonic, time.time, boot)
 
 
 USUAL_PORTS = (8080, 9292, 8090)

@@ -156,14 +156,14 @@ def test_flag_url_beats_the_default_server_of_the_config(read: Read) -> None:
 
 
 def test_server_and_url_together_are_refused(wrong: Wrong) -> None:
-    assert "one of the two" in wrong(
+    assert "expected only one of them" in wrong(
         SettingsFlags(server="lab", url="http://x"), config=TWO_SERVERS
     )
 
 
 def test_a_server_that_config_has_not_is_answered_with_the_nearest(wrong: Wrong) -> None:
     message = wrong(SettingsFlags(server="hme"), config=TWO_SERVERS)
-    assert message.startswith("--server hme (flag): expected home")
+    assert message.startswith("--server hme (flag): expected perhaps home")
     assert "lab" in message
 
 

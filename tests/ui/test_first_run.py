@@ -38,7 +38,7 @@ async def first_start(
 
     @asynccontextmanager
     async def demo() -> AsyncIterator[tuple[Server, Paths]]:
-        async with StandIn("models: {demo-1b: {cmd: llama-server}}") as world:
+        async with StandIn('models: {demo-1b: {cmd: "llama-server --port ${PORT}"}}') as world:
             yield Server(world.url, identity="demo", name="demo"), Paths.below(home / "demo")
 
     paths = Paths.below(home)
@@ -232,7 +232,7 @@ async def test_esc_and_back_keeps_what_was_typed(tmp_path: Path) -> None:
     [
         (("htp://x",), "http:// or https:// in front"),
         (("https://x", "/nowhere"), "does not exist"),
-        (("https://x", "", "a:b@c"), "a password is never kept here"),
+        (("https://x", "", "a:b@c"), "a password can't be stored here"),
         (("https://x", "", "", "a/b"), "can't be the name of a server"),
     ],
 )
