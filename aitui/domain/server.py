@@ -3,11 +3,8 @@
 Apart from the snapshot, which takes four times as long to import: settings need no more than this.
 """
 
-<<<<<<< HEAD
 import shlex
-=======
 import time
->>>>>>> main
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
