@@ -84,7 +84,7 @@ def _dashboard(arguments: Arguments, settings: Settings, paths: Paths, home: Pat
         settings=settings,
         paths=paths,
         home=home,
-        clock=Clock(time.monotonic, time.time),
+        clock=Clock.of_system(),
         random=Random(),  # noqa: S311
         demo_world=demo_server,
         missing_certificates=missing_certificates(settings.server),

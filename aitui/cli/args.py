@@ -376,7 +376,7 @@ COMMANDS = (
     CommandSpec(
         "gpu",
         "[options]",
-        "show GPU memory: which model uses how much, and what is free",
+        "show GPU memory by model, and what is free",
         (_json("one JSON object, for scripts"),),
     ),
     CommandSpec(
@@ -567,7 +567,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     if not argv:
         # The dashboard: the parser takes 4 ms to build.
         return Arguments()
-    parser, commands = _parsers()
+    parser, commands = _parsers(argv)
     namespace, unknown = parser.parse_known_args(_escape_flag_argument(argv))
     given = {name: value for name, value in vars(namespace).items() if value is not None}
     if unknown:
@@ -655,7 +655,11 @@ class _ArgumentParser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {sanitize_line(message, 400)}{hint}\n")
 
 
-def _parsers() -> tuple[_ArgumentParser, dict[str, _ArgumentParser]]:
+def _parsers(argv: Sequence[str]) -> tuple[_ArgumentParser, dict[str, _ArgumentParser]]:
+    """Build the parser and those of the commands by their words.
+
+    Commands that aren't in `argv` have their names only: all options together take 5 ms.
+    """
     shared = _ArgumentParser(add_help=False)
     server = shared.add_argument_group("server")
     for option in SERVER_OPTIONS:
@@ -681,6 +685,10 @@ def _parsers() -> tuple[_ArgumentParser, dict[str, _ArgumentParser]]:
     }
     for words, command in SPECS.items():
         before, _, name = words.rpartition(" ")
+        if words.split()[0] not in argv:
+            if not before:
+                adders[""].add_parser(name, help=command.words, add_help=False)
+            continue
         subparser = parsers[words] = adders[before].add_parser(
             name,
             help=command.words,

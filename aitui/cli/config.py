@@ -85,7 +85,7 @@ async def run_admin_command(arguments: Arguments, server: Server, paths: Paths) 
     is_change = command in {"ctx", "flag", "undo"}
     if command in {"preset", "journal"} or (is_change and not arguments.reload):
         # The file alone: httpx isn't imported, and the server isn't asked.
-        clock = Clock(time.monotonic, time.time)
+        clock = Clock.of_system()
         async with open_administration(server, paths, clock) as admin:
             for sentence in await recover_changes(admin):
                 print(sentence, file=sys.stderr)

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import time
 from collections.abc import Awaitable, Callable
 from random import Random
 from typing import TYPE_CHECKING, TypeAlias
@@ -124,7 +123,7 @@ async def _status(arguments: Arguments, settings: Settings | SettingsError, path
 
     server = _require(settings).server
     await require_certificates(server)
-    clock = Clock(time.monotonic, time.time)
+    clock = Clock.of_system()
     async with LlamaSwapClient(server) as client:
         monitor = Monitor(
             client,

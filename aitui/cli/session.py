@@ -5,7 +5,6 @@ import contextlib
 import shlex
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from random import Random
@@ -220,7 +219,7 @@ async def terminal_session(server: Server, paths: Paths) -> AsyncIterator[Sessio
     async with open_session(
         server,
         paths,
-        Clock(time.monotonic, time.time),
+        Clock.of_system(),
         Random(),  # noqa: S311
         on_notice=lambda sentence: print(sentence, file=sys.stderr),
     ) as session:

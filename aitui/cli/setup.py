@@ -3,7 +3,6 @@
 import asyncio
 import platform
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeAlias
 
@@ -105,8 +104,7 @@ async def run_setup(arguments: Arguments, server: Server, paths: Paths) -> int:
         if arguments.apply:
             raise no_host_error(server)
         return await part(terminal, None)
-    clock = Clock(time.monotonic, time.time)
-    async with open_administration(place, paths, clock) as admin:
+    async with open_administration(place, paths, Clock.of_system()) as admin:
         try:
             return await part(terminal, admin)
         except HostError as error:

@@ -3,7 +3,9 @@
 Apart from the snapshot, which takes four times as long to import: settings need no more than this.
 """
 
+import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct, field
@@ -12,10 +14,22 @@ from aitui.errors import ActionRefused
 
 
 class Clock(Struct, frozen=True):
-    """Seconds: `monotonic` for ages and pauses, `wall` (Unix time) for what people read."""
+    """Seconds: `monotonic` for ages and pauses, `wall` (Unix time) for what people read.
+
+    `boot` goes on while the machine sleeps, as the monotonic clock of Linux doesn't. Where it is None,
+    a jump of the wall clock counts as a sleep, although it may have been set.
+    """
 
     monotonic: Callable[[], float]
     wall: Callable[[], float]
+    boot: Callable[[], float] | None = None
+
+    @classmethod
+    def of_system(cls) -> "Clock":
+        """Return the clock of this machine."""
+        number = getattr(time, "CLOCK_BOOTTIME", None)
+        boot = None if number is None else partial(time.clock_gettime, number)
+        return cls(time.monotonic, time.time, boot)
 
 
 class Endpoints(Struct, frozen=True):

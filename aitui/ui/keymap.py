@@ -72,7 +72,7 @@ class Key(Struct, frozen=True):
 
     @property
     def signs(self) -> tuple[str, ...]:
-        """All of its keys as a person knows them."""
+        """Return all its keys as they are printed on a keyboard."""
         return tuple(map(key_sign, self.keys.split(",")))
 
 

@@ -97,7 +97,7 @@ class ServerControllers:
         return ConversationsController(self.context, self.chat, self._show_chat)
 
     async def _show_chat(self) -> None:
-        """Bring the chat into sight, whichever view is open."""
+        """Show the chat from any view."""
         await self.context.app.run_action("app.models")
         await self._screen.mount_chat()
         self._screen.show_chat(shown=True)
@@ -109,7 +109,7 @@ class ServerControllers:
         return self._open_chat is not None and self._open_chat.busy
 
     def report_rate(self) -> None:
-        """Report how fast a reply of our own comes, if a chat is open: opening one takes 5 MiB."""
+        """Report the rate of our own reply if a chat is open: opening one takes 5 MiB."""
         if self._open_chat is not None:
             self._open_chat.report_rate()
 
@@ -124,7 +124,7 @@ class ServerControllers:
         return self.any_reply or self.models.is_loading
 
     async def confirm_quit(self) -> bool:
-        """Ask whether to quit although that cuts something."""
+        """Ask whether to quit while a reply or a load is running."""
         from aitui.services.load import quit_confirmation
 
         return await self.context.ask(
@@ -164,7 +164,7 @@ class ServerControllers:
             self.config.report_slowdowns(snapshot)
 
     async def close(self) -> None:
-        """Stop every reply, and keep what came."""
+        """Stop every reply and keep its text."""
         if self._open_chat is not None:
             await self._open_chat.close()
 
@@ -211,7 +211,7 @@ class ServerSwitcher:
         return PromptStore(lambda words: self._app.notify(words, severity="warning"))
 
     def start(self) -> None:
-        """Connect to the server of the settings, or say why not."""
+        """Connect to the server of the settings, or show why that is impossible."""
         context = self._app_context
         if context.start_with_demo:
             self.open_demo()
@@ -224,7 +224,7 @@ class ServerSwitcher:
             self.connect(context.settings.server)
 
     def connect(self, server: Server) -> None:
-        """Leave the server that is open, and open this one."""
+        """Close the current server and open another one."""
         self._start_session(self._run_session(server, self._app_context.paths))
 
     @property
@@ -233,11 +233,11 @@ class ServerSwitcher:
         return self._app_context.settings.servers
 
     def open_demo(self) -> None:
-        """Leave the server that is open, and open the stand-in."""
+        """Close the current server and open the demo."""
         self._start_session(self._run_demo())
 
     def refresh(self) -> None:
-        """Ask the server for everything, at once."""
+        """Fetch everything from the server at once."""
         self._has_asked_for_password = False
         if self.controllers is not None:
             self.controllers.context.session.monitor.refresh()
@@ -255,7 +255,7 @@ class ServerSwitcher:
             self._tasks.run_in_background(self._ask_for_password(server, error), "password")
 
     async def choose(self, current: Server | None) -> None:
-        """Ask for another server, and go there."""
+        """Ask for another server and connect to it."""
         from aitui.ui.screens.dialogs import ServerChoice, ServersScreen
 
         servers = self.known_servers
@@ -277,7 +277,7 @@ class ServerSwitcher:
             await self.leave_for(self.open_demo)
 
     async def go_to_url(self, url: str) -> None:
-        """Leave the server that is open for the one at a URL, and remember that."""
+        """Connect to the server at a URL, and remember the URL."""
         from aitui.store.files import remember_url
 
         server = self._server_at(url)
@@ -313,7 +313,7 @@ class ServerSwitcher:
             self._app.notify(words, title="The URLs used before can't be saved", severity="warning")
 
     async def go_to(self, server: Server) -> None:
-        """Leave the server that is open for another one, or show which of its files are missing."""
+        """Connect to another server, or show which of its certificate files are missing."""
         from aitui.settings import missing_certificates
         from aitui.ui.screens.setup import SetupScreen
 
@@ -336,7 +336,7 @@ class ServerSwitcher:
             self._app.notify("Still missing", severity="warning")
 
     async def leave_for(self, connect: Callable[[], None]) -> None:
-        """Go to another server; ask first if a load would be cut."""
+        """Switch to another server; ask first if a load is running."""
         from aitui.services.load import leave_confirmation
 
         current = self.controllers

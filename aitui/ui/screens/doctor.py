@@ -126,7 +126,7 @@ class DoctorScreen(Screen[None]):
 
 
 class CheckRow(Horizontal):
-    """One check; what mends it stands below what was seen."""
+    """One check, with its remedy below the result."""
 
     def __init__(self, check: CheckResult) -> None:
         words = Content.assemble((check.name, "bold"), "  ", check.seen)
