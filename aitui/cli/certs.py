@@ -38,6 +38,7 @@ from aitui.services.certs.folder import (
     CertPair,
 )
 from aitui.services.certs.issue import (
+    UNPROTECTED,
     CertChange,
     client_certificate,
     create_authority,
@@ -65,11 +66,23 @@ async def run_certs(arguments: Arguments, settings: Settings | SettingsError) ->
 
 
 class _Places:
-    """Where things are: `folder` of this machine, and `authority` with the CA."""
+    """Where things are: `folder` of this machine, and `authority` with the CA.
 
-    def __init__(self, folder: CertFolder | None, authority: Authority) -> None:
+    `ask` returns the password of a client's key: that of the settings, or an answer.
+    """
+
+    def __init__(
+        self, folder: CertFolder | None, authority: Authority, settings: Settings | SettingsError
+    ) -> None:
         self._folder = folder
+        self._settings = settings
         self.authority = authority
+
+    async def ask(self, path: str) -> str:
+        """Return the password of the client's key."""
+        settings = self._settings
+        known = settings.server.client_key_password if isinstance(settings, Settings) else None
+        return await _ask_password(path) if known is None else known
 
     @property
     def local(self) -> tuple[CertFolder, ...]:
@@ -100,13 +113,13 @@ async def _places(
             authority = _folder_at(Path(arguments.ca_directory))
         if authority is None:
             raise _no_folder_error()
-        yield _Places(folder, LocalAuthority(authority, _ask_password))
+        yield _Places(folder, LocalAuthority(authority, _ask_password), settings)
         return
     async with host:
         server = settings.server if isinstance(settings, Settings) else _NO_SERVER
         path = await _path_on(host, arguments.ca_directory or f"{server.proxy_dir}/certs")
         there = CertFolder(host, path, is_remote=True, client=GUIDE_PAIR)
-        yield _Places(_local_folder(arguments, settings), HostAuthority(there))
+        yield _Places(_local_folder(arguments, settings), HostAuthority(there), settings)
 
 
 def _open_host(address: str) -> Host | None:
@@ -123,7 +136,7 @@ async def _path_on(host: Host, path: str) -> str:
 
 
 def _no_folder_error() -> SettingsError:
-    return SettingsError("This server has no certificate files", remedy="add --dir DIR")
+    return SettingsError("There is no server with certificate files", remedy="add --dir DIR")
 
 
 def _folder_at(path: Path, *, client: CertPair | None = None, ca: str = CA) -> CertFolder:
@@ -144,7 +157,8 @@ def _local_folder(arguments: Arguments, settings: Settings | SettingsError) -> C
     server = settings.server
     files = [server.client_cert, server.client_key or server.client_cert, server.ca]
     known = [_absolute(one) for one in files if one is not None]
-    if not known:
+    if not known or (server.is_default and not any(one.exists() for one in known)):
+        # Files in the directory of the built-in address would choose that server from then on.
         return None
     folder, client, ca = known[0].parent, None, CA
     if server.client_cert is not None:
@@ -202,14 +216,14 @@ async def _client(arguments: Arguments, places: _Places) -> int:
     change = await issue(wanted, places.authority, folder)
     if arguments.there:
         written = (*change.written, await pack_there(folder))
-        change = replace(change, written=written)
+        change = replace(change, written=written, notes=(*change.notes, UNPROTECTED))
     return await _report(change, folder)
 
 
 async def _p12(arguments: Arguments, places: _Places) -> int:
     password = await _p12_password(arguments)
     change = await pack(
-        places.folder, password, _ask_password, legacy=arguments.legacy, force=arguments.force
+        places.folder, password, places.ask, legacy=arguments.legacy, force=arguments.force
     )
     return await _report(change, places.folder)
 
@@ -256,7 +270,7 @@ async def _renew(arguments: Arguments, places: _Places) -> int:
         return await _report(change, places.authority.folder)
     for pair, purpose in await pairs_to_renew(folder, arguments.pair):
         renewal = Renewal(pair, purpose, arguments.days, arguments.force)
-        change = await renew(renewal, places.authority, folder, _ask_password)
+        change = await renew(renewal, places.authority, folder, places.ask)
         if purpose is Purpose.CLIENT and change.certificate is not None and not there:
             change = replace(change, notes=("A running aitui picks it up by itself",))
         await _report(change, folder)

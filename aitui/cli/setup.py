@@ -1,10 +1,12 @@
 """`aitui setup`: what belongs on the server's machines is printed as shell commands, or put there."""
 
+import asyncio
 import platform
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeAlias
+
+from msgspec.structs import replace
 
 from aitui.cli.args import Arguments
 from aitui.cli.config import TerminalFrontend, require_success
@@ -23,9 +25,12 @@ from aitui.domain.setup.shell import write_commands
 from aitui.domain.snapshot import Clock, Server, Snapshot
 from aitui.errors import ActionRefused, HostError
 from aitui.format.doctor import as_lines
+from aitui.host.local import LocalHost
 from aitui.paths import Paths
 from aitui.services.config_change import ConfigRunner
 from aitui.services.host_admin import HostAdmin, no_host_error, open_administration
+from aitui.services.setup.browser import fill_store, find_stores, read_browser_setup
+from aitui.services.setup.caddy import apply_caddy, caddy_commands, default_upstream, plan_caddy
 from aitui.services.setup.config import plan_config, write_new_config
 from aitui.services.setup.files import FilePlan
 from aitui.services.setup.server import install_llama_swap, survey_server
@@ -84,12 +89,22 @@ async def run_setup(arguments: Arguments, server: Server, paths: Paths) -> int:
     terminal, part = SetupTerminal(arguments, server), _PARTS[arguments.part]
     if arguments.apply:
         server.refuse_if_read_only(f"aitui setup {arguments.part} --apply")
-    clock = Clock(time.monotonic, time.time)
-    if not server.ssh_host:
+    place = server
+    if part is _caddy:
+        place = replace(server, ssh_host=server.proxy_ssh_host)
+        if arguments.apply and not place.ssh_host:
+            raise ActionRefused(
+                f"aitui doesn't know the proxy's machine of {server.label}",
+                why="the proxy's files never go to ssh_host",
+                remedy="set proxy_ssh_host in config.toml or AI_SERVER_PROXY_SSH_HOST",
+            )
+    if part is _browser:
+        return await part(terminal, None)
+    if not place.ssh_host:
         if arguments.apply:
             raise no_host_error(server)
         return await part(terminal, None)
-    async with open_administration(server, paths, clock) as admin:
+    async with open_administration(place, paths, Clock.of_system()) as admin:
         try:
             return await part(terminal, admin)
         except HostError as error:
@@ -172,6 +187,57 @@ async def _config(terminal: SetupTerminal, admin: HostAdmin | None) -> int:
     return 0
 
 
+async def _caddy(terminal: SetupTerminal, admin: HostAdmin | None) -> int:
+    arguments, server = terminal.arguments, terminal.server
+    upstream = arguments.upstream or await default_upstream(server)
+    if admin is None:
+        terminal.print_commands("the machine of the proxy", caddy_commands(server, upstream))
+        return 0
+    label = admin.host.label
+    plan = await plan_caddy(admin.host, server, upstream, admin.clock)
+    terminal.show(*plan.findings)
+    if not (plan.file.is_change and arguments.apply):
+        exists = plan.file.before is not None
+        if plan.file.is_change or not plan.is_ready:
+            terminal.print_commands(label, caddy_commands(server, upstream, exists=exists))
+        return exit_code(plan.findings)
+    if not plan.is_ready:
+        return exit_code(plan.findings)
+    title = f"Write {plan.file.path} on {label}, and have Caddy read it?"
+    await terminal.confirm(title, "Write", plan.proxy.reload, file=plan.file)
+    terminal.show(await apply_caddy(admin.host, plan, admin.clock))
+    return 0
+
+
+async def _browser(terminal: SetupTerminal, _: HostAdmin | None) -> int:
+    setup = await asyncio.to_thread(read_browser_setup, terminal.server)
+    if terminal.arguments.policy:
+        print(setup.policy)
+        return 0
+    if not terminal.arguments.apply:
+        terminal.print_commands("the machine of the browser", setup.steps())
+        return 0
+    host = LocalHost()
+    stores = await find_stores(host)
+    if not stores:
+        raise ActionRefused(
+            "No store of Chromium, Chrome or Brave was found on this machine",
+            remedy="Firefox is set up in its own windows: aitui setup browser",
+        )
+    commands = "".join((setup.p12_commands(), *map(setup.store_commands, stores)))
+    await terminal.confirm("Fill the stores of this machine?", "Fill", *commands.splitlines())
+    for store in stores:
+        terminal.show(await fill_store(host, setup, store))
+    terminal.print_commands("this machine, as root: the policy", setup.all_policy_commands())
+    return 0
+
+
 _NEW_MACHINE = "the machine of llama-swap"
 
-_PARTS: dict[str, Part] = {"server": _server, "config": _config, "unit": _unit}
+_PARTS: dict[str, Part] = {
+    "server": _server,
+    "config": _config,
+    "unit": _unit,
+    "caddy": _caddy,
+    "browser": _browser,
+}

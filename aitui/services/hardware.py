@@ -57,7 +57,7 @@ class ModelCommands:
         return True
 
     def remember(self, resident: Iterable[Model]) -> None:
-        """Remember the commands of models that run, for when they have stopped."""
+        """Remember the commands of running models for the time after they stop."""
         for model in resident:
             if model.command:
                 self._last[model.id] = model.command
@@ -190,8 +190,8 @@ class StartupLogs:
 
 
 QUIET_INTERVAL = 10.0
-"""Seconds between two samples of the server while no model runs and no view shows them; begins as
-long after the last change."""
+"""Seconds between two samples of the server while no model runs, except in the view of the hardware;
+begins as long after the last change."""
 SLOW_INTERVAL = 60.0
 """Seconds between two samples of a host if the server reports its GPUs already."""
 HEADER_PAUSE = 0.2
@@ -232,7 +232,6 @@ class HardwareMonitor:
         self._live = asyncio.Event()
         self._busy = asyncio.Event()
         self._is_watched = False
-        self._is_host_watched = False
         self._changed_at = clock.monotonic()
         self._host_wake = asyncio.Event()
         self._changed = asyncio.Event()
@@ -275,14 +274,12 @@ class HardwareMonitor:
         await self._publish()
         return self.hardware
 
-    def set_watched(self, *, watched: bool, with_host: bool = False) -> None:
-        """Sample the server as often as it samples itself while a view shows that, and the host."""
+    def set_watched(self, *, watched: bool) -> None:
+        """Sample server and host as often as they measure while a view shows all of it."""
         if watched is not self._is_watched:
             self._is_watched = watched
             self._update_busy()
-        if with_host is not self._is_host_watched:
-            self._is_host_watched = with_host
-            if with_host:
+            if watched:
                 self._host_wake.set()
 
     def set_host(self, host: "Host | None") -> None:
@@ -365,7 +362,7 @@ class HardwareMonitor:
                 await self._live.wait()
                 pause = await self._host.sample(self._ports)
                 server = self._server.latest
-                if server is not None and server.gpus and not self._is_host_watched:
+                if server is not None and server.gpus and not self._is_watched:
                     pause = max(pause, SLOW_INTERVAL)
                 self._headers_due.set()
                 await self._publish(heard=not self._host.error)

@@ -19,7 +19,6 @@ from textual.reactive import Reactive, var
 from textual.screen import Screen
 from textual.theme import Theme
 from textual.widget import Widget
-from textual.widgets import Input
 from textual.worker import Worker
 
 from aitui.domain.snapshot import Server, Snapshot
@@ -29,7 +28,7 @@ from aitui.ui import messages
 from aitui.ui.background import TaskRunner, write_crash_report
 from aitui.ui.context import AppContext
 from aitui.ui.controllers.server import ServerControllers, ServerSwitcher
-from aitui.ui.keymap import APP, key_sign
+from aitui.ui.keymap import APP, key_sign, takes_letters
 from aitui.ui.screens.models import ModelsScreen
 from aitui.ui.terminal.driver import GuardedDriver, PasteCut, is_terminal_closed
 from aitui.ui.terminal.filters import ContrastFilter, ControlCharFilter, PaletteFilter
@@ -68,7 +67,7 @@ DOUBLE_INTERRUPT_SECONDS = 2.0
 
 @runtime_checkable
 class Ticking(Protocol):
-    """A screen with something that changes by the mere passing of time."""
+    """A screen with content that changes with time alone."""
 
     def tick(self) -> None:
         """Repaint what has changed; called once a second while the screen is shown."""
@@ -160,7 +159,7 @@ class AituiApp(App[None]):
                 self.stylesheet.read(path)
 
     def get_driver_class(self) -> type[Driver]:
-        """Guard what comes in, unless the environment names another driver than Textual's own."""
+        """Use the guarded driver, unless the environment names another one."""
         driver = super().get_driver_class()
         return GuardedDriver if driver is LinuxDriver else driver
 
@@ -169,11 +168,11 @@ class AituiApp(App[None]):
         return (*super().get_line_filters(), *self._line_filters)
 
     def get_key_display(self, binding: Binding) -> str:
-        """One spelling of a key everywhere."""
+        """Spell a key as the keymap does."""
         return binding.key_display or key_sign(binding.key)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Our colors for Textual's own themes."""
+        """Return our colors for Textual's own themes."""
         if not hasattr(self, "console"):
             # Textual asks for the first time before the terminal is known.
             return {}
@@ -195,7 +194,7 @@ class AituiApp(App[None]):
         super()._refresh_notifications()
 
     def on_descendant_focus(self) -> None:
-        """Leave no toast over what is being typed from now on."""
+        """Remove a toast that would cover the focused input."""
         if self._notifications:
             self._refresh_notifications()
 
@@ -203,11 +202,8 @@ class AituiApp(App[None]):
     def _has_room_for_toast(self) -> bool:
         """Whether a toast covers no dialog, no reply under way, and nothing that is being typed."""
         screen, current = self.screen, self._servers.controllers
-        typing = isinstance(screen.focused, Input) or (
-            screen.focused is not None and screen.focused.id == "prompt"
-        )
         replying = current is not None and current.shows_reply
-        return not (screen.is_modal or typing or replying)
+        return not (screen.is_modal or takes_letters(screen.focused) or replying)
 
     def notify(
         self,
@@ -218,7 +214,7 @@ class AituiApp(App[None]):
         timeout: float | None = None,
         markup: bool = False,  # noqa: ARG002 - as Textual calls it
     ) -> None:
-        """Say something in passing, never as markup: in the line of messages.
+        """Show a message, never as markup, in the message line.
 
         An error has a toast as well, in a few lines however long it is, where that covers nothing.
         """
@@ -240,7 +236,7 @@ class AituiApp(App[None]):
         self._tasks.run_in_background(self._copy(text), "copy", exclusive=False)
 
     def _fatal_error(self) -> None:
-        """End with a sentence instead of a traceback at a fault of aitui itself."""
+        """Exit with a sentence instead of a traceback after an unexpected exception."""
         error = self._exception
         if error is not None:
             words = f"aitui has failed: {write_crash_report(error, self._app_context.paths.state)}"
@@ -272,7 +268,7 @@ class AituiApp(App[None]):
             )
 
     def on_mount(self) -> None:
-        """Paint first; then connect, or say why not."""
+        """Paint first; then connect, or show why that is impossible."""
         self._frames.start()
         self.theme_changed_signal.subscribe(self, self._handle_theme_change)
         loop = asyncio.get_running_loop()
@@ -287,14 +283,12 @@ class AituiApp(App[None]):
     # Keys.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """While text is typed, the key of the context size is a letter; a toast closes if there is one."""
+        """Disable the key of the context size while text is typed; enable closing if there is a toast."""
         if action == "close_toast":
             return bool(self._notifications)
         if action == "change_context":
-            focused = self.focused
-            typing = isinstance(focused, Input) or (focused is not None and focused.id == "prompt")
             of_models = isinstance(self.screen, ModelsScreen) or self.screen.name == "config"
-            return of_models and not typing
+            return of_models and not takes_letters(self.focused)
         return super().check_action(action, parameters)
 
     def action_refresh_server(self) -> None:
@@ -308,7 +302,7 @@ class AituiApp(App[None]):
             self.push_screen(HelpScreen(help_groups(self.screen)))
 
     def action_zoom(self) -> None:
-        """Give the pane with the focus all of the screen between header and footer, and back."""
+        """Toggle the zoom of the focused pane."""
         screen = self.screen
         if isinstance(screen, ModelsScreen):
             screen.toggle_zoom()
@@ -430,7 +424,7 @@ class AituiApp(App[None]):
             current.config.undo()
 
     async def action_interrupt(self) -> None:
-        """Stop the reply that is shown, else quit at the second ^c within two seconds."""
+        """Stop the shown reply, or quit at the second ^c within two seconds."""
         current = self._servers.controllers
         if current is not None and current.shows_reply:
             current.chat.stop()
@@ -566,6 +560,12 @@ class AituiApp(App[None]):
             checking = self._servers.recheck_certificates(self.screen)
             self._tasks.run_in_background(checking, "switch")
 
+    def on_server_requested(self, message: messages.ServerRequested) -> None:
+        self._tasks.run_in_background(self._servers.go_to(message.server), "switch")
+
+    def on_server_add_requested(self, message: messages.ServerAddRequested) -> None:
+        self._tasks.run_in_background(self._servers.add(message.draft), "switch")
+
     # Smaller duties.
 
     def _show_server(self, server: Server, snapshot: Snapshot) -> None:
@@ -635,11 +635,9 @@ class AituiApp(App[None]):
             if not screen.is_modal:
                 break
         if current := self._servers.controllers:
-            strip = self.screen is self._models_screen and self._models_screen.shows_memory
-            whole = self.screen.name == "hardware"
             current.report_rate()
             hardware = current.context.session.hardware
-            hardware.set_watched(watched=strip or whole, with_host=whole)
+            hardware.set_watched(watched=self.screen.name == "hardware")
 
     def _exit_on_signal(self, number: signal.Signals) -> None:
         self.exit(return_code=128 + number)

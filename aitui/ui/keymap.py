@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from textual.binding import Binding, BindingType
+from textual.widget import Widget
+from textual.widgets import Input
 
 from aitui.errors import Action, AituiError, remedy_with
 
@@ -70,7 +72,7 @@ class Key(Struct, frozen=True):
 
     @property
     def signs(self) -> tuple[str, ...]:
-        """All of its keys as a person knows them."""
+        """Return all its keys as they are printed on a keyboard."""
         return tuple(map(key_sign, self.keys.split(",")))
 
 
@@ -382,6 +384,25 @@ SETUP = KeyGroup(
     Key("f5,r", "app.recheck_certificates", "check again", sign="F5"),
 )
 
+FIRST_RUN = KeyGroup(
+    "first run",
+    Key("enter", "connect", "connect", bound=False),
+    Key("down,j", "move(1)", "next", "select", sign="↑↓"),
+    Key("up,k", "move(-1)", "previous", listed=False),
+    Key("a", "add_server", "another address"),
+    Key("d", "app.open_demo", "demo"),
+    Key("f5,r", "ask_again", "ask the ports again", "ask again", sign="r"),
+)
+NEW_SERVER = KeyGroup(
+    "another server",
+    Key("escape", "dismiss", "back"),
+    Key("enter", "submit", "next", bound=False),
+    # With priority: the field would take them.
+    Key("down", "move(1)", "next field", "select", sign="↑↓", priority=True),
+    Key("up", "move(-1)", "previous field", listed=False, priority=True),
+    Key("ctrl+s", "save", "save and connect", sign="^s", priority=True),
+)
+
 # --- dialogs
 
 HISTORY = KeyGroup(
@@ -476,6 +497,11 @@ _KEYS_OF_ACTIONS = {
     **{key.mends: APP.sign(key.action) for key in APP.keys if key.mends},
     Action.EDIT_CONFIG: f"{APP.sign('config')}, then {CONFIG.sign('edit')}",
 }
+
+
+def takes_letters(focused: Widget | None) -> bool:
+    """Return whether a key that is a letter is typed into what has the focus."""
+    return isinstance(focused, Input) or (focused is not None and focused.id == "prompt")
 
 
 def remedy_text(of: "AituiError | CheckResult") -> str:

@@ -39,7 +39,7 @@ class StillMonitor:
 class StillHardware:
     """Samples nothing."""
 
-    def set_watched(self, *, watched: bool, with_host: bool) -> None:
+    def set_watched(self, *, watched: bool) -> None:
         """There is nothing to sample more often."""
 
 

@@ -65,6 +65,13 @@ async def test_where_no_line_is_left_the_keys_give_way_for_some_seconds(still: D
     await still.see("? help")
 
 
+async def test_a_message_that_is_cut_says_where_the_rest_is(still: Driven) -> None:
+    still.app.notify("word " * 60 + "end")
+    await still.until(lambda: still.strips[-2].text.endswith("…  m whole message "), "cut")
+    still.app.notify("short")
+    await still.until(lambda: still.strips[-2].text.endswith(" m messages "), "whole")
+
+
 async def test_m_lists_the_messages_whole_the_newest_first(still: Driven) -> None:
     still.app.notify("word " * 60 + "end", title="Long")
     still.app.notify("the second")
@@ -100,7 +107,7 @@ async def test_no_toast_covers_a_dialog_or_what_is_being_typed(still: Driven) ->
     await still.see("it failed: why")
     assert still.toasts == []
     assert "it failed" in still.strips[-2].text
-    assert "n cancel" in still.strips[-1].text
+    assert "Esc cancel" in still.strips[-1].text
     still.app.pop_screen()
     await still.settle()
     fail()

@@ -82,20 +82,17 @@ async def renew(
     """Renew a certificate in one step, or write a request if the CA's key isn't there."""
     pair = renewal.pair
     old = await folder.certificate(pair.certificate)
-    terms = renewal.terms(old)
-    try:
-        root = await authority.certificate()
-    except AuthorityKeyMissing:
-        if folder.is_remote or authority.folder.is_remote:
-            raise
-        return await _write_request(renewal, folder, ask)
-    await _refuse_another_authority(renewal, old, root, authority, folder)
     if folder.is_remote:
         output = await folder.openssl(_REQUEST_AGAIN, pair.certificate, pair.key)
         request = x509.load_pem_x509_csr(output[output.index(b"-----BEGIN") :])
     else:
         request = new_request(old.subject, await own_key(folder, pair, ask))
-    certificate = await authority.sign(request, terms)
+    try:
+        root = await authority.certificate()
+    except AuthorityKeyMissing:
+        return await _write_request(request, renewal, old, folder)
+    await _refuse_another_authority(renewal, old, root, authority, folder)
+    certificate = await authority.sign(request, renewal.terms(old))
     new = NewFile(pair.certificate, certificate_pem(certificate))
     await folder.write([new], replace=True)
     written = [folder.shown(pair.certificate)]
@@ -163,13 +160,16 @@ async def _update_copy(folder: CertFolder, certificate: x509.Certificate) -> lis
     return written
 
 
-async def _write_request(renewal: Renewal, folder: CertFolder, ask: AskPassword) -> CertChange:
+async def _write_request(
+    request: x509.CertificateSigningRequest,
+    renewal: Renewal,
+    old: x509.Certificate,
+    folder: CertFolder,
+) -> CertChange:
     """Write a request, and explain how the CA's machine signs it."""
     pair = renewal.pair
-    old = await folder.certificate(pair.certificate)
-    request = new_request(old.subject, await own_key(folder, pair, ask))
-    name = REQUEST if renewal.purpose is Purpose.CLIENT else "caddy.csr"
-    signed = "client.crt" if renewal.purpose is Purpose.CLIENT else "caddy.pem"
+    is_client = renewal.purpose is Purpose.CLIENT
+    name, signed = (REQUEST, "client.crt") if is_client else ("caddy.csr", "caddy.pem")
     await folder.write([NewFile(name, request.public_bytes(Encoding.PEM))], replace=True)
     terms = renewal.terms(old)
     lines = shlex.join(openssl_extensions(terms, request.public_key()))
@@ -178,7 +178,7 @@ async def _write_request(renewal: Renewal, folder: CertFolder, ask: AskPassword)
         f"-CAcreateserial -days {terms.days} -extfile /dev/stdin -out ~/{signed}"
     )
     steps = (
-        "The CA's key is not here. Have its machine sign the request:",
+        "The CA's key is not there. Have the machine that has it sign the request:",
         f"  scp {folder.shown(name)} CA-HOST:{name}",
         "There, in the directory of root-ca.key:",
         f"  {command}",

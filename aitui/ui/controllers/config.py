@@ -4,10 +4,10 @@ import asyncio
 import posixpath
 import time
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 from textual.app import App
-from textual.widgets import Input, TextArea
 
 from aitui.aio import shield
 from aitui.domain.config.sizes import format_context_size
@@ -48,13 +48,13 @@ from aitui.services.host_admin import HostAdmin, connect, no_host_error
 from aitui.services.load import refuse_if_elsewhere, resolve_model
 from aitui.services.session import Session
 from aitui.ui.context import ServerContext
-from aitui.ui.keymap import APP, remedy_text
+from aitui.ui.keymap import APP, remedy_text, takes_letters
 from aitui.ui.screens.config import ConfigScreen, highlight_config
-from aitui.ui.screens.confirm import ConfirmScreen
-from aitui.ui.screens.context_size import ContextSizeScreen
-from aitui.ui.screens.dialogs import ChooseScreen, KeyPasswordScreen
-from aitui.ui.screens.steps import StepsScreen
 from aitui.ui.terminal.external_editor import edit_bytes, keep_edit
+
+# The view of the file opens without the dialogs that change it.
+if TYPE_CHECKING:
+    from aitui.ui.screens.steps import StepsScreen
 
 LOG_LINES = 8
 DIFF_LINES = 24
@@ -81,6 +81,8 @@ class DialogFrontend:
 
     async def confirm_plan(self, plan: ChangePlan) -> PlanAnswer:
         """Show the diff and what it unloads and cuts, and ask."""
+        from aitui.ui.screens.confirm import ConfirmScreen
+
         self._of_context = _is_of_context(plan)
         screen = ConfirmScreen(
             lambda snapshot: change_confirmation(plan, snapshot),
@@ -97,6 +99,8 @@ class DialogFrontend:
 
     def begin(self, title: str, model: str) -> Callable[[Steps], None]:
         """Open the dialog of a job, in place of the one before it."""
+        from aitui.ui.screens.steps import StepsScreen
+
         if self._screen is not None and self._screen.is_current:
             self._screen.dismiss()
         screen = self._screen = StepsScreen(
@@ -151,7 +155,7 @@ def result_lines(result: JobResult) -> tuple[str, ...]:
 
 
 def error_lines(error: AituiError) -> tuple[str, ...]:
-    """Word an error, with the lines that explain it."""
+    """Format an error with the lines that explain it."""
     log: tuple[str, ...] = ()
     if isinstance(error, LoadFailed):
         log = error.log[-LOG_LINES:]
@@ -193,6 +197,8 @@ class ConfigController:
 
         The dialog opens at once, before the host is reached: what is typed ahead belongs to it.
         """
+        from aitui.ui.screens.context_size import ContextSizeScreen
+
         session = self._session
         model = session.snapshot.model(model_id)
         is_refused = session.admin is None or session.server.read_only or self._is_changing
@@ -217,6 +223,8 @@ class ConfigController:
                 return
 
         async def change(runner: ConfigRunner) -> JobResult | None:
+            from aitui.ui.screens.context_size import ContextSizeScreen
+
             tokens, typed = size, ""
             while True:
                 snapshot = self._session.snapshot
@@ -266,7 +274,7 @@ class ConfigController:
         self._start("undoing a change", lambda runner: runner.undo(format_time))
 
     def report_slowdowns(self, snapshot: Snapshot) -> None:
-        """Point each model out, once, that a larger context has made slow."""
+        """Report each model that became slow with a larger context, once."""
         for slowdown in snapshot.hardware.slowdowns:
             if self._reported_slowdowns.get(slowdown.model) != slowdown.context_size:
                 self._reported_slowdowns[slowdown.model] = slowdown.context_size
@@ -279,7 +287,7 @@ class ConfigController:
         self._app.notify(words, title=error.what, severity="warning")
 
     def _start(self, action: str, change: _Change) -> None:
-        """Run a change in the background; one at a time, since each waits for its effect."""
+        """Run a change in the background, one at a time, since each waits for its effect."""
         if self._is_changing:
             words = "Another change is running: wait for it to end"
             self._app.notify(words, severity="warning")
@@ -311,6 +319,9 @@ class ConfigController:
             screen.show_error(error)
             return
         self._check_config()
+        if not screen.has_config:
+            # At first without colors: to import what finds them takes as long as to open the view.
+            screen.show_config(config, await asyncio.to_thread(highlight_config, config.text, ""))
         screen.show_config(config, await asyncio.to_thread(highlight_config, config.text))
 
     def _check_config(self) -> None:
@@ -328,6 +339,8 @@ class ConfigController:
         return admin
 
     async def _ask_for_passphrase(self, error: SshKeyPassphraseNeeded) -> str:
+        from aitui.ui.screens.dialogs import KeyPasswordScreen
+
         return await self._app.push_screen_wait(KeyPasswordScreen(error)) or ""
 
     async def _offer_context_rollback(self, slowdown: OffloadSlowdown) -> None:
@@ -335,7 +348,7 @@ class ConfigController:
         server = self._session.server
         changeable = server.ssh_host and not server.read_only
         # While text is typed, a question would take the letters.
-        if changeable and not isinstance(self._app.focused, Input | TextArea):
+        if changeable and not takes_letters(self._app.focused):
             question = revert_context_confirmation(slowdown)
             if await self._ask(lambda _: question):
                 self.change_context_size(model_id, before)
@@ -407,6 +420,8 @@ class ConfigController:
             words = "Every GGUF file in the folders of the config's models is in the config already"
             self._app.notify(words, severity="warning", timeout=8)
             return None
+        from aitui.ui.screens.dialogs import ChooseScreen
+
         path = await self._app.push_screen_wait(
             ChooseScreen("Which file should become a model?", files)
         )

@@ -29,11 +29,11 @@ from aitui.ui.widgets.trouble_pane import TroublePane
 MAX_LINE_LENGTH = 4000
 
 
-def highlight_config(text: str) -> Sequence[Sequence[Run]]:
+def highlight_config(text: str, language: str = "yaml") -> Sequence[Sequence[Run]]:
     """Color the lines of a text; blocks."""
     lines = text.removeprefix("\ufeff").splitlines()
     lines = [sanitize_line(line, MAX_LINE_LENGTH) for line in lines]
-    return tuple(highlight_lines(lines, "yaml"))
+    return tuple(highlight_lines(lines, language))
 
 
 def config_status_line(preset: ServerConfig, view: ConfigView, room: int) -> Content:
@@ -94,7 +94,7 @@ class ConfigScreen(Screen[None]):
         await self.run_action("app.read_config")
 
     def tick(self) -> None:
-        """Let ages and seconds go on."""
+        """Update ages and seconds."""
         for header in self.query(ServerHeader):  # none yet while the screen opens
             header.tick()
 
@@ -118,6 +118,11 @@ class ConfigScreen(Screen[None]):
             self._show()
 
     @property
+    def has_config(self) -> bool:
+        """Whether a file was read yet."""
+        return self._server_config is not None
+
+    @property
     def model_id(self) -> str:
         """The model of the block with the cursor, empty outside of all."""
         at, blocks = self._view.cursor, self._blocks
@@ -129,7 +134,7 @@ class ConfigScreen(Screen[None]):
         return self._server_config.models if self._server_config else ()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """While something is typed these keys are letters."""
+        """Disable the letter keys while text is typed."""
         del parameters
         typed = {"find", "find_next", "edit", "copy", "next_problem"}
         return not (action in typed and self._entry.display)

@@ -108,6 +108,7 @@ class ModelsScreen(Screen[None]):
         self._running_models = 0
         self._reported_certificate_end: float | None = None
         self._chat_mount: AwaitMount | None = None
+        self._shows_chat = False
 
     def compose(self) -> ComposeResult:
         yield self._header
@@ -132,13 +133,13 @@ class ModelsScreen(Screen[None]):
         self.tick()
 
     def tick(self) -> None:
-        """Let ages and seconds go on."""
+        """Update ages and seconds."""
         self._header.tick()
         self._table.tick()
         self._activity.tick()
         for pane in self._throughput:
             pane.tick()
-        if self.has_class("-chat"):
+        if self._shows_chat:
             self.chat.status.tick()
         self._show_detail()
 
@@ -195,7 +196,7 @@ class ModelsScreen(Screen[None]):
         self.set_focus(self._filter)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Where something is typed, the filter's key is a letter."""
+        """Disable the filter's key while text is typed."""
         if action == "filter" and (isinstance(self.focused, Input) or self._is_writing):
             return False
         if action == "chat" and (isinstance(self.focused, Input) or self._is_in_chat):
@@ -218,7 +219,7 @@ class ModelsScreen(Screen[None]):
             self.app.copy_to_clipboard(model.id)
 
     def action_back(self) -> None:
-        """Leave the filter; say of a load how it is aborted."""
+        """Leave the filter; for a load, show how to abort it."""
         model = self._table.selected_model
         if self._zoomed:
             self.toggle_zoom()
@@ -259,11 +260,6 @@ class ModelsScreen(Screen[None]):
 
         return ChatPane(self._clock, id="chat")
 
-    @property
-    def shows_memory(self) -> bool:
-        """Whether the memory of the graphics cards is shown."""
-        return self._memory is not None and self._memory.display
-
     def mount_chat(self) -> "AwaitMount":
         """Mount the conversation: not with the table, to which its import and style add a third."""
         if self._chat_mount is None:
@@ -287,8 +283,8 @@ class ModelsScreen(Screen[None]):
 
     def show_chat(self, *, shown: bool) -> None:
         """Show the conversation in the place of the details, or these again."""
-        if shown != self.has_class("-chat"):
-            self.set_class(shown, "-chat")
+        if shown != self._shows_chat:
+            self._shows_chat = shown
             self._zoomed = ""
             # Now, and not with the next layout: only what is displayed takes the focus.
             self._fit_panes(self.size)
@@ -359,7 +355,7 @@ class ModelsScreen(Screen[None]):
         self.call_after_refresh(self._show_selection)
 
     def toggle_zoom(self) -> None:
-        """Give the pane with the focus the whole body, and back."""
+        """Toggle the zoom of the focused pane."""
         focused = self.focused
         pane = ""
         if not self._zoomed and focused is not None:
@@ -398,7 +394,7 @@ class ModelsScreen(Screen[None]):
         )
         usage = self.snapshot.hardware.usage
         cards = len(usage.cards) or (usage.source is not None)
-        chat = self.has_class("-chat")
+        chat = self._shows_chat
         needs = PaneNeeds(
             table, full, short, models, cards, panes=panes, chat=chat, zoomed=self._zoomed
         )
@@ -444,7 +440,7 @@ class ModelsScreen(Screen[None]):
             self.post_message(LogTailRequested(self._log if shown else None))
 
     def on_screen_suspend(self) -> None:
-        """Follow no log that isn't seen."""
+        """Stop following the log while it is out of sight."""
         self._follow_log(shown=False)
 
     @property
@@ -480,7 +476,7 @@ class ModelsScreen(Screen[None]):
         self._memory.snapshot = self.snapshot
 
     def _report_certificate_expiry(self) -> None:
-        """Once for each certificate: what the days in the header ask for."""
+        """Report once per certificate that it expires soon, and how to renew it."""
         ends, wall = self.snapshot.certificate_expires_at, self._clock.wall()
         if (
             ends is None
@@ -630,7 +626,7 @@ class ModelsScreen(Screen[None]):
 
     @on(ModelTable.Highlighted)
     def on_descendant_focus(self) -> None:
-        """Other keys work now."""
+        """Update the keys in the footer."""
         self._show_selection()
 
 

@@ -50,7 +50,7 @@ from aitui.ui.transcript.rows import (
 MAX_FPS = 20
 CPU_SHARE = 4
 IDLE_SLICE = 0.008
-"""Seconds that work behind the scenes takes at a time."""
+"""Seconds per slice of background work."""
 SCROLLBAR_INTERVAL = 0.25
 """Seconds; the scroll bar costs a fifth of a frame, and while the end is followed it stays below."""
 MARGIN = 1
@@ -141,7 +141,7 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
 
     @property
     def allow_select(self) -> bool:
-        """Text can be selected here, although Textual thinks otherwise of what scrolls."""
+        """Allow text selection, which Textual disables for scrolling widgets."""
         return True
 
     @property

@@ -1,5 +1,6 @@
 """A CA on another machine: openssl signs there, over a real sshd, and its key stays there."""
 
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -195,6 +196,32 @@ async def test_its_files_are_checked_there(authority: HostAuthority) -> None:
     assert {"CA key", "client key", "client issuer"} <= {
         check.name for check in checks if check.status is CheckStatus.PASSED
     }
+
+
+async def test_a_proxy_without_its_cas_key_gets_a_request(authority: HostAuthority) -> None:
+    wanted = server_certificate(("ai.example.org",), "p256", None, force=False)
+    await issue(wanted, authority, authority.folder)
+    ca = Path(authority.folder.path)
+    (ca / "root-ca.key").unlink()
+    renewal = Renewal(SERVER_PAIR, Purpose.SERVER)
+    change = await renew(renewal, authority, authority.folder, no_password)
+    assert any("subjectAltName=DNS:ai.example.org" in line for line in change.notes)
+    run_program("openssl", "req", "-verify", "-noout", "-in", "caddy.csr", folder=ca)
+
+
+async def test_a_machine_without_openssl_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("sh", "mkdir", "mktemp", "rm"):
+        (programs / name).symlink_to(shutil.which(name) or "")
+    monkeypatch.setenv("PATH", str(programs))
+    folder = CertFolder(LocalHost(tmp_path), str(tmp_path / "ca"), is_remote=True)
+    with pytest.raises(AituiError) as caught:
+        await create_authority(HostAuthority(folder), "x", "p256", None, force=False)
+    assert caught.value.remedy == "install openssl there"
+    assert not list((tmp_path / "ca").iterdir())
 
 
 async def test_no_ca_there_says_so(there: CertFolder, tmp_path: Path) -> None:
