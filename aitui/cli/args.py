@@ -29,7 +29,8 @@ class Arguments(Struct, frozen=True):
     "server" or "ca"; `directory` and `ca_directory` hold certificates, the latter on `ca_host` if that is set.
     `part` is the part of the set-up, `apply` is set if it isn't only printed.
     `models` are folders with model files, `upstream` is where the proxy finds llama-swap,
-    `policy` prints the browser's policy alone.
+    `policy` prints the browser's policy alone. `certs_dir` to `ssh_host` describe a new server, as the
+    keys of config.toml do; `p12` is unpacked.
     """
 
     command: str = "tui"
@@ -73,6 +74,12 @@ class Arguments(Struct, frozen=True):
     models: tuple[str, ...] = ()
     upstream: str = ""
     policy: bool = False
+    certs_dir: str = ""
+    p12: str = ""
+    ca: str = ""
+    client_cert: str = ""
+    client_key: str = ""
+    ssh_host: str = ""
 
     @property
     def is_change(self) -> bool:
@@ -253,6 +260,12 @@ _KEY = _option(
     words=f"the new key: {', '.join(KEY_TYPES)} (default: {KEY_TYPES[0]})",
 )
 _FORCE = _switch("--force", words="replace existing files")
+_PASSWORD_FILE = _option(
+    "--password-file",
+    metavar="FILE",
+    words="its first line is the password of the p12; - for standard input "
+    "(default: ask; empty with --legacy)",
+)
 
 
 def _certificate_days(default: str) -> Option:
@@ -307,12 +320,7 @@ _CERTS = (
             _switch(
                 "--legacy", words="client-legacy.p12 that NSS reads (Firefox, Chromium, Brave)"
             ),
-            _option(
-                "--password-file",
-                metavar="FILE",
-                words="its first line is the password; - for standard input "
-                "(default: ask; empty with --legacy)",
-            ),
+            _PASSWORD_FILE,
             _FORCE,
         ),
     ),
@@ -472,6 +480,25 @@ COMMANDS = (
             ),
             _option("value", metavar="VALUE", words="the new value"),
             *_CHANGE,
+        ),
+    ),
+    CommandSpec(
+        "init",
+        "[options]",
+        "add a server to config.toml",
+        (
+            _option("--name", metavar="NAME", words="its name (default: from the address)"),
+            _option("--certs-dir", metavar="DIR", words="root-ca.pem, client.pem, client-key.pem"),
+            _option("--p12", metavar="FILE", words="unpack the certificates from a .p12 file"),
+            _PASSWORD_FILE,
+            _option("--ca", metavar="FILE", words="the authority of the server's certificate"),
+            _option("--client-cert", metavar="FILE", words="this client's certificate"),
+            _option("--client-key", metavar="FILE", words="its private key"),
+            _option(
+                "--ssh-host", metavar="HOST", words="me@host, a Host of ~/.ssh/config, or local"
+            ),
+            _switch("--force", words="replace the server of that name"),
+            _YES,
         ),
     ),
     CommandSpec(
