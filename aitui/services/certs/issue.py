@@ -31,6 +31,7 @@ from aitui.services.certs.authority import (
     REVOKED,
     AskPassword,
     Authority,
+    make_key,
 )
 from aitui.services.certs.folder import (
     CA_KEY,
@@ -42,7 +43,6 @@ from aitui.services.certs.folder import (
     CertFolder,
     CertPair,
     NewFile,
-    in_thread,
 )
 
 _REQUEST = """\
@@ -60,6 +60,9 @@ openssl pkcs12 -export -keypbe PBE-SHA1-3DES -certpbe PBE-SHA1-3DES -macalg sha1
   -passin pass: -passout pass: -out "$work/p12"
 mv -f "$work/p12" client-legacy.p12
 """
+
+
+UNPROTECTED = "It has no password: delete it when the browser has imported it"
 
 
 class CertChange(Struct, frozen=True):
@@ -133,7 +136,7 @@ async def issue(wanted: Wanted, authority: Authority, folder: CertFolder) -> Cer
     if folder.is_remote:
         certificate = await _issue_there(wanted, authority, folder)
     else:
-        key = await in_thread(wanted.key_type)
+        key = await make_key(wanted.key_type)
         certificate = await authority.sign(new_request(subject(wanted.name), key), wanted.terms)
         files = [
             NewFile(pair.key, key_pem(key), PRIVATE),
@@ -203,7 +206,7 @@ async def pack(
     content = to_p12(key, certificate, authorities, password, legacy=legacy)
     name = LEGACY_P12 if legacy else P12
     await folder.write([NewFile(name, content, PRIVATE)], replace=force)
-    return CertChange((folder.shown(name),))
+    return CertChange((folder.shown(name),), () if password else (UNPROTECTED,))
 
 
 async def own_key(

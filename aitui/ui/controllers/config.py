@@ -157,7 +157,7 @@ def result_lines(result: JobResult) -> tuple[str, ...]:
 
 
 def error_lines(error: AituiError) -> tuple[str, ...]:
-    """Word an error, with the lines that explain it."""
+    """Format an error with the lines that explain it."""
     log: tuple[str, ...] = ()
     if isinstance(error, LoadFailed):
         log = error.log[-LOG_LINES:]
@@ -276,7 +276,7 @@ class ConfigController:
         self._start("undoing a change", lambda runner: runner.undo(format_time))
 
     def report_slowdowns(self, snapshot: Snapshot) -> None:
-        """Point each model out, once, that a larger context has made slow."""
+        """Report each model that became slow with a larger context, once."""
         for slowdown in snapshot.hardware.slowdowns:
             if self._reported_slowdowns.get(slowdown.model) != slowdown.context_size:
                 self._reported_slowdowns[slowdown.model] = slowdown.context_size
@@ -289,7 +289,7 @@ class ConfigController:
         self._app.notify(words, title=error.what, severity="warning")
 
     def _start(self, action: str, change: _Change) -> None:
-        """Run a change in the background; one at a time, since each waits for its effect."""
+        """Run a change in the background, one at a time, since each waits for its effect."""
         if self._is_changing:
             words = "Another change is running: wait for it to end"
             self._app.notify(words, severity="warning")

@@ -1,4 +1,4 @@
-"""Asks before something that others would notice; opens on its safe choice."""
+"""Ask before an action that affects other clients; the safe choice has the focus."""
 
 from collections.abc import Callable
 
@@ -49,7 +49,7 @@ class Choice(PlainText, can_focus=True):
         self._value = answer
 
     def on_focus(self) -> None:
-        """Mark the focus by a sign, since a colour alone may not show."""
+        """Mark the focus with a sign, since a color alone may be invisible."""
         self.update(f"▸ {self._words}")
 
     def on_blur(self) -> None:
@@ -60,7 +60,7 @@ class Choice(PlainText, can_focus=True):
         self.update(f"  {self._words}")
 
     def rename(self, words: str) -> None:
-        """Give it other words."""
+        """Change the label."""
         if words != self._words:
             self._words = words
             self.update(f"{'▸' if self.has_focus else ' '} {words}")
@@ -72,7 +72,7 @@ class Choice(PlainText, can_focus=True):
 
 
 ARM_DELAY = 0.25
-"""Seconds after painting before a key counts: reading takes longer than that."""
+"""Seconds after painting during which keys are ignored: reading takes longer."""
 
 UNREQUESTED_ARM_DELAY = 1.0
 """Seconds without a key until a question that came by itself takes one: what is typed meanwhile was

@@ -93,7 +93,7 @@ class ServerChoice(Struct, frozen=True):
 
     @property
     def lines(self) -> tuple[str, str]:
-        """Its name, and what it is."""
+        """Return the name and the description."""
         if self.server is not None:
             notes = " · read-only" if self.server.read_only else ""
             return self.server.label, f"{self.server.url}{notes}"

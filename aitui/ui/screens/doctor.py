@@ -30,7 +30,7 @@ def run_checks(
     settings = context.settings
     if server is not None and server is not settings.server:
         origins = {**settings.origins, "server": "chosen in the dashboard"}
-        settings = replace(settings, server=server, origins=origins)
+        settings = replace(settings, server=server, has_server=True, origins=origins)
     return examine(settings, TerminalInfo(size, context.environment), context.clock)
 
 
@@ -126,7 +126,7 @@ class DoctorScreen(Screen[None]):
 
 
 class CheckRow(Horizontal):
-    """One check; what mends it stands below what was seen."""
+    """One check, with its remedy below the result."""
 
     def __init__(self, check: CheckResult) -> None:
         words = Content.assemble((check.name, "bold"), "  ", check.seen)

@@ -133,7 +133,7 @@ class ModelsScreen(Screen[None]):
         self.tick()
 
     def tick(self) -> None:
-        """Let ages and seconds go on."""
+        """Update ages and seconds."""
         self._header.tick()
         self._table.tick()
         self._activity.tick()
@@ -196,7 +196,7 @@ class ModelsScreen(Screen[None]):
         self.set_focus(self._filter)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Where something is typed, the filter's key is a letter."""
+        """Disable the filter's key while text is typed."""
         if action == "filter" and (isinstance(self.focused, Input) or self._is_writing):
             return False
         if action == "chat" and (isinstance(self.focused, Input) or self._is_in_chat):
@@ -219,7 +219,7 @@ class ModelsScreen(Screen[None]):
             self.app.copy_to_clipboard(model.id)
 
     def action_back(self) -> None:
-        """Leave the filter; say of a load how it is aborted."""
+        """Leave the filter; for a load, show how to abort it."""
         model = self._table.selected_model
         if self._zoomed:
             self.toggle_zoom()
@@ -355,7 +355,7 @@ class ModelsScreen(Screen[None]):
         self.call_after_refresh(self._show_selection)
 
     def toggle_zoom(self) -> None:
-        """Give the pane with the focus the whole body, and back."""
+        """Toggle the zoom of the focused pane."""
         focused = self.focused
         pane = ""
         if not self._zoomed and focused is not None:
@@ -410,6 +410,10 @@ class ModelsScreen(Screen[None]):
         if self._throughput_ids:
             self._show_throughput(found.panes)
         self._follow_log(shown="log" in found.panes)
+        if self._chat_mount is not None:
+            self.chat.has_rail = "rail" in found.panes
+            if self.chat.has_rail and not self.chat.rail.is_attached:
+                self._body.mount(self.chat.rail)
         for child in self._body.children:
             shown = child.id in found.panes
             if child.display is not shown:
@@ -436,7 +440,7 @@ class ModelsScreen(Screen[None]):
             self.post_message(LogTailRequested(self._log if shown else None))
 
     def on_screen_suspend(self) -> None:
-        """Follow no log that isn't seen."""
+        """Stop following the log while it is out of sight."""
         self._follow_log(shown=False)
 
     @property
@@ -472,7 +476,7 @@ class ModelsScreen(Screen[None]):
         self._memory.snapshot = self.snapshot
 
     def _report_certificate_expiry(self) -> None:
-        """Once for each certificate: what the days in the header ask for."""
+        """Report once per certificate that it expires soon, and how to renew it."""
         ends, wall = self.snapshot.certificate_expires_at, self._clock.wall()
         if (
             ends is None
@@ -622,7 +626,7 @@ class ModelsScreen(Screen[None]):
 
     @on(ModelTable.Highlighted)
     def on_descendant_focus(self) -> None:
-        """Other keys work now."""
+        """Update the keys in the footer."""
         self._show_selection()
 
 

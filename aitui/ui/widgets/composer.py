@@ -62,12 +62,12 @@ class Composer(TextArea):
         self._history_index = len(self._earlier_prompts)
 
     def prepend_history(self, texts: Sequence[str]) -> None:
-        """Have these in front of the earlier prompts."""
+        """Insert prompts before the earlier ones."""
         self._earlier_prompts = [*texts, *self._earlier_prompts][-MAX_HISTORY:]
         self._history_index = len(self._earlier_prompts)
 
     def set_text(self, text: str) -> None:
-        """Have that text in the prompt, the cursor at its end."""
+        """Set the text of the prompt, with the cursor at its end."""
         self.text = text
         self.move_cursor(self.document.end)
 
@@ -118,7 +118,7 @@ class Composer(TextArea):
             self.set_text("")
 
     def action_clear(self) -> None:
-        """Clear the whole prompt, or bring back the one that was cleared last."""
+        """Clear the prompt, or restore the one that was cleared last."""
         if self.text:
             self.cleared, self.was_cleared = self.text, True
             self.add_to_history(self.text)

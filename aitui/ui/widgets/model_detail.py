@@ -453,7 +453,7 @@ def _command_rows(command: str, width: int, height: int) -> list[DetailRow]:
 
 
 def _flags(words: Iterable[str]) -> Iterator[str]:
-    """Each flag with its values."""
+    """Return each flag with its values."""
     flag = ""
     for word in words:
         if word.startswith("-") and not word[1:2].isdigit():
@@ -494,7 +494,7 @@ class ModelDetail(ScrollView, can_focus=True):
         self.post_message(self.Resized())
 
     def watch_rows(self, before: tuple[DetailRow, ...], after: tuple[DetailRow, ...]) -> None:
-        """Repaint what differs."""
+        """Repaint the rows that differ."""
         if len(before) != len(after):
             self.virtual_size = Size(self.scrollable_content_region.width, len(after))
             self.refresh()
