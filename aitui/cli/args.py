@@ -4,7 +4,7 @@ import argparse
 import re
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,10 +27,10 @@ class Arguments(Struct, frozen=True):
     not to take effect yet. `only` changes this model alone, `shared` all that share the value.
     `name` is that of a certificate, `names` are the hosts that it is for, `pair` is "client",
     "server" or "ca"; `directory` and `ca_directory` hold certificates, the latter on `ca_host` if that is set.
-    `part` is the part of the set-up, `apply` is set if it isn't only printed.
-    `models` are folders with model files, `upstream` is where the proxy finds llama-swap,
-    `policy` prints the browser's policy alone. `certs_dir` to `ssh_host` describe a new server, as the
-    keys of config.toml do; `p12` is unpacked.
+    `apply` is set if a part of the set-up isn't only printed: `models` are folders with model files,
+    `upstream` is where the proxy finds llama-swap, `policy` prints the browser's policy alone, `ttl` is
+    an idle timeout in seconds. `certs_dir` to `ssh_host` describe a new server, as the keys of
+    config.toml do; `p12` is unpacked.
     """
 
     command: str = "tui"
@@ -69,7 +69,6 @@ class Arguments(Struct, frozen=True):
     force: bool = False
     legacy: bool = False
     password_file: str = ""
-    part: str = ""
     apply: bool = False
     models: tuple[str, ...] = ()
     upstream: str = ""
@@ -80,11 +79,13 @@ class Arguments(Struct, frozen=True):
     client_cert: str = ""
     client_key: str = ""
     ssh_host: str = ""
+    ttl: int = 1800
 
     @property
     def is_change(self) -> bool:
         """Return whether the command changes something; it then asks, unless `--yes` is given."""
-        return any(one.name == self.command and _YES in one.options for one in COMMANDS)
+        spec = SPECS.get(f"{self.command} {self.action}".strip())
+        return spec is not None and _YES in spec.options
 
 
 class Option(Struct, frozen=True):
@@ -135,6 +136,12 @@ def _tokens(text: str) -> int:
     raise argparse.ArgumentTypeError("expected a number of tokens, like 500")
 
 
+def _seconds(text: str) -> int:
+    if re.fullmatch("[0-9]{1,7}", text) and int(text):
+        return int(text)
+    raise argparse.ArgumentTypeError("expected seconds, like 1800")
+
+
 def _fps(text: str) -> int:
     if re.fullmatch("[0-9]{1,4}", text) and SLOWEST_FPS <= int(text) <= FASTEST_FPS:
         return int(text)
@@ -153,15 +160,6 @@ def _upstream(text: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9._:\[\]-]{1,255}:[0-9]{1,5}", text):
         return text
     raise argparse.ArgumentTypeError("expected HOST:PORT, like 192.168.2.3:8080")
-
-
-def _part(text: str) -> str:
-    if text in SETUP_PARTS:
-        return text
-    near = nearest_one(text, SETUP_PARTS)
-    *most, last = SETUP_PARTS
-    expected = near or f"{', '.join(most)} or {last}"
-    raise argparse.ArgumentTypeError(f"expected {expected}")
 
 
 def _option(
@@ -362,14 +360,70 @@ _CERTS = (
         ),
     ),
 )
-SETUP_PARTS: Mapping[str, str] = {
-    "server": "look for llama-swap, llama-server, models and GPU, and install llama-swap",
-    "config": "a first config.yaml from your GGUF files, or what yours lacks",
-    "unit": "the systemd user unit: a new one, or the faulty lines of yours",
-    "browser": "the certificates and the policy of a browser on this machine",
-    "caddy": "the site of the Caddyfile that asks for client certificates",
-}
-"""The parts of `aitui setup`, with what each prints or puts in its place."""
+_APPLY = (_switch("--apply", words="show the difference, ask, and put it there"), _YES)
+_SETUP = (
+    CommandSpec(
+        "server",
+        "[options]",
+        "look for llama-swap, llama-server, models and GPU; install llama-swap",
+        _APPLY,
+    ),
+    CommandSpec(
+        "config",
+        "[options]",
+        "a first config.yaml from the GGUF files there, or what yours lacks",
+        (
+            _option(
+                "--models",
+                action="append",
+                metavar="DIR",
+                convert=tuple,
+                words="a folder with GGUF files there, instead of the usual ones",
+            ),
+            *_APPLY,
+        ),
+    ),
+    CommandSpec(
+        "unit",
+        "[options]",
+        "the systemd user unit: a new one, or the faulty lines of yours",
+        _APPLY,
+    ),
+    CommandSpec(
+        "caddy",
+        "[options]",
+        "the site of the Caddyfile that asks for client certificates",
+        (
+            _option(
+                "--upstream",
+                metavar="HOST:PORT",
+                type=_upstream,
+                words="where the proxy finds llama-swap (default: ssh_host, port 8080)",
+            ),
+            *_APPLY,
+        ),
+    ),
+    CommandSpec(
+        "idle",
+        "[options]",
+        "an idle timeout, in place of a cron line or timer that unloads models",
+        (
+            _option(
+                "--ttl",
+                type=_seconds,
+                metavar="SECONDS",
+                words="the idle timeout of all models (default: 1800)",
+            ),
+            *_APPLY,
+        ),
+    ),
+    CommandSpec(
+        "browser",
+        "[options]",
+        "the certificates and the policy of a browser on this machine",
+        (_switch("--policy", words="print the policy alone, as JSON"), *_APPLY),
+    ),
+)
 
 COMMANDS = (
     CommandSpec(
@@ -503,32 +557,9 @@ COMMANDS = (
     ),
     CommandSpec(
         "setup",
-        "[options] PART",
+        "ACTION [options]",
         "print what belongs on the server's machines, or put it there",
-        (
-            _option(
-                "part",
-                metavar="PART",
-                type=_part,
-                words="; ".join(f"{name}: {words}" for name, words in SETUP_PARTS.items()),
-            ),
-            _switch("--apply", words="show the difference, ask, and put it there"),
-            _option(
-                "--models",
-                action="append",
-                metavar="DIR",
-                convert=tuple,
-                words="config: a folder with GGUF files there, instead of the usual ones",
-            ),
-            _switch("--policy", words="browser: print the policy alone, as JSON"),
-            _option(
-                "--upstream",
-                metavar="HOST:PORT",
-                type=_upstream,
-                words="caddy: where the proxy finds llama-swap (default: ssh_host, port 8080)",
-            ),
-            _YES,
-        ),
+        actions=_SETUP,
     ),
     CommandSpec("preset", "[options]", "print the server's config file"),
     CommandSpec("reload", "[options]", "reload the server's config file", (_YES,)),
