@@ -84,10 +84,10 @@ def _dashboard(arguments: Arguments, settings: Settings, paths: Paths, home: Pat
         settings=settings,
         paths=paths,
         home=home,
-        clock=Clock(time.monotonic, time.time),
+        clock=Clock.of_system(),
         random=Random(),  # noqa: S311
         demo_world=demo_server,
-        missing_certificates=missing_certificates(settings.server),
+        missing_certificates=missing_certificates(settings.server) if settings.has_server else (),
         start_with_demo=arguments.demo,
         theme=read_theme(paths.state),
     )
@@ -137,8 +137,8 @@ def _print_error(error: AituiError) -> None:
     print(f"aitui: {sanitize_text(error.what)}", file=sys.stderr)
     place = error.location if isinstance(error, ConfigRefused) else ""
     for line in (place, error.why, *_load_failure_lines(error), error.shell_remedy):
-        if line:
-            print(f"  {sanitize_text(line)}", file=sys.stderr)
+        for each in sanitize_text(line).splitlines():
+            print(f"  {each}".rstrip(), file=sys.stderr)
 
 
 def _load_failure_lines(error: AituiError) -> tuple[str, ...]:

@@ -28,7 +28,8 @@ class Arguments(Struct, frozen=True):
     `name` is that of a certificate, `names` are the hosts that it is for, `pair` is "client",
     "server" or "ca"; `directory` and `ca_directory` hold certificates, the latter on `ca_host` if that is set.
     `part` is the part of the set-up, `apply` is set if it isn't only printed.
-    `models` are folders with model files, `upstream` is where the proxy finds llama-swap.
+    `models` are folders with model files, `upstream` is where the proxy finds llama-swap,
+    `policy` prints the browser's policy alone.
     """
 
     command: str = "tui"
@@ -71,6 +72,7 @@ class Arguments(Struct, frozen=True):
     apply: bool = False
     models: tuple[str, ...] = ()
     upstream: str = ""
+    policy: bool = False
 
     @property
     def is_change(self) -> bool:
@@ -356,6 +358,7 @@ SETUP_PARTS: Mapping[str, str] = {
     "server": "look for llama-swap, llama-server, models and GPU, and install llama-swap",
     "config": "a first config.yaml from your GGUF files, or what yours lacks",
     "unit": "the systemd user unit: a new one, or the faulty lines of yours",
+    "browser": "the certificates and the policy of a browser on this machine",
     "caddy": "the site of the Caddyfile that asks for client certificates",
 }
 """The parts of `aitui setup`, with what each prints or puts in its place."""
@@ -490,6 +493,7 @@ COMMANDS = (
                 convert=tuple,
                 words="config: a folder with GGUF files there, instead of the usual ones",
             ),
+            _switch("--policy", words="browser: print the policy alone, as JSON"),
             _option(
                 "--upstream",
                 metavar="HOST:PORT",
@@ -563,7 +567,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     if not argv:
         # The dashboard: the parser takes 4 ms to build.
         return Arguments()
-    parser, commands = _parsers()
+    parser, commands = _parsers(argv)
     namespace, unknown = parser.parse_known_args(_escape_flag_argument(argv))
     given = {name: value for name, value in vars(namespace).items() if value is not None}
     if unknown:
@@ -651,7 +655,11 @@ class _ArgumentParser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {sanitize_line(message, 400)}{hint}\n")
 
 
-def _parsers() -> tuple[_ArgumentParser, dict[str, _ArgumentParser]]:
+def _parsers(argv: Sequence[str]) -> tuple[_ArgumentParser, dict[str, _ArgumentParser]]:
+    """Build the parser and those of the commands by their words.
+
+    Commands that aren't in `argv` have their names only: all options together take 5 ms.
+    """
     shared = _ArgumentParser(add_help=False)
     server = shared.add_argument_group("server")
     for option in SERVER_OPTIONS:
@@ -677,6 +685,10 @@ def _parsers() -> tuple[_ArgumentParser, dict[str, _ArgumentParser]]:
     }
     for words, command in SPECS.items():
         before, _, name = words.rpartition(" ")
+        if words.split()[0] not in argv:
+            if not before:
+                adders[""].add_parser(name, help=command.words, add_help=False)
+            continue
         subparser = parsers[words] = adders[before].add_parser(
             name,
             help=command.words,

@@ -38,6 +38,7 @@ from aitui.services.certs.folder import (
     CertPair,
 )
 from aitui.services.certs.issue import (
+    UNPROTECTED,
     CertChange,
     client_certificate,
     create_authority,
@@ -215,7 +216,7 @@ async def _client(arguments: Arguments, places: _Places) -> int:
     change = await issue(wanted, places.authority, folder)
     if arguments.there:
         written = (*change.written, await pack_there(folder))
-        change = replace(change, written=written)
+        change = replace(change, written=written, notes=(*change.notes, UNPROTECTED))
     return await _report(change, folder)
 
 

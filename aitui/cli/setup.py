@@ -1,8 +1,8 @@
 """`aitui setup`: what belongs on the server's machines is printed as shell commands, or put there."""
 
+import asyncio
 import platform
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeAlias
 
@@ -25,9 +25,11 @@ from aitui.domain.setup.shell import write_commands
 from aitui.domain.snapshot import Clock, Server, Snapshot
 from aitui.errors import ActionRefused, HostError
 from aitui.format.doctor import as_lines
+from aitui.host.local import LocalHost
 from aitui.paths import Paths
 from aitui.services.config_change import ConfigRunner
 from aitui.services.host_admin import HostAdmin, no_host_error, open_administration
+from aitui.services.setup.browser import fill_store, find_stores, read_browser_setup
 from aitui.services.setup.caddy import apply_caddy, caddy_commands, default_upstream, plan_caddy
 from aitui.services.setup.config import plan_config, write_new_config
 from aitui.services.setup.files import FilePlan
@@ -96,12 +98,13 @@ async def run_setup(arguments: Arguments, server: Server, paths: Paths) -> int:
                 why="the proxy's files never go to ssh_host",
                 remedy="set proxy_ssh_host in config.toml or AI_SERVER_PROXY_SSH_HOST",
             )
+    if part is _browser:
+        return await part(terminal, None)
     if not place.ssh_host:
         if arguments.apply:
             raise no_host_error(server)
         return await part(terminal, None)
-    clock = Clock(time.monotonic, time.time)
-    async with open_administration(place, paths, clock) as admin:
+    async with open_administration(place, paths, Clock.of_system()) as admin:
         try:
             return await part(terminal, admin)
         except HostError as error:
@@ -206,6 +209,35 @@ async def _caddy(terminal: SetupTerminal, admin: HostAdmin | None) -> int:
     return 0
 
 
+async def _browser(terminal: SetupTerminal, _: HostAdmin | None) -> int:
+    setup = await asyncio.to_thread(read_browser_setup, terminal.server)
+    if terminal.arguments.policy:
+        print(setup.policy)
+        return 0
+    if not terminal.arguments.apply:
+        terminal.print_commands("the machine of the browser", setup.steps())
+        return 0
+    host = LocalHost()
+    stores = await find_stores(host)
+    if not stores:
+        raise ActionRefused(
+            "No store of Chromium, Chrome or Brave was found on this machine",
+            remedy="Firefox is set up in its own windows: aitui setup browser",
+        )
+    commands = "".join((setup.p12_commands(), *map(setup.store_commands, stores)))
+    await terminal.confirm("Fill the stores of this machine?", "Fill", *commands.splitlines())
+    for store in stores:
+        terminal.show(await fill_store(host, setup, store))
+    terminal.print_commands("this machine, as root: the policy", setup.all_policy_commands())
+    return 0
+
+
 _NEW_MACHINE = "the machine of llama-swap"
 
-_PARTS: dict[str, Part] = {"server": _server, "config": _config, "unit": _unit, "caddy": _caddy}
+_PARTS: dict[str, Part] = {
+    "server": _server,
+    "config": _config,
+    "unit": _unit,
+    "caddy": _caddy,
+    "browser": _browser,
+}

@@ -105,9 +105,13 @@ class ReplyBuilder:
             rates=self._meter.read(self._reply.ended_at or now),
         )
 
-    def build_turn(self, ended: float) -> Turn:
-        """Return the turn that the reply became; `ended` is Unix time."""
+    def build_turn(self, now: float) -> Turn:
+        """Return the turn that the reply became; `now` is Unix time."""
         answer = self._reply
+        ended = now
+        if answer.ended_at is not None and self._turn.began and not self._turn.text:
+            # How long it took, whatever was done to the wall clock meanwhile.
+            ended = self._turn.began + answer.ended_at - answer.asked
         trouble = (
             self.view(answer.phase_since).empty_text if answer.error is None else str(answer.error)
         )

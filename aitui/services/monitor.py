@@ -102,14 +102,16 @@ SUSPEND_THRESHOLD = 5.0
 
 
 async def detect_suspends(clock: Clock) -> AsyncIterator[float]:
-    """Yield the seconds of each jump of the wall clock, negative for one backwards.
+    """Yield the seconds of each suspend.
 
-    Setting the clock looks the same as a suspend, and reconnecting does no harm then.
+    Without a clock that goes on meanwhile, setting the wall clock looks the same, also backwards:
+    reconnecting does no harm then.
     """
-    offset = clock.wall() - clock.monotonic()
+    read = clock.boot or clock.wall
+    offset = read() - clock.monotonic()
     while True:
         await asyncio.sleep(CHECK_SECONDS)
-        now = clock.wall() - clock.monotonic()
+        now = read() - clock.monotonic()
         jumped, offset = now - offset, now
         if abs(jumped) >= SUSPEND_THRESHOLD:
             yield jumped

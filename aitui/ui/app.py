@@ -550,6 +550,12 @@ class AituiApp(App[None]):
             checking = self._servers.recheck_certificates(self.screen)
             self._tasks.run_in_background(checking, "switch")
 
+    def on_server_requested(self, message: messages.ServerRequested) -> None:
+        self._tasks.run_in_background(self._servers.go_to(message.server), "switch")
+
+    def on_server_add_requested(self, message: messages.ServerAddRequested) -> None:
+        self._tasks.run_in_background(self._servers.add(message.draft), "switch")
+
     # Smaller duties.
 
     def _show_server(self, server: Server, snapshot: Snapshot) -> None:

@@ -384,6 +384,25 @@ SETUP = KeyGroup(
     Key("f5,r", "app.recheck_certificates", "check again", sign="F5"),
 )
 
+FIRST_RUN = KeyGroup(
+    "first run",
+    Key("enter", "connect", "connect", bound=False),
+    Key("down,j", "move(1)", "next", "select", sign="↑↓"),
+    Key("up,k", "move(-1)", "previous", listed=False),
+    Key("a", "add_server", "another address"),
+    Key("d", "app.open_demo", "demo"),
+    Key("f5,r", "ask_again", "ask the ports again", "ask again", sign="r"),
+)
+NEW_SERVER = KeyGroup(
+    "another server",
+    Key("escape", "dismiss", "back"),
+    Key("enter", "submit", "next", bound=False),
+    # With priority: the field would take them.
+    Key("down", "move(1)", "next field", "select", sign="↑↓", priority=True),
+    Key("up", "move(-1)", "previous field", listed=False, priority=True),
+    Key("ctrl+s", "save", "save and connect", sign="^s", priority=True),
+)
+
 # --- dialogs
 
 HISTORY = KeyGroup(

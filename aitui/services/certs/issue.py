@@ -62,6 +62,9 @@ mv -f "$work/p12" client-legacy.p12
 """
 
 
+UNPROTECTED = "It has no password: delete it when the browser has imported it"
+
+
 class CertChange(Struct, frozen=True):
     """What was written, by its path, and what to know or to do next."""
 
@@ -203,7 +206,7 @@ async def pack(
     content = to_p12(key, certificate, authorities, password, legacy=legacy)
     name = LEGACY_P12 if legacy else P12
     await folder.write([NewFile(name, content, PRIVATE)], replace=force)
-    return CertChange((folder.shown(name),))
+    return CertChange((folder.shown(name),), () if password else (UNPROTECTED,))
 
 
 async def own_key(

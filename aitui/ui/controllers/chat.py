@@ -278,7 +278,9 @@ class ChatSessions:
         """Open the history with its first use; None, with a warning, if it can't be kept."""
         if self.history is None:
             try:
-                self.history = await ConversationHistory.open(self._paths.data / FILE_NAME)
+                self.history = await ConversationHistory.open(
+                    self._paths.data / FILE_NAME, on_warning=self._warn
+                )
             except HistoryError as error:
                 self._warn(f"Conversations are not saved: {error}")
         return self.history
