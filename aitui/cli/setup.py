@@ -70,7 +70,7 @@ class SetupTerminal:
         if diff:
             print(diff, file=sys.stderr)
         if not await self._ask(lambda _: Confirmation(title, facts, yes=yes)):
-            raise ActionRefused("Nothing was changed: the answer was no")
+            raise ActionRefused("Nothing was changed: you answered no")
 
     async def finish(self, steps: AsyncIterator[CheckResult]) -> int:
         """Print steps as they end; return the exit status."""
@@ -94,8 +94,8 @@ async def run_setup(arguments: Arguments, server: Server, paths: Paths) -> int:
         place = replace(server, ssh_host=server.proxy_ssh_host)
         if arguments.apply and not place.ssh_host:
             raise ActionRefused(
-                f"aitui doesn't know the proxy's machine of {server.label}",
-                why="the proxy's files never go to ssh_host",
+                f"The machine of the proxy of {server.label} is unknown",
+                why="proxy files are never written to ssh_host",
                 remedy="set proxy_ssh_host in config.toml or AI_SERVER_PROXY_SSH_HOST",
             )
     if part is _browser:
@@ -110,7 +110,7 @@ async def run_setup(arguments: Arguments, server: Server, paths: Paths) -> int:
         except HostError as error:
             if arguments.apply:
                 raise
-            print(f"{error}\nwhat follows is for a new machine", file=sys.stderr)
+            print(f"{error}\nthe output below is for a new machine", file=sys.stderr)
             return await part(terminal, None)
 
 
@@ -174,7 +174,7 @@ async def _config(terminal: SetupTerminal, admin: HostAdmin | None) -> int:
     elif plan.change is None:
         await terminal.confirm(f"Write {path} on {label}?", "Write", file=plan.file)
         await write_new_config(admin, plan)
-        terminal.show(passing_check("config", f"{path} is written", "aitui setup unit --apply"))
+        terminal.show(passing_check("config", f"wrote {path}", "aitui setup unit --apply"))
     else:
         if arguments.yes:
             print(plan.file.diff, file=sys.stderr)
@@ -182,8 +182,10 @@ async def _config(terminal: SetupTerminal, admin: HostAdmin | None) -> int:
         require_success(
             await ConfigRunner(admin, None, frontend).change(plan.change), "Not changed"
         )
-        remedy = "aitui setup unit --apply starts llama-swap with it; if it runs: aitui reload"
-        terminal.show(passing_check("config", f"{path} is changed", remedy))
+        remedy = (
+            "aitui setup unit --apply starts llama-swap with it; if it is running: aitui reload"
+        )
+        terminal.show(passing_check("config", f"changed {path}", remedy))
     return 0
 
 
@@ -203,7 +205,7 @@ async def _caddy(terminal: SetupTerminal, admin: HostAdmin | None) -> int:
         return exit_code(plan.findings)
     if not plan.is_ready:
         return exit_code(plan.findings)
-    title = f"Write {plan.file.path} on {label}, and have Caddy read it?"
+    title = f"Write {plan.file.path} on {label}, and reload Caddy?"
     await terminal.confirm(title, "Write", plan.proxy.reload, file=plan.file)
     terminal.show(await apply_caddy(admin.host, plan, admin.clock))
     return 0
@@ -221,11 +223,13 @@ async def _browser(terminal: SetupTerminal, _: HostAdmin | None) -> int:
     stores = await find_stores(host)
     if not stores:
         raise ActionRefused(
-            "No store of Chromium, Chrome or Brave was found on this machine",
-            remedy="Firefox is set up in its own windows: aitui setup browser",
+            "No certificate store of Chromium, Chrome or Brave was found on this machine",
+            remedy="for Firefox, follow the steps of: aitui setup browser",
         )
     commands = "".join((setup.p12_commands(), *map(setup.store_commands, stores)))
-    await terminal.confirm("Fill the stores of this machine?", "Fill", *commands.splitlines())
+    await terminal.confirm(
+        "Add the certificates to the stores on this machine?", "Fill", *commands.splitlines()
+    )
     for store in stores:
         terminal.show(await fill_store(host, setup, store))
     terminal.print_commands("this machine, as root: the policy", setup.all_policy_commands())

@@ -187,7 +187,14 @@ def _words(token: tokenize.TokenInfo) -> str:
 
 REPLACED_PHRASES = (
     *("after what goes", "G free", "request runs", "requests run there", "then loads"),
-    *("looks whether", "was asked yet", "lists what", "cut answer", "gone on with", "Nobody"),
+    *(
+        "looks whether",
+        "was asked yet",
+        "what the prompt takes",
+        "cut answer",
+        "gone on with",
+        "Nobody",
+    ),
     *("tells how", "is as it was", "it is written", "never by itself", "unwatched"),
     *("goes on loading", "there to answer", "give --yes", "all the same", "thinks"),
     *("before it answers", "from the fallback", "isn't known", "not been measured", "whose"),
