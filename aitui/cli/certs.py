@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from aitui.cli.args import Arguments
 from aitui.cli.output import print_lines
 from aitui.cli.session import read_line
-from aitui.domain.certs import Purpose, common_name, days_left, hosts_of
+from aitui.domain.certs import WARNING_DAYS, Purpose, common_name, days_left, hosts_of
 from aitui.domain.checks import exit_code
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Server
@@ -85,6 +85,15 @@ class _Places:
         return await _ask_password(path) if known is None else known
 
     @property
+    def reload(self) -> str:
+        """The command that has the proxy read its config again."""
+        settings = self._settings
+        server = settings.server if isinstance(settings, Settings) else _NO_SERVER
+        return sanitize_line(
+            f"cd {shlex.quote(server.proxy_dir)} && {server.proxy_reload or 'caddy reload'}", 300
+        )
+
+    @property
     def local(self) -> tuple[CertFolder, ...]:
         """The directory of this machine, if there is one."""
         return () if self._folder is None else (self._folder,)
@@ -118,7 +127,7 @@ async def _places(
     async with host:
         server = settings.server if isinstance(settings, Settings) else _NO_SERVER
         path = await _path_on(host, arguments.ca_directory or f"{server.proxy_dir}/certs")
-        there = CertFolder(host, path, is_remote=True, client=GUIDE_PAIR)
+        there = CertFolder(host, path, is_remote=True)
         yield _Places(_local_folder(arguments, settings), HostAuthority(there), settings)
 
 
@@ -205,7 +214,7 @@ async def _server(arguments: Arguments, places: _Places) -> int:
 async def _client(arguments: Arguments, places: _Places) -> int:
     folder = places.authority.folder if arguments.there else places.folder
     wanted = client_certificate(
-        await folder.client_pair(),
+        GUIDE_PAIR if arguments.there else await folder.client_pair(),
         arguments.name,
         arguments.key_type,
         arguments.days,
@@ -229,13 +238,20 @@ async def _p12(arguments: Arguments, places: _Places) -> int:
 
 
 async def _show(arguments: Arguments, places: _Places) -> int:
-    rows = await list_certificates(places.target, datetime.now(UTC))
+    folders = {one.path: one for one in (places.target, places.authority.folder)}
+    rows = [
+        row
+        for folder in folders.values()
+        for row in await list_certificates(folder, datetime.now(UTC))
+    ]
     if arguments.json:
         print(format_json([to_builtins(row) for row in rows]))
         return 0
     for row in rows:
         end = f"{row.days} days left" if row.days >= 0 else "expired"
-        style = "" if row.days > 30 else "warning" if row.days >= 0 else "error"
+        end = "revoked" if row.is_revoked else end
+        is_over = row.is_revoked or row.days < 0
+        style = "error" if is_over else "warning" if row.days <= WARNING_DAYS else ""
         hosts = f" for {', '.join(row.hosts)}" if row.hosts else ""
         form = f", old form ({row.form})" if row.form else ""
         print_lines(
@@ -291,7 +307,7 @@ async def _revoke(arguments: Arguments, places: _Places) -> int:
     for line in caddy_matcher(revocation.fingerprints).splitlines():
         print(f"    {line}")
     print(
-        "\nthen: caddy reload --config /etc/caddy/Caddyfile\n"
+        f"\nThen reload Caddy: {places.reload}\n"
         "The lines cover all revoked certificates and replace earlier ones.\n"
         "Or trust a new CA for clients only, which locks out all others as well: aitui certs new-ca "
         "--dir DIR,\nits root-ca.pem as trusted_ca_cert_file, and a new certificate for each client."

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from textual.widgets import TextArea
 
     from aitui.ui.widgets.chat_pane import ChatPane
+    from aitui.ui.widgets.chat_rail import ChatRail
     from aitui.ui.widgets.composer import Composer
     from aitui.ui.widgets.transcript import Transcript
 
@@ -508,6 +509,15 @@ class AituiApp(App[None]):
     def on_chat_pane_take_back_requested(self, message: "ChatPane.TakeBackRequested") -> None:
         if current := self._current():
             current.chat.take_back(message.place)
+
+    def on_chat_pane_rail_shown(self) -> None:
+        if current := self._current():
+            current.chat.list_in_rail()
+
+    def on_chat_rail_conversation_chosen(self, message: "ChatRail.ConversationChosen") -> None:
+        if current := self._current():
+            resuming = current.conversations.resume(message.conversation_id)
+            self._tasks.run_in_background(resuming, "open conversation")
 
     def on_text_area_changed(self, message: "TextArea.Changed") -> None:
         current = self._servers.controllers

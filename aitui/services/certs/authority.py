@@ -1,5 +1,6 @@
 """The CA that signs: on this machine with its key, or on a host where openssl does it."""
 
+import asyncio
 import re
 import secrets
 from collections.abc import Awaitable, Callable
@@ -20,6 +21,7 @@ from aitui.domain.certs import (
     is_issued_by,
     key_pem,
     new_authority,
+    new_key,
     openssl_extensions,
     openssl_key_options,
     openssl_subject,
@@ -28,7 +30,7 @@ from aitui.domain.certs import (
     subject,
 )
 from aitui.errors import AituiError
-from aitui.services.certs.folder import CA_KEY, PRIVATE, CertFolder, NewFile, in_thread
+from aitui.services.certs.folder import CA_KEY, PRIVATE, CertFolder, NewFile
 
 ISSUED, REVOKED = "issued", "revoked"
 """Directories of the CA with a copy of each certificate, for `revoke`."""
@@ -93,7 +95,7 @@ class LocalAuthority:
         self._ask = ask
 
     async def create(self, name: str, key_type: str, days: int) -> None:
-        key = await in_thread(key_type)
+        key = await make_key(key_type)
         certificate = new_authority(subject(name), key, datetime.now(UTC), days)
         await self.folder.write(
             [
@@ -185,6 +187,22 @@ class HostAuthority:
         if not (same_key and is_issued_by(certificate, issuer)):
             raise AituiError(f"{self.folder.shown()} returned a certificate for another request")
         return certificate
+
+
+async def make_key(kind: str) -> CertificateIssuerPrivateKeyTypes:
+    """Make a key in a thread: RSA takes a second."""
+    return await asyncio.to_thread(new_key, kind)
+
+
+async def copies_in(folder: CertFolder, name: str) -> dict[str, x509.Certificate]:
+    """Return the copies that a CA keeps in `issued` or `revoked`, by their paths."""
+    path = folder.path_of(name)
+    place = CertFolder(folder.host, path, is_remote=folder.is_remote)
+    copies = {}
+    for file in await place.files():
+        if file.endswith(".pem") and not file.startswith("."):
+            copies[f"{path}/{file}"] = await place.certificate(file)
+    return copies
 
 
 def record_name(certificate: x509.Certificate) -> str:

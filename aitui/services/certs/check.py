@@ -8,6 +8,7 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from msgspec import Struct
+from msgspec.structs import replace
 
 from aitui.domain.certs import (
     WARNING_DAYS,
@@ -29,6 +30,7 @@ from aitui.domain.checks import (
 )
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import AituiError, NoSuchFile
+from aitui.services.certs.authority import ISSUED, REVOKED, copies_in
 from aitui.services.certs.folder import (
     CA_KEY,
     SERVER_PAIR,
@@ -56,6 +58,7 @@ class CertRow(Struct, frozen=True):
     key: str
     fingerprint: str
     form: str
+    is_revoked: bool = False
 
 
 class _Role(Struct, frozen=True):
@@ -81,13 +84,18 @@ async def _roles(folder: CertFolder) -> tuple[_Role, ...]:
 
 
 async def list_certificates(folder: CertFolder, now: datetime) -> tuple[CertRow, ...]:
-    """Describe the certificates of CA, client and proxy in a folder, and those that its CA keeps."""
-    rows = []
-    names = [role.pair.certificate for role in await _roles(folder)]
-    for name in names:
-        found = await folder.certificates(name)
-        rows += [_row(folder.shown(name), one, now) for one in found]
-    return tuple(rows)
+    """Describe the certificates of CA, client and proxy in a folder, and the copies of its CA."""
+    found: list[tuple[str, x509.Certificate]] = []
+    for role in await _roles(folder):
+        name = role.pair.certificate
+        found += [(name, one) for one in await folder.certificates(name)]
+    revoked = await copies_in(folder, REVOKED)
+    known = set(revoked.values())
+    copies = (await copies_in(folder, ISSUED)) | revoked
+    listed = {one for _, one in found}
+    found += [(path, one) for path, one in copies.items() if one not in listed]
+    rows = ((_row(folder.shown(name), one, now), one in known) for name, one in found)
+    return tuple(replace(row, is_revoked=is_revoked) for row, is_revoked in rows)
 
 
 def _row(shown: str, certificate: x509.Certificate, now: datetime) -> CertRow:
@@ -248,5 +256,5 @@ async def _check_mode(folder: CertFolder, name: str) -> CheckResult:
         return failing_check("permissions", error)
     if mode & 0o044:
         seen = f"others can read {shown} (mode {mode:04o})"
-        return defect_check("permissions", seen, f"chmod 600 {shown}")
+        return defect_check("permissions", seen, folder.chmod(name))
     return passing_check("permissions", f"{shown}: mode {mode:04o}")

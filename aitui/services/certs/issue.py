@@ -31,6 +31,7 @@ from aitui.services.certs.authority import (
     REVOKED,
     AskPassword,
     Authority,
+    make_key,
 )
 from aitui.services.certs.folder import (
     CA_KEY,
@@ -42,7 +43,6 @@ from aitui.services.certs.folder import (
     CertFolder,
     CertPair,
     NewFile,
-    in_thread,
 )
 
 _REQUEST = """\
@@ -136,7 +136,7 @@ async def issue(wanted: Wanted, authority: Authority, folder: CertFolder) -> Cer
     if folder.is_remote:
         certificate = await _issue_there(wanted, authority, folder)
     else:
-        key = await in_thread(wanted.key_type)
+        key = await make_key(wanted.key_type)
         certificate = await authority.sign(new_request(subject(wanted.name), key), wanted.terms)
         files = [
             NewFile(pair.key, key_pem(key), PRIVATE),

@@ -410,6 +410,10 @@ class ModelsScreen(Screen[None]):
         if self._throughput_ids:
             self._show_throughput(found.panes)
         self._follow_log(shown="log" in found.panes)
+        if self._chat_mount is not None:
+            self.chat.has_rail = "rail" in found.panes
+            if self.chat.has_rail and not self.chat.rail.is_attached:
+                self._body.mount(self.chat.rail)
         for child in self._body.children:
             shown = child.id in found.panes
             if child.display is not shown:

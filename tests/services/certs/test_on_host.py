@@ -75,7 +75,7 @@ async def host(proxy: Sshd, tmp_path: Path) -> AsyncIterator[WatchedHost]:
 def there(host: WatchedHost, tmp_path: Path) -> CertFolder:
     """The CA's directory over there; its name needs quotes."""
     path = str(tmp_path / "the CA's $HOME")
-    return CertFolder(host, path, is_remote=True, client=GUIDE_PAIR)
+    return CertFolder(host, path, is_remote=True)
 
 
 @pytest.fixture
