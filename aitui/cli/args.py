@@ -4,7 +4,7 @@ import argparse
 import re
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,9 +27,8 @@ class Arguments(Struct, frozen=True):
     not to take effect yet. `only` changes this model alone, `shared` all that share the value.
     `name` is that of a certificate, `names` are the hosts that it is for, `pair` is "client",
     "server" or "ca"; `directory` and `ca_directory` hold certificates, the latter on `ca_host` if that is set.
-    `part` is the part of the set-up, `apply` is set if it isn't only printed.
-    `models` are folders with model files, `upstream` is where the proxy finds llama-swap,
-    `policy` prints the browser's policy alone.
+    `apply` is set if a part of the set-up isn't only printed: `models` are folders with model files, `upstream` is where the proxy finds llama-swap,
+    `policy` prints the browser's policy alone, `ttl` is an idle timeout in seconds.
     """
 
     command: str = "tui"
@@ -68,16 +67,17 @@ class Arguments(Struct, frozen=True):
     force: bool = False
     legacy: bool = False
     password_file: str = ""
-    part: str = ""
     apply: bool = False
     models: tuple[str, ...] = ()
     upstream: str = ""
     policy: bool = False
+    ttl: int = 1800
 
     @property
     def is_change(self) -> bool:
         """Return whether the command changes something; it then asks, unless `--yes` is given."""
-        return any(one.name == self.command and _YES in one.options for one in COMMANDS)
+        spec = SPECS.get(f"{self.command} {self.action}".strip())
+        return spec is not None and _YES in spec.options
 
 
 class Option(Struct, frozen=True):
@@ -128,6 +128,12 @@ def _tokens(text: str) -> int:
     raise argparse.ArgumentTypeError("expected a number of tokens, like 500")
 
 
+def _seconds(text: str) -> int:
+    if re.fullmatch("[0-9]{1,7}", text) and int(text):
+        return int(text)
+    raise argparse.ArgumentTypeError("expected seconds, like 1800")
+
+
 def _fps(text: str) -> int:
     if re.fullmatch("[0-9]{1,4}", text) and SLOWEST_FPS <= int(text) <= FASTEST_FPS:
         return int(text)
@@ -146,15 +152,6 @@ def _upstream(text: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9._:\[\]-]{1,255}:[0-9]{1,5}", text):
         return text
     raise argparse.ArgumentTypeError("expected HOST:PORT, like 192.168.2.3:8080")
-
-
-def _part(text: str) -> str:
-    if text in SETUP_PARTS:
-        return text
-    near = nearest_one(text, SETUP_PARTS)
-    *most, last = SETUP_PARTS
-    expected = near or f"{', '.join(most)} or {last}"
-    raise argparse.ArgumentTypeError(f"expected {expected}")
 
 
 def _option(
@@ -361,14 +358,70 @@ _CERTS = (
         ),
     ),
 )
-SETUP_PARTS: Mapping[str, str] = {
-    "server": "look for llama-swap, llama-server, models and GPU, and install llama-swap",
-    "config": "write a first config.yaml for your GGUF files, or add what yours lacks",
-    "unit": "write the systemd user unit, or repair the faulty lines of yours",
-    "browser": "install certificates and policy for a browser on this machine",
-    "caddy": "add the site that requires client certificates to the Caddyfile",
-}
-"""The parts of `aitui setup`, with what each prints or puts in its place."""
+_APPLY = (_switch("--apply", words="show the diff, ask, and install it"), _YES)
+_SETUP = (
+    CommandSpec(
+        "server",
+        "[options]",
+        "look for llama-swap, llama-server, models and GPUs; install llama-swap",
+        _APPLY,
+    ),
+    CommandSpec(
+        "config",
+        "[options]",
+        "write a first config.yaml for the GGUF files, or add what yours lacks",
+        (
+            _option(
+                "--models",
+                action="append",
+                metavar="DIR",
+                convert=tuple,
+                words="a directory with GGUF files, instead of the usual ones",
+            ),
+            *_APPLY,
+        ),
+    ),
+    CommandSpec(
+        "unit",
+        "[options]",
+        "write the systemd user unit, or repair the faulty lines of yours",
+        _APPLY,
+    ),
+    CommandSpec(
+        "caddy",
+        "[options]",
+        "add the site that requires client certificates to the Caddyfile",
+        (
+            _option(
+                "--upstream",
+                metavar="HOST:PORT",
+                type=_upstream,
+                words="the address of llama-swap for the proxy (default: ssh_host, port 8080)",
+            ),
+            *_APPLY,
+        ),
+    ),
+    CommandSpec(
+        "idle",
+        "[options]",
+        "set an idle timeout, which replaces a cron line or timer that unloads models",
+        (
+            _option(
+                "--ttl",
+                type=_seconds,
+                metavar="SECONDS",
+                words="the idle timeout of all models (default: 1800)",
+            ),
+            *_APPLY,
+        ),
+    ),
+    CommandSpec(
+        "browser",
+        "[options]",
+        "install certificates and policy for a browser on this machine",
+        (_switch("--policy", words="print only the policy, as JSON"), *_APPLY),
+    ),
+)
 
 COMMANDS = (
     CommandSpec(
@@ -483,32 +536,9 @@ COMMANDS = (
     ),
     CommandSpec(
         "setup",
-        "[options] PART",
+        "ACTION [options]",
         "print what the server's machines need, or install it",
-        (
-            _option(
-                "part",
-                metavar="PART",
-                type=_part,
-                words="; ".join(f"{name}: {words}" for name, words in SETUP_PARTS.items()),
-            ),
-            _switch("--apply", words="show the diff, ask, and install it"),
-            _option(
-                "--models",
-                action="append",
-                metavar="DIR",
-                convert=tuple,
-                words="config: a directory with GGUF files on that machine, instead of the usual ones",
-            ),
-            _switch("--policy", words="browser: print the policy alone, as JSON"),
-            _option(
-                "--upstream",
-                metavar="HOST:PORT",
-                type=_upstream,
-                words="caddy: the address of llama-swap for the proxy (default: ssh_host, port 8080)",
-            ),
-            _YES,
-        ),
+        actions=_SETUP,
     ),
     CommandSpec("preset", "[options]", "print the server's config file"),
     CommandSpec("reload", "[options]", "reload the server's config file", (_YES,)),

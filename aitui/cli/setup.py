@@ -13,6 +13,7 @@ from aitui.cli.config import TerminalFrontend, require_success
 from aitui.cli.output import print_lines
 from aitui.cli.session import terminal_ask
 from aitui.domain.checks import CheckResult, exit_code, inconclusive_check, passing_check
+from aitui.domain.config.key_edit import change_global_ttl
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.sanitize import sanitize_text
 from aitui.domain.setup.first_config import NewModel, first_config
@@ -28,11 +29,13 @@ from aitui.format.doctor import as_lines
 from aitui.host.local import LocalHost
 from aitui.paths import Paths
 from aitui.services.config_change import ConfigRunner
+from aitui.services.config_plan import ChangePlan, plan_change
 from aitui.services.host_admin import HostAdmin, no_host_error, open_administration
 from aitui.services.setup.browser import fill_store, find_stores, read_browser_setup
 from aitui.services.setup.caddy import apply_caddy, caddy_commands, default_upstream, plan_caddy
 from aitui.services.setup.config import plan_config, write_new_config
 from aitui.services.setup.files import FilePlan
+from aitui.services.setup.idle import find_unload_jobs
 from aitui.services.setup.server import install_llama_swap, survey_server
 from aitui.services.setup.unit import (
     apply_unit,
@@ -86,9 +89,9 @@ async def run_setup(arguments: Arguments, server: Server, paths: Paths) -> int:
 
     Without a host, and if the host can't be reached, what is printed is for a new machine.
     """
-    terminal, part = SetupTerminal(arguments, server), _PARTS[arguments.part]
+    terminal, part = SetupTerminal(arguments, server), _PARTS[arguments.action]
     if arguments.apply:
-        server.refuse_if_read_only(f"aitui setup {arguments.part} --apply")
+        server.refuse_if_read_only(f"aitui setup {arguments.action} --apply")
     place = server
     if part is _caddy:
         place = replace(server, ssh_host=server.proxy_ssh_host)
@@ -176,16 +179,43 @@ async def _config(terminal: SetupTerminal, admin: HostAdmin | None) -> int:
         await write_new_config(admin, plan)
         terminal.show(passing_check("config", f"wrote {path}", "aitui setup unit --apply"))
     else:
-        if arguments.yes:
-            print(plan.file.diff, file=sys.stderr)
-        frontend = TerminalFrontend(arguments, None)
-        require_success(
-            await ConfigRunner(admin, None, frontend).change(plan.change), "Not changed"
-        )
         remedy = (
             "aitui setup unit --apply starts llama-swap with it; if it is running: aitui reload"
         )
-        terminal.show(passing_check("config", f"changed {path}", remedy))
+        await _change_config(terminal, admin, plan.change, remedy)
+    return 0
+
+
+async def _change_config(
+    terminal: SetupTerminal, admin: HostAdmin, plan: ChangePlan, remedy: str
+) -> None:
+    """Show and confirm a change of the config file, and write it; the server isn't asked."""
+    if terminal.arguments.yes:
+        print(plan.change.diff, file=sys.stderr)
+    frontend = TerminalFrontend(terminal.arguments, None)
+    require_success(await ConfigRunner(admin, None, frontend).change(plan), "Not changed")
+    terminal.show(passing_check("config", f"changed {admin.config.path}", remedy))
+
+
+async def _idle(terminal: SetupTerminal, admin: HostAdmin | None) -> int:
+    ttl = terminal.arguments.ttl
+    if admin is None:
+        line = f"# at the top of {terminal.server.preset_path}:\n# globalTTL: {ttl}\n"
+        terminal.print_commands(_NEW_MACHINE, line)
+        return 0
+    jobs = await find_unload_jobs(admin.host)
+    terminal.show(*(job.finding for job in jobs))
+    if not jobs:
+        terminal.show(passing_check("jobs", "no cron line or timer unloads models"))
+    plan = await plan_change(admin, lambda document: change_global_ttl(document, ttl))
+    file = FilePlan(admin.config.path, plan.reading, plan.change.after)
+    if not file.is_change:
+        terminal.show(passing_check("config", f"globalTTL is already {ttl}"))
+    elif terminal.arguments.apply:
+        await _change_config(terminal, admin, plan, "apply it: aitui reload")
+    else:
+        print(file.diff, file=sys.stderr)
+        terminal.print_commands(admin.host.label, file.commands)
     return 0
 
 
@@ -244,4 +274,5 @@ _PARTS: dict[str, Part] = {
     "unit": _unit,
     "caddy": _caddy,
     "browser": _browser,
+    "idle": _idle,
 }
