@@ -149,7 +149,9 @@ def result_lines(result: JobResult) -> tuple[str, ...]:
     if result.plan is None or result.written is None:
         return (_DONE[result.job],)
     change = result.plan.change
-    words = f"{change.flag} is {change.new} now" if change.flag else "The file is changed"
+    is_size = _is_of_context(result.plan) and (change.new or "").isdecimal()
+    new = format_context_size(int(change.new or 0)) if is_size else change.new
+    words = f"{change.flag} is {new} now" if change.flag else "The file is changed"
     palette = f"the palette ({APP.sign('command_palette')})"
     return (f"{words}. Undo is in {palette}.", *result.written.warnings)
 
