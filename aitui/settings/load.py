@@ -233,7 +233,7 @@ def require_server(settings: Settings) -> Server:
     raise SettingsError(
         "There is no server yet",
         why=why,
-        remedy="add one, set default in config.toml, or give a URL like --url http://localhost:8080",
+        remedy="add one, set default in config.toml, or pass a URL like --url http://localhost:8080",
         action=Action.ADD_SERVER,
     )
 
