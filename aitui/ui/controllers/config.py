@@ -387,13 +387,13 @@ class ConfigController:
             except BaseException as error:
                 kept = await shield(keep_edit(content, ".yaml"))
                 if isinstance(error, AituiError):
-                    error.remedy = f"The edit is kept in {kept}."
+                    error.remedy = f"The edit is saved in {kept}."
                 raise
             if merged is not None:
                 (reading, content), notes = merged, (MERGED_NOTE,)
                 continue
             if result is None or result.error is not None:
-                words = f"The edit is kept in {await keep_edit(content, '.yaml')}"
+                words = f"The edit is saved in {await keep_edit(content, '.yaml')}"
                 self._app.notify(words, timeout=20)
             return result
 
