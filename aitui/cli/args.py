@@ -224,36 +224,36 @@ _DIR = _option(
     type=Path,
     dest="directory",
     metavar="DIR",
-    words="where the files are (default: the directory of the server's certificates)",
+    words="the directory of the files (default: that of the server's certificates)",
 )
 _CA_DIR = _option(
     "--ca-dir",
     dest="ca_directory",
     metavar="DIR",
-    words="where root-ca.pem and root-ca.key are (default: the same; on a HOST certs/ of proxy_dir)",
+    words="the directory of root-ca.pem and root-ca.key (default: the same; on a HOST: certs/ of proxy_dir)",
 )
 _ON = _option(
     "--on",
     dest="ca_host",
     metavar="HOST",
-    words="the CA is on that SSH host, where openssl signs; its key stays there",
+    words="the SSH host of the CA, where openssl signs; the CA's key stays there",
 )
 _THERE = _switch(
     "--there",
-    words="on that HOST: client.crt, client.key and client-legacy.p12, for a browser",
+    words="create client.crt, client.key and client-legacy.p12 for a browser on that HOST",
 )
 _KEY = _option(
     "--key",
     dest="key_type",
     choices=KEY_TYPES,
     metavar="TYPE",
-    words=f"the new key: {', '.join(KEY_TYPES)} (default: {KEY_TYPES[0]})",
+    words=f"the type of the new key: {', '.join(KEY_TYPES)} (default: {KEY_TYPES[0]})",
 )
 _FORCE = _switch("--force", words="replace existing files")
 
 
 def _certificate_days(default: str) -> Option:
-    words = f"how long it is valid (default: {default}, at most as long as its CA)"
+    words = f"the days of validity (default: {default}, at most as long as the CA)"
     return _option("--days", type=_days, metavar="DAYS", words=words)
 
 
@@ -261,27 +261,33 @@ _CERTS = (
     CommandSpec(
         "new-ca",
         "[options] [NAME]",
-        "make a certificate authority: root-ca.pem, root-ca.key",
+        "create a certificate authority: root-ca.pem, root-ca.key",
         (
-            _option("name", metavar="NAME", nargs="?", words="its name (default: with the date)"),
+            _option(
+                "name",
+                metavar="NAME",
+                nargs="?",
+                words="the CA's name (default: contains the date)",
+            ),
             *(_DIR, _CA_DIR, _ON, _KEY),
             _option("--days", type=_days, metavar="DAYS", words="how long (default: 3650)"),
             _switch(
-                "--force", words="start over; the old CA is moved aside, clients are locked out"
+                "--force",
+                words="replace an existing CA, which is moved aside; this locks out all clients",
             ),
         ),
     ),
     CommandSpec(
         "server",
         "[options] NAME…",
-        "make the certificate of the proxy: caddy.pem, caddy-key.pem",
+        "create the proxy's certificate: caddy.pem, caddy-key.pem",
         (
             _option(
                 "names",
                 metavar="NAME",
                 nargs="+",
                 convert=tuple,
-                words="each host name or address under which it is reached",
+                words="the host names and addresses of the proxy",
             ),
             *(_DIR, _CA_DIR, _ON, _KEY, _certificate_days("825"), _FORCE),
         ),
@@ -289,7 +295,7 @@ _CERTS = (
     CommandSpec(
         "client",
         "[options] NAME",
-        "make a client's certificate: client.pem, client-key.pem",
+        "create a client certificate: client.pem, client-key.pem",
         (
             _option("name", metavar="NAME", words="the client's name, like laptop"),
             *(_DIR, _CA_DIR, _ON, _THERE, _KEY, _certificate_days("3650"), _FORCE),
@@ -302,12 +308,13 @@ _CERTS = (
         (
             _DIR,
             _switch(
-                "--legacy", words="client-legacy.p12 that NSS reads (Firefox, Chromium, Brave)"
+                "--legacy",
+                words="write client-legacy.p12 in the old format that NSS reads (Firefox, Chromium, Brave)",
             ),
             _option(
                 "--password-file",
                 metavar="FILE",
-                words="its first line is the password; - for standard input "
+                words="read the password from the first line of FILE; - for standard input "
                 "(default: ask; empty with --legacy)",
             ),
             _FORCE,
@@ -316,7 +323,7 @@ _CERTS = (
     CommandSpec(
         "show",
         "[options]",
-        "list the certificates with their names and ends",
+        "list the certificates with their names and expiry dates",
         (_DIR, _CA_DIR, _ON, _json("a JSON list")),
     ),
     CommandSpec(
@@ -328,48 +335,48 @@ _CERTS = (
     CommandSpec(
         "renew",
         "[options] [client | server | ca]",
-        "renew certificates with their keys and names; without the CA, write a request",
+        "renew certificates, keeping keys and names; without the CA, write a request",
         (
             _option(
                 "pair",
                 metavar="WHICH",
                 nargs="?",
-                words="client, server or ca (default: the first two, if they are in the directory)",
+                words="client, server or ca (default: client and server, if they exist)",
             ),
             *(_DIR, _CA_DIR, _ON, _THERE),
             _certificate_days("3650, of a server 825"),
-            _switch("--force", words="even if another CA issued the old one"),
+            _switch("--force", words="renew even if another CA issued the old certificate"),
         ),
     ),
     CommandSpec(
         "revoke",
         "[options] NAME",
-        "lock a client out: print what to change at the proxy",
+        "lock a client out: print the change for the proxy",
         (
             _option("name", metavar="NAME", words="the client's name, or a certificate file"),
             *(_DIR, _CA_DIR, _ON),
         ),
     ),
 )
-_APPLY = (_switch("--apply", words="show the difference, ask, and put it there"), _YES)
+_APPLY = (_switch("--apply", words="show the diff, ask, and install it"), _YES)
 _SETUP = (
     CommandSpec(
         "server",
         "[options]",
-        "look for llama-swap, llama-server, models and GPU; install llama-swap",
+        "look for llama-swap, llama-server, models and GPUs; install llama-swap",
         _APPLY,
     ),
     CommandSpec(
         "config",
         "[options]",
-        "a first config.yaml from the GGUF files there, or what yours lacks",
+        "write a first config.yaml for the GGUF files, or add what yours lacks",
         (
             _option(
                 "--models",
                 action="append",
                 metavar="DIR",
                 convert=tuple,
-                words="a folder with GGUF files there, instead of the usual ones",
+                words="a directory with GGUF files, instead of the usual ones",
             ),
             *_APPLY,
         ),
@@ -377,19 +384,19 @@ _SETUP = (
     CommandSpec(
         "unit",
         "[options]",
-        "the systemd user unit: a new one, or the faulty lines of yours",
+        "write the systemd user unit, or repair the faulty lines of yours",
         _APPLY,
     ),
     CommandSpec(
         "caddy",
         "[options]",
-        "the site of the Caddyfile that asks for client certificates",
+        "add the site that requires client certificates to the Caddyfile",
         (
             _option(
                 "--upstream",
                 metavar="HOST:PORT",
                 type=_upstream,
-                words="where the proxy finds llama-swap (default: ssh_host, port 8080)",
+                words="the address of llama-swap for the proxy (default: ssh_host, port 8080)",
             ),
             *_APPLY,
         ),
@@ -397,7 +404,7 @@ _SETUP = (
     CommandSpec(
         "idle",
         "[options]",
-        "an idle timeout, in place of a cron line or timer that unloads models",
+        "set an idle timeout, which replaces a cron line or timer that unloads models",
         (
             _option(
                 "--ttl",
@@ -411,8 +418,8 @@ _SETUP = (
     CommandSpec(
         "browser",
         "[options]",
-        "the certificates and the policy of a browser on this machine",
-        (_switch("--policy", words="print the policy alone, as JSON"), *_APPLY),
+        "install certificates and policy for a browser on this machine",
+        (_switch("--policy", words="print only the policy, as JSON"), *_APPLY),
     ),
 )
 
@@ -530,7 +537,7 @@ COMMANDS = (
     CommandSpec(
         "setup",
         "ACTION [options]",
-        "print what belongs on the server's machines, or put it there",
+        "print what the server's machines need, or install it",
         actions=_SETUP,
     ),
     CommandSpec("preset", "[options]", "print the server's config file"),
@@ -546,7 +553,7 @@ COMMANDS = (
     CommandSpec(
         "certs",
         "ACTION [options]",
-        "make, check and renew the certificates of proxy and clients",
+        "create, check and renew the certificates of proxy and clients",
         actions=_CERTS,
     ),
 )

@@ -1,4 +1,4 @@
-"""A key of a model, such as `ttl`, replaced or added, and nothing else changed."""
+"""Change or add one key of a model, such as `ttl`, and nothing else."""
 
 import re
 

@@ -29,4 +29,4 @@ async def test_a_timer_and_its_script_are_found_and_named(
     assert done.status == 0
     assert machine.config.read_text() == CONFIG.replace("globalTTL: 1800", "globalTTL: 900")
     again = await aitui.run("setup", "idle", "--ttl", "900")
-    assert "globalTTL is 900 already" in again.err
+    assert "globalTTL is already 900" in again.err
