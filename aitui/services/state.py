@@ -36,11 +36,11 @@ from aitui.domain.models import (
     RunningModel,
     RunState,
 )
+from aitui.domain.sanitize import sanitize_line
 from aitui.services.activity import OwnReply, RequestLog
 
 if TYPE_CHECKING:
     from aitui.domain.memory.footprint import Footprint
-    from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock
 
 _T = TypeVar("_T")
