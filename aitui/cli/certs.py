@@ -57,7 +57,7 @@ _NO_SERVER = Server(url="", identity="")
 async def run_certs(arguments: Arguments, settings: Settings | SettingsError) -> int:
     """Run an action of `certs`; return the exit status. Raises AituiError."""
     if arguments.there and not arguments.ca_host:
-        raise SettingsError("--there means on a host", remedy="add --on HOST")
+        raise SettingsError("--there needs a host", remedy="add --on HOST")
     changes = arguments.ca_host and arguments.action not in {"show", "check"}
     if changes and isinstance(settings, Settings):
         settings.server.refuse_if_read_only(f"Changing certificates on {arguments.ca_host}")
@@ -145,7 +145,7 @@ async def _path_on(host: Host, path: str) -> str:
 
 
 def _no_folder_error() -> SettingsError:
-    return SettingsError("There is no server with certificate files", remedy="add --dir DIR")
+    return SettingsError("No server has certificate files", remedy="add --dir DIR")
 
 
 def _folder_at(path: Path, *, client: CertPair | None = None, ca: str = CA) -> CertFolder:
@@ -200,7 +200,7 @@ async def _server(arguments: Arguments, places: _Places) -> int:
         folder.path_of, (SERVER_PAIR.certificate, SERVER_PAIR.key, folder.ca)
     )
     block = (
-        "In the Caddyfile, in the block of the site; Caddy's user has to be able to read the key:",
+        "Add this to the site's block in the Caddyfile. Caddy's user must be able to read the key:",
         f"    tls {certificate} {key} {{",
         "      client_auth {",
         "        mode require_and_verify",
@@ -288,7 +288,7 @@ async def _renew(arguments: Arguments, places: _Places) -> int:
         renewal = Renewal(pair, purpose, arguments.days, arguments.force)
         change = await renew(renewal, places.authority, folder, places.ask)
         if purpose is Purpose.CLIENT and change.certificate is not None and not there:
-            change = replace(change, notes=("A running aitui picks it up by itself",))
+            change = replace(change, notes=("A running aitui uses it without a restart",))
         await _report(change, folder)
     return 0
 
@@ -301,14 +301,14 @@ async def _revoke(arguments: Arguments, places: _Places) -> int:
     revocation = await revoke(name, authority, places.local, given)
     print(f"{sanitize_line(revocation.name, 80)} is marked as revoked in {authority.shown()}")
     print(
-        "The proxy accepts it until its config says otherwise: Caddy reads no revocation list (CRL).\n"
-        "In the Caddyfile, in the block of the site:\n"
+        "The proxy accepts it until its config is changed: Caddy reads no revocation list (CRL).\n"
+        "Add this to the site's block in the Caddyfile:\n"
     )
     for line in caddy_matcher(revocation.fingerprints).splitlines():
         print(f"    {line}")
     print(
-        f"\nthen have Caddy read it again: {places.reload}\n"
-        "These are all certificates that are revoked; the lines replace earlier ones.\n"
+        f"\nThen reload Caddy: {places.reload}\n"
+        "The lines cover all revoked certificates and replace earlier ones.\n"
         "Or trust a new CA for clients only, which locks out all others as well: aitui certs new-ca "
         "--dir DIR,\nits root-ca.pem as trusted_ca_cert_file, and a new certificate for each client."
     )
@@ -353,8 +353,8 @@ async def _p12_password(arguments: Arguments) -> str:
     if arguments.legacy:
         return ""
     password = await _ask("Password for the p12 file: ")
-    if password != await _ask("Once more: "):
-        raise ActionRefused("Not written: the two passwords differ")
+    if password != await _ask("Repeat the password: "):
+        raise ActionRefused("Not written: the passwords differ")
     return password
 
 
@@ -380,8 +380,8 @@ async def _ask(prompt: str) -> str:
     """Ask for a password on the terminal, which doesn't show it."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise ActionRefused(
-            f"{prompt.rstrip(': ')} is needed, and this is no terminal",
-            remedy="run it on a terminal, or give a p12's password with --password-file",
+            f"{prompt.rstrip(': ')} is needed, and this is not a terminal",
+            remedy="run it on a terminal, or pass the password of a p12 file with --password-file",
         )
     descriptor = sys.stdin.fileno()
     before = termios.tcgetattr(descriptor)

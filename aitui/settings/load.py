@@ -233,8 +233,8 @@ def require_server(settings: Settings) -> Server:
     raise SettingsError(
         "There is no server yet",
         why=why,
-        remedy="give its URL, like --url http://localhost:8080, or set default in config.toml; "
-        "aitui alone lists what answers on this machine",
+        remedy="pass its URL, like --url http://localhost:8080, or set default in config.toml; "
+        "aitui without arguments lists the servers that respond on this machine",
     )
 
 

@@ -127,7 +127,7 @@ class LocalAuthority:
         if public_der(key.public_key()) != public_der(authority.public_key()):
             raise AituiError(
                 f"{self.folder.shown(CA_KEY)} is not the key of {self.folder.shown(self.folder.ca)}",
-                remedy="name the directory with both: --ca-dir DIR",
+                remedy="pass the directory that has both: --ca-dir DIR",
             )
         return key
 
@@ -182,10 +182,10 @@ class HostAuthority:
         try:
             certificate = x509.load_pem_x509_certificate(output)
         except ValueError as error:
-            raise AituiError(f"openssl signed nothing in {self.folder.shown()}") from error
+            raise AituiError(f"openssl returned no certificate in {self.folder.shown()}") from error
         same_key = public_der(certificate.public_key()) == public_der(holder.public_key())
         if not (same_key and is_issued_by(certificate, issuer)):
-            raise AituiError(f"{self.folder.shown()} returned a certificate of something else")
+            raise AituiError(f"{self.folder.shown()} returned a certificate for another request")
         return certificate
 
 
@@ -222,8 +222,8 @@ async def _certificate_with_key(folder: CertFolder) -> x509.Certificate:
         missing = folder.ca if await folder.exists(CA_KEY) else CA_KEY
         raise AuthorityKeyMissing(
             f"There is no CA in {folder.shown()}",
-            why=f"{missing} is not there",
-            remedy="name its directory with --ca-dir, its host with --on, or make one: "
+            why=f"{missing} is missing",
+            remedy="pass its directory with --ca-dir or its host with --on, or create one: "
             "aitui certs new-ca",
         )
     return await folder.certificate(folder.ca)

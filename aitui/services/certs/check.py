@@ -41,7 +41,7 @@ from aitui.services.certs.folder import (
 
 _P12_SEEN = {
     "modern": "encrypted with AES, which older browsers call invalid or corrupt",
-    "legacy": "encrypted in the old form that every browser reads",
+    "legacy": "encrypted in the old format that every browser reads",
     "none": "not encrypted",
 }
 
@@ -163,7 +163,7 @@ async def _check_role(
     yield _check_dates(name, shown, certificate, now, role.renew)
     form = old_form(certificate, is_authority=role.is_authority)
     if form:
-        remedy = f"give it today's form: {role.renew}"
+        remedy = f"renew it in the current form: {role.renew}"
         yield passing_check(f"{role.words} form", f"{shown}: works, old form ({form})", remedy)
     if not role.is_authority:
         yield _check_issuer(f"{role.words} issuer", shown, certificate, roots)
@@ -202,7 +202,7 @@ def _check_issuer(
     return defect_check(
         name,
         f"{shown} was issued by {issuer}, and root-ca.pem is {which}",
-        "put the CA that the proxy trusts there, or have this one issue it again",
+        "copy the CA that the proxy trusts there, or have this CA issue it again",
     )
 
 
@@ -225,7 +225,7 @@ async def _check_key(
         yield defect_check(
             name,
             f"{folder.shown(key)} is not the key of {folder.shown(role.pair.certificate)}",
-            "put the right key there, or make both again with --force",
+            "copy the right key there, or create both again with --force",
         )
     if not is_private(key):  # the others are checked by their names
         yield await _check_mode(folder, key)
@@ -243,8 +243,8 @@ async def _check_private_files(folder: CertFolder) -> AsyncIterator[CheckResult]
     if exposed:
         yield defect_check(
             "git",
-            f"{folder.shown()} is in a git repository that would take {', '.join(exposed)}",
-            f"move it, or have git ignore it: echo '*' > {folder.shown('.gitignore')}",
+            f"{folder.shown()} is in a git repository that does not ignore {', '.join(exposed)}",
+            f"move it, or make git ignore it: echo '*' > {folder.shown('.gitignore')}",
         )
 
 

@@ -306,5 +306,5 @@ def _temporary(path: str) -> str:
 
 def _exists_error(shown: str) -> ActionRefused:
     return ActionRefused(
-        f"{shown} exists already", remedy="keep it, name another --dir, or add --force"
+        f"{shown} exists already", remedy="keep it, use another --dir, or add --force"
     )

@@ -37,10 +37,10 @@ async def test_the_guides_certificate_works_in_its_old_form(guide_files: Path) -
     forms = {one.name: (one.seen, one.remedy) for one in checks if one.name.endswith("form")}
     seen, remedy = forms["client form"]
     assert "works, old form (X.509 v1)" in seen
-    assert remedy == f"give it today's form: aitui certs renew client --dir {guide_files}"
+    assert remedy == f"renew it in the current form: aitui certs renew client --dir {guide_files}"
     seen, remedy = forms["CA form"]
     assert "works, old form (no keyUsage)" in seen
-    assert remedy.startswith("give it today's form: aitui certs renew ca --dir")
+    assert remedy.startswith("renew it in the current form: aitui certs renew ca --dir")
 
 
 @pytest.mark.parametrize(("days", "remedied"), [(700, False), (796, True), (826, True)])
