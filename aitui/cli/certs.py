@@ -349,16 +349,16 @@ async def _report(change: CertChange, folder: CertFolder) -> int:
 
 async def _p12_password(arguments: Arguments) -> str:
     if arguments.password_file:
-        return await _read_password_file(arguments.password_file)
+        return await read_password_file(arguments.password_file)
     if arguments.legacy:
         return ""
-    password = await _ask("Password for the p12 file: ")
-    if password != await _ask("Repeat the password: "):
+    password = await ask_secret("Password for the p12 file: ")
+    if password != await ask_secret("Repeat the password: "):
         raise ActionRefused("Not written: the passwords differ")
     return password
 
 
-async def _read_password_file(name: str) -> str:
+async def read_password_file(name: str) -> str:
     def read() -> str:
         with sys.stdin if name == "-" else Path(name).expanduser().open() as file:
             return file.readline().rstrip("\r\n")
@@ -373,10 +373,10 @@ async def _read_password_file(name: str) -> str:
 
 
 async def _ask_password(path: str) -> str:
-    return await _ask(f"Password of {path}: ")
+    return await ask_secret(f"Password of {path}: ")
 
 
-async def _ask(prompt: str) -> str:
+async def ask_secret(prompt: str) -> str:
     """Ask for a password on the terminal, which doesn't show it."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise ActionRefused(
