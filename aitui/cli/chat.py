@@ -231,7 +231,7 @@ def _sampling(arguments: Arguments) -> SamplingParameters:
 async def _history(paths: Paths, *, needed: bool) -> AsyncIterator[ConversationHistory | None]:
     """Open the history; if that fails and it isn't needed, print a note and yield None."""
     try:
-        history = await ConversationHistory.open(paths.data / FILE_NAME)
+        history = await ConversationHistory.open(paths.data / FILE_NAME, on_warning=_print_note)
     except HistoryError as error:
         if needed:
             raise
@@ -239,8 +239,6 @@ async def _history(paths: Paths, *, needed: bool) -> AsyncIterator[ConversationH
         yield None
         return
     try:
-        for warning in history.warnings:
-            _print_note(warning)
         yield history
     finally:
         await history.close()

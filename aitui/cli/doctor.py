@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 from collections.abc import Mapping
 from contextlib import aclosing
 
@@ -20,7 +19,7 @@ async def run_doctor(
     settings: Settings | SettingsError, environment: Mapping[str, str], *, json: bool
 ) -> int:
     """Print each check as it ends, or all as JSON at the end; return the exit status."""
-    terminal, clock = TerminalInfo(_terminal_size(), environment), Clock(time.monotonic, time.time)
+    terminal, clock = TerminalInfo(_terminal_size(), environment), Clock.of_system()
     checks: list[CheckResult] = []
     async with aclosing(examine(settings, terminal, clock)) as found:
         async for item in found:

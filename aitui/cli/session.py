@@ -5,7 +5,6 @@ import contextlib
 import shlex
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from random import Random
@@ -19,6 +18,7 @@ from aitui.domain.units import format_seconds
 from aitui.errors import ActionRefused, TimedOut
 from aitui.format.fit import shorten_id
 from aitui.format.styled import Span, ansi
+from aitui.host.listener import locate_host
 from aitui.paths import Paths
 from aitui.services.load import (
     describe_queued,
@@ -218,9 +218,9 @@ async def wait_for_first_events(session: Session) -> None:
 async def terminal_session(server: Server, paths: Paths) -> AsyncIterator[Session]:
     """Open a session for a command that ends."""
     async with open_session(
-        server,
+        await locate_host(server),
         paths,
-        Clock(time.monotonic, time.time),
+        Clock.of_system(),
         Random(),  # noqa: S311
         on_notice=lambda sentence: print(sentence, file=sys.stderr),
     ) as session:

@@ -29,7 +29,7 @@ class OwnReply(Struct, frozen=True):
 
 @dataclass(slots=True)
 class _Stream:
-    """When a reply under way began to come (monotonic seconds), and how many bytes it had since."""
+    """The start of a running reply (monotonic seconds), and the bytes received since."""
 
     began: float
     samples: deque[tuple[float, int]] = field(default_factory=deque)
@@ -64,7 +64,7 @@ class RequestLog:
         self.finished: tuple[FinishedRequest, ...] = ()
 
     def forget_streams(self, but: Container[str]) -> None:
-        """Forget what came of requests, except for those ids."""
+        """Forget the streams of all requests except these ids."""
         self._streams = {id_: stream for id_, stream in self._streams.items() if id_ in but}
 
     def measure(self, request: ActiveRequest, now: float) -> ActiveRequest:

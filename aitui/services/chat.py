@@ -105,9 +105,13 @@ class ReplyBuilder:
             rates=self._meter.read(self._reply.ended_at or now),
         )
 
-    def build_turn(self, ended: float) -> Turn:
-        """Return the turn that the reply became; `ended` is Unix time."""
+    def build_turn(self, now: float) -> Turn:
+        """Return the turn that the reply became; `now` is Unix time."""
         answer = self._reply
+        ended = now
+        if answer.ended_at is not None and self._turn.began and not self._turn.text:
+            # How long it took, whatever was done to the wall clock meanwhile.
+            ended = self._turn.began + answer.ended_at - answer.asked
         trouble = (
             self.view(answer.phase_since).empty_text if answer.error is None else str(answer.error)
         )
@@ -349,7 +353,7 @@ class ChatSession:
             await self._saving.save(conversation)
 
     async def _run(self, asking: Conversation, before: Conversation, prompt: str = "") -> Reply:
-        """Fill the last reply that is shown; if nothing came, restore what it was before."""
+        """Fill the last shown reply; if no text arrived, restore the previous state."""
         self._running += 1
         self._idle.clear()
         try:
@@ -448,5 +452,5 @@ def last_reply(conversation: Conversation) -> Turn | None:
 
 
 def _replace_surrogates(text: str) -> str:
-    """Replace lone surrogates, as a terminal in another encoding makes them: JSON has none."""
+    """Replace lone surrogates, which come from terminals in other encodings and are invalid in JSON."""
     return text.encode("utf-8", "replace").decode()

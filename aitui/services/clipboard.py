@@ -1,4 +1,4 @@
-"""Text copied to where its user can paste it, also over SSH: tmux, the terminal, or a file."""
+"""Copy text to tmux, the terminal's clipboard or a file, also over SSH."""
 
 import asyncio
 import base64

@@ -188,7 +188,7 @@ def slowdown_text(slowdown: OffloadSlowdown) -> str:
 
 
 def revert_context_confirmation(slowdown: OffloadSlowdown) -> Confirmation:
-    """Offer the former context size; what that costs is confirmed after it."""
+    """Offer the former context size; the change itself is confirmed separately."""
     return Confirmation(
         f"{slowdown.model} has become slow. Change its context back to {slowdown.context_before:,}?",
         (
@@ -231,7 +231,7 @@ MERGED_NOTE = "! your edit, merged with the changes made meanwhile"
 
 
 def resolve_confirmation(merged: MergedText) -> Confirmation:
-    """Offer the conflicts of an edit with what another program wrote, in the editor."""
+    """Offer to resolve the conflicts of an edit with another program's changes."""
     lines = ", ".join(map(str, merged.conflicts[:MOST_DIAGNOSTICS_SHOWN]))
     return Confirmation(
         "Resolve the conflicts in the editor?",

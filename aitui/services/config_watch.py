@@ -351,7 +351,7 @@ class ConfigWatch:
             await sleep_until(self._check_requested, pause)
 
     async def _check_when_rules_are_lost(self) -> None:
-        """A server that came up again may run another file."""
+        """Check again when a restarted server may run another file."""
         while True:
             await self._monitor.wait_until(lambda now: now.swap_rules is not None, None)
             await self._monitor.wait_until(lambda now: now.swap_rules is None, None)

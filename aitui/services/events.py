@@ -99,11 +99,11 @@ class EventStream:
             await asyncio.sleep(pause)
 
     def mark_server_reachable(self) -> None:
-        """Begin a stream if none is open: the server answers."""
+        """Open a stream if none is open, since the server responds."""
         self._reachable.set()
 
     def mark_lost(self) -> None:
-        """Begin no stream until it answers again, and end the open one."""
+        """Close the stream, and open none until the server responds again."""
         self._reachable.clear()
         self.drop()
 

@@ -57,7 +57,7 @@ class ModelCommands:
         return True
 
     def remember(self, resident: Iterable[Model]) -> None:
-        """Remember the commands of models that run, for when they have stopped."""
+        """Remember the commands of running models for the time after they stop."""
         for model in resident:
             if model.command:
                 self._last[model.id] = model.command

@@ -56,7 +56,7 @@ def open_loads(snapshot: Snapshot) -> tuple[Model, ...]:
 
 
 def outcome_without_waiting(model: Model, snapshot: Snapshot) -> str:
-    """Say what the server does with a model that aitui no longer waits for."""
+    """Describe what the server does with a model that aitui no longer waits for."""
     if stays_queued(model, snapshot):
         return f"llama-swap {_keeps(snapshot)} it queued, and {queued_outcome(model, snapshot)}"
     if snapshot.release.has(TTL_FROM_READY_SINCE):
@@ -67,7 +67,7 @@ def outcome_without_waiting(model: Model, snapshot: Snapshot) -> str:
 
 
 def queued_outcome(model: Model, snapshot: Snapshot) -> str:
-    """Say what becomes of a request in the queue of a server that loads for clients that left."""
+    """Describe the fate of a request in the queue of a server that loads for clients that left."""
     victims = predict_victims(model, snapshot)
     sure = "" if all(victim.certain for victim in victims) else "≈ "
     evicts = ", ".join(victim.model.id for victim in victims)
@@ -81,7 +81,7 @@ def stays_queued(model: Model, snapshot: Snapshot) -> bool:
 
 
 def describe_queued(model: Model, snapshot: Snapshot) -> str:
-    """Say that a request that was given up is still queued, and what becomes of it."""
+    """Describe a request that is still queued although aitui stopped waiting."""
     still = "still" if _keeps(snapshot) == "keeps" else "perhaps still"
     return f"{still} queued at the server, which {queued_outcome(model, snapshot)}"
 
@@ -92,7 +92,7 @@ def _keeps(snapshot: Snapshot) -> str:
 
 
 def quit_confirmation(snapshot: Snapshot, *, answering: bool) -> Confirmation:
-    """Confirm to quit, with what that cuts; `answering` is set while a reply streams."""
+    """Confirm to quit, with the loads and the reply that it cuts; `answering` while a reply streams."""
     facts = _open_load_lines(snapshot, "aitui quits now")
     if answering:
         facts = (*facts, "A reply is still running. The text received so far is kept.")
@@ -100,7 +100,7 @@ def quit_confirmation(snapshot: Snapshot, *, answering: bool) -> Confirmation:
 
 
 def leave_confirmation(label: str, snapshot: Snapshot) -> Confirmation:
-    """Confirm to leave the server of that label, with what that cuts."""
+    """Confirm to leave a server, with the loads that it cuts."""
     facts = _open_load_lines(snapshot, "aitui leaves this server now")
     return _leave_confirmation(f"Leave {label}?", "Leave", facts)
 

@@ -102,14 +102,16 @@ SUSPEND_THRESHOLD = 5.0
 
 
 async def detect_suspends(clock: Clock) -> AsyncIterator[float]:
-    """Yield the seconds of each jump of the wall clock, negative for one backwards.
+    """Yield the seconds of each suspend.
 
-    Setting the clock looks the same as a suspend, and reconnecting does no harm then.
+    Without a clock that goes on meanwhile, setting the wall clock looks the same, also backwards:
+    reconnecting does no harm then.
     """
-    offset = clock.wall() - clock.monotonic()
+    read = clock.boot or clock.wall
+    offset = read() - clock.monotonic()
     while True:
         await asyncio.sleep(CHECK_SECONDS)
-        now = clock.wall() - clock.monotonic()
+        now = read() - clock.monotonic()
         jumped, offset = now - offset, now
         if abs(jumped) >= SUSPEND_THRESHOLD:
             yield jumped
@@ -181,7 +183,11 @@ class Monitor:
         from aitui.services.failures import FailureDiagnoser
 
         return FailureDiagnoser(
-            self._client, self._clock, self.record_failure, self._record_idle_unload
+            self._client,
+            self._clock,
+            self.record_failure,
+            self._record_idle_unload,
+            self._record_client_unload,
         )
 
     async def run(self) -> None:
@@ -424,6 +430,12 @@ class Monitor:
 
     async def _record_idle_unload(self, model_id: str, unload: IdleUnload) -> None:
         self._known.record_idle_unload(model_id, unload)
+        await self._publish()
+
+    async def _record_client_unload(
+        self, model_id: str, at: float, address: str, agent: str
+    ) -> None:
+        self._known.record_client_unload(model_id, at, address, agent)
         await self._publish()
 
     async def _mark_lost(self, error: AituiError, sent_at: float) -> None:

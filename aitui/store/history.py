@@ -93,8 +93,9 @@ class ConversationHistory:
     `close`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, on_warning: Callable[[str], None]) -> None:
         self._path = path
+        self._on_warning = on_warning
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="history")
         self._locks = ConversationLocks(path.with_name(f"{path.name}.locks"))
         self._database: sqlite3.Connection | None = None
@@ -104,9 +105,19 @@ class ConversationHistory:
         self._is_closed = False
 
     @classmethod
-    async def open(cls, path: Path, *, full_text: bool = True) -> "ConversationHistory":
-        """Open or create the database; a broken one is set aside with a warning."""
-        history = cls(path)
+    async def open(
+        cls,
+        path: Path,
+        *,
+        full_text: bool = True,
+        on_warning: Callable[[str], None] = lambda _: None,
+    ) -> "ConversationHistory":
+        """Open or create the database; a broken one is set aside with a warning.
+
+        `on_warning` is called in the event loop with each sentence about an error that stopped
+        nothing. Replies that no process writes any more are marked as cut.
+        """
+        history = cls(path, on_warning)
         try:
             await history._run(lambda: history._open(full_text=full_text))
         except BaseException:
@@ -123,11 +134,6 @@ class ConversationHistory:
             await self._in_thread(self._close)
         finally:
             self._thread.shutdown(wait=False)
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """Return sentences about errors that stopped nothing."""
-        return tuple(self._warnings)
 
     async def conversations(
         self, server: str = "", limit: int = 5000, *, model: str = ""
@@ -148,7 +154,9 @@ class ConversationHistory:
     async def search(self, text: str, limit: int = 200) -> tuple[db.SearchHit, ...]:
         """Find the turns that contain all the words."""
         search = db.search_words if self._full_text else db.search_text
-        return await self._run(lambda: search(self._open_database, text, limit))
+        return await self._run(
+            lambda: self._with_index(lambda: search(self._open_database, text, limit))
+        )
 
     async def read(self, conversation_id: str) -> Conversation:
         """Read a conversation as it is now; a running reply counts as cut."""
@@ -156,11 +164,13 @@ class ConversationHistory:
 
     async def resume(self, conversation_id: str, new_id: Callable[[], str]) -> ResumedConversation:
         """Take a conversation to continue it; a copy under new ids if another process writes it."""
-        return await self._run(lambda: self._resume(conversation_id, new_id))
+        return await self._run(
+            lambda: self._with_index(lambda: self._resume(conversation_id, new_id))
+        )
 
     async def save(self, conversation: Conversation) -> None:
         """Write what has changed since the last save, and take a new conversation."""
-        await self._run(lambda: self._save(conversation))
+        await self._run(lambda: self._with_index(lambda: self._save(conversation)))
 
     async def append(self, turn_id: str, text: str = "", reasoning: str = "") -> None:
         """Append to a running reply."""
@@ -174,7 +184,7 @@ class ConversationHistory:
 
     async def delete(self, conversation_id: str) -> None:
         """Delete a conversation; HistoryError if another process writes it."""
-        await self._run(lambda: self._delete(conversation_id))
+        await self._run(lambda: self._with_index(lambda: self._delete(conversation_id)))
 
     async def release(self, conversation_id: str) -> None:
         """Let another process write a conversation."""
@@ -228,6 +238,9 @@ class ConversationHistory:
                 f"The conversations in {sanitize_line(str(self._path))} can't be used",
                 why=sanitize_line(str(error), 200),
             ) from error
+        finally:
+            while self._warnings:
+                self._on_warning(self._warnings.pop(0))
 
     @property
     def _open_database(self) -> sqlite3.Connection:
@@ -237,9 +250,38 @@ class ConversationHistory:
 
     def _open(self, *, full_text: bool) -> None:
         self._database, warning = db.open_database(self._path)
-        self._full_text = full_text and db.has_full_text_search(self._database)
         if warning:
             self._warnings.append(warning)
+        if full_text:
+            try:
+                self._full_text = db.has_full_text_search(self._database)
+            except sqlite3.DatabaseError as error:
+                self._full_text = True
+                self._rebuild_index(error)
+        for conversation_id in db.conversations_with_running_replies(self._database):
+            # Those that another aitui writes are taken.
+            if self._locks.take(conversation_id):
+                try:
+                    self._with_index(lambda: self._adopt(conversation_id))  # noqa: B023
+                finally:
+                    self._release(conversation_id)
+
+    def _with_index(self, work: Callable[[], _T]) -> _T:
+        """Do something that uses the index, and once more if that turns out to be damaged."""
+        try:
+            return work()
+        except sqlite3.DatabaseError as error:
+            if not self._full_text:
+                raise
+            self._rebuild_index(error)
+            return work()
+
+    def _rebuild_index(self, error: sqlite3.DatabaseError) -> None:
+        """Build the full-text index again if it is damaged; else raise the error."""
+        if not db.is_index_damaged(self._open_database):
+            raise error
+        db.rebuild_index(self._open_database)
+        self._warnings.append("The search index of the conversations was damaged and is rebuilt")
 
     def _close(self) -> None:
         database, self._database = self._database, None
@@ -253,21 +295,23 @@ class ConversationHistory:
             raise HistoryError("That conversation no longer exists")
         return found
 
+    def _adopt(self, conversation_id: str) -> Conversation:
+        """Read a conversation to write it from now on."""
+        conversation = self._read(conversation_id)
+        # A reply that a crash left running doesn't count as saved, so it is written as cut.
+        self._saved[conversation_id] = {
+            turn.id: turn for turn in conversation.turns.values() if turn.trouble != db.CRASHED
+        }
+        self._save(conversation)
+        return conversation
+
     def _resume(self, conversation_id: str, new_id: Callable[[], str]) -> ResumedConversation:
         if self._locks.take(conversation_id):
             try:
-                conversation = self._read(conversation_id)
-                # A reply that a crash left running doesn't count as saved, so it is written as cut.
-                self._saved[conversation_id] = {
-                    turn.id: turn
-                    for turn in conversation.turns.values()
-                    if turn.trouble != db.CRASHED
-                }
-                self._save(conversation)
+                return ResumedConversation(self._adopt(conversation_id))
             except BaseException:
                 self._locks.release(conversation_id)
                 raise
-            return ResumedConversation(conversation)
         copy = _fork(self._read(conversation_id), new_id)
         self._save(copy)
         return ResumedConversation(copy, forked=True)

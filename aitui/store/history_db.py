@@ -98,12 +98,14 @@ def open_database(path: Path) -> tuple[sqlite3.Connection, str]:
 
 
 def has_full_text_search(database: sqlite3.Connection) -> bool:
-    """Return whether this SQLite has FTS5, and fill its table if it is missing or outdated."""
-    try:
-        database.execute("CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (text)")
-        known = database.execute("SELECT count(*) FROM words").fetchone()
-    except sqlite3.OperationalError:
+    """Return whether this SQLite has FTS5, and fill its table if it is missing or outdated.
+
+    Raises sqlite3.DatabaseError for a damaged index.
+    """
+    if not database.execute("SELECT 1 FROM pragma_module_list WHERE name = 'fts5'").fetchone():
         return False
+    database.execute("CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (text)")
+    known = database.execute("SELECT count(*) FROM words").fetchone()
     # An instance on a SQLite without FTS5 may have written meanwhile.
     if known != database.execute("SELECT count(*) FROM turns WHERE state != 'running'").fetchone():
         with transaction(database):
@@ -113,6 +115,33 @@ def has_full_text_search(database: sqlite3.Connection) -> bool:
                 " SELECT number, text FROM turns WHERE state != 'running'"
             )
     return True
+
+
+def is_index_damaged(database: sqlite3.Connection) -> bool:
+    """Check the whole full-text index, which takes as long as to build it."""
+    try:
+        database.execute("INSERT INTO words (words) VALUES ('integrity-check')")
+    except sqlite3.DatabaseError as error:
+        busy = sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR
+        # The lower eight bits are the kind of the error.
+        return (error.sqlite_errorcode & 0xFF) not in busy
+    return False
+
+
+def rebuild_index(database: sqlite3.Connection) -> None:
+    """Make the full-text index again from the turns; they are the truth, and it can be damaged alone.
+
+    Not with DROP TABLE: FTS5 reads its own tables first, and refuses if those are damaged.
+    """
+    database.execute("PRAGMA writable_schema = ON")
+    try:
+        with transaction(database):
+            database.execute("DELETE FROM sqlite_master WHERE name = 'words'")
+    finally:
+        database.execute("PRAGMA writable_schema = RESET")
+    for part in ("data", "idx", "content", "docsize", "config"):
+        database.execute(f"DROP TABLE IF EXISTS words_{part}")
+    has_full_text_search(database)
 
 
 @contextmanager
@@ -288,6 +317,12 @@ def read_conversation(database: sqlite3.Connection, conversation_id: str) -> Con
     values = dict(zip(_COLUMNS, row, strict=True))
     values["sampling"] = sampling_of(values["sampling"])
     return Conversation(**values, turns={turn.id: turn for turn in turns})
+
+
+def conversations_with_running_replies(database: sqlite3.Connection) -> list[str]:
+    """Return the conversations with a reply that is being written, or was when its aitui ended."""
+    rows = database.execute("SELECT DISTINCT conversation FROM turns WHERE state = 'running'")
+    return [row[0] for row in rows.fetchall()]
 
 
 def sampling_text(sampling: SamplingParameters) -> str:

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from textual.widgets import TextArea
 
     from aitui.ui.widgets.chat_pane import ChatPane
+    from aitui.ui.widgets.chat_rail import ChatRail
     from aitui.ui.widgets.composer import Composer
     from aitui.ui.widgets.transcript import Transcript
 
@@ -66,7 +67,7 @@ DOUBLE_INTERRUPT_SECONDS = 2.0
 
 @runtime_checkable
 class Ticking(Protocol):
-    """A screen with something that changes by the mere passing of time."""
+    """A screen with content that changes with time alone."""
 
     def tick(self) -> None:
         """Repaint what has changed; called once a second while the screen is shown."""
@@ -158,7 +159,7 @@ class AituiApp(App[None]):
                 self.stylesheet.read(path)
 
     def get_driver_class(self) -> type[Driver]:
-        """Guard what comes in, unless the environment names another driver than Textual's own."""
+        """Use the guarded driver, unless the environment names another one."""
         driver = super().get_driver_class()
         return GuardedDriver if driver is LinuxDriver else driver
 
@@ -167,11 +168,11 @@ class AituiApp(App[None]):
         return (*super().get_line_filters(), *self._line_filters)
 
     def get_key_display(self, binding: Binding) -> str:
-        """One spelling of a key everywhere."""
+        """Spell a key as the keymap does."""
         return binding.key_display or key_sign(binding.key)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Our colors for Textual's own themes."""
+        """Return our colors for Textual's own themes."""
         if not hasattr(self, "console"):
             # Textual asks for the first time before the terminal is known.
             return {}
@@ -193,7 +194,7 @@ class AituiApp(App[None]):
         super()._refresh_notifications()
 
     def on_descendant_focus(self) -> None:
-        """Leave no toast over what is being typed from now on."""
+        """Remove a toast that would cover the focused input."""
         if self._notifications:
             self._refresh_notifications()
 
@@ -213,7 +214,7 @@ class AituiApp(App[None]):
         timeout: float | None = None,
         markup: bool = False,  # noqa: ARG002 - as Textual calls it
     ) -> None:
-        """Say something in passing, never as markup: in the line of messages.
+        """Show a message, never as markup, in the message line.
 
         An error has a toast as well, in a few lines however long it is, where that covers nothing.
         """
@@ -235,7 +236,7 @@ class AituiApp(App[None]):
         self._tasks.run_in_background(self._copy(text), "copy", exclusive=False)
 
     def _fatal_error(self) -> None:
-        """End with a sentence instead of a traceback at a fault of aitui itself."""
+        """Exit with a sentence instead of a traceback after an unexpected exception."""
         error = self._exception
         if error is not None:
             words = f"aitui has failed: {write_crash_report(error, self._app_context.paths.state)}"
@@ -267,7 +268,7 @@ class AituiApp(App[None]):
             )
 
     def on_mount(self) -> None:
-        """Paint first; then connect, or say why not."""
+        """Paint first; then connect, or show why that is impossible."""
         self._frames.start()
         self.theme_changed_signal.subscribe(self, self._handle_theme_change)
         loop = asyncio.get_running_loop()
@@ -282,7 +283,7 @@ class AituiApp(App[None]):
     # Keys.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """While text is typed, the key of the context size is a letter; a toast closes if there is one."""
+        """Disable the key of the context size while text is typed; enable closing if there is a toast."""
         if action == "close_toast":
             return bool(self._notifications)
         if action == "change_context":
@@ -301,7 +302,7 @@ class AituiApp(App[None]):
             self.push_screen(HelpScreen(help_groups(self.screen)))
 
     def action_zoom(self) -> None:
-        """Give the pane with the focus all of the screen between header and footer, and back."""
+        """Toggle the zoom of the focused pane."""
         screen = self.screen
         if isinstance(screen, ModelsScreen):
             screen.toggle_zoom()
@@ -423,7 +424,7 @@ class AituiApp(App[None]):
             current.config.undo()
 
     async def action_interrupt(self) -> None:
-        """Stop the reply that is shown, else quit at the second ^c within two seconds."""
+        """Stop the shown reply, or quit at the second ^c within two seconds."""
         current = self._servers.controllers
         if current is not None and current.shows_reply:
             current.chat.stop()
@@ -509,6 +510,15 @@ class AituiApp(App[None]):
         if current := self._current():
             current.chat.take_back(message.place)
 
+    def on_chat_pane_rail_shown(self) -> None:
+        if current := self._current():
+            current.chat.list_in_rail()
+
+    def on_chat_rail_conversation_chosen(self, message: "ChatRail.ConversationChosen") -> None:
+        if current := self._current():
+            resuming = current.conversations.resume(message.conversation_id)
+            self._tasks.run_in_background(resuming, "open conversation")
+
     def on_text_area_changed(self, message: "TextArea.Changed") -> None:
         current = self._servers.controllers
         if current is not None and message.text_area.id == "prompt":
@@ -549,6 +559,12 @@ class AituiApp(App[None]):
         if isinstance(self.screen, SetupScreen):
             checking = self._servers.recheck_certificates(self.screen)
             self._tasks.run_in_background(checking, "switch")
+
+    def on_server_requested(self, message: messages.ServerRequested) -> None:
+        self._tasks.run_in_background(self._servers.go_to(message.server), "switch")
+
+    def on_server_add_requested(self, message: messages.ServerAddRequested) -> None:
+        self._tasks.run_in_background(self._servers.add(message.draft), "switch")
 
     # Smaller duties.
 

@@ -1,4 +1,4 @@
-"""Tasks that run in the background, and what is shown when one fails."""
+"""Run tasks in the background and show their errors."""
 
 import traceback
 import weakref
@@ -45,7 +45,7 @@ class TaskRunner:
         self._app.workers.cancel_group(self._app, group)
 
     async def report_errors(self, work: Coroutine[Any, Any, object]) -> None:
-        """Run something, and show the error that it ends with."""
+        """Run a coroutine and show its error."""
         try:
             await work
         except AituiError as error:

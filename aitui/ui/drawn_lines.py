@@ -1,4 +1,4 @@
-"""Lines that a widget has drawn: only those that differ are painted again."""
+"""The drawn lines of a widget: only those that differ are repainted."""
 
 from collections.abc import Callable, Sequence
 from itertools import takewhile

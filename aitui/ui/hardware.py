@@ -196,7 +196,7 @@ def no_data_lines(scene: HardwareScene, size: Size) -> Strips:
 
 
 def beside(blocks: Sequence[tuple[int, Strips]], gap: int = GAP) -> Strips:
-    """Put blocks of lines beside one another, each with its width."""
+    """Arrange blocks of lines side by side, each with its width."""
     rows = zip_longest(*(strips for _, strips in blocks))
     space = Strip.blank(gap)
     joined = []

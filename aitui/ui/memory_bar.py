@@ -19,7 +19,7 @@ from aitui.ui.theme import hue_of, shade, theme_color
 
 GIB = 1 << 30
 HIGH_PERCENT, FULL_PERCENT = 85.0, 95.0
-"""From when on the number of a memory is a warning, and an error."""
+"""Percentages from which the number is a warning, and an error."""
 _OWNER = re.compile(r"^(?:[^/]+/)*(?:([A-Za-z]+)_(?=\1))?")
 _MAKERS = re.compile(r"^(?:NVIDIA|AMD|Intel(?:\(R\))?) (?:GeForce )?(?=\S)| Generation$")
 

@@ -5,9 +5,17 @@ import os
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
 
 from cli.command_line import CommandLine, read_until, status_of
+from host.conftest import make_place
+from host.sshd import Sshd
 
 DONE, FAILED, USAGE, REFUSED = 0, 1, 2, 6
 
@@ -56,13 +64,44 @@ async def test_files_of_other_names_in_the_settings_are_renewed(
     assert not (made / "client.pem").exists()
 
 
+@pytest.mark.real_server("openssh-server")
+async def test_a_ca_on_another_machine_signs_there(user: CommandLine, tmp_path: Path) -> None:
+    with Sshd(tmp_path / "proxy") as proxy:
+        make_place(user.home, proxy)
+        ca = proxy.home / "certs"
+
+        async def run(*words: str) -> str:
+            outcome = await user.run("certs", *words, "--on", "box", "--ca-dir", "certs")
+            assert (outcome.status, outcome.err) == (DONE, "")
+            return outcome.out
+
+        await run("new-ca", "Proxy CA")
+        await run("server", "ai.example.org")
+        await run("client", "laptop")
+        await run("client", "browser", "--there")
+        before = (tmp_path / "c" / "client.pem").read_bytes()
+        await run("renew")
+        assert (tmp_path / "c" / "client.pem").read_bytes() != before
+        assert ", 0 failed" in await run("check")
+        shown = json.loads(await run("show", "--json"))
+        assert "@revoked vars" in await run("revoke", "laptop")
+    names = [row["name"] for row in shown]
+    assert names[:3] == ["CN=Proxy CA", "CN=browser", "CN=ai.example.org"]
+    assert set(names[3:]) == {"CN=laptop"}
+    assert shown[0]["file"] == f"box:{ca}/root-ca.pem"
+    here = {path.name for path in (tmp_path / "c").iterdir()}
+    assert here == {"client.pem", "client-key.pem", "root-ca.pem"}
+    there = {path.name for path in ca.iterdir() if path.is_file()}
+    assert there >= {"caddy.pem", "caddy-key.pem", "client.crt", "client.key", "client-legacy.p12"}
+
+
 async def test_a_p12_asks_for_its_password_and_does_not_show_it(
     user: CommandLine, made: Path
 ) -> None:
     async with user.at_terminal("certs", "p12") as (process, terminal):
         shown = await read_until(terminal, "p12 file: ")
         os.write(terminal, b"secret\n")
-        shown += await read_until(terminal, "Once more: ")
+        shown += await read_until(terminal, "Repeat the password: ")
         os.write(terminal, b"secret\n")
         assert await status_of(process) == DONE
     assert "secret" not in shown
@@ -73,7 +112,7 @@ async def test_two_passwords_that_differ_write_nothing(user: CommandLine, made: 
     async with user.at_terminal("certs", "p12") as (process, terminal):
         await read_until(terminal, "p12 file: ")
         os.write(terminal, b"secret\n")
-        await read_until(terminal, "Once more: ")
+        await read_until(terminal, "Repeat the password: ")
         os.write(terminal, b"sceret\n")
         assert await status_of(process) == REFUSED
     assert not (made / "client.p12").exists()
@@ -104,6 +143,27 @@ async def test_a_server_without_certificates_needs_a_directory(tmp_path: Path) -
     user = CommandLine(tmp_path / "home", {"AI_SERVER_URL": "http://localhost:8080"})
     outcome = await user.run("certs", "new-ca")
     assert (outcome.status, "add --dir DIR" in outcome.err) == (USAGE, True)
+
+
+async def test_the_built_in_servers_directory_is_not_made(tmp_path: Path) -> None:
+    """A file in it would choose that server, which its user never named."""
+    user = CommandLine(tmp_path / "home")
+    assert (await user.run("certs", "new-ca")).status == USAGE
+    assert not (tmp_path / "home" / ".pi").exists()
+
+
+async def test_the_password_of_the_settings_opens_the_clients_key(
+    user: CommandLine, made: Path
+) -> None:
+    key = made / "client-key.pem"
+    secret = load_pem_private_key(key.read_bytes(), None)
+    encryption = BestAvailableEncryption(b"secret")
+    key.write_bytes(secret.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
+    refused = await user.run("certs", "renew")
+    assert (refused.status, f"Password of {key} is needed" in refused.err) == (REFUSED, True)
+    user.environment["AI_SERVER_CLIENT_KEY_PASSWORD"] = "secret"
+    assert (await user.run("certs", "renew")).status == DONE
+    assert (await user.run("certs", "p12", "--legacy")).status == DONE
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import itertools
 import sqlite3
 import stat
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -254,11 +255,62 @@ async def test_locks_leave_no_files(history: ConversationHistory, path: Path) ->
 async def test_what_is_no_database_is_set_aside(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"no database at all" * 100)
-    history = await ConversationHistory.open(path)
-    assert f"{FILE_NAME}.broken" in history.warnings[0]
+    warnings: list[str] = []
+    history = await ConversationHistory.open(path, on_warning=warnings.append)
+    assert f"{FILE_NAME}.broken" in warnings[0]
     await history.save(talk())
     assert len(await history.conversations()) == 1
     await history.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE words_data SET block = randomblob(40)",
+        "DELETE FROM words_data",
+        "DROP TABLE words_config",
+        "DROP TABLE words_docsize",
+    ],
+)
+async def test_a_damaged_index_is_rebuilt_and_reported(path: Path, statement: str) -> None:
+    first = await ConversationHistory.open(path)
+    await first.save(talk())
+    await first.close()
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(statement)
+        database.commit()
+    warnings: list[str] = []
+    history = await ConversationHistory.open(path, on_warning=warnings.append)
+    await history.save(talk("more"))
+    found = {one.conversation for one in await history.search("because")}
+    assert found == {"c", "more"}
+    assert warnings == ["The search index of the conversations was damaged and is rebuilt"]
+    assert len(await history.conversations()) == 2
+    await history.delete("c")
+    assert {one.conversation for one in await history.search("because")} == {"more"}
+    await history.close()
+
+
+async def test_no_reply_of_an_aitui_that_was_killed_stays_running(path: Path) -> None:
+    killed = await ConversationHistory.open(path)
+    await killed.save(talk(answer="…"))
+    await killed.append("c-a", "so far")
+    other = await ConversationHistory.open(path)
+
+    def states() -> list[tuple[str, str]]:
+        with closing(sqlite3.connect(path)) as database:
+            return database.execute("SELECT state, text FROM turns WHERE id = 'c-a'").fetchall()
+
+    # It still runs: another one leaves it alone.
+    assert states() == [("running", "")]
+    await other.close()
+    killed._locks.release_all()
+    again = await ConversationHistory.open(path)
+    assert states() == [("cut", "so far")]
+    assert [one.conversation for one in await again.search("far")] == ["c"]
+    assert not (await again.resume("c", lambda: "x")).forked
+    await again.close()
+    await killed.close()
 
 
 async def test_a_database_of_a_newer_aitui_is_left_alone(path: Path) -> None:

@@ -177,7 +177,7 @@ async def test_the_demo_is_a_server_of_the_list_and_of_the_palette(
         await app.see("● demo", "a stand-in server on this machine")
         await app.press("up", "enter")
         await app.see(QUICK)
-        await app.press("colon", *"open the stand", "enter")
+        await app.press("colon", *"open the demo", "enter")
         await app.see("demo ●", "elsewhere-1b")
 
 

@@ -34,6 +34,11 @@ def test_what_was_just_said_is_kept_once_and_the_oldest_goes() -> None:
     assert notices[0].text == "0"
 
 
+def test_sentences_of_a_message_stay_apart_in_one_line() -> None:
+    notice = Notice(0.0, "line 130 names it\nTake it out.\nThen save", "Not removed.")
+    assert notice.line[-1][0] == "Not removed. line 130 names it. Take it out. Then save"
+
+
 async def test_a_message_has_its_line_above_the_keys_until_the_next_one(still: Driven) -> None:
     assert "m messages" not in still.text
     still.app.notify("[b]saved", title="A file")
@@ -63,6 +68,13 @@ async def test_where_no_line_is_left_the_keys_give_way_for_some_seconds(still: D
     await still.see("✓", "saved")
     assert still.text.split("\n")[:-1] == rows
     await still.see("? help")
+
+
+async def test_a_message_that_is_cut_says_where_the_rest_is(still: Driven) -> None:
+    still.app.notify("word " * 60 + "end")
+    await still.until(lambda: still.strips[-2].text.endswith("…  m whole message "), "cut")
+    still.app.notify("short")
+    await still.until(lambda: still.strips[-2].text.endswith(" m messages "), "whole")
 
 
 async def test_m_lists_the_messages_whole_the_newest_first(still: Driven) -> None:
@@ -100,7 +112,7 @@ async def test_no_toast_covers_a_dialog_or_what_is_being_typed(still: Driven) ->
     await still.see("it failed: why")
     assert still.toasts == []
     assert "it failed" in still.strips[-2].text
-    assert "n cancel" in still.strips[-1].text
+    assert "Esc cancel" in still.strips[-1].text
     still.app.pop_screen()
     await still.settle()
     fail()

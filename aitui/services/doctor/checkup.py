@@ -22,7 +22,7 @@ class Checkup:
             self.report(inconclusive_check(name, f"not tried: {why or self.blocked}"))
 
     def block(self, name: str, error: AituiError, *rest: str) -> None:
-        """Report an error after which nothing more can be asked, and leave the rest open."""
+        """Report an error that blocks all further checks, and leave them open."""
         self.blocked = error.what
         self.report(failing_check(name, error))
         self.skip(*rest)

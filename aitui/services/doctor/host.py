@@ -121,7 +121,7 @@ class HostChecks:
         self._reading: FileSnapshot | None = None
 
     async def check_ssh(self, address: str, host: SshHost) -> None:
-        """Check from the SSH config to the first answer about a file."""
+        """Check from the SSH config to the first response about a file."""
         checkup = self._checkup
         try:
             async with self._time_limit():
@@ -287,7 +287,7 @@ class HostChecks:
         return await _reload_check(service, changed, times)
 
     async def _run(self, name: str, look: Callable[[], Awaitable[CheckResult]]) -> None:
-        """Report a check that asks the machine something; one that is lost is asked no more."""
+        """Run a check on the machine; after a lost connection, skip the rest."""
         if self._checkup.blocked:
             self._checkup.skip(name)
             return

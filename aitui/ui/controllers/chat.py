@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from aitui.domain.chat.conversation import Conversation, ImageAttachment, Role
-from aitui.domain.chat.reply import Reply, ReplyPhase
+from aitui.domain.chat.reply import Reply, ReplyPhase, TokenUsage
 from aitui.domain.slash import larger_context
 from aitui.domain.units import format_age
 from aitui.errors import (
@@ -98,7 +98,7 @@ class PromptStore:
             return ()
 
     async def add_to_history(self, history: ConversationHistory, text: str) -> None:
-        """Keep what was asked."""
+        """Store a prompt in the history."""
         try:
             await history.add_prompt(text)
         except HistoryError as error:
@@ -124,7 +124,7 @@ class PromptStore:
         return not waits
 
     async def save_drafts(self, history: ConversationHistory) -> None:
-        """Keep what was written since the last time."""
+        """Save the drafts that changed since the last call."""
         unsaved, self._unsaved = self._unsaved, {}
         try:
             for chat, prompt in unsaved.values():
@@ -176,13 +176,13 @@ class ChatSessions:
         return any(chat.busy for chat in self.by_model.values())
 
     async def watch_sleep(self) -> None:
-        """After each sleep of the machine, cut what doesn't go on; until it is cancelled."""
+        """After each suspend of the machine, cut replies that don't continue; runs until cancelled."""
         async for _ in detect_suspends(self.session.clock):
             for chat in self.by_model.values():
                 chat.check_after_suspend()
 
     async def close(self) -> None:
-        """Stop every answer and keep what came."""
+        """Stop every reply and keep the text received."""
         async with AsyncExitStack() as closing:
             if self.history is not None:
                 closing.push_async_callback(self.history.close)
@@ -196,13 +196,13 @@ class ChatSessions:
         return self.by_model.get(model_id) or await self.begin(model_id)
 
     async def begin(self, model_id: str) -> ChatSession:
-        """Begin a new conversation with that model; the one before is closed."""
+        """Start a new conversation with that model, and close the previous one."""
         self._require_idle(model_id)
         history = await self.open_history()
         return await self._open_chat(await begin_conversation(self.session, model_id, history))
 
     async def resume(self, conversation_id: str) -> ChatSession:
-        """Go on with a conversation of the history, or with a copy where another aitui has it."""
+        """Continue a conversation of the history, or a copy if another aitui uses it."""
         here = self.find_open(conversation_id)
         history = await self.open_history()
         if here is not None:
@@ -232,7 +232,7 @@ class ChatSessions:
         self.by_model[model_id] = self.by_model.pop(before, chat)
 
     async def delete_conversation(self, conversation_id: str) -> ChatSession | None:
-        """Delete a conversation; where it was open, a new one takes its place."""
+        """Delete a conversation; if it was open, start a new one."""
         here = self.find_open(conversation_id)
         if here is not None and here.busy:
             raise AituiError(
@@ -278,7 +278,9 @@ class ChatSessions:
         """Open the history with its first use; None, with a warning, if it can't be kept."""
         if self.history is None:
             try:
-                self.history = await ConversationHistory.open(self._paths.data / FILE_NAME)
+                self.history = await ConversationHistory.open(
+                    self._paths.data / FILE_NAME, on_warning=self._warn
+                )
             except HistoryError as error:
                 self._warn(f"Conversations are not saved: {error}")
         return self.history
@@ -290,7 +292,7 @@ _EARLIER_IMAGE_REMEDY = (
     "/model switches to a model that sees images, /clear starts a new conversation"
 )
 LONG_REPLY = 10.0
-"""Seconds after which a user who waits for a reply may well be elsewhere."""
+"""Seconds of a reply after which its end is announced by a notification."""
 
 
 class ChatController:
@@ -350,7 +352,7 @@ class ChatController:
         return self._sessions.history
 
     async def close(self) -> None:
-        """Stop every answer, and keep it."""
+        """Stop every reply, and keep its text."""
         self._watching.cancel()
         # The pane may belong to the next server already: this one takes its time to close.
         self.chat = None
@@ -359,7 +361,7 @@ class ChatController:
         await self._sessions.close()
 
     def leave_chat(self) -> None:
-        """Keep what is written for the conversation that is shown: another one comes."""
+        """Save the draft of the shown conversation before another one is shown."""
         if self.chat is not None:
             self._drafts[self.chat.conversation.id] = self._take_prompt(self.pane.prompt.text)
             self.chat = None
@@ -385,20 +387,31 @@ class ChatController:
         return not self._opened.is_set()
 
     async def wait_until_open(self) -> None:
-        """Wait until the conversation that was asked for last is shown, or can't be."""
+        """Wait until the conversation requested last is shown, or failed to open."""
         while self.is_opening:
             await self._opened.wait()
 
     async def begin_chat(self, model_id: str) -> None:
-        """Begin a new conversation with that model. Raises ValueError where that cuts an answer."""
+        """Start a new conversation with that model; raises ValueError while a reply streams."""
         await self._switch_to(await self._sessions.begin(model_id))
 
     async def open_history(self) -> ConversationHistory | None:
         """Open the history with its first use; None, with a warning, if it can't be kept."""
         return await self._sessions.open_history()
 
+    def list_in_rail(self) -> None:
+        """Show the conversations beside a zoomed chat, if there is one."""
+        self.pane.rail.open_id = "" if self.chat is None else self.chat.conversation.id
+        if self.pane.has_rail:
+            self._tasks.run_in_background(self._list_in_rail(), "rail")
+
+    async def _list_in_rail(self) -> None:
+        history = await self._sessions.open_history()
+        if history is not None:
+            self.pane.rail.conversations = await list_conversations(history)
+
     async def resume(self, conversation_id: str) -> None:
-        """Go on with an earlier conversation. Raises ValueError where that cuts an answer."""
+        """Continue an earlier conversation; raises ValueError while a reply streams."""
         chat = await self._sessions.resume(conversation_id)
         await self._switch_to(chat)
         for turn in chat.conversation.path:
@@ -411,7 +424,7 @@ class ChatController:
         self.show(chat)
 
     async def switch_model(self, chat: ChatSession, model_id: str) -> None:
-        """Go on with another model. Raises ValueError where that cuts an answer."""
+        """Continue with another model; raises ValueError while a reply streams."""
         await self._sessions.switch_model(chat, model_id)
         self.show(chat)
 
@@ -427,7 +440,7 @@ class ChatController:
         self._refresh_offer(conversation_id)
 
     async def delete_conversation(self, conversation_id: str) -> None:
-        """Delete a conversation. Raises AituiError where it is being answered."""
+        """Delete a conversation; raises AituiError while a reply streams in it."""
         before = self._sessions.find_open(conversation_id)
         after = await self._sessions.delete_conversation(conversation_id)
         self._queues.pop(conversation_id, None)
@@ -440,7 +453,7 @@ class ChatController:
             self.show(self.chat)
 
     def show(self, chat: ChatSession) -> None:
-        """Bring a chat onto the pane."""
+        """Show a chat on the pane."""
         pane = self.pane
         draft = self._drafts.pop(chat.conversation.id, None)
         self.chat = chat
@@ -460,6 +473,7 @@ class ChatController:
         pane.status.trouble = self._failures.get(chat.conversation.id, "")
         pane.needed_context = self._needed_contexts.get(chat.conversation.id, 0)
         pane.is_replying = chat.busy
+        self.list_in_rail()
         self.update_snapshot(self.session.snapshot)
 
     async def _offer_last(self, chat: ChatSession) -> None:
@@ -493,9 +507,9 @@ class ChatController:
         self.show_settings()
 
     def send(self, text: str) -> None:
-        """Ask the model of the conversation that is shown, after the reply that is under way if any.
+        """Send a prompt to the model of the shown conversation, or queue it while a reply streams.
 
-        Nothing written sends the first prompt of a queue that was held.
+        An empty text sends the first prompt of a paused queue.
         """
         chat = self.chat
         if not text.strip():
@@ -584,7 +598,7 @@ class ChatController:
             )
 
     def update_draft(self) -> None:
-        """Save what is being written a little later."""
+        """Schedule saving the draft."""
         prompt = self.pane.prompt
         # One that was just sent is empty, too, and what it was to replace is still needed.
         if self.editing and not prompt.text and not prompt.pending_sends:
@@ -628,7 +642,7 @@ class ChatController:
         ask: Callable[[], Awaitable[Reply]],
         prompt: PromptDraft | None = None,
     ) -> None:
-        """Let something be answered in the background; `prompt` comes back if nothing came."""
+        """Get a reply in the background; `prompt` is restored if no text arrives."""
         conversation_id, prompt = chat.conversation.id, prompt or PromptDraft()
         if self._is_waiting(chat):
             self._return_prompt(chat, prompt)
@@ -638,7 +652,7 @@ class ChatController:
         self._tasks.run_in_background(self._run(chat, ask, prompt), f"chat {conversation_id}")
 
     def stop(self) -> None:
-        """Stop the answer that is shown: what came stays."""
+        """Stop the shown reply and keep its text."""
         if self.chat is not None:
             self.chat.stop()
 
@@ -669,6 +683,7 @@ class ChatController:
         except ValueError as error:
             self._return_prompt(chat, prompt)
             raise AituiError(str(error)) from error
+        self.list_in_rail()
         for warning in chat.warnings:
             self._warn(warning)
         self._notify_completion(chat, answer)
@@ -758,7 +773,7 @@ class ChatController:
         return may
 
     async def _load_draft(self, chat: ChatSession) -> None:
-        """Bring back what was being written, and asked, when aitui ended."""
+        """Restore the draft and the earlier prompts from the last run."""
         history, conversation = self.history, chat.conversation
         if history is not None:
             self.pane.prompt.prepend_history(await self._prompts.load_history(history))
@@ -811,10 +826,12 @@ class ChatController:
             self.show_settings()
         elif answer.context_used is not None:
             # Each batch of tokens comes here: what else goes along is the same.
-            pane.sent.facts = replace(pane.sent.facts, used=answer.context_used)
+            pane.sent.facts = replace(
+                pane.sent.facts, used=answer.context_used, generated=answer.rates.tokens
+            )
 
     def report_rate(self) -> None:
-        """Report how fast our own reply comes: it counts in what all clients get."""
+        """Report the rate of our own reply, which counts in the total of all clients."""
         answer = self.chat.reply if self.chat is not None and self.chat.busy else None
         own: OwnReply | None = None
         if answer is not None and answer.phase.is_generating:
@@ -860,8 +877,12 @@ class ChatController:
             logged = status.snapshot.hardware.slot_sizes.get(model.id, 0)
             size = self._sessions.slots.size_for(model, logged)
         used = None if status.reply is None else status.reply.context_used
-        if used is None:
-            used = _context_used(conversation)
+        last = _last_usage(conversation)
+        generated = 0 if last is None else last.completion_tokens
+        if status.reply is not None and status.reply.context_used is not None:
+            generated = status.reply.rates.tokens
+        elif last is not None:
+            used = last.prompt_tokens + last.completion_tokens
         if model is not None and size and used and used * 100 >= size * WARNING_SHARE:
             larger = larger_context(status.snapshot, model)
         self.pane.sent.facts = SentFacts(
@@ -870,6 +891,7 @@ class ChatController:
             self.pane.attachments,
             model,
             used,
+            min(generated, used or 0),
             size,
             larger,
         )
@@ -889,11 +911,10 @@ def _refused_images(
     return ()
 
 
-def _context_used(conversation: Conversation) -> int | None:
-    """The tokens that the last reply and everything before it took, None if that isn't known."""
+def _last_usage(conversation: Conversation) -> TokenUsage | None:
+    """What the last reply took and everything before it, None if that isn't known."""
     usages = (turn.usage for turn in reversed(conversation.path))
-    usage = next((one for one in usages if one is not None), None)
-    return None if usage is None else usage.prompt_tokens + usage.completion_tokens
+    return next((one for one in usages if one is not None), None)
 
 
 def _is_reply_visible(chat: ChatSession) -> bool:

@@ -149,13 +149,15 @@ def result_lines(result: JobResult) -> tuple[str, ...]:
     if result.plan is None or result.written is None:
         return (_DONE[result.job],)
     change = result.plan.change
-    words = f"{change.flag} is {change.new} now" if change.flag else "The file is changed"
+    is_size = _is_of_context(result.plan) and (change.new or "").isdecimal()
+    new = format_context_size(int(change.new or 0)) if is_size else change.new
+    words = f"{change.flag} is {new} now" if change.flag else "The file is changed"
     palette = f"the palette ({APP.sign('command_palette')})"
     return (f"{words}. Undo is in {palette}.", *result.written.warnings)
 
 
 def error_lines(error: AituiError) -> tuple[str, ...]:
-    """Word an error, with the lines that explain it."""
+    """Format an error with the lines that explain it."""
     log: tuple[str, ...] = ()
     if isinstance(error, LoadFailed):
         log = error.log[-LOG_LINES:]
@@ -274,7 +276,7 @@ class ConfigController:
         self._start("undoing a change", lambda runner: runner.undo(format_time))
 
     def report_slowdowns(self, snapshot: Snapshot) -> None:
-        """Point each model out, once, that a larger context has made slow."""
+        """Report each model that became slow with a larger context, once."""
         for slowdown in snapshot.hardware.slowdowns:
             if self._reported_slowdowns.get(slowdown.model) != slowdown.context_size:
                 self._reported_slowdowns[slowdown.model] = slowdown.context_size
@@ -287,7 +289,7 @@ class ConfigController:
         self._app.notify(words, title=error.what, severity="warning")
 
     def _start(self, action: str, change: _Change) -> None:
-        """Run a change in the background; one at a time, since each waits for its effect."""
+        """Run a change in the background, one at a time, since each waits for its effect."""
         if self._is_changing:
             words = "Another change is running: wait for it to end"
             self._app.notify(words, severity="warning")
@@ -385,13 +387,13 @@ class ConfigController:
             except BaseException as error:
                 kept = await shield(keep_edit(content, ".yaml"))
                 if isinstance(error, AituiError):
-                    error.remedy = f"The edit is kept in {kept}."
+                    error.remedy = f"The edit is saved in {kept}."
                 raise
             if merged is not None:
                 (reading, content), notes = merged, (MERGED_NOTE,)
                 continue
             if result is None or result.error is not None:
-                words = f"The edit is kept in {await keep_edit(content, '.yaml')}"
+                words = f"The edit is saved in {await keep_edit(content, '.yaml')}"
                 self._app.notify(words, timeout=20)
             return result
 

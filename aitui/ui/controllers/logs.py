@@ -58,7 +58,7 @@ class LogController:
         self._app.push_screen(screen, lambda _: self._close())
 
     def follow_log(self, name: str) -> None:
-        """Feed the view with that log from now on."""
+        """Feed the view with that log."""
         for screen in self._app.screen_stack:
             if isinstance(screen, LogsScreen):
                 self._last_log = name
@@ -77,7 +77,7 @@ class LogController:
             self._tasks.run_in_background(follow, "log tail")
 
     def retry(self) -> None:
-        """Connect at once where the log is lost."""
+        """Reconnect a lost log at once."""
         if self._feed is not None:
             self._feed.retry_now()
 

@@ -82,7 +82,7 @@ class ModelsController:
         self._tasks.run_in_background(self._unload(model_id), f"unload {model_id}")
 
     def unload_or_give_up(self, model: Model) -> None:
-        """Unload a model; one that the server has not begun to load is no longer waited for."""
+        """Unload a model, or stop waiting for one that the server has not started loading."""
         if model.requested is not None and not model.resident:
             self._tasks.cancel(_load_group(model.id))
             words, snapshot = f"Stopped waiting for {model.id}", self._session.snapshot

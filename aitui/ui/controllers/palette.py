@@ -62,7 +62,7 @@ def open_palette(
     )
 
     async def add_what_is_read() -> None:
-        """Offer what stands in files: URLs of servers, and conversations."""
+        """Add entries that are read from files: URLs of servers, and conversations."""
         more = [
             Command(f"server {url}", partial(servers.go_to_url, url), cost=_fixed("used before"))
             for url in await servers.read_urls()

@@ -12,7 +12,7 @@ from textual.app import App
 from aitui.aio import sleep_until
 from aitui.collector import tune_collector
 from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus, Server, Snapshot
-from aitui.errors import KeyPasswordNeeded
+from aitui.errors import AituiError, KeyPasswordNeeded
 from aitui.ui.context import AppContext, ServerContext
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from aitui.domain.confirmation import Confirmation
     from aitui.paths import Paths
+    from aitui.services.first_run import ServerDraft, ServerSetup
     from aitui.ui.background import TaskRunner
     from aitui.ui.controllers.chat import ChatController, PromptStore
     from aitui.ui.controllers.config import ConfigController
@@ -97,7 +98,7 @@ class ServerControllers:
         return ConversationsController(self.context, self.chat, self._show_chat)
 
     async def _show_chat(self) -> None:
-        """Bring the chat into sight, whichever view is open."""
+        """Show the chat from any view."""
         await self.context.app.run_action("app.models")
         await self._screen.mount_chat()
         self._screen.show_chat(shown=True)
@@ -109,7 +110,7 @@ class ServerControllers:
         return self._open_chat is not None and self._open_chat.busy
 
     def report_rate(self) -> None:
-        """Report how fast a reply of our own comes, if a chat is open: opening one takes 5 MiB."""
+        """Report the rate of our own reply if a chat is open: opening one takes 5 MiB."""
         if self._open_chat is not None:
             self._open_chat.report_rate()
 
@@ -124,7 +125,7 @@ class ServerControllers:
         return self.any_reply or self.models.is_loading
 
     async def confirm_quit(self) -> bool:
-        """Ask whether to quit although that cuts something."""
+        """Ask whether to quit while a reply or a load is running."""
         from aitui.services.load import quit_confirmation
 
         return await self.context.ask(
@@ -164,7 +165,7 @@ class ServerControllers:
             self.config.report_slowdowns(snapshot)
 
     async def close(self) -> None:
-        """Stop every reply, and keep what came."""
+        """Stop every reply and keep its text."""
         if self._open_chat is not None:
             await self._open_chat.close()
 
@@ -197,6 +198,7 @@ class ServerSwitcher:
         self._has_asked_for_password = False
         self._is_settled = False
         self._demo: Server | None = None
+        self._added: tuple[Server, ...] = ()
         self.controllers: ServerControllers | None = None
         """None until the session is open, and while there is no server."""
         self.paths = context.paths
@@ -211,10 +213,12 @@ class ServerSwitcher:
         return PromptStore(lambda words: self._app.notify(words, severity="warning"))
 
     def start(self) -> None:
-        """Connect to the server of the settings, or say why not."""
+        """Connect to the server of the settings, or show why that is impossible."""
         context = self._app_context
         if context.start_with_demo:
             self.open_demo()
+        elif not context.settings.has_server:
+            self._show_first_run()
         elif context.missing_certificates:
             from aitui.ui.screens.setup import SetupScreen
 
@@ -224,20 +228,53 @@ class ServerSwitcher:
             self.connect(context.settings.server)
 
     def connect(self, server: Server) -> None:
-        """Leave the server that is open, and open this one."""
+        """Close the current server and open another one."""
         self._start_session(self._run_session(server, self._app_context.paths))
 
     @property
     def known_servers(self) -> tuple[Server, ...]:
-        """The servers of the settings."""
-        return self._app_context.settings.servers
+        """The servers of the settings, and those that were added since."""
+        return (*self._app_context.settings.servers, *self._added)
+
+    def _show_first_run(self) -> None:
+        from aitui.ui.screens.first_run import FirstRunScreen
+
+        context = self._app_context
+        setup = self._server_setup()
+        config = setup.show_path(setup.config)
+        servers, ports = context.settings.servers, context.usual_ports
+        screen = FirstRunScreen(servers, self._server_setup, context.clock, config, ports)
+        self._app.push_screen(screen)
+
+    def _server_setup(self) -> "ServerSetup":
+        from aitui.services.first_run import ServerSetup
+
+        context = self._app_context
+        config = context.settings.config_file or context.paths.config / "config.toml"
+        return ServerSetup(config, context.home, context.settings.template, context.clock)
+
+    async def add(self, draft: "ServerDraft") -> None:
+        """Save a new server in config.toml, and connect to it."""
+        from aitui.ui.screens.new_server import NewServerScreen
+
+        setup = self._server_setup()
+        try:
+            server = await asyncio.to_thread(setup.save, draft)
+        except AituiError as error:
+            if not isinstance(self._app.screen, NewServerScreen):
+                raise
+            self._app.screen.show_error(error)
+            return
+        self._added += (server,)
+        self._app.notify(f"Saved as {server.name} in {setup.show_path(setup.config)}")
+        await self.go_to(server)
 
     def open_demo(self) -> None:
-        """Leave the server that is open, and open the stand-in."""
+        """Close the current server and open the demo."""
         self._start_session(self._run_demo())
 
     def refresh(self) -> None:
-        """Ask the server for everything, at once."""
+        """Fetch everything from the server at once."""
         self._has_asked_for_password = False
         if self.controllers is not None:
             self.controllers.context.session.monitor.refresh()
@@ -255,7 +292,7 @@ class ServerSwitcher:
             self._tasks.run_in_background(self._ask_for_password(server, error), "password")
 
     async def choose(self, current: Server | None) -> None:
-        """Ask for another server, and go there."""
+        """Ask for another server and connect to it."""
         from aitui.ui.screens.dialogs import ServerChoice, ServersScreen
 
         servers = self.known_servers
@@ -277,7 +314,7 @@ class ServerSwitcher:
             await self.leave_for(self.open_demo)
 
     async def go_to_url(self, url: str) -> None:
-        """Leave the server that is open for the one at a URL, and remember that."""
+        """Connect to the server at a URL, and remember the URL."""
         from aitui.store.files import remember_url
 
         server = self._server_at(url)
@@ -293,10 +330,7 @@ class ServerSwitcher:
     def _server_at(self, url: str) -> Server:
         from aitui.settings import server_at
 
-        # `--read-only` makes every server of the settings so, and means a typed one as well.
-        servers = self.known_servers
-        read_only = all(one.read_only for one in servers)
-        return server_at(url, self._app_context.home, read_only=read_only, like=servers[0])
+        return server_at(url, self._app_context.home, self._app_context.settings.template)
 
     def _forget_url(self, url: str) -> None:
         from aitui.store.files import forget_url
@@ -313,7 +347,7 @@ class ServerSwitcher:
             self._app.notify(words, title="The URLs used before can't be saved", severity="warning")
 
     async def go_to(self, server: Server) -> None:
-        """Leave the server that is open for another one, or show which of its files are missing."""
+        """Connect to another server, or show which of its certificate files are missing."""
         from aitui.settings import missing_certificates
         from aitui.ui.screens.setup import SetupScreen
 
@@ -336,7 +370,7 @@ class ServerSwitcher:
             self._app.notify("Still missing", severity="warning")
 
     async def leave_for(self, connect: Callable[[], None]) -> None:
-        """Go to another server; ask first if a load would be cut."""
+        """Switch to another server; ask first if a load is running."""
         from aitui.services.load import leave_confirmation
 
         current = self.controllers
@@ -372,8 +406,12 @@ class ServerSwitcher:
         await sleep_until(self.has_painted, FIRST_FRAME_SECONDS)
         # In a thread: with httpx it takes as long as Textual, and keys are answered meanwhile.
         await asyncio.to_thread(import_module, "aitui.llamaswap.client")
+        from aitui.host.listener import locate_host
         from aitui.services.session import open_session
 
+        if (located := await locate_host(server)) is not server:
+            server = located
+            self._show(server, Snapshot(ConnectionStatus(opened_at=context.clock.monotonic())))
         async with open_session(
             server,
             paths,

@@ -64,7 +64,7 @@ class SlashCommandRunner:
         self._conversations = conversations
 
     async def run(self, text: str) -> None:
-        """Do what was typed. Raises AituiError with words, and the text is back in the prompt."""
+        """Run a command; if it raises AituiError, its text is restored in the prompt."""
         try:
             command = read_slash_command(text)
             await self.HANDLERS[command.name](self, command)

@@ -1,4 +1,4 @@
-"""Brings a conversation onto the transcript, and of a growing answer only what is new."""
+"""Show a conversation in the transcript; of a growing reply, add only the new text."""
 
 from aitui.domain.chat.conversation import Conversation, Role, Turn
 from aitui.domain.chat.reply import Reply, ReplyPhase

@@ -94,7 +94,7 @@ class ConfigScreen(Screen[None]):
         await self.run_action("app.read_config")
 
     def tick(self) -> None:
-        """Let ages and seconds go on."""
+        """Update ages and seconds."""
         for header in self.query(ServerHeader):  # none yet while the screen opens
             header.tick()
 
@@ -134,7 +134,7 @@ class ConfigScreen(Screen[None]):
         return self._server_config.models if self._server_config else ()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """While something is typed these keys are letters."""
+        """Disable the letter keys while text is typed."""
         del parameters
         typed = {"find", "find_next", "edit", "copy", "next_problem"}
         return not (action in typed and self._entry.display)

@@ -1,4 +1,4 @@
-"""Asks before something that others would notice; opens on its safe choice."""
+"""Ask before an action that affects other clients; the safe choice has the focus."""
 
 from collections.abc import Callable
 
@@ -35,6 +35,7 @@ class Choice(PlainText, can_focus=True):
         height: 1;
         margin-right: 2;
         padding: 0 1;
+        text-align: center;
         background: $select;
         color: $foreground;
         &:focus { background: $accent; color: $background; text-style: bold; }
@@ -48,7 +49,7 @@ class Choice(PlainText, can_focus=True):
         self._value = answer
 
     def on_focus(self) -> None:
-        """Mark the focus by a sign, since a colour alone may not show."""
+        """Mark the focus with a sign, since a color alone may be invisible."""
         self.update(f"▸ {self._words}")
 
     def on_blur(self) -> None:
@@ -59,7 +60,7 @@ class Choice(PlainText, can_focus=True):
         self.update(f"  {self._words}")
 
     def rename(self, words: str) -> None:
-        """Give it other words."""
+        """Change the label."""
         if words != self._words:
             self._words = words
             self.update(f"{'▸' if self.has_focus else ' '} {words}")
@@ -71,7 +72,7 @@ class Choice(PlainText, can_focus=True):
 
 
 ARM_DELAY = 0.25
-"""Seconds after painting before a key counts: reading takes longer than that."""
+"""Seconds after painting during which keys are ignored: reading takes longer."""
 
 UNREQUESTED_ARM_DELAY = 1.0
 """Seconds without a key until a question that came by itself takes one: what is typed meanwhile was
@@ -197,7 +198,6 @@ class ConfirmScreen(ModalScreen[bool]):
         self._show_title()
         self._show_facts()
         self._difference.display = bool(self._confirmation.diff)
-        self._difference.update(render_diff(self._confirmation.diff))
         self._no.focus()
         self.call_after_refresh(self._schedule_arming)
 
@@ -206,6 +206,7 @@ class ConfirmScreen(ModalScreen[bool]):
         facts, costs = self._confirmation.facts, self._confirmation.costs
         # Without the frame, its padding, a scrollbar and a blank before it.
         room = self._dialog.cells - (6 if self.size.height < LOW_ROWS else 8)
+        self._difference.update(render_diff(self._confirmation.diff, room))
         lines: list[Content] = []
         for cost in costs:
             hue = hue_of(self._snapshot, cost.model)

@@ -1,4 +1,4 @@
-"""Asks for a context size: what it is now, a field for the new one, and what that means for memory."""
+"""Ask for a context size, with the present one and the memory at the new one."""
 
 import math
 
@@ -66,7 +66,7 @@ class ContextSizeScreen(ModalScreen[int | None]):
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
-        """What is typed takes the place of the size now."""
+        """Select the present size, so that typing replaces it."""
         self._entry.focus()
         self._entry.action_select_all()
         self.watch(self.app, "snapshot", self._show_snapshot)
@@ -102,7 +102,7 @@ class ContextSizeScreen(ModalScreen[int | None]):
             self.notify("The model's training limit is not known")
 
     def action_fitting(self) -> None:
-        """As many tokens as fit into the memory once everything else has gone."""
+        """Enter the largest context that fits once everything else is unloaded."""
         fitting = self._fit(self._input_tokens()).largest_context
         if fitting is not None:
             self._set_tokens(fitting)
@@ -205,7 +205,7 @@ class MemoryOfContext(Widget):
 
 
 def comparison_text(tokens: int, now: int, largest: int | None) -> str:
-    """Say what a typed size means beside the present one and the trained maximum."""
+    """Compare a typed size with the present one and the trained maximum."""
     words = f"{tokens:,} tokens"
     if largest is not None and tokens > largest:
         return f"{words} · trained for {format_tokens(largest)}"

@@ -71,7 +71,8 @@ class KeyPasswordScreen(ModalScreen[str | None]):
         with Dialog(SMALL_DIALOG_CELLS) as dialog:
             set_frame_title(dialog, "Password of the private key")
             with VerticalScroll(id="text", can_focus=False):
-                yield PlainText(str(self._error), id="words")
+                sentences = (self._error.what, self._error.why, remedy_text(self._error))
+                yield PlainText("\n".join(filter(None, sentences)), id="words")
             yield Input(password=True, id="entry")
         yield KeyBar(KEY_PASSWORD.hint("submit"), KEY_PASSWORD.hint("dismiss"), id="keys")
 
@@ -92,7 +93,7 @@ class ServerChoice(Struct, frozen=True):
 
     @property
     def lines(self) -> tuple[str, str]:
-        """Its name, and what it is."""
+        """Return the name and the description."""
         if self.server is not None:
             notes = " · read-only" if self.server.read_only else ""
             return self.server.label, f"{self.server.url}{notes}"

@@ -44,7 +44,7 @@ class HardwareScreen(Screen[None]):
         self._view.redraw()
 
     def tick(self) -> None:
-        """Let ages and seconds go on."""
+        """Update ages and seconds."""
         for header in self.query(ServerHeader):  # none yet while the screen opens
             header.tick()
         if self._sample_age > STALE_AFTER:

@@ -38,7 +38,7 @@ _PLACEHOLDER = "words from a title, a model or a message"
 
 
 class ConversationSource(Protocol):
-    """What acts for the list; answers come by `show_all`, `show_found` and `show_preview`."""
+    """The actions of the list; results arrive through `show_all`, `show_found` and `show_preview`."""
 
     def search(self, words: str) -> None:
         """Find the conversations in which these words were said."""
@@ -49,11 +49,11 @@ class ConversationSource(Protocol):
         ...
 
     def rename(self, conversation: ListedConversation, title: str) -> None:
-        """Give it a title, "" for none of its own."""
+        """Set the title; "" removes it."""
         ...
 
     def delete(self, conversation: ListedConversation) -> None:
-        """Delete it, after a question."""
+        """Delete the conversation after a confirmation."""
         ...
 
 
@@ -125,7 +125,7 @@ class HistoryScreen(ModalScreen[str | None]):
         self._show()
 
     def show_found(self, words: str, found: Mapping[str, str]) -> None:
-        """List what has these words, unless others are in the field by now."""
+        """List the conversations with these words, unless the field has changed."""
         if words == self._entry.value:
             self._listed_words, self._found = words, found
             self._show()
@@ -144,7 +144,7 @@ class HistoryScreen(ModalScreen[str | None]):
     # --- keys
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """In the list letters are keys, in a field they are text."""
+        """Enable the letter keys only in the list."""
         if action in {"search", "rename", "sort", "reverse", "delete"}:
             return self.focused is self._list
         return super().check_action(action, parameters)

@@ -105,7 +105,7 @@ class LogBar(Widget):
             self.name = name
 
     def render_line(self, y: int) -> Strip:  # noqa: ARG002 - there is one line
-        """Names, room, facts; facts go first where there is none."""
+        """Draw the names and the facts; facts are left out first if there is no room."""
         return render_items(
             self._name_items(),
             self.status_items,
@@ -176,7 +176,7 @@ class LogsScreen(Screen[None]):
         self._select_log(self.log_name)
 
     def tick(self) -> None:
-        """Let ages and seconds go on."""
+        """Update ages and seconds."""
         for header in self.query(ServerHeader):  # none yet while the screen opens
             header.tick()
         self._show()
@@ -204,7 +204,7 @@ class LogsScreen(Screen[None]):
         self._show()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """While something is typed these keys are letters."""
+        """Disable the letter keys while text is typed."""
         del parameters
         return not (action in {"find", "filter", "find_next"} and self._entry.display)
 

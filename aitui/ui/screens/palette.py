@@ -114,7 +114,7 @@ class PaletteScreen(ModalScreen[Command | None]):
         self._list()
 
     def add_commands(self, commands: Sequence[Command]) -> None:
-        """Offer more, which took longer to find."""
+        """Add commands that took longer to find."""
         self._commands += tuple(commands)
         # Read before the palette is there, they are listed with its first size.
         if self.is_mounted:

@@ -1,4 +1,4 @@
-"""Something that takes several steps: each ticks off with its time, or says how it failed."""
+"""Show the steps of a job, each with its time or its error."""
 
 from collections.abc import Iterator
 
@@ -89,7 +89,7 @@ class StepsScreen(ModalScreen[None]):
             dialog.show_title(shorten_id(self._title, MAX_LINE_CELLS), heading)
 
     def tick(self) -> None:
-        """Let ages and seconds go on."""
+        """Update ages and seconds."""
         if self._has_succeeded is None:
             self._show()
 

@@ -35,7 +35,7 @@ class PasteCut(Message):
 
 
 class GuardedParser(XTermParser):
-    """Textual's parser behind a guard: it never sees what is inside of a paste."""
+    """Textual's parser behind a guard that takes out pasted text."""
 
     def __init__(self, *, debug: bool = False) -> None:
         super().__init__(debug)
@@ -107,13 +107,13 @@ class SelectableEvent(threading.Event):
         return self._reader
 
     def set(self) -> None:
-        """Set it."""
+        """Set the event."""
         if not self.is_set():
             super().set()
             os.write(self._writer, b"\0")
 
     def clear(self) -> None:
-        """Clear it."""
+        """Clear the event."""
         if self.is_set():
             super().clear()
             os.read(self._reader, 1)

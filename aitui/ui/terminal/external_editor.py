@@ -1,4 +1,4 @@
-"""$VISUAL or $EDITOR on a text, while the app steps aside."""
+"""Edit a text in $VISUAL or $EDITOR while the app is suspended."""
 
 import asyncio
 import os

@@ -16,7 +16,7 @@ _CONTROL_CHARACTERS = re.compile(
 
 
 class ControlCharFilter(LineFilter):
-    """Replaces what could steer a terminal by a visible mark of one cell.
+    """Replaces control characters by a visible mark of one cell.
 
     Everything from a server is cleaned where it comes in; this catches what a place forgot.
     Textual's own control segments have no text and stay.

@@ -56,7 +56,7 @@ Piece = str | PastedText
 
 
 class _Paste:
-    """One that has begun."""
+    """A paste that has begun."""
 
     def __init__(self, now: float) -> None:
         self._parts: list[str] = []

@@ -98,7 +98,7 @@ class ScreenDiff:
 
 
 def _update_strips(update: CompositorUpdate) -> Iterator[tuple[int, int, Strip]]:
-    """Line, column and content of everything that the update draws."""
+    """Yield line, column and content of everything that the update draws."""
     if isinstance(update, LayoutUpdate):
         for y, strips in enumerate(update.strips, update.region.y):
             yield y, update.region.x, Strip.join(strips)
@@ -151,7 +151,7 @@ def _cell_style(style: Style, colours: ColorSystem | None) -> CellStyle:
 
 
 def _merge_changes(changed: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """Cells that changed as stretches, near ones as one."""
+    """Merge changed cells into stretches; near ones become one."""
     first = last = -1
     for at in changed:
         if first < 0:
@@ -182,7 +182,7 @@ class AnsiWriter:
             self._parts.append(line.texts[at])
 
     def finish(self) -> str:
-        """Everything that was written; colours are back to the terminal's own at its end."""
+        """Return everything that was written, with the colors reset at its end."""
         return "".join((*self._parts, _style_transition(self._style, PLAIN)))
 
 

@@ -36,6 +36,9 @@ class Composer(TextArea):
             super().__init__()
             self.pages = pages
 
+    class DetachRequested(Message):
+        """The last image is to be removed."""
+
     class RecallRequested(Message):
         """The last prompt that is queued is to be taken back."""
 
@@ -62,12 +65,12 @@ class Composer(TextArea):
         self._history_index = len(self._earlier_prompts)
 
     def prepend_history(self, texts: Sequence[str]) -> None:
-        """Have these in front of the earlier prompts."""
+        """Insert prompts before the earlier ones."""
         self._earlier_prompts = [*texts, *self._earlier_prompts][-MAX_HISTORY:]
         self._history_index = len(self._earlier_prompts)
 
     def set_text(self, text: str) -> None:
-        """Have that text in the prompt, the cursor at its end."""
+        """Set the text of the prompt, with the cursor at its end."""
         self.text = text
         self.move_cursor(self.document.end)
 
@@ -118,13 +121,25 @@ class Composer(TextArea):
             self.set_text("")
 
     def action_clear(self) -> None:
-        """Clear the whole prompt, or bring back the one that was cleared last."""
+        """Clear the prompt, or restore the one that was cleared last."""
         if self.text:
             self.cleared, self.was_cleared = self.text, True
             self.add_to_history(self.text)
             self.set_text("")
         elif self.cleared:
             self.set_text(self.cleared)
+
+    def action_begin_command(self) -> None:
+        """Type the slash that lists the commands."""
+        if not self.text:
+            self.insert("/")
+
+    def action_delete_or_detach(self) -> None:
+        """Delete what is right of the cursor; at the end there is nothing but images."""
+        if self.cursor_location == self.document.end and self.selection.is_empty:
+            self.post_message(self.DetachRequested())
+        else:
+            self.action_delete_right()
 
     def action_scroll_transcript(self, pages: int) -> None:
         self.post_message(self.ScrollRequested(pages))

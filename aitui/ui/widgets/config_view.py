@@ -27,7 +27,7 @@ _PARTS = ("code", "code-text", "code-keyword", "code-function", "code-string", "
 
 # Not a `TextArea` with a language: tree-sitter 0.26, which its colors need, crashes in `json`.
 class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
-    """Lines counted from 1, as everybody counts them."""
+    """Shows a config file; lines are counted from 1."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         f"config-view--{part}"
@@ -73,7 +73,7 @@ class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
         self.refresh()
 
     def go_to(self, number: int) -> None:
-        """Put the cursor on a line, and that line into sight."""
+        """Move the cursor to a line and scroll it into view."""
         self.cursor = max(1, min(number, len(self._lines)))
         top, height = self.scroll_offset.y, self.size.height
         row = self.cursor - 1
@@ -89,13 +89,13 @@ class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
         self.post_message(self.CursorMoved())
 
     def search(self, needle: re.Pattern[str] | None, start: int) -> None:
-        """Look for that; go to the nearest line that has it, at `start` or after."""
+        """Search for a text, and go to the nearest match at `start` or after."""
         self.needle = needle
         self.cursor = start - 1 if self.matches else self.cursor
         self.search_next(1)
 
     def search_next(self, direction: int) -> None:
-        """Go to the next line that has it or to the one before, round at the ends."""
+        """Go to the next or the previous match, wrapping around."""
         matches = self.matches[::direction]
         if matches:
             ahead = (at for at in matches if (at - self.cursor) * direction > 0)

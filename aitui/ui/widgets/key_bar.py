@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -122,6 +123,9 @@ class KeyBar(Widget):
         if not self._notices:
             return Strip.blank(width, line)
         key, words, _ = APP.hint("messages")
+        line_cells = sum(cell_len(text) for text, _ in self._notices[-1].line)
+        if line_cells + len(key) + len(words) + 5 > width:
+            words = "whole message"
         hint = ((key, "bold accent"), (f" {words}", "muted"))
         right = hint if self.size.height > 1 and not self.screen.is_modal else ()
         parts = ("", self._notices[-1].line, right)

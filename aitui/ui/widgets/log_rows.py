@@ -73,7 +73,7 @@ LIVE_FILTER_TIMEOUT = 0.25
 
 
 class LogRows:
-    """Everything that is kept of a log, and of that what is shown: filtered, wrapped, searched."""
+    """The stored lines of a log, and those that are shown: filtered, wrapped, searched."""
 
     def __init__(self, ring: LogRing | None = None) -> None:
         self.ring = LogRing() if ring is None else ring
@@ -185,7 +185,7 @@ class LogRows:
         return True
 
     def search(self, needle: re.Pattern[str] | None) -> None:
-        """Look for that in all shown lines, and in those to come."""
+        """Search all shown lines, and new ones."""
         self.needle = needle
         self._matches = RingBuffer()
         if needle is not None:
@@ -255,7 +255,7 @@ class LogRows:
             self._matches.popleft()
 
     def _rebuild(self) -> None:
-        """Begin again with all lines that are kept, with new numbers and rows."""
+        """Rebuild all lines, with new numbers and rows."""
         kept, unfinished = tuple(self.ring), self._partial_line
         passing = self._filter_results(kept, MATCH_SECONDS)
         self._lines, self._row_ends, self._matches = RingBuffer(), RingBuffer(), RingBuffer()

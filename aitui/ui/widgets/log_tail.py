@@ -15,7 +15,7 @@ from aitui.ui.keymap import APP
 from aitui.ui.theme import theme_style
 
 MOST_LINES = 200
-"""More than any terminal shows."""
+"""Lines to keep: more than any terminal shows."""
 _STYLES = {LogLevel.DEBUG: "muted", LogLevel.WARNING: "warning", LogLevel.ERROR: "error"}
 
 
@@ -32,7 +32,7 @@ class LogTail(Widget):
         self.app.theme_changed_signal.subscribe(self, lambda _: self._redraw())
 
     def clear(self) -> None:
-        """Begin with the log of another server."""
+        """Start over with the log of another server."""
         self._kept.clear()
         self._redraw()
 

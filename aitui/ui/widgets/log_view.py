@@ -1,4 +1,4 @@
-"""A log of any length: draws the rows in sight, follows its end, and stays where it was put."""
+"""A log of any length: draws the visible rows, and follows the end or keeps its place."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -65,7 +65,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
 
     @property
     def allow_select(self) -> bool:
-        """Text can be selected here, although Textual thinks otherwise of what scrolls."""
+        """Allow text selection, which Textual disables for scrolling widgets."""
         return True
 
     @property
@@ -137,7 +137,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         self._handle_renumbering(line)
 
     def search(self, needle: re.Pattern[str] | None, start: int) -> None:
-        """Look for that; go to the nearest line that has it, at `start` or before."""
+        """Search for a text, and go to the nearest match at `start` or before."""
         self.rows.search(needle)
         found = self.rows.next_match(start + 1, -1)
         if found is not None:
@@ -146,7 +146,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         self.post_message(self.PositionChanged())
 
     def search_next(self, direction: int) -> None:
-        """Go to the next line that has what is searched for, or to the one before."""
+        """Go to the next or the previous match."""
         found = self.rows.next_match(self.cursor, direction)
         if found is not None:
             self.go_to(found)

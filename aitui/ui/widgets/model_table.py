@@ -422,7 +422,7 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
             self.refresh()
 
     def select(self, model_id: str) -> None:
-        """Put the cursor on that model, if it is shown."""
+        """Move the cursor to a model if it is shown."""
         for index, model in enumerate(self._rows):
             if model.id == model_id:
                 self._move_cursor(index)
@@ -444,7 +444,7 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
             self._scroll_to_cursor()
 
     def on_key(self) -> None:
-        """From here on the cursor belongs to the person who pressed the key."""
+        """Stop moving the cursor automatically once a key was pressed."""
         self._cursor_set = True
 
     def on_click(self, event: events.Click) -> None:
@@ -501,7 +501,7 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._cursor_id = model.id if model is not None else self._cursor_id
 
     def tick(self) -> None:
-        """Repaint the rows that changed by the mere passing of time, as those of loads and TTLs do."""
+        """Repaint rows that change with time alone, such as those of loads and TTLs."""
         first, facts = self.scroll_offset.y, self.facts
         for index, model in enumerate(self._rows[first : first + self.size.height], first):
             moves = model.resident or model.is_awaited

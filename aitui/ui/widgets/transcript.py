@@ -50,10 +50,12 @@ from aitui.ui.transcript.rows import (
 MAX_FPS = 20
 CPU_SHARE = 4
 IDLE_SLICE = 0.008
-"""Seconds that work behind the scenes takes at a time."""
+"""Seconds per slice of background work."""
 SCROLLBAR_INTERVAL = 0.25
 """Seconds; the scroll bar costs a fifth of a frame, and while the end is followed it stays below."""
 MARGIN = 1
+MAX_TEXT = 100
+"""Cells of a line; longer ones are hard to read."""
 MAX_CACHED_STRIPS = 512
 
 
@@ -139,13 +141,17 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
 
     @property
     def allow_select(self) -> bool:
-        """Text can be selected here, although Textual thinks otherwise of what scrolls."""
+        """Allow text selection, which Textual disables for scrolling widgets."""
         return True
 
     @property
     def room(self) -> Size:
         """The cells without the scroll bar."""
         return self.scrollable_content_region.size
+
+    @property
+    def _text_width(self) -> int:
+        return min(MAX_TEXT, self.room.width - GUTTER - MARGIN)
 
     @property
     def unseen(self) -> int:
@@ -306,8 +312,7 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
 
     def on_resize(self) -> None:
         """Break the lines again if the width has changed: those in sight now, the others soon."""
-        width = self.room.width - GUTTER - MARGIN
-        if width != self._layout.width:
+        if self._text_width != self._layout.width:
             self._reflow()
         else:
             self._sync_view()
@@ -396,7 +401,7 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
         anchor, inside = self._anchor()
         self.conversation.advance()
         self._next_scrollbar_at = 0.0
-        self.conversation.reflow(self.room.width - GUTTER - MARGIN, raw=self.raw)
+        self.conversation.reflow(self._text_width, raw=self.raw)
         self.screen.clear_selection()
         self._sync_view((anchor, inside))
 

@@ -8,7 +8,7 @@ from aitui.ui.plain import PlainText, plain
 
 
 class TroublePane(PlainText):
-    """An error with what mends it, and other lines; hidden while there are none."""
+    """Shows an error with its remedy, and other lines; hidden while there are none."""
 
     _shown = ""
 

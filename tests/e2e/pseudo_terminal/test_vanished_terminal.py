@@ -3,9 +3,20 @@
 import asyncio
 import os
 import pty
+import signal
+import sqlite3
 import sys
+from contextlib import closing
+from pathlib import Path
 
-from e2e.pseudo_terminal.terminal import PATIENCE, ROOT
+from e2e.pseudo_terminal.terminal import PATIENCE, ROOT, terminal
+from stand_in import StandIn
+
+TALKS = """\
+models:
+  "talks":
+    cmd: "llama-server --port ${PORT} --ctx-size 8192 --tokens-per-second 100 --chunks 100000"
+"""
 
 
 async def read_until(master: int, words: bytes) -> None:
@@ -40,3 +51,27 @@ async def test_a_terminal_that_closes_without_a_signal_ends_the_program(
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+async def test_closing_the_terminal_during_a_reply_keeps_it_and_what_is_written(
+    environment: dict[str, str], stand_in: StandIn
+) -> None:
+    await stand_in.reload(TALKS)
+    async with terminal((), environment, size=(100, 30)) as shown:
+        await shown.see("talks", " ms")
+        shown.press("\r")
+        await shown.see("Ask talks")
+        shown.press("go on for ever\r")
+        await shown.see("► reasoning", " tokens ·")
+        shown.press("half a question")
+        await shown.see("half a question")
+        shown.process.send_signal(signal.SIGHUP)
+        assert await shown.ends() == 128 + 1
+    (file,) = Path(environment["HOME"]).rglob("conversations.sqlite3")
+    with closing(sqlite3.connect(file)) as database:
+        states = dict(database.execute("SELECT role, state FROM turns").fetchall())
+        (came,) = database.execute("SELECT max(reasoning) FROM turns").fetchone()
+        drafts = database.execute("SELECT text FROM drafts").fetchall()
+    assert states == {"user": "done", "assistant": "stopped"}
+    assert came
+    assert drafts == [("half a question",)]

@@ -1,5 +1,6 @@
 """A CA on another machine: openssl signs there, over a real sshd, and its key stays there."""
 
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -74,7 +75,7 @@ async def host(proxy: Sshd, tmp_path: Path) -> AsyncIterator[WatchedHost]:
 def there(host: WatchedHost, tmp_path: Path) -> CertFolder:
     """The CA's directory over there; its name needs quotes."""
     path = str(tmp_path / "the CA's $HOME")
-    return CertFolder(host, path, is_remote=True, client=GUIDE_PAIR)
+    return CertFolder(host, path, is_remote=True)
 
 
 @pytest.fixture
@@ -155,7 +156,7 @@ async def test_the_guides_files_for_a_browser_are_made_and_renewed_there(
 async def test_a_ca_is_never_replaced(authority: HostAuthority) -> None:
     ca = Path(authority.folder.path)
     old = (ca / "root-ca.key").read_bytes()
-    with pytest.raises(ActionRefused, match="There is a CA"):
+    with pytest.raises(ActionRefused, match="already has a CA"):
         await create_authority(authority, "Other", "p256", None, force=False)
     with pytest.raises(AituiError, match="openssl failed"):
         await authority.create("Other", "p256", 10)
@@ -195,6 +196,32 @@ async def test_its_files_are_checked_there(authority: HostAuthority) -> None:
     assert {"CA key", "client key", "client issuer"} <= {
         check.name for check in checks if check.status is CheckStatus.PASSED
     }
+
+
+async def test_a_proxy_without_its_cas_key_gets_a_request(authority: HostAuthority) -> None:
+    wanted = server_certificate(("ai.example.org",), "p256", None, force=False)
+    await issue(wanted, authority, authority.folder)
+    ca = Path(authority.folder.path)
+    (ca / "root-ca.key").unlink()
+    renewal = Renewal(SERVER_PAIR, Purpose.SERVER)
+    change = await renew(renewal, authority, authority.folder, no_password)
+    assert any("subjectAltName=DNS:ai.example.org" in line for line in change.notes)
+    run_program("openssl", "req", "-verify", "-noout", "-in", "caddy.csr", folder=ca)
+
+
+async def test_a_machine_without_openssl_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("sh", "mkdir", "mktemp", "rm"):
+        (programs / name).symlink_to(shutil.which(name) or "")
+    monkeypatch.setenv("PATH", str(programs))
+    folder = CertFolder(LocalHost(tmp_path), str(tmp_path / "ca"), is_remote=True)
+    with pytest.raises(AituiError) as caught:
+        await create_authority(HostAuthority(folder), "x", "p256", None, force=False)
+    assert caught.value.remedy == "install openssl there"
+    assert not list((tmp_path / "ca").iterdir())
 
 
 async def test_no_ca_there_says_so(there: CertFolder, tmp_path: Path) -> None:

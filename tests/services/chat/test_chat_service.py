@@ -9,10 +9,11 @@ import pytest
 
 from aitui.demo.certificates import Certificates
 from aitui.demo.dialect import Dialect
-from aitui.domain.chat.conversation import Role, SamplingParameters, TurnState
-from aitui.domain.chat.reply import ReplyPhase
+from aitui.domain.chat.conversation import Role, SamplingParameters, Turn, TurnState
+from aitui.domain.chat.reply import ReplyPhase, TextDelta
 from aitui.domain.models import RunState
 from aitui.errors import HistoryError, LoadFailed, NoSuchModel, ReplyInterrupted, Unauthorized
+from aitui.services.chat import ReplyBuilder
 from aitui.store.history import ConversationHistory
 from other_client import OtherClient
 from services.chat.chatting import BROKEN, DIES, ENDLESS, FAST, LOADS, Talk, talking
@@ -344,3 +345,10 @@ async def test_a_key_that_is_not_accepted_fails_and_gives_the_prompt_back(
         answer = await talk.chat.send("one")
         assert (answer.phase, type(answer.error)) == (ReplyPhase.FAILED, Unauthorized)
         assert answer.prompt == "one"
+
+
+def test_a_reply_takes_as_long_as_it_did_also_if_the_clock_was_set() -> None:
+    builder = ReplyBuilder(Turn("a", "q", Role.ASSISTANT, began=1000.0), "hi", now=5.0)
+    builder.apply([TextDelta("hello", 1)], now=8.0)
+    builder.end(9.0, ReplyPhase.DONE)
+    assert builder.build_turn(now=87_404.0).ended == 1004.0

@@ -180,6 +180,28 @@ async def test_after_a_sleep_times_are_older_by_it(
         )
 
 
+async def test_a_clock_that_is_set_by_a_day_makes_nothing_older(
+    monkeypatch: pytest.MonkeyPatch, server: Server, other: OtherClient, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sleep_watch, "CHECK_SECONDS", 0.02)
+    moved, asleep = MovedClock(), MovedClock()
+    clock = Clock(time.monotonic, moved.wall, asleep.wall)
+    async with watched(server, tmp_path, clock=clock) as watch:
+        await other.load(STEADY)
+        since = (await watch.until_state(STEADY, RunState.READY)).since
+        moved.ahead = 86_400.0
+        await asyncio.sleep(0.2)
+        model = watch.snapshot.model(STEADY)
+        assert model is not None
+        assert model.since == since
+        asleep.ahead = 3600.0
+        await watch.until(
+            lambda now: (
+                (model := now.model(STEADY)) is not None and since - 3700 < model.since < since
+            )
+        )
+
+
 async def test_a_wall_clock_that_is_set_right_by_a_second_drops_nothing(
     monkeypatch: pytest.MonkeyPatch, server: Server, stand_in: StandIn, tmp_path: Path
 ) -> None:

@@ -1,0 +1,183 @@
+"""`aitui setup caddy` on the machine of a real Caddy: the site is added, and serves."""
+
+import asyncio
+import os
+import shutil
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from aitui.demo.certificates import Certificates
+from aitui.demo.dialect import Dialect
+from catalogue import CATALOGUE
+from cli.command_line import CommandLine
+from e2e.service.user_manager import free_port
+from stand_in import StandIn
+
+pytestmark = pytest.mark.real_server("caddy")
+
+GLOBAL = """\
+{{
+	admin unix/{folder}/admin.sock
+	auto_https disable_redirects
+}}
+
+http://localhost:{port} {{
+	bind 127.0.0.1
+	respond "the other site"
+}}
+"""
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[StandIn]:
+    async with StandIn(CATALOGUE, Dialect.V263) as running:
+        yield running
+
+
+@pytest.fixture
+async def folder(tmp_path: Path, certificates: Certificates) -> AsyncIterator[Path]:
+    """Caddy's folder; a Caddy runs with it, and serves another site."""
+    folder = tmp_path / "caddy"
+    (folder / "certs").mkdir(parents=True)
+    shutil.copy(certificates.server_cert, folder / "certs" / "caddy.pem")
+    shutil.copy(certificates.server_key, folder / "certs" / "caddy-key.pem")
+    shutil.copy(certificates.root_ca, folder / "certs" / "root-ca.pem")
+    (folder / "Caddyfile").write_text(GLOBAL.format(folder=folder, port=free_port()))
+    home = {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+    with (tmp_path / "log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            *("caddy", "run", "--adapter", "caddyfile", "--config", "Caddyfile"),
+            cwd=folder,
+            env={**os.environ, **home},
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        async with asyncio.timeout(20):
+            while not (folder / "admin.sock").exists():
+                assert process.returncode is None, (tmp_path / "log").read_text()
+                await asyncio.sleep(0.02)
+        yield folder
+    finally:
+        process.kill()
+        await process.wait()
+
+
+@pytest.fixture
+def aitui(
+    tmp_path: Path, folder: Path, upstream: StandIn, certificates: Certificates
+) -> CommandLine:
+    reload = (
+        f"caddy reload --adapter caddyfile --config Caddyfile --address unix/{folder}/admin.sock"
+    )
+    (tmp_path / "home").mkdir()
+    return CommandLine(
+        tmp_path / "home",
+        {
+            "AI_SERVER_URL": f"https://localhost:{free_port()}",
+            "AI_SERVER_CA": str(certificates.root_ca),
+            "AI_SERVER_CLIENT_CERT": str(certificates.client_cert),
+            "AI_SERVER_CLIENT_KEY": str(certificates.client_key),
+            "AI_SERVER_PROXY_SSH_HOST": "local",
+            "AI_SERVER_PROXY_DIR": str(folder),
+            "AI_SERVER_PROXY_RELOAD": reload,
+        },
+    )
+
+
+def setup(upstream: StandIn, *more: str) -> tuple[str, ...]:
+    return ("setup", "caddy", "--upstream", upstream.url.removeprefix("http://"), *more)
+
+
+async def test_the_site_serves_who_has_a_certificate_and_streams_at_once(
+    aitui: CommandLine, folder: Path, upstream: StandIn, certificates: Certificates
+) -> None:
+    before = (folder / "Caddyfile").read_text()
+    done = await aitui.run(*setup(upstream, "--apply", "--yes"))
+    assert (done.status, done.out) == (0, ""), done.err
+    assert "reloaded Caddy" in done.err
+    assert (folder / "Caddyfile").read_text().startswith(before)
+    listed = await aitui.run("status")
+    assert listed.status == 0, listed.err
+
+    url = aitui.environment["AI_SERVER_URL"]
+    context = ssl.create_default_context(cafile=str(certificates.root_ca))
+    async with aiohttp.ClientSession() as client:
+        with pytest.raises(aiohttp.ClientError):
+            await client.get(f"{url}/running", ssl=context)
+        context.load_cert_chain(certificates.client_cert, certificates.client_key)
+        async with asyncio.timeout(10), client.get(f"{url}/logs/stream", ssl=context) as stream:
+            assert b"llama-swap" in await stream.content.readline()
+
+    again = await aitui.run(*setup(upstream))
+    assert (again.status, again.out) == (0, "")
+    assert "exists and requires certificates" in again.err
+
+
+async def test_what_is_printed_does_the_same(
+    aitui: CommandLine, folder: Path, upstream: StandIn
+) -> None:
+    printed = await aitui.run(*setup(upstream))
+    assert (printed.status, printed.err) == (0, "")
+    shell = await asyncio.create_subprocess_exec("sh", "-ec", printed.out)
+    assert await shell.wait() == 0
+    listed = await aitui.run("status")
+    assert listed.status == 0, listed.err
+
+
+async def test_what_caddy_refuses_is_not_written(
+    aitui: CommandLine, folder: Path, upstream: StandIn
+) -> None:
+    before = (folder / "Caddyfile").read_text()
+    (folder / "certs" / "caddy.pem").write_text("no certificate")
+    refused = await aitui.run(*setup(upstream, "--apply", "--yes"))
+    assert refused.status == 1
+    assert "Caddy rejects the new Caddyfile" in refused.err, refused.err
+    assert (folder / "Caddyfile").read_text() == before
+
+
+async def test_the_old_file_comes_back_if_caddy_does_not_take_over_the_new_one(
+    aitui: CommandLine, folder: Path, upstream: StandIn
+) -> None:
+    before = (folder / "Caddyfile").read_text()
+    aitui.environment["AI_SERVER_PROXY_RELOAD"] = "echo no such container >&2; exit 1"
+    refused = await aitui.run(*setup(upstream, "--apply", "--yes"))
+    assert refused.status == 1
+    assert "no such container" in refused.err
+    assert (folder / "Caddyfile").read_text() == before
+
+
+async def test_nothing_goes_to_the_machine_of_llama_swap(
+    aitui: CommandLine, folder: Path, upstream: StandIn
+) -> None:
+    del aitui.environment["AI_SERVER_PROXY_SSH_HOST"]
+    aitui.environment["AI_SERVER_SSH_HOST"] = "local"
+    before = (folder / "Caddyfile").read_text()
+    refused = await aitui.run(*setup(upstream, "--apply", "--yes"))
+    assert refused.status == 6
+    assert "proxy_ssh_host" in refused.err
+    assert (folder / "Caddyfile").read_text() == before
+    printed = await aitui.run(*setup(upstream))
+    assert printed.out.startswith("# on the machine of the proxy\n")
+
+
+async def test_files_that_are_missing_are_named_first(
+    aitui: CommandLine, folder: Path, upstream: StandIn
+) -> None:
+    (folder / "certs" / "root-ca.pem").unlink()
+    refused = await aitui.run(*setup(upstream, "--apply", "--yes"))
+    assert refused.status == 1
+    assert f"root-ca.pem missing in {folder}/certs" in refused.err
+
+
+async def test_in_a_container_the_paths_are_its_own(
+    aitui: CommandLine, folder: Path, upstream: StandIn
+) -> None:
+    aitui.environment["AI_SERVER_PROXY_RELOAD"] = "docker compose exec -T caddy caddy reload"
+    printed = await aitui.run(*setup(upstream))
+    assert f"{folder}:/etc/caddy" in printed.out
+    assert "tls /etc/caddy/certs/caddy.pem" in printed.out
