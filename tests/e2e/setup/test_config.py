@@ -24,7 +24,7 @@ async def test_a_machine_with_a_model_file_serves_it(
 ) -> None:
     config = await aitui.run("setup", "config", "--apply", "--yes")
     assert (config.status, config.out) == (0, "")
-    assert "notes.gguf is left out" in config.err
+    assert "notes.gguf: " in config.err
     assert "--model /mnt/home/models/Llama-3.2-1B-Q8_0.gguf" in machine.config.read_text()
     unit = await aitui.run("setup", "unit", "--apply", "--yes")
     assert "is running and starts at boot" in unit.err
