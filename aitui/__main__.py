@@ -11,6 +11,8 @@ from pathlib import Path
 from random import Random
 from typing import NoReturn, TextIO
 
+from msgspec.structs import replace
+
 from aitui.cli.args import Arguments, parse
 from aitui.cli.output import prepare_output, prepare_screen, prepare_streams
 from aitui.domain.sanitize import sanitize_text
@@ -29,7 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         home = home_directory(os.environ)
         settings: Settings | SettingsError
         try:
-            settings = read_settings(arguments.flags, os.environ, paths.config, home)
+            flags = arguments.flags
+            if arguments.command == "init":
+                # Its URL is that of a new server, and needs no scheme.
+                flags = replace(flags, url=None)
+            settings = read_settings(flags, os.environ, paths.config, home)
         except SettingsError as error:
             if arguments.command not in {"doctor", "certs"}:
                 raise

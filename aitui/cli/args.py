@@ -27,8 +27,10 @@ class Arguments(Struct, frozen=True):
     not to take effect yet. `only` changes this model alone, `shared` all that share the value.
     `name` is that of a certificate, `names` are the hosts that it is for, `pair` is "client",
     "server" or "ca"; `directory` and `ca_directory` hold certificates, the latter on `ca_host` if that is set.
-    `apply` is set if a part of the set-up isn't only printed: `models` are folders with model files, `upstream` is where the proxy finds llama-swap,
-    `policy` prints the browser's policy alone, `ttl` is an idle timeout in seconds.
+    `apply` is set if a part of the set-up isn't only printed: `models` are folders with model files,
+    `upstream` is where the proxy finds llama-swap, `policy` prints the browser's policy alone, `ttl` is
+    an idle timeout in seconds. `certs_dir` to `ssh_host` describe a new server, as the keys of
+    config.toml do; `p12` is unpacked.
     """
 
     command: str = "tui"
@@ -71,6 +73,12 @@ class Arguments(Struct, frozen=True):
     models: tuple[str, ...] = ()
     upstream: str = ""
     policy: bool = False
+    certs_dir: str = ""
+    p12: str = ""
+    ca: str = ""
+    client_cert: str = ""
+    client_key: str = ""
+    ssh_host: str = ""
     ttl: int = 1800
 
     @property
@@ -250,6 +258,12 @@ _KEY = _option(
     words=f"the type of the new key: {', '.join(KEY_TYPES)} (default: {KEY_TYPES[0]})",
 )
 _FORCE = _switch("--force", words="replace existing files")
+_PASSWORD_FILE = _option(
+    "--password-file",
+    metavar="FILE",
+    words="read the password from the first line of FILE; - for standard input "
+    "(default: ask; empty with --legacy)",
+)
 
 
 def _certificate_days(default: str) -> Option:
@@ -311,12 +325,7 @@ _CERTS = (
                 "--legacy",
                 words="write client-legacy.p12 in the old format that NSS reads (Firefox, Chromium, Brave)",
             ),
-            _option(
-                "--password-file",
-                metavar="FILE",
-                words="read the password from the first line of FILE; - for standard input "
-                "(default: ask; empty with --legacy)",
-            ),
+            _PASSWORD_FILE,
             _FORCE,
         ),
     ),
@@ -532,6 +541,25 @@ COMMANDS = (
             ),
             _option("value", metavar="VALUE", words="the new value"),
             *_CHANGE,
+        ),
+    ),
+    CommandSpec(
+        "init",
+        "[options]",
+        "add a server to config.toml",
+        (
+            _option("--name", metavar="NAME", words="its name (default: from the address)"),
+            _option("--certs-dir", metavar="DIR", words="root-ca.pem, client.pem, client-key.pem"),
+            _option("--p12", metavar="FILE", words="unpack the certificates from a .p12 file"),
+            _PASSWORD_FILE,
+            _option("--ca", metavar="FILE", words="the authority of the server's certificate"),
+            _option("--client-cert", metavar="FILE", words="this client's certificate"),
+            _option("--client-key", metavar="FILE", words="its private key"),
+            _option(
+                "--ssh-host", metavar="HOST", words="me@host, a Host of ~/.ssh/config, or local"
+            ),
+            _switch("--force", words="replace the server of that name"),
+            _YES,
         ),
     ),
     CommandSpec(

@@ -19,7 +19,13 @@ from aitui.domain.certs import WARNING_DAYS, Purpose, common_name, days_left, ho
 from aitui.domain.checks import exit_code
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Server
-from aitui.errors import ActionRefused, NoSuchFile, SettingsError
+from aitui.errors import (
+    ActionRefused,
+    AituiError,
+    FilePermissionDenied,
+    NoSuchFile,
+    SettingsError,
+)
 from aitui.format.doctor import as_json, as_lines, summary
 from aitui.format.report import format_json
 from aitui.format.styled import Span
@@ -61,8 +67,13 @@ async def run_certs(arguments: Arguments, settings: Settings | SettingsError) ->
     changes = arguments.ca_host and arguments.action not in {"show", "check"}
     if changes and isinstance(settings, Settings):
         settings.server.refuse_if_read_only(f"Changing certificates on {arguments.ca_host}")
-    async with _places(arguments, settings) as places:
-        return await _ACTIONS[arguments.action](arguments, places)
+    try:
+        async with _places(arguments, settings) as places:
+            return await _ACTIONS[arguments.action](arguments, places)
+    except FilePermissionDenied as error:
+        owner = f"--on OWNER@{arguments.ca_host}" if arguments.ca_host else "as the owner"
+        remedy = f"run it {owner}, or name another directory"
+        raise AituiError(error.what, why=error.why, remedy=remedy) from error
 
 
 class _Places:
@@ -349,16 +360,16 @@ async def _report(change: CertChange, folder: CertFolder) -> int:
 
 async def _p12_password(arguments: Arguments) -> str:
     if arguments.password_file:
-        return await _read_password_file(arguments.password_file)
+        return await read_password_file(arguments.password_file)
     if arguments.legacy:
         return ""
-    password = await _ask("Password for the p12 file: ")
-    if password != await _ask("Repeat the password: "):
+    password = await ask_secret("Password for the p12 file: ")
+    if password != await ask_secret("Repeat the password: "):
         raise ActionRefused("Not written: the passwords differ")
     return password
 
 
-async def _read_password_file(name: str) -> str:
+async def read_password_file(name: str) -> str:
     def read() -> str:
         with sys.stdin if name == "-" else Path(name).expanduser().open() as file:
             return file.readline().rstrip("\r\n")
@@ -373,10 +384,10 @@ async def _read_password_file(name: str) -> str:
 
 
 async def _ask_password(path: str) -> str:
-    return await _ask(f"Password of {path}: ")
+    return await ask_secret(f"Password of {path}: ")
 
 
-async def _ask(prompt: str) -> str:
+async def ask_secret(prompt: str) -> str:
     """Ask for a password on the terminal, which doesn't show it."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise ActionRefused(

@@ -81,6 +81,12 @@ async def _setup(arguments: Arguments, settings: Settings | SettingsError, paths
     return await run_setup(arguments, require_server(_require(settings)), paths)
 
 
+async def _init(arguments: Arguments, settings: Settings | SettingsError, paths: Paths) -> int:
+    from aitui.cli.init import run_init
+
+    return await run_init(arguments, _require(settings), paths)
+
+
 async def _doctor(arguments: Arguments, settings: Settings | SettingsError, _: Paths) -> int:
     from aitui.cli.doctor import run_doctor
 
@@ -250,6 +256,7 @@ HANDLERS: dict[str, Handler] = {
     "unload": _with_session(_unload),
     "chat": _with_session(_chat),
     "doctor": _doctor,
+    "init": _init,
     "ctx": _administer,
     "flag": _administer,
     "setup": _setup,

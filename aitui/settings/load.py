@@ -28,7 +28,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from aitui.domain.server import Endpoints, Server, copy_command
-from aitui.errors import CertificateFileError, SettingsError
+from aitui.errors import Action, CertificateFileError, SettingsError
 from aitui.settings import table
 from aitui.settings.address import ServerAddress, read_address, with_scheme
 from aitui.settings.raw import RawValue, SettingsFlags
@@ -233,8 +233,8 @@ def require_server(settings: Settings) -> Server:
     raise SettingsError(
         "There is no server yet",
         why=why,
-        remedy="pass its URL, like --url http://localhost:8080, or set default in config.toml; "
-        "aitui without arguments lists the servers that respond on this machine",
+        remedy="add one, set default in config.toml, or pass a URL like --url http://localhost:8080",
+        action=Action.ADD_SERVER,
     )
 
 

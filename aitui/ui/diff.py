@@ -18,10 +18,15 @@ def render_diff(lines: Sequence[str], width: int, context: int = 1) -> Content:
     Only so many unchanged lines are drawn beside those that change, no blank ones, and nothing of the
     indentation that all have. A line goes on below its own beginning.
     """
-    texts = [line[1:] for line in lines if line[1:].strip() and not _HUNK.match(line)]
+    near = _places_near_changes(lines, context)
+    texts = [
+        line[1:]
+        for place, line in enumerate(lines)
+        if place in near and line[1:].strip() and not _HUNK.match(line)
+    ]
     indentation = min((len(text) - len(text.lstrip()) for text in texts), default=0)
     shown = [line if _HUNK.match(line) else line[:1] + line[1 + indentation :] for line in lines]
-    rows = (_wrap(row, max(_HEAD_CELLS + 8, width)) for row in _rows(shown, context))
+    rows = (_wrap(row, max(_HEAD_CELLS + 8, width)) for row in _rows(shown, near))
     return Content("\n").join(line for row in rows for line in row)
 
 
@@ -34,9 +39,12 @@ def _wrap(row: Content, width: int) -> Iterator[Content]:
     yield row
 
 
-def _rows(lines: Sequence[str], context: int) -> Iterator[Content]:
+def _places_near_changes(lines: Sequence[str], context: int) -> frozenset[int]:
     changes = [place for place, line in enumerate(lines) if line[:1] in {"-", "+"}]
-    near = {place + off for place in changes for off in range(-context, context + 1)}
+    return frozenset(place + off for place in changes for off in range(-context, context + 1))
+
+
+def _rows(lines: Sequence[str], near: frozenset[int]) -> Iterator[Content]:
     old = new = 0
     at = 0
     while at < len(lines):
@@ -50,7 +58,7 @@ def _rows(lines: Sequence[str], context: int) -> Iterator[Content]:
         removed = _run(lines, at, "-")
         added = _run(lines, at + len(removed), "+")
         if not removed and not added:
-            if line[1:].strip() and (at in near or not changes):
+            if line[1:].strip() and at in near:
                 yield _row(old, " ", line[1:], "", "")
             old, new, at = old + 1, new + 1, at + 1
             continue

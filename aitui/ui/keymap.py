@@ -257,7 +257,6 @@ CHAT_PANE = KeyGroup(
         sign="^g",
     ),
     Key("ctrl+l", "app.resume_last", "continue the last conversation", "continue last", "^l"),
-    Key("ctrl+t", "detach", "detach the last image", sign="^t"),
     Key("escape", "screen.close_chat", "back to the models", "models"),
 )
 PROMPT = KeyGroup(
@@ -269,13 +268,16 @@ PROMPT = KeyGroup(
     ),
     Key("ctrl+j,shift+enter", "newline", "new line", sign="^j"),
     Key("ctrl+e", "app.edit_prompt", "write in $EDITOR", "editor", "^e"),
-    Key("ctrl+u", "clear", "clear the prompt, or restore it", sign="^u"),
+    Key("ctrl+u", "clear", "clear, or restore", sign="^u"),
+    Key("ctrl+t", "screen.toggle_reasoning", "reasoning", sign="^t"),
+    Key("slash", "begin_command", "commands", bound=False),
+    Key("delete", "delete_or_detach", "remove the last image", sign="Del"),
     Key("tab", "complete", "complete a command", "complete", listed=False),
     Key("up", "earlier", "earlier prompt", listed=False),
     Key("down", "later", "later prompt", listed=False),
-    Key("pageup", "scroll_transcript(-1)", "transcript up", listed=False),
+    Key("pageup", "scroll_transcript(-1)", "transcript up", "scroll", listed=False),
     Key("pagedown", "scroll_transcript(1)", "transcript down", listed=False),
-    Key("end", "end_or_follow", "end of the line, then of the transcript", listed=False),
+    Key("end", "end_or_follow", "end of line or chat", listed=False),
     Key("escape", "screen.read_chat", "leave the prompt", "read"),
     Key(
         "ctrl+c,super+c",

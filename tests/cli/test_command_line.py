@@ -10,6 +10,7 @@ import pytest
 
 from aitui.demo.certificates import Certificates
 from aitui.demo.dialect import Dialect
+from aitui.domain.snapshot import Server
 from aitui.settings import DEFAULT_URL
 from catalogue import (
     ALIAS,
@@ -337,6 +338,21 @@ async def test_the_default_server_without_two_of_its_files_is_not_asked(tmp_path
     assert f"  scp PROXY:CERTS/client.key {folder}/client-key.pem\n" in outcome.err
     assert "CERTS/root-ca.pem" not in outcome.err
     assert "--url" in outcome.err
+
+
+async def test_a_server_that_asks_for_a_certificate_names_the_directory_with_one(
+    tmp_path: Path, server: Server, certificates: Certificates
+) -> None:
+    folder = tmp_path / ".pi/agent/certs"
+    folder.mkdir(parents=True)
+    for name in ("client.pem", "client-key.pem"):
+        (folder / name).touch()
+    aitui = CommandLine(tmp_path, {"AI_SERVER_CA": str(certificates.root_ca)})
+    outcome = await aitui.run("status", "--url", server.url)
+    assert outcome.status == TLS
+    assert f"{folder} has one: set certs_dir in config.toml, or AI_SERVER_CERTS_DIR={folder}" in (
+        outcome.err
+    )
 
 
 @pytest.mark.parametrize("command", ["status", "gpu", "preset", "doctor"])

@@ -42,8 +42,8 @@ class ChatPane(Vertical):
     """The images for the next prompt."""
     queued: reactive[tuple[str, ...]] = reactive(())
     """Prompts that are sent when the reply has ended, the next one first."""
-    can_take_back: reactive[bool] = reactive(False)
-    """Whether a key takes back or sends a queued prompt: there is one, and nothing is written."""
+    is_written: reactive[bool] = reactive(False)
+    """Whether there is anything in the prompt: other keys work then."""
     has_rail: reactive[bool] = reactive(False)
     """Whether the rail is shown beside it."""
     suggested: reactive[str] = reactive("")
@@ -122,7 +122,8 @@ class ChatPane(Vertical):
     def watch_attachments(self) -> None:
         self.sent.facts = replace(self.sent.facts, images=self.attachments)
 
-    def action_detach(self) -> None:
+    @on(Composer.DetachRequested)
+    def _detach_last(self) -> None:
         """Detach the last image."""
         self.attachments = self.attachments[:-1]
 
@@ -135,10 +136,6 @@ class ChatPane(Vertical):
 
     def watch_queued(self) -> None:
         self.sent.queued, self.prompt.has_queue = self.queued, bool(self.queued)
-        self._update_take_back()
-
-    def _update_take_back(self) -> None:
-        self.can_take_back = bool(self.queued) and not self.prompt.text
 
     @on(SentLines.TakenBack)
     def _take_back_clicked(self, message: SentLines.TakenBack) -> None:
@@ -178,7 +175,7 @@ class ChatPane(Vertical):
 
     @on(Composer.Changed)
     def _resize_prompt(self) -> None:
-        self._update_take_back()
+        self.is_written = bool(self.prompt.text)
         lines = min(MAX_PROMPT_LINES, max(1, self.prompt.wrapped_document.height))
         self.prompt.styles.height = lines
         if self.commands.display:
