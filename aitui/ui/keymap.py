@@ -258,6 +258,7 @@ CHAT_PANE = KeyGroup(
     ),
     Key("ctrl+l", "app.resume_last", "continue the last conversation", "continue last", "^l"),
     Key("ctrl+t", "detach", "detach the last image", sign="^t"),
+    Key("enter", "focused.submit", "done", bound=False),
     Key("escape", "screen.close_chat", "back to the models", "models"),
 )
 PROMPT = KeyGroup(
@@ -268,6 +269,7 @@ PROMPT = KeyGroup(
         "send",
     ),
     Key("ctrl+j,shift+enter", "newline", "new line", sign="^j"),
+    Key("ctrl+f", "screen.find_in_chat", "find in the conversation", "find", "^f"),
     Key("ctrl+e", "app.edit_prompt", "write in $EDITOR", "editor", "^e"),
     Key("ctrl+u", "clear", "clear the prompt, or restore it", sign="^u"),
     Key("tab", "complete", "complete a command", "complete", listed=False),
@@ -294,6 +296,9 @@ TRANSCRIPT = KeyGroup(
     Key("Y", "copy('reply')", "copy the reply", listed=False),
     Key("ctrl+y", "copy('conversation')", "copy the conversation", listed=False),
     Key("o", "open_block", "open in $EDITOR", listed=False),
+    Key("slash", "screen.filter", "find in the conversation", "find", bound=False),
+    Key("n", "screen.find_next(1)", "next found", "next"),
+    Key("N", "screen.find_next(-1)", "previous found", listed=False),
     Key("t", "reasoning", "reasoning"),
     Key("v", "toggle('raw')", "source text", listed=False),
     *_motions("first row"),

@@ -16,6 +16,7 @@ from aitui.ui.keymap import CHAT_PANE, PROMPT
 from aitui.ui.plain import PlainText, plain
 from aitui.ui.widgets.chat_status import ChatStatus, SentLines
 from aitui.ui.widgets.composer import Composer
+from aitui.ui.widgets.find_bar import FindBar
 from aitui.ui.widgets.suggestion_list import SuggestionList
 from aitui.ui.widgets.transcript import Transcript
 
@@ -56,6 +57,7 @@ class ChatPane(Vertical):
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes="frame")
         self.transcript = Transcript(clock, id="transcript")
+        self.find = FindBar(self.transcript, id="find")
         self.status = ChatStatus(
             clock, is_following=lambda: self.transcript.following, id="chat-status"
         )
@@ -64,7 +66,7 @@ class ChatPane(Vertical):
         self.prompt = Composer(self.commands, id="prompt")
 
     def compose(self) -> ComposeResult:
-        yield from (self.transcript, self.status, self.sent)
+        yield from (self.transcript, self.find, self.status, self.sent)
         with Horizontal(id="prompt-line"):
             yield from (PlainText("❯", id="prompt-sign"), self.prompt)
         yield self.commands
