@@ -37,7 +37,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 deployment: $(STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS) -m "deployment or not deployment" tests/e2e/deployment $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) -m "deployment or not deployment" tests/e2e/deployment tests/e2e/setup $(ARGS)
 
 soak: $(STAMP)
 	SOAK_SECONDS=600 $(BIN)/python -m pytest -s tests/soak $(ARGS)

@@ -257,7 +257,6 @@ CHAT_PANE = KeyGroup(
         sign="^g",
     ),
     Key("ctrl+l", "app.resume_last", "continue the last conversation", "continue last", "^l"),
-    Key("ctrl+t", "detach", "detach the last image", sign="^t"),
     Key("enter", "focused.submit", "done", bound=False),
     Key("escape", "screen.close_chat", "back to the models", "models"),
 )
@@ -271,13 +270,16 @@ PROMPT = KeyGroup(
     Key("ctrl+j,shift+enter", "newline", "new line", sign="^j"),
     Key("ctrl+f", "screen.find_in_chat", "find in the conversation", "find", "^f"),
     Key("ctrl+e", "app.edit_prompt", "write in $EDITOR", "editor", "^e"),
-    Key("ctrl+u", "clear", "clear the prompt, or restore it", sign="^u"),
+    Key("ctrl+u", "clear", "clear, or restore", sign="^u"),
+    Key("ctrl+t", "screen.toggle_reasoning", "reasoning", sign="^t"),
+    Key("slash", "begin_command", "commands", bound=False),
+    Key("delete", "delete_or_detach", "remove the last image", sign="Del"),
     Key("tab", "complete", "complete a command", "complete", listed=False),
     Key("up", "earlier", "earlier prompt", listed=False),
     Key("down", "later", "later prompt", listed=False),
-    Key("pageup", "scroll_transcript(-1)", "transcript up", listed=False),
+    Key("pageup", "scroll_transcript(-1)", "transcript up", "scroll", listed=False),
     Key("pagedown", "scroll_transcript(1)", "transcript down", listed=False),
-    Key("end", "end_or_follow", "end of the line, then of the transcript", listed=False),
+    Key("end", "end_or_follow", "end of line or chat", listed=False),
     Key("escape", "screen.read_chat", "leave the prompt", "read"),
     Key(
         "ctrl+c,super+c",
@@ -387,6 +389,25 @@ SETUP = KeyGroup(
     Key("d", "app.open_demo", "open the demo"),
     Key("o", "app.switch_server", "another server"),
     Key("f5,r", "app.recheck_certificates", "check again", sign="F5"),
+)
+
+FIRST_RUN = KeyGroup(
+    "first run",
+    Key("enter", "connect", "connect", bound=False),
+    Key("down,j", "move(1)", "next", "select", sign="↑↓"),
+    Key("up,k", "move(-1)", "previous", listed=False),
+    Key("a", "add_server", "another address"),
+    Key("d", "app.open_demo", "demo"),
+    Key("f5,r", "ask_again", "ask the ports again", "ask again", sign="r"),
+)
+NEW_SERVER = KeyGroup(
+    "another server",
+    Key("escape", "dismiss", "back"),
+    Key("enter", "submit", "next", bound=False),
+    # With priority: the field would take them.
+    Key("down", "move(1)", "next field", "select", sign="↑↓", priority=True),
+    Key("up", "move(-1)", "previous field", listed=False, priority=True),
+    Key("ctrl+s", "save", "save and connect", sign="^s", priority=True),
 )
 
 # --- dialogs

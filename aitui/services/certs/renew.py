@@ -71,7 +71,7 @@ async def pairs_to_renew(folder: CertFolder, pair: str) -> tuple[tuple[CertPair,
         raise AituiError(
             f"There is nothing to renew in {folder.shown()}",
             why=f"there is no {missing}",
-            remedy="name the directory: --dir DIR",
+            remedy="pass the directory: --dir DIR",
         )
     return tuple(found)
 
@@ -134,13 +134,13 @@ async def _refuse_another_authority(
     if await authority.folder.exists(f"{REVOKED}/{record_name(old)}"):
         raise ActionRefused(
             f"{shown} is revoked",
-            remedy="make another key and certificate: aitui certs client NAME --force",
+            remedy="create a new key and certificate: aitui certs client NAME --force",
         )
     if not renewal.force and not is_issued_by(old, root):
         raise ActionRefused(
             f"{shown} was not issued by the CA in {authority.folder.shown()}",
-            why="what checks it now may refuse one of another CA",
-            remedy="name the right CA with --ca-dir or --on, or add --force",
+            why="the proxy may reject a certificate from another CA",
+            remedy="pass the right CA with --ca-dir or --on, or add --force",
         )
 
 
@@ -178,12 +178,12 @@ async def _write_request(
         f"-CAcreateserial -days {terms.days} -extfile /dev/stdin -out ~/{signed}"
     )
     steps = (
-        "The CA's key is not there. Have the machine that has it sign the request:",
+        "The CA's key is not here. Sign the request on the machine that has it:",
         f"  scp {folder.shown(name)} CA-HOST:{name}",
         "There, in the directory of root-ca.key:",
         f"  {command}",
         "Then here:",
         f"  scp CA-HOST:{signed} {folder.shown(pair.certificate)}",
-        "With SSH to that machine it is one step: aitui certs renew --on CA-HOST --ca-dir DIR",
+        "With SSH to that machine, one command is enough: aitui certs renew --on CA-HOST --ca-dir DIR",
     )
     return CertChange((folder.shown(name),), steps)

@@ -71,7 +71,8 @@ class KeyPasswordScreen(ModalScreen[str | None]):
         with Dialog(SMALL_DIALOG_CELLS) as dialog:
             set_frame_title(dialog, "Password of the private key")
             with VerticalScroll(id="text", can_focus=False):
-                yield PlainText(str(self._error), id="words")
+                sentences = (self._error.what, self._error.why, remedy_text(self._error))
+                yield PlainText("\n".join(filter(None, sentences)), id="words")
             yield Input(password=True, id="entry")
         yield KeyBar(KEY_PASSWORD.hint("submit"), KEY_PASSWORD.hint("dismiss"), id="keys")
 

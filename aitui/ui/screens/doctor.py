@@ -30,7 +30,7 @@ def run_checks(
     settings = context.settings
     if server is not None and server is not settings.server:
         origins = {**settings.origins, "server": "chosen in the dashboard"}
-        settings = replace(settings, server=server, origins=origins)
+        settings = replace(settings, server=server, has_server=True, origins=origins)
     return examine(settings, TerminalInfo(size, context.environment), context.clock)
 
 

@@ -57,6 +57,8 @@ IDLE_SLICE = 0.008
 SCROLLBAR_INTERVAL = 0.25
 """Seconds; the scroll bar costs a fifth of a frame, and while the end is followed it stays below."""
 MARGIN = 1
+MAX_TEXT = 100
+"""Cells of a line; longer ones are hard to read."""
 MAX_CACHED_STRIPS = 512
 
 
@@ -152,6 +154,10 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
     def room(self) -> Size:
         """The cells without the scroll bar."""
         return self.scrollable_content_region.size
+
+    @property
+    def _text_width(self) -> int:
+        return min(MAX_TEXT, self.room.width - GUTTER - MARGIN)
 
     @property
     def unseen(self) -> int:
@@ -395,8 +401,7 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
 
     def on_resize(self) -> None:
         """Break the lines again if the width has changed: those in sight now, the others soon."""
-        width = self.room.width - GUTTER - MARGIN
-        if width != self._layout.width:
+        if self._text_width != self._layout.width:
             self._reflow()
         else:
             self._sync_view()
@@ -486,7 +491,7 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
         anchor, inside = self._anchor()
         self.conversation.advance()
         self._next_scrollbar_at = 0.0
-        self.conversation.reflow(self.room.width - GUTTER - MARGIN, raw=self.raw)
+        self.conversation.reflow(self._text_width, raw=self.raw)
         self.screen.clear_selection()
         self._sync_view((anchor, inside))
         self._search.update()

@@ -99,7 +99,7 @@ async def test_the_site_serves_who_has_a_certificate_and_streams_at_once(
     before = (folder / "Caddyfile").read_text()
     done = await aitui.run(*setup(upstream, "--apply", "--yes"))
     assert (done.status, done.out) == (0, ""), done.err
-    assert "Caddy has taken it over" in done.err
+    assert "reloaded Caddy" in done.err
     assert (folder / "Caddyfile").read_text().startswith(before)
     listed = await aitui.run("status")
     assert listed.status == 0, listed.err
@@ -115,7 +115,7 @@ async def test_the_site_serves_who_has_a_certificate_and_streams_at_once(
 
     again = await aitui.run(*setup(upstream))
     assert (again.status, again.out) == (0, "")
-    assert "is there and asks for certificates" in again.err
+    assert "exists and requires certificates" in again.err
 
 
 async def test_what_is_printed_does_the_same(
@@ -136,7 +136,7 @@ async def test_what_caddy_refuses_is_not_written(
     (folder / "certs" / "caddy.pem").write_text("no certificate")
     refused = await aitui.run(*setup(upstream, "--apply", "--yes"))
     assert refused.status == 1
-    assert "Caddy refuses the new Caddyfile" in refused.err, refused.err
+    assert "Caddy rejects the new Caddyfile" in refused.err, refused.err
     assert (folder / "Caddyfile").read_text() == before
 
 

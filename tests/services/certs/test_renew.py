@@ -71,6 +71,16 @@ async def test_everything_there_is_found(made: Path) -> None:
     assert [pair for pair, _ in await pairs_to_renew(folder, "client")] == [GUIDE_PAIR]
 
 
+async def test_a_link_stays_one(made: Path, tmp_path: Path) -> None:
+    target = tmp_path / "dotfiles.pem"
+    (made / "client.pem").rename(target)
+    (made / "client.pem").symlink_to(target)
+    before = target.read_bytes()
+    await renewed(CLIENT, made, made)
+    assert (made / "client.pem").is_symlink()
+    assert target.read_bytes() != before
+
+
 async def test_another_ca_renews_only_by_force(made: Path, tmp_path: Path) -> None:
     await create_authority(authority_at(tmp_path / "other"), "Other", "p256", None, force=False)
     before = (made / "client.pem").read_bytes()
