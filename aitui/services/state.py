@@ -41,7 +41,7 @@ from aitui.services.activity import OwnReply, RequestLog
 
 if TYPE_CHECKING:
     from aitui.domain.memory.footprint import Footprint
-from aitui.domain.snapshot import Clock
+    from aitui.domain.snapshot import Clock
 
 _T = TypeVar("_T")
 
