@@ -38,7 +38,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 deployment: $(STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS) -m "deployment or not deployment" tests/e2e/deployment $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) -m "deployment or not deployment" tests/e2e/deployment tests/e2e/setup $(ARGS)
 
 faults: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS) -m "faults or not faults" tests/faults $(ARGS)

@@ -11,6 +11,8 @@ from pathlib import Path
 from random import Random
 from typing import NoReturn, TextIO
 
+from msgspec.structs import replace
+
 from aitui.cli.args import Arguments, parse
 from aitui.cli.output import prepare_output, prepare_screen, prepare_streams
 from aitui.domain.sanitize import sanitize_text
@@ -29,7 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         home = home_directory(os.environ)
         settings: Settings | SettingsError
         try:
-            settings = read_settings(arguments.flags, os.environ, paths.config, home)
+            flags = arguments.flags
+            if arguments.command == "init":
+                # Its URL is that of a new server, and needs no scheme.
+                flags = replace(flags, url=None)
+            settings = read_settings(flags, os.environ, paths.config, home)
         except SettingsError as error:
             if arguments.command not in {"doctor", "certs"}:
                 raise
@@ -87,7 +93,7 @@ def _dashboard(arguments: Arguments, settings: Settings, paths: Paths, home: Pat
         clock=Clock.of_system(),
         random=Random(),  # noqa: S311
         demo_world=demo_server,
-        missing_certificates=missing_certificates(settings.server),
+        missing_certificates=missing_certificates(settings.server) if settings.has_server else (),
         start_with_demo=arguments.demo,
         theme=read_theme(paths.state),
     )
@@ -137,8 +143,8 @@ def _print_error(error: AituiError) -> None:
     print(f"aitui: {sanitize_text(error.what)}", file=sys.stderr)
     place = error.location if isinstance(error, ConfigRefused) else ""
     for line in (place, error.why, *_load_failure_lines(error), error.shell_remedy):
-        if line:
-            print(f"  {sanitize_text(line)}", file=sys.stderr)
+        for each in sanitize_text(line).splitlines():
+            print(f"  {each}".rstrip(), file=sys.stderr)
 
 
 def _load_failure_lines(error: AituiError) -> tuple[str, ...]:

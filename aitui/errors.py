@@ -17,6 +17,7 @@ class Action(Enum):
     RESTART_SERVICE = "aitui restart"
     SHOW_JOURNAL = "aitui journal"
     RUN_DOCTOR = "aitui doctor"
+    ADD_SERVER = "aitui init"
 
 
 def remedy_with(remedy: str, way: str) -> str:

@@ -147,9 +147,9 @@ class Artist:
             self.draw(dialog)
             await self.close()
         # One that no group of the config names: such a one isn't removed.
-        self.table.select(SMOL)
+        self.table.select(MINIMAX)
         await self.press("5")
-        await self.see(f"{SMOL}:")
+        await self.see(f"{MINIMAX}:")
         await self.press("delete")
         await wait_for(lambda: self.asks, "remove")
         self.draw("remove")

@@ -4,7 +4,7 @@ import argparse
 import re
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,8 +27,10 @@ class Arguments(Struct, frozen=True):
     not to take effect yet. `only` changes this model alone, `shared` all that share the value.
     `name` is that of a certificate, `names` are the hosts that it is for, `pair` is "client",
     "server" or "ca"; `directory` and `ca_directory` hold certificates, the latter on `ca_host` if that is set.
-    `part` is the part of the set-up, `apply` is set if it isn't only printed.
-    `models` are folders with model files, `upstream` is where the proxy finds llama-swap.
+    `apply` is set if a part of the set-up isn't only printed: `models` are folders with model files,
+    `upstream` is where the proxy finds llama-swap, `policy` prints the browser's policy alone, `ttl` is
+    an idle timeout in seconds. `certs_dir` to `ssh_host` describe a new server, as the keys of
+    config.toml do; `p12` is unpacked.
     """
 
     command: str = "tui"
@@ -67,15 +69,23 @@ class Arguments(Struct, frozen=True):
     force: bool = False
     legacy: bool = False
     password_file: str = ""
-    part: str = ""
     apply: bool = False
     models: tuple[str, ...] = ()
     upstream: str = ""
+    policy: bool = False
+    certs_dir: str = ""
+    p12: str = ""
+    ca: str = ""
+    client_cert: str = ""
+    client_key: str = ""
+    ssh_host: str = ""
+    ttl: int = 1800
 
     @property
     def is_change(self) -> bool:
         """Return whether the command changes something; it then asks, unless `--yes` is given."""
-        return any(one.name == self.command and _YES in one.options for one in COMMANDS)
+        spec = SPECS.get(f"{self.command} {self.action}".strip())
+        return spec is not None and _YES in spec.options
 
 
 class Option(Struct, frozen=True):
@@ -126,6 +136,12 @@ def _tokens(text: str) -> int:
     raise argparse.ArgumentTypeError("expected a number of tokens, like 500")
 
 
+def _seconds(text: str) -> int:
+    if re.fullmatch("[0-9]{1,7}", text) and int(text):
+        return int(text)
+    raise argparse.ArgumentTypeError("expected seconds, like 1800")
+
+
 def _fps(text: str) -> int:
     if re.fullmatch("[0-9]{1,4}", text) and SLOWEST_FPS <= int(text) <= FASTEST_FPS:
         return int(text)
@@ -146,15 +162,6 @@ def _upstream(text: str) -> str:
     raise argparse.ArgumentTypeError("expected HOST:PORT, like 192.168.2.3:8080")
 
 
-def _part(text: str) -> str:
-    if text in SETUP_PARTS:
-        return text
-    near = nearest_one(text, SETUP_PARTS)
-    *most, last = SETUP_PARTS
-    expected = near or f"{', '.join(most)} or {last}"
-    raise argparse.ArgumentTypeError(f"expected {expected}")
-
-
 def _option(
     *names: str, words: str, convert: Callable[[Any], object] | None = None, **reads: object
 ) -> Option:
@@ -172,6 +179,10 @@ def _log(name: str, words: str) -> Option:
 
 def _model(words: str = "the model's id or an alias", **reads: object) -> Option:
     return Option(("model",), words, {"metavar": "ID", **reads})
+
+
+def _ssh_host(words: str) -> Option:
+    return _option("--ssh-host", metavar="HOST", words=words)
 
 
 def _json(words: str) -> Option:
@@ -225,36 +236,42 @@ _DIR = _option(
     type=Path,
     dest="directory",
     metavar="DIR",
-    words="where the files are (default: the directory of the server's certificates)",
+    words="the directory of the files (default: that of the server's certificates)",
 )
 _CA_DIR = _option(
     "--ca-dir",
     dest="ca_directory",
     metavar="DIR",
-    words="where root-ca.pem and root-ca.key are (default: the same; on a HOST certs/ of proxy_dir)",
+    words="the directory of root-ca.pem and root-ca.key (default: the same; on a HOST: certs/ of proxy_dir)",
 )
 _ON = _option(
     "--on",
     dest="ca_host",
     metavar="HOST",
-    words="the CA is on that SSH host, where openssl signs; its key stays there",
+    words="the SSH host of the CA, where openssl signs; the CA's key stays there",
 )
 _THERE = _switch(
     "--there",
-    words="on that HOST: client.crt, client.key and client-legacy.p12, for a browser",
+    words="create client.crt, client.key and client-legacy.p12 for a browser on that HOST",
 )
 _KEY = _option(
     "--key",
     dest="key_type",
     choices=KEY_TYPES,
     metavar="TYPE",
-    words=f"the new key: {', '.join(KEY_TYPES)} (default: {KEY_TYPES[0]})",
+    words=f"the type of the new key: {', '.join(KEY_TYPES)} (default: {KEY_TYPES[0]})",
 )
 _FORCE = _switch("--force", words="replace existing files")
+_PASSWORD_FILE = _option(
+    "--password-file",
+    metavar="FILE",
+    words="read the password from the first line of FILE; - for standard input "
+    "(default: ask; empty with --legacy)",
+)
 
 
 def _certificate_days(default: str) -> Option:
-    words = f"how long it is valid (default: {default}, at most as long as its CA)"
+    words = f"the days of validity (default: {default}, at most as long as the CA)"
     return _option("--days", type=_days, metavar="DAYS", words=words)
 
 
@@ -262,27 +279,33 @@ _CERTS = (
     CommandSpec(
         "new-ca",
         "[options] [NAME]",
-        "make a certificate authority: root-ca.pem, root-ca.key",
+        "create a certificate authority: root-ca.pem, root-ca.key",
         (
-            _option("name", metavar="NAME", nargs="?", words="its name (default: with the date)"),
+            _option(
+                "name",
+                metavar="NAME",
+                nargs="?",
+                words="the CA's name (default: contains the date)",
+            ),
             *(_DIR, _CA_DIR, _ON, _KEY),
             _option("--days", type=_days, metavar="DAYS", words="how long (default: 3650)"),
             _switch(
-                "--force", words="start over; the old CA is moved aside, clients are locked out"
+                "--force",
+                words="replace an existing CA, which is moved aside; this locks out all clients",
             ),
         ),
     ),
     CommandSpec(
         "server",
         "[options] NAME…",
-        "make the certificate of the proxy: caddy.pem, caddy-key.pem",
+        "create the proxy's certificate: caddy.pem, caddy-key.pem",
         (
             _option(
                 "names",
                 metavar="NAME",
                 nargs="+",
                 convert=tuple,
-                words="each host name or address under which it is reached",
+                words="the host names and addresses of the proxy",
             ),
             *(_DIR, _CA_DIR, _ON, _KEY, _certificate_days("825"), _FORCE),
         ),
@@ -290,7 +313,7 @@ _CERTS = (
     CommandSpec(
         "client",
         "[options] NAME",
-        "make a client's certificate: client.pem, client-key.pem",
+        "create a client certificate: client.pem, client-key.pem",
         (
             _option("name", metavar="NAME", words="the client's name, like laptop"),
             *(_DIR, _CA_DIR, _ON, _THERE, _KEY, _certificate_days("3650"), _FORCE),
@@ -303,21 +326,17 @@ _CERTS = (
         (
             _DIR,
             _switch(
-                "--legacy", words="client-legacy.p12 that NSS reads (Firefox, Chromium, Brave)"
+                "--legacy",
+                words="write client-legacy.p12 in the old format that NSS reads (Firefox, Chromium, Brave)",
             ),
-            _option(
-                "--password-file",
-                metavar="FILE",
-                words="its first line is the password; - for standard input "
-                "(default: ask; empty with --legacy)",
-            ),
+            _PASSWORD_FILE,
             _FORCE,
         ),
     ),
     CommandSpec(
         "show",
         "[options]",
-        "list the certificates with their names and ends",
+        "list the certificates with their names and expiry dates",
         (_DIR, _CA_DIR, _ON, _json("a JSON list")),
     ),
     CommandSpec(
@@ -329,36 +348,97 @@ _CERTS = (
     CommandSpec(
         "renew",
         "[options] [client | server | ca]",
-        "renew certificates with their keys and names; without the CA, write a request",
+        "renew certificates, keeping keys and names; without the CA, write a request",
         (
             _option(
                 "pair",
                 metavar="WHICH",
                 nargs="?",
-                words="client, server or ca (default: the first two, if they are in the directory)",
+                words="client, server or ca (default: client and server, if they exist)",
             ),
             *(_DIR, _CA_DIR, _ON, _THERE),
             _certificate_days("3650, of a server 825"),
-            _switch("--force", words="even if another CA issued the old one"),
+            _switch("--force", words="renew even if another CA issued the old certificate"),
         ),
     ),
     CommandSpec(
         "revoke",
         "[options] NAME",
-        "lock a client out: print what to change at the proxy",
+        "lock a client out: print the change for the proxy",
         (
             _option("name", metavar="NAME", words="the client's name, or a certificate file"),
             *(_DIR, _CA_DIR, _ON),
         ),
     ),
 )
-SETUP_PARTS: Mapping[str, str] = {
-    "server": "look for llama-swap, llama-server, models and GPU, and install llama-swap",
-    "config": "a first config.yaml from your GGUF files, or what yours lacks",
-    "unit": "the systemd user unit: a new one, or the faulty lines of yours",
-    "caddy": "the site of the Caddyfile that asks for client certificates",
-}
-"""The parts of `aitui setup`, with what each prints or puts in its place."""
+_ON_HOST = _ssh_host("the machine, if it isn't ssh_host of the server; local for this one")
+_APPLY = (_switch("--apply", words="show the diff, ask, and install it"), _YES)
+_SETUP = (
+    CommandSpec(
+        "server",
+        "[options]",
+        "look for llama-swap, llama-server, models and GPUs; install llama-swap",
+        (_ON_HOST, *_APPLY),
+    ),
+    CommandSpec(
+        "config",
+        "[options]",
+        "write a first config.yaml for the GGUF files, or add what yours lacks",
+        (
+            _option(
+                "--models",
+                action="append",
+                metavar="DIR",
+                convert=tuple,
+                words="a directory with GGUF files, instead of the usual ones",
+            ),
+            _ON_HOST,
+            *_APPLY,
+        ),
+    ),
+    CommandSpec(
+        "unit",
+        "[options]",
+        "write the systemd user unit, or repair the faulty lines of yours",
+        (_ON_HOST, *_APPLY),
+    ),
+    CommandSpec(
+        "caddy",
+        "[options]",
+        "add the site that requires client certificates to the Caddyfile",
+        (
+            _option(
+                "--upstream",
+                metavar="HOST:PORT",
+                type=_upstream,
+                words="the address of llama-swap for the proxy (default: ssh_host, port 8080)",
+            ),
+            _ssh_host("the proxy's machine, if it isn't proxy_ssh_host; local for this one"),
+            *_APPLY,
+        ),
+    ),
+    CommandSpec(
+        "idle",
+        "[options]",
+        "set an idle timeout, which replaces a cron line or timer that unloads models",
+        (
+            _option(
+                "--ttl",
+                type=_seconds,
+                metavar="SECONDS",
+                words="the idle timeout of all models (default: 1800)",
+            ),
+            _ON_HOST,
+            *_APPLY,
+        ),
+    ),
+    CommandSpec(
+        "browser",
+        "[options]",
+        "install certificates and policy for a browser on this machine",
+        (_switch("--policy", words="print only the policy, as JSON"), *_APPLY),
+    ),
+)
 
 COMMANDS = (
     CommandSpec(
@@ -472,32 +552,27 @@ COMMANDS = (
         ),
     ),
     CommandSpec(
-        "setup",
-        "[options] PART",
-        "print what belongs on the server's machines, or put it there",
+        "init",
+        "[options]",
+        "add a server to config.toml",
         (
-            _option(
-                "part",
-                metavar="PART",
-                type=_part,
-                words="; ".join(f"{name}: {words}" for name, words in SETUP_PARTS.items()),
-            ),
-            _switch("--apply", words="show the difference, ask, and put it there"),
-            _option(
-                "--models",
-                action="append",
-                metavar="DIR",
-                convert=tuple,
-                words="config: a folder with GGUF files there, instead of the usual ones",
-            ),
-            _option(
-                "--upstream",
-                metavar="HOST:PORT",
-                type=_upstream,
-                words="caddy: where the proxy finds llama-swap (default: ssh_host, port 8080)",
-            ),
+            _option("--name", metavar="NAME", words="its name (default: from the address)"),
+            _option("--certs-dir", metavar="DIR", words="root-ca.pem, client.pem, client-key.pem"),
+            _option("--p12", metavar="FILE", words="unpack the certificates from a .p12 file"),
+            _PASSWORD_FILE,
+            _option("--ca", metavar="FILE", words="the authority of the server's certificate"),
+            _option("--client-cert", metavar="FILE", words="this client's certificate"),
+            _option("--client-key", metavar="FILE", words="its private key"),
+            _ssh_host("me@host, a Host of ~/.ssh/config, or local"),
+            _switch("--force", words="replace the server of that name"),
             _YES,
         ),
+    ),
+    CommandSpec(
+        "setup",
+        "ACTION [options]",
+        "print what the server's machines need, or install it",
+        actions=_SETUP,
     ),
     CommandSpec("preset", "[options]", "print the server's config file"),
     CommandSpec("reload", "[options]", "reload the server's config file", (_YES,)),
@@ -512,7 +587,7 @@ COMMANDS = (
     CommandSpec(
         "certs",
         "ACTION [options]",
-        "make, check and renew the certificates of proxy and clients",
+        "create, check and renew the certificates of proxy and clients",
         actions=_CERTS,
     ),
 )

@@ -15,11 +15,17 @@ from msgspec.structs import replace
 from aitui.cli.args import Arguments
 from aitui.cli.output import print_lines
 from aitui.cli.session import read_line
-from aitui.domain.certs import Purpose, common_name, days_left, hosts_of
+from aitui.domain.certs import WARNING_DAYS, Purpose, common_name, days_left, hosts_of
 from aitui.domain.checks import exit_code
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Server
-from aitui.errors import ActionRefused, NoSuchFile, SettingsError
+from aitui.errors import (
+    ActionRefused,
+    AituiError,
+    FilePermissionDenied,
+    NoSuchFile,
+    SettingsError,
+)
 from aitui.format.doctor import as_json, as_lines, summary
 from aitui.format.report import format_json
 from aitui.format.styled import Span
@@ -57,12 +63,17 @@ _NO_SERVER = Server(url="", identity="")
 async def run_certs(arguments: Arguments, settings: Settings | SettingsError) -> int:
     """Run an action of `certs`; return the exit status. Raises AituiError."""
     if arguments.there and not arguments.ca_host:
-        raise SettingsError("--there means on a host", remedy="add --on HOST")
+        raise SettingsError("--there needs a host", remedy="add --on HOST")
     changes = arguments.ca_host and arguments.action not in {"show", "check"}
     if changes and isinstance(settings, Settings):
         settings.server.refuse_if_read_only(f"Changing certificates on {arguments.ca_host}")
-    async with _places(arguments, settings) as places:
-        return await _ACTIONS[arguments.action](arguments, places)
+    try:
+        async with _places(arguments, settings) as places:
+            return await _ACTIONS[arguments.action](arguments, places)
+    except FilePermissionDenied as error:
+        owner = f"--on OWNER@{arguments.ca_host}" if arguments.ca_host else "as the owner"
+        remedy = f"run it {owner}, or name another directory"
+        raise AituiError(error.what, why=error.why, remedy=remedy) from error
 
 
 class _Places:
@@ -83,6 +94,15 @@ class _Places:
         settings = self._settings
         known = settings.server.client_key_password if isinstance(settings, Settings) else None
         return await _ask_password(path) if known is None else known
+
+    @property
+    def reload(self) -> str:
+        """The command that has the proxy read its config again."""
+        settings = self._settings
+        server = settings.server if isinstance(settings, Settings) else _NO_SERVER
+        return sanitize_line(
+            f"cd {shlex.quote(server.proxy_dir)} && {server.proxy_reload or 'caddy reload'}", 300
+        )
 
     @property
     def local(self) -> tuple[CertFolder, ...]:
@@ -118,7 +138,7 @@ async def _places(
     async with host:
         server = settings.server if isinstance(settings, Settings) else _NO_SERVER
         path = await _path_on(host, arguments.ca_directory or f"{server.proxy_dir}/certs")
-        there = CertFolder(host, path, is_remote=True, client=GUIDE_PAIR)
+        there = CertFolder(host, path, is_remote=True)
         yield _Places(_local_folder(arguments, settings), HostAuthority(there), settings)
 
 
@@ -136,7 +156,7 @@ async def _path_on(host: Host, path: str) -> str:
 
 
 def _no_folder_error() -> SettingsError:
-    return SettingsError("There is no server with certificate files", remedy="add --dir DIR")
+    return SettingsError("No server has certificate files", remedy="add --dir DIR")
 
 
 def _folder_at(path: Path, *, client: CertPair | None = None, ca: str = CA) -> CertFolder:
@@ -191,7 +211,7 @@ async def _server(arguments: Arguments, places: _Places) -> int:
         folder.path_of, (SERVER_PAIR.certificate, SERVER_PAIR.key, folder.ca)
     )
     block = (
-        "In the Caddyfile, in the block of the site; Caddy's user has to be able to read the key:",
+        "Add this to the site's block in the Caddyfile. Caddy's user must be able to read the key:",
         f"    tls {certificate} {key} {{",
         "      client_auth {",
         "        mode require_and_verify",
@@ -205,7 +225,7 @@ async def _server(arguments: Arguments, places: _Places) -> int:
 async def _client(arguments: Arguments, places: _Places) -> int:
     folder = places.authority.folder if arguments.there else places.folder
     wanted = client_certificate(
-        await folder.client_pair(),
+        GUIDE_PAIR if arguments.there else await folder.client_pair(),
         arguments.name,
         arguments.key_type,
         arguments.days,
@@ -229,13 +249,20 @@ async def _p12(arguments: Arguments, places: _Places) -> int:
 
 
 async def _show(arguments: Arguments, places: _Places) -> int:
-    rows = await list_certificates(places.target, datetime.now(UTC))
+    folders = {one.path: one for one in (places.target, places.authority.folder)}
+    rows = [
+        row
+        for folder in folders.values()
+        for row in await list_certificates(folder, datetime.now(UTC))
+    ]
     if arguments.json:
         print(format_json([to_builtins(row) for row in rows]))
         return 0
     for row in rows:
         end = f"{row.days} days left" if row.days >= 0 else "expired"
-        style = "" if row.days > 30 else "warning" if row.days >= 0 else "error"
+        end = "revoked" if row.is_revoked else end
+        is_over = row.is_revoked or row.days < 0
+        style = "error" if is_over else "warning" if row.days <= WARNING_DAYS else ""
         hosts = f" for {', '.join(row.hosts)}" if row.hosts else ""
         form = f", old form ({row.form})" if row.form else ""
         print_lines(
@@ -272,7 +299,7 @@ async def _renew(arguments: Arguments, places: _Places) -> int:
         renewal = Renewal(pair, purpose, arguments.days, arguments.force)
         change = await renew(renewal, places.authority, folder, places.ask)
         if purpose is Purpose.CLIENT and change.certificate is not None and not there:
-            change = replace(change, notes=("A running aitui picks it up by itself",))
+            change = replace(change, notes=("A running aitui uses it without a restart",))
         await _report(change, folder)
     return 0
 
@@ -285,14 +312,14 @@ async def _revoke(arguments: Arguments, places: _Places) -> int:
     revocation = await revoke(name, authority, places.local, given)
     print(f"{sanitize_line(revocation.name, 80)} is marked as revoked in {authority.shown()}")
     print(
-        "The proxy accepts it until its config says otherwise: Caddy reads no revocation list (CRL).\n"
-        "In the Caddyfile, in the block of the site:\n"
+        "The proxy accepts it until its config is changed: Caddy reads no revocation list (CRL).\n"
+        "Add this to the site's block in the Caddyfile:\n"
     )
     for line in caddy_matcher(revocation.fingerprints).splitlines():
         print(f"    {line}")
     print(
-        "\nthen: caddy reload --config /etc/caddy/Caddyfile\n"
-        "These are all certificates that are revoked; the lines replace earlier ones.\n"
+        f"\nThen reload Caddy: {places.reload}\n"
+        "The lines cover all revoked certificates and replace earlier ones.\n"
         "Or trust a new CA for clients only, which locks out all others as well: aitui certs new-ca "
         "--dir DIR,\nits root-ca.pem as trusted_ca_cert_file, and a new certificate for each client."
     )
@@ -333,16 +360,16 @@ async def _report(change: CertChange, folder: CertFolder) -> int:
 
 async def _p12_password(arguments: Arguments) -> str:
     if arguments.password_file:
-        return await _read_password_file(arguments.password_file)
+        return await read_password_file(arguments.password_file)
     if arguments.legacy:
         return ""
-    password = await _ask("Password for the p12 file: ")
-    if password != await _ask("Once more: "):
-        raise ActionRefused("Not written: the two passwords differ")
+    password = await ask_secret("Password for the p12 file: ")
+    if password != await ask_secret("Repeat the password: "):
+        raise ActionRefused("Not written: the passwords differ")
     return password
 
 
-async def _read_password_file(name: str) -> str:
+async def read_password_file(name: str) -> str:
     def read() -> str:
         with sys.stdin if name == "-" else Path(name).expanduser().open() as file:
             return file.readline().rstrip("\r\n")
@@ -357,15 +384,15 @@ async def _read_password_file(name: str) -> str:
 
 
 async def _ask_password(path: str) -> str:
-    return await _ask(f"Password of {path}: ")
+    return await ask_secret(f"Password of {path}: ")
 
 
-async def _ask(prompt: str) -> str:
+async def ask_secret(prompt: str) -> str:
     """Ask for a password on the terminal, which doesn't show it."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise ActionRefused(
-            f"{prompt.rstrip(': ')} is needed, and this is no terminal",
-            remedy="run it on a terminal, or give a p12's password with --password-file",
+            f"{prompt.rstrip(': ')} is needed, and this is not a terminal",
+            remedy="run it on a terminal, or pass the password of a p12 file with --password-file",
         )
     descriptor = sys.stdin.fileno()
     before = termios.tcgetattr(descriptor)

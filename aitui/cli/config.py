@@ -17,6 +17,7 @@ from aitui.domain.progress import Step, Steps, StepState
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock, Server, Snapshot
 from aitui.errors import ActionRefused, ConfigChangedMeanwhile, SettingsError, Unreachable
+from aitui.host.listener import locate_host
 from aitui.paths import Paths
 from aitui.services.config_change import ConfigRunner, Job, JobResult, PlanAnswer
 from aitui.services.config_plan import CONTEXT_SIZE, ChangePlan, change_confirmation
@@ -81,7 +82,7 @@ class TerminalFrontend:
 
 async def run_admin_command(arguments: Arguments, server: Server, paths: Paths) -> None:
     """Run the command that was given; raises the AituiError that it ended with."""
-    command = arguments.command
+    command, server = arguments.command, await locate_host(server)
     is_change = command in {"ctx", "flag", "undo"}
     if command in {"preset", "journal"} or (is_change and not arguments.reload):
         # The file alone: httpx isn't imported, and the server isn't asked.

@@ -15,8 +15,8 @@ from aitui.collector import tune_collector
 from aitui.domain.models import ContextSource
 from aitui.domain.snapshot import Clock, Server, Snapshot
 from aitui.errors import ActionRefused, AituiError, SettingsError
-from aitui.paths import Paths
-from aitui.settings import Settings, require_certificates
+from aitui.paths import Paths, home_directory
+from aitui.settings import Settings, require_certificates, require_server
 
 if TYPE_CHECKING:
     from aitui.services.monitor import Monitor
@@ -45,7 +45,7 @@ def _with_session(handle: SessionHandler, *, monitor: bool = True) -> Handler:
         from aitui.cli.session import terminal_session, wait_for_first_events
         from aitui.services.session import run_monitor
 
-        server = _require(settings).server
+        server = require_server(_require(settings))
         await require_certificates(server)
         async with terminal_session(server, paths) as session:
             if not monitor:
@@ -71,14 +71,21 @@ async def _administer(
 ) -> int:
     from aitui.cli.config import run_admin_command
 
-    await run_admin_command(arguments, _require(settings).server, paths)
+    await run_admin_command(arguments, require_server(_require(settings)), paths)
     return 0
 
 
 async def _setup(arguments: Arguments, settings: Settings | SettingsError, paths: Paths) -> int:
-    from aitui.cli.setup import run_setup
+    from aitui.cli.setup import choose_server, run_setup
 
-    return await run_setup(arguments, _require(settings).server, paths)
+    server = choose_server(arguments, _require(settings), home_directory(os.environ))
+    return await run_setup(arguments, server, paths)
+
+
+async def _init(arguments: Arguments, settings: Settings | SettingsError, paths: Paths) -> int:
+    from aitui.cli.init import run_init
+
+    return await run_init(arguments, _require(settings), paths)
 
 
 async def _doctor(arguments: Arguments, settings: Settings | SettingsError, _: Paths) -> int:
@@ -121,7 +128,7 @@ async def _status(arguments: Arguments, settings: Settings | SettingsError, path
     from aitui.store.context_sizes import ContextSizes
     from aitui.store.load_times import FILE_NAME, LoadTimes
 
-    server = _require(settings).server
+    server = require_server(_require(settings))
     await require_certificates(server)
     clock = Clock.of_system()
     async with LlamaSwapClient(server) as client:
@@ -164,6 +171,10 @@ async def _with_stored_facts(monitor: "Monitor", server: Server, paths: Paths) -
         model.loadable and model.context.source is ContextSource.FALLBACK
         for model in monitor.snapshot.models
     )
+    if assumed:
+        from aitui.host.listener import locate_host
+
+        server = await locate_host(server)
     if assumed and server.ssh_host:
         from aitui.cli.session import terminal_session
 
@@ -246,6 +257,7 @@ HANDLERS: dict[str, Handler] = {
     "unload": _with_session(_unload),
     "chat": _with_session(_chat),
     "doctor": _doctor,
+    "init": _init,
     "ctx": _administer,
     "flag": _administer,
     "setup": _setup,

@@ -18,6 +18,7 @@ from aitui.domain.units import format_seconds
 from aitui.errors import ActionRefused, TimedOut
 from aitui.format.fit import shorten_id
 from aitui.format.styled import Span, ansi
+from aitui.host.listener import locate_host
 from aitui.paths import Paths
 from aitui.services.load import (
     describe_queued,
@@ -217,7 +218,7 @@ async def wait_for_first_events(session: Session) -> None:
 async def terminal_session(server: Server, paths: Paths) -> AsyncIterator[Session]:
     """Open a session for a command that ends."""
     async with open_session(
-        server,
+        await locate_host(server),
         paths,
         Clock.of_system(),
         Random(),  # noqa: S311

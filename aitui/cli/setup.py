@@ -1,8 +1,10 @@
 """`aitui setup`: what belongs on the server's machines is printed as shell commands, or put there."""
 
+import asyncio
 import platform
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import TypeAlias
 
 from msgspec.structs import replace
@@ -12,6 +14,7 @@ from aitui.cli.config import TerminalFrontend, require_success
 from aitui.cli.output import print_lines
 from aitui.cli.session import terminal_ask
 from aitui.domain.checks import CheckResult, exit_code, inconclusive_check, passing_check
+from aitui.domain.config.key_edit import change_global_ttl
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.sanitize import sanitize_text
 from aitui.domain.setup.first_config import NewModel, first_config
@@ -24,12 +27,18 @@ from aitui.domain.setup.shell import write_commands
 from aitui.domain.snapshot import Clock, Server, Snapshot
 from aitui.errors import ActionRefused, HostError
 from aitui.format.doctor import as_lines
+from aitui.host.local import LocalHost
+from aitui.host.open import LOCAL
+from aitui.host.ssh.address import SshAddress
 from aitui.paths import Paths
 from aitui.services.config_change import ConfigRunner
+from aitui.services.config_plan import ChangePlan, plan_change
 from aitui.services.host_admin import HostAdmin, no_host_error, open_administration
+from aitui.services.setup.browser import fill_store, find_stores, read_browser_setup
 from aitui.services.setup.caddy import apply_caddy, caddy_commands, default_upstream, plan_caddy
 from aitui.services.setup.config import plan_config, write_new_config
 from aitui.services.setup.files import FilePlan
+from aitui.services.setup.idle import find_unload_jobs
 from aitui.services.setup.server import install_llama_swap, survey_server
 from aitui.services.setup.unit import (
     apply_unit,
@@ -38,6 +47,9 @@ from aitui.services.setup.unit import (
     unit_commands,
     unit_path,
 )
+from aitui.settings import Settings, require_server, server_at
+from aitui.settings.raw import RawValue
+from aitui.settings.values import read_ssh_host
 
 Part: TypeAlias = "Callable[[SetupTerminal, HostAdmin | None], Awaitable[int]]"
 
@@ -67,7 +79,7 @@ class SetupTerminal:
         if diff:
             print(diff, file=sys.stderr)
         if not await self._ask(lambda _: Confirmation(title, facts, yes=yes)):
-            raise ActionRefused("Nothing was changed: the answer was no")
+            raise ActionRefused("Nothing was changed: you answered no")
 
     async def finish(self, steps: AsyncIterator[CheckResult]) -> int:
         """Print steps as they end; return the exit status."""
@@ -78,23 +90,44 @@ class SetupTerminal:
         return exit_code(done)
 
 
+def choose_server(arguments: Arguments, settings: Settings, home: Path) -> Server:
+    """Return the server that is set up, on the machine of `--ssh-host` if that is given.
+
+    A machine may be set up before any server is named. Raises SettingsError.
+    """
+    needs_url = arguments.action in {"caddy", "browser"}
+    if not arguments.ssh_host:
+        return require_server(settings)
+    address = read_ssh_host(RawValue.from_flag("--ssh-host", arguments.ssh_host))
+    if needs_url or settings.has_server:
+        server = require_server(settings)
+    else:
+        name = "127.0.0.1" if address == LOCAL else SshAddress.read(address).host
+        server = server_at(f"http://{name}:8080", home, settings.server)
+    if needs_url:
+        return replace(server, proxy_ssh_host=address)
+    return replace(server, ssh_host=address)
+
+
 async def run_setup(arguments: Arguments, server: Server, paths: Paths) -> int:
     """Print a part of the set-up, or put it in its place; return the exit status.
 
     Without a host, and if the host can't be reached, what is printed is for a new machine.
     """
-    terminal, part = SetupTerminal(arguments, server), _PARTS[arguments.part]
+    terminal, part = SetupTerminal(arguments, server), _PARTS[arguments.action]
     if arguments.apply:
-        server.refuse_if_read_only(f"aitui setup {arguments.part} --apply")
+        server.refuse_if_read_only(f"aitui setup {arguments.action} --apply")
     place = server
     if part is _caddy:
         place = replace(server, ssh_host=server.proxy_ssh_host)
         if arguments.apply and not place.ssh_host:
             raise ActionRefused(
-                f"aitui doesn't know the proxy's machine of {server.label}",
-                why="the proxy's files never go to ssh_host",
+                f"The machine of the proxy of {server.label} is unknown",
+                why="proxy files are never written to ssh_host",
                 remedy="set proxy_ssh_host in config.toml or AI_SERVER_PROXY_SSH_HOST",
             )
+    if part is _browser:
+        return await part(terminal, None)
     if not place.ssh_host:
         if arguments.apply:
             raise no_host_error(server)
@@ -105,7 +138,7 @@ async def run_setup(arguments: Arguments, server: Server, paths: Paths) -> int:
         except HostError as error:
             if arguments.apply:
                 raise
-            print(f"{error}\nwhat follows is for a new machine", file=sys.stderr)
+            print(f"{error}\nthe output below is for a new machine", file=sys.stderr)
             return await part(terminal, None)
 
 
@@ -169,16 +202,45 @@ async def _config(terminal: SetupTerminal, admin: HostAdmin | None) -> int:
     elif plan.change is None:
         await terminal.confirm(f"Write {path} on {label}?", "Write", file=plan.file)
         await write_new_config(admin, plan)
-        terminal.show(passing_check("config", f"{path} is written", "aitui setup unit --apply"))
+        terminal.show(passing_check("config", f"wrote {path}", "aitui setup unit --apply"))
     else:
-        if arguments.yes:
-            print(plan.file.diff, file=sys.stderr)
-        frontend = TerminalFrontend(arguments, None)
-        require_success(
-            await ConfigRunner(admin, None, frontend).change(plan.change), "Not changed"
+        remedy = (
+            "aitui setup unit --apply starts llama-swap with it; if it is running: aitui reload"
         )
-        remedy = "aitui setup unit --apply starts llama-swap with it; if it runs: aitui reload"
-        terminal.show(passing_check("config", f"{path} is changed", remedy))
+        await _change_config(terminal, admin, plan.change, remedy)
+    return 0
+
+
+async def _change_config(
+    terminal: SetupTerminal, admin: HostAdmin, plan: ChangePlan, remedy: str
+) -> None:
+    """Show and confirm a change of the config file, and write it; the server isn't asked."""
+    if terminal.arguments.yes:
+        print(plan.change.diff, file=sys.stderr)
+    frontend = TerminalFrontend(terminal.arguments, None)
+    require_success(await ConfigRunner(admin, None, frontend).change(plan), "Not changed")
+    terminal.show(passing_check("config", f"changed {admin.config.path}", remedy))
+
+
+async def _idle(terminal: SetupTerminal, admin: HostAdmin | None) -> int:
+    ttl = terminal.arguments.ttl
+    if admin is None:
+        line = f"# at the top of {terminal.server.preset_path}:\n# globalTTL: {ttl}\n"
+        terminal.print_commands(_NEW_MACHINE, line)
+        return 0
+    jobs = await find_unload_jobs(admin.host)
+    terminal.show(*(job.finding for job in jobs))
+    if not jobs:
+        terminal.show(passing_check("jobs", "no cron line or timer unloads models"))
+    plan = await plan_change(admin, lambda document: change_global_ttl(document, ttl))
+    file = FilePlan(admin.config.path, plan.reading, plan.change.after)
+    if not file.is_change:
+        terminal.show(passing_check("config", f"globalTTL is already {ttl}"))
+    elif terminal.arguments.apply:
+        await _change_config(terminal, admin, plan, "apply it: aitui reload")
+    else:
+        print(file.diff, file=sys.stderr)
+        terminal.print_commands(admin.host.label, file.commands)
     return 0
 
 
@@ -198,12 +260,44 @@ async def _caddy(terminal: SetupTerminal, admin: HostAdmin | None) -> int:
         return exit_code(plan.findings)
     if not plan.is_ready:
         return exit_code(plan.findings)
-    title = f"Write {plan.file.path} on {label}, and have Caddy read it?"
+    title = f"Write {plan.file.path} on {label}, and reload Caddy?"
     await terminal.confirm(title, "Write", plan.proxy.reload, file=plan.file)
     terminal.show(await apply_caddy(admin.host, plan, admin.clock))
     return 0
 
 
+async def _browser(terminal: SetupTerminal, _: HostAdmin | None) -> int:
+    setup = await asyncio.to_thread(read_browser_setup, terminal.server)
+    if terminal.arguments.policy:
+        print(setup.policy)
+        return 0
+    if not terminal.arguments.apply:
+        terminal.print_commands("the machine of the browser", setup.steps())
+        return 0
+    host = LocalHost()
+    stores = await find_stores(host)
+    if not stores:
+        raise ActionRefused(
+            "No certificate store of Chromium, Chrome or Brave was found on this machine",
+            remedy="for Firefox, follow the steps of: aitui setup browser",
+        )
+    commands = "".join((setup.p12_commands(), *map(setup.store_commands, stores)))
+    await terminal.confirm(
+        "Add the certificates to the stores on this machine?", "Fill", *commands.splitlines()
+    )
+    for store in stores:
+        terminal.show(await fill_store(host, setup, store))
+    terminal.print_commands("this machine, as root: the policy", setup.all_policy_commands())
+    return 0
+
+
 _NEW_MACHINE = "the machine of llama-swap"
 
-_PARTS: dict[str, Part] = {"server": _server, "config": _config, "unit": _unit, "caddy": _caddy}
+_PARTS: dict[str, Part] = {
+    "server": _server,
+    "config": _config,
+    "unit": _unit,
+    "caddy": _caddy,
+    "browser": _browser,
+    "idle": _idle,
+}

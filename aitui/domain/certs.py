@@ -250,6 +250,7 @@ def to_p12(
     legacy: bool,
 ) -> bytes:
     """Pack a client's files: with AES, or with 3DES and SHA-1 if NSS has to read it (`legacy`)."""
+    secret = password.encode("utf-8", "surrogateescape")
     encryption = (
         PrivateFormat.PKCS12.encryption_builder()
         .kdf_rounds(_P12_ROUNDS[legacy])
@@ -259,10 +260,10 @@ def to_p12(
             else pkcs12.PBES.PBESv2SHA256AndAES256CBC
         )
         .hmac_hash(hashes.SHA1() if legacy else hashes.SHA256())  # noqa: S303
-        .build(password.encode() or b"-")
+        .build(secret or b"-")
     )
     # The builder refuses an empty password, which is what browsers are given (`-passout pass:`).
-    encryption.password = password.encode()  # type: ignore[attr-defined]
+    encryption.password = secret  # type: ignore[attr-defined]
     name = common_name(certificate).encode()
     return pkcs12.serialize_key_and_certificates(name, key, certificate, authorities, encryption)  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""The question that is asked before something changes that others would notice."""
+"""The confirmation before a change that affects other clients."""
 
 from collections.abc import Awaitable, Callable
 
@@ -33,7 +33,7 @@ class Confirmation(Struct, frozen=True):
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The costs and the facts, a sentence a line."""
+        """Return the costs and the facts, one sentence per line."""
         costs = (line for cost in self.costs for line in cost.lines)
         return (*costs, *self.facts)
 

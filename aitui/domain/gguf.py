@@ -89,7 +89,7 @@ class GgufHeader(Struct, frozen=True):
 
     @property
     def layers(self) -> int | None:
-        """The number of layers."""
+        """Return the number of layers."""
         count = self.number("block_count")
         return count if count is not None and 0 < count <= _MOST_LAYERS else None
 

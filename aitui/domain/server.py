@@ -3,13 +3,16 @@
 Apart from the snapshot, which takes four times as long to import: settings need no more than this.
 """
 
+import shlex
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from msgspec import Struct, field
 
+from aitui.domain.sanitize import sanitize_line
 from aitui.errors import ActionRefused
 
 
@@ -32,6 +35,18 @@ class Clock(Struct, frozen=True):
         return cls(time.monotonic, time.time, boot)
 
 
+USUAL_PORTS = (8080, 9292, 8090)
+"""Where a llama-swap of this machine usually listens."""
+_NAMES_WHERE_MADE = {"client.pem": "client.crt", "client-key.pem": "client.key"}
+"""What the guide's openssl commands call the files that have other names on the client."""
+
+
+def copy_command(path: Path) -> str:
+    """Return the command that copies a certificate file from the machine where it was made."""
+    name = _NAMES_WHERE_MADE.get(path.name, path.name)
+    return sanitize_line(f"scp PROXY:CERTS/{shlex.quote(name)} {shlex.quote(str(path))}")
+
+
 class Endpoints(Struct, frozen=True):
     """Paths below the server's URL; `<id>` stands for the model."""
 
@@ -48,7 +63,8 @@ class Server(Struct, frozen=True):
     `url` has no trailing slash, query or user info; a path in it stays in front of every path.
     `identity` is the name in `config.toml`, else the URL: load times, measurements and the journal
     are stored under it. `ca`, `client_cert` and `client_key` are None if the server needs none:
-    without `ca` the system's trust store is used. `basic_auth` is user and password, set or of the
+    without `ca` the system's trust store is used. `unused_certificates` is a directory with a client
+    certificate that isn't this server's, if it has none. `basic_auth` is user and password, set or of the
     URL. `timeout` is in seconds. `ssh_host` is empty if the host isn't administered from here,
     "local" for this machine. `ssh_home` is the home directory with the SSH settings, if it isn't
     the user's own. `read_only` refuses loads, unloads, everything on the host, and a chat with a
@@ -67,6 +83,7 @@ class Server(Struct, frozen=True):
     client_cert: Path | None = None
     client_key: Path | None = None
     client_key_password: str | None = None
+    unused_certificates: Path | None = None
     api_key: str | None = None
     basic_auth: tuple[str, str] | None = None
     timeout: float = 300.0
@@ -91,6 +108,26 @@ class Server(Struct, frozen=True):
     def label(self) -> str:
         """The server's name in the header, else the host and port of its URL."""
         return self.name or self.identity.split("://", 1)[-1].split("/", 1)[0]
+
+    @property
+    def port(self) -> int:
+        """The port of its URL, by default that of the scheme."""
+        parts = urlsplit(self.url)
+        return parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether its URL names this machine itself."""
+        # 4 ms, and `aitui --help` needs none of it.
+        from ipaddress import ip_address
+
+        host = urlsplit(self.url).hostname or ""
+        if host == "localhost" or host.endswith(".localhost"):
+            return True
+        try:
+            return ip_address(host).is_loopback
+        except ValueError:
+            return False
 
     @property
     def certificate_files(self) -> tuple[tuple[str, Path], ...]:

@@ -81,7 +81,7 @@ class SlashCommand(Struct, frozen=True):
 
     @property
     def words(self) -> list[str]:
-        """The rest, word by word."""
+        """Return the words of the rest."""
         return self.rest.split()
 
 

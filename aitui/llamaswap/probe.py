@@ -25,7 +25,7 @@ from aitui.llamaswap.errors import Response, response_error
 from aitui.llamaswap.http import HttpClient, Request
 from aitui.llamaswap.tls import fetch_unverified_chain, tls_context
 from aitui.llamaswap.transport import RequestTrace
-from aitui.llamaswap.urls import authority_of, environment_proxy, host_of, port_of
+from aitui.llamaswap.urls import authority_of, environment_proxy, host_of
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -57,7 +57,7 @@ class TlsHandshake(Struct, frozen=True):
 async def resolve_addresses(server: Server) -> tuple[str, ...]:
     """Look up the addresses of the server's host name, in the order in which they are tried."""
     loop = asyncio.get_running_loop()
-    lookup = loop.getaddrinfo(host_of(server), port_of(server), type=socket.SOCK_STREAM)
+    lookup = loop.getaddrinfo(host_of(server), server.port, type=socket.SOCK_STREAM)
     found = await _run_within_limit(server, lookup)
     return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
 
@@ -130,7 +130,7 @@ async def _connect(
     host = host_of(server)
     name = host if context is not None else None
     _, writer = await _run_within_limit(
-        server, asyncio.open_connection(host, port_of(server), ssl=context, server_hostname=name)
+        server, asyncio.open_connection(host, server.port, ssl=context, server_hostname=name)
     )
     try:
         yield writer

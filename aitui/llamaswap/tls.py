@@ -16,7 +16,7 @@ from aitui.llamaswap.certificates import (
     read_expiry,
     unreadable_file_error,
 )
-from aitui.llamaswap.urls import host_of, is_https, port_of
+from aitui.llamaswap.urls import host_of, is_https
 
 if TYPE_CHECKING:
     from aitui.domain.server import Server
@@ -113,9 +113,7 @@ async def fetch_unverified_chain(server: "Server") -> list[bytes]:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     host = host_of(server)
-    _, writer = await asyncio.open_connection(
-        host, port_of(server), ssl=context, server_hostname=host
-    )
+    _, writer = await asyncio.open_connection(host, server.port, ssl=context, server_hostname=host)
     try:
         shaken = writer.get_extra_info("ssl_object")
         # Public from Python 3.13 on.

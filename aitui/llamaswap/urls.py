@@ -1,7 +1,6 @@
 """The URL of a server, its host and port for messages; the User-Agent."""
 
 import getpass
-import ipaddress
 import os
 import platform
 import re
@@ -14,7 +13,6 @@ from aitui import __version__
 if TYPE_CHECKING:
     from aitui.domain.server import Server
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 _UNFIT_FOR_HEADERS = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_NAME = 64
 
@@ -26,14 +24,8 @@ def host_of(server: "Server") -> str:
 
 def authority_of(server: "Server") -> str:
     """Return host and port, as messages name the server."""
-    host, port = host_of(server), port_of(server)
+    host, port = host_of(server), server.port
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def port_of(server: "Server") -> int:
-    """Return the port of the server's URL, by default that of its scheme."""
-    parts = urlsplit(server.url)
-    return parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
 
 
 def is_https(server: "Server") -> bool:
@@ -41,21 +33,10 @@ def is_https(server: "Server") -> bool:
     return urlsplit(server.url).scheme == "https"
 
 
-def is_loopback(server: "Server") -> bool:
-    """Whether the server's URL names this machine itself."""
-    host = host_of(server)
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def environment_proxy(server: "Server") -> str | None:
     """Return the environment's proxy for a server, with its password; None for none."""
     host = host_of(server)
-    if is_loopback(server) or proxy_bypass(host):
+    if server.is_loopback or proxy_bypass(host):
         return None
     proxies = getproxies()
     found = proxies.get(server.url.partition(":")[0]) or proxies.get("all")

@@ -5,6 +5,7 @@ from aitui.settings.load import (
     missing_certificates,
     read_settings,
     require_certificates,
+    require_server,
     server_at,
 )
 from aitui.settings.raw import SettingsFlags
@@ -17,5 +18,6 @@ __all__ = [
     "missing_certificates",
     "read_settings",
     "require_certificates",
+    "require_server",
     "server_at",
 ]

@@ -4,7 +4,9 @@ Defaults, then config.toml, then the environment, then flags; the later wins. Wh
 
 1. `--server NAME`: that table of config.toml. `--url URL`: the unnamed server, at that URL.
 2. Else AI_SERVER_URL: the unnamed server. The other variables describe it and choose nothing.
-3. Else `default = "NAME"` of config.toml, else the unnamed server at the default URL.
+3. Else `default = "NAME"` of config.toml.
+4. Else the unnamed server at the default URL, if one of its certificate files exists.
+5. Else none: the unnamed server is neither contacted nor listed.
 
 A server of config.toml takes everything from there. The environment describes the unnamed server:
 AI_SERVER_URL, or else the default URL, unless `--url` names another. If AI_SERVER_URL and `--url`
@@ -14,19 +16,19 @@ or AI_SERVER_CERTS_DIR means none.
 
 The defaults of certificates and SSH host hold at the default URL. The directory of the certificates
 holds for an https AI_SERVER_URL as well, if it has the files: `--url` and config.toml don't inherit
-it, so no certificate goes to a server that it wasn't meant for. Without TLS none is used, wherever it
-was set.
+it, so no certificate goes to a server that it wasn't meant for. Such a server knows only where they
+are, to say so if it asks for one. Without TLS none is used, wherever it was set.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from aitui.domain.server import Endpoints, Server
-from aitui.errors import CertificateFileError, SettingsError
+from aitui.domain.server import Endpoints, Server, copy_command
+from aitui.errors import Action, CertificateFileError, SettingsError
 from aitui.settings import table
 from aitui.settings.address import ServerAddress, read_address, with_scheme
 from aitui.settings.raw import RawValue, SettingsFlags
@@ -44,11 +46,13 @@ def build_server(
     name: str = "",
     read_only: bool = False,
     finds_certificates: bool = False,
+    other_certificates: RawValue | None = None,
 ) -> Server:
     """Build the server at `address`; certificates and SSH host have defaults at DEFAULT_URL.
 
     `read_only` is what the command line says, whatever else is `given`. `finds_certificates` takes
-    those in the default directory, if they are there. Raises SettingsError.
+    those in the default directory, if they are there; `other_certificates` is a directory that
+    belongs to another server. Raises SettingsError.
     """
     is_default = not name and address.url == DEFAULT_URL
     values = _SettingsReader(given, home, at_default_url=is_default)
@@ -57,6 +61,9 @@ def build_server(
         raise given["client_key"].error("a client_cert with it")
     if not address.uses_tls:
         files = {}
+    unused = None
+    if address.uses_tls and "client_cert" not in files:
+        unused = values.unused_certificates(other_certificates)
     values.origins["url"] = given["url"].origin if "url" in given else "default"
     if read_only:
         values.origins["read_only"] = "flag --read-only"
@@ -70,6 +77,7 @@ def build_server(
         client_cert=files.get("client_cert"),
         client_key=files.get("client_key"),
         client_key_password=values.read(table.CLIENT_KEY_PASSWORD),
+        unused_certificates=unused,
         api_key=values.read(table.API_KEY),
         timeout=values.read(table.TIMEOUT),
         ssh_host=values.read(table.SSH_HOST),
@@ -117,10 +125,9 @@ class _SettingsReader:
 
         `find` takes the default folder if it has all of them.
         """
-        default, usual = self._default(table.CERTS_DIR), table.CERTS_DIR.at_default_url
-        if default is None and find and usual is not None:
-            expected = (self._home / usual / setting.shown for setting in table.CERTIFICATES)
-            default = None if any(map(_is_missing, expected)) else usual
+        default = self._default(table.CERTS_DIR)
+        if default is None and find and _has_files(self._usual_folder, table.CERTIFICATES):
+            default = self._usual_folder
         folder = None if default is None else self._home / default
         of_folder = "default"
         if (certs_dir := self._raw_values.get(table.CERTS_DIR.name)) is not None:
@@ -136,25 +143,46 @@ class _SettingsReader:
                 files[setting.name] = file
         return files
 
+    def unused_certificates(self, other: RawValue | None) -> Path | None:
+        """Return the folder with a client certificate that isn't this server's, if there is one."""
+        named = [] if other is None else [table.CERTS_DIR.read(other, self._home)]
+        return next(
+            (
+                folder
+                for folder in (*named, self._usual_folder)
+                if folder is not None and _has_files(folder, (table.CLIENT_CERT, table.CLIENT_KEY))
+            ),
+            None,
+        )
+
+    @property
+    def _usual_folder(self) -> Path:
+        return self._home / (table.CERTS_DIR.at_default_url or "")
+
 
 class Settings(Struct, frozen=True):
     """All settings of one run.
 
     `server` is the chosen one, `servers` all that a key switches between, the unnamed one first.
+    Where nothing names a server `has_server` is False: `server` is then only what the variables
+    describe, isn't in `servers`, and must be neither contacted nor shown.
     `fps` is the most frames a second; `notifications` says whether a load that ends while another
     window or view is in front rings the bell. `llama_server_programs` take llama-server's flags,
     whatever they are called. `config_file` is None if there is none. `origins` says
     where these came from, and who chose `server`; a server's own values are in its `origins`.
-    `ignored` are the variables that describe the unnamed server while another one is chosen.
+    `ignored` are the variables that describe the unnamed server while another one is chosen, or none.
+    `template` has what every server at a URL typed later has.
     """
 
     server: Server
     servers: tuple[Server, ...]
+    has_server: bool = True
     fps: int = table.FPS.default
     notifications: bool = table.NOTIFICATIONS.default
     config_file: Path | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
+    template: Server = Server(url="", identity="")
 
     @property
     def missing_certificates(self) -> tuple[tuple[str, Path], ...]:
@@ -180,12 +208,34 @@ async def require_certificates(server: Server) -> None:
 
     missing = await asyncio.to_thread(missing_certificates, server)
     if missing:
-        files = ", ".join(f"{path} ({what})" for what, path in missing)
+        gone = {path for _, path in missing}
+        found = [
+            f"{'missing' if path in gone else 'there'}: {path} ({what})"
+            for what, path in server.certificate_files
+        ]
+        commands = [copy_command(path) for _, path in missing]
         raise CertificateFileError(
             "The default server requires a client certificate, and files are missing",
-            why=files,
-            remedy="put them there, or choose another server with --url or AI_SERVER_URL",
+            why="\n".join((*found, "", *commands)),
+            remedy="copy them from where they were made, or choose another server with --url or "
+            "AI_SERVER_URL",
         )
+
+
+def require_server(settings: Settings) -> Server:
+    """Return the chosen server. Raises SettingsError if nothing names one."""
+    if settings.has_server:
+        return settings.server
+    why = "neither config.toml nor AI_SERVER_URL names one"
+    if settings.servers:
+        names = ", ".join(server.name for server in settings.servers)
+        why = f"config.toml has {names}, and no default"
+    raise SettingsError(
+        "There is no server yet",
+        why=why,
+        remedy="add one, set default in config.toml, or pass a URL like --url http://localhost:8080",
+        action=Action.ADD_SERVER,
+    )
 
 
 def read_settings(
@@ -220,37 +270,50 @@ def read_settings(
     server, why = _choose_server(flags, described, config, default, {"": unnamed, **named})
     clients = values.read(table.CLIENTS)
     programs = values.read(table.LLAMA_SERVER_PROGRAMS)
-    servers = tuple(
+    template = Server("", "", read_only=flags.read_only)
+    is_unnamed_known = flags.url is not None or "url" in described or has_certificates(unnamed)
+    listed = (unnamed, *named.values()) if is_unnamed_known else (*named.values(),)
+    template, server, *servers = (
         replace(one, clients=clients, llama_servers=frozenset(programs))
-        for one in (server, unnamed, *named.values())
+        for one in (template, server, *listed)
     )
+    has_server = bool(server.name) or is_unnamed_known
     return Settings(
-        server=servers[0],
-        servers=servers[1:],
+        server=server,
+        servers=tuple(servers),
+        has_server=has_server,
         fps=values.read(table.FPS),
         notifications=values.read(table.NOTIFICATIONS),
         config_file=config.path,
         origins={**values.origins, "server": why},
-        ignored=tuple(variables) if server.name else (),
+        ignored=tuple(variables) if server.name or not has_server else (),
+        template=template,
     )
 
 
 def server_at(
     url: str,
     home: Path,
+    template: Server,
     *,
-    read_only: bool = False,
-    like: Server | None = None,
+    name: str = "",
+    **typed: str,
 ) -> Server:
-    """Build the server at a URL that was typed at run time; what isn't of one server is as for `like`.
+    """Build the server at a URL that was typed at run time, with other settings by their keys.
 
-    Raises SettingsError if the URL can't be one.
+    Empty texts are left out; what isn't of one server is that of `template`. Raises SettingsError.
     """
-    given = RawValue(with_scheme(url), prefix="", place="typed", origin="typed")
-    server = build_server({"url": given}, read_address(given), home=home, read_only=read_only)
-    if like is None:
-        return server
-    return replace(server, clients=like.clients, llama_servers=like.llama_servers)
+    texts = {"url": with_scheme(url.strip()), **typed}
+    given = {
+        key: RawValue(text, prefix="", place="typed", origin="typed", base=Path.cwd())
+        for key, text in texts.items()
+        if text
+    }
+    url_given = given.get("url") or RawValue("", prefix="", place="typed", origin="typed")
+    server = build_server(
+        given, read_address(url_given), home=home, name=name, read_only=template.read_only
+    )
+    return replace(server, clients=template.clients, llama_servers=template.llama_servers)
 
 
 def _environment_settings(environment: Mapping[str, str]) -> dict[str, RawValue]:
@@ -278,7 +341,13 @@ def _build_unnamed_server(
     here = read_address(url)
     of_another = "url" in described and there.url != here.url
     given = {"url": url} if of_another else {**described, "url": url}
-    return build_server(given, here, home=home, read_only=flags.read_only)
+    return build_server(
+        given,
+        here,
+        home=home,
+        read_only=flags.read_only,
+        other_certificates=described.get(table.CERTS_DIR.name) if of_another else None,
+    )
 
 
 def _choose_server(
@@ -301,7 +370,18 @@ def _choose_server(
         return servers[""], "flag --url"
     if "url" in described:
         return servers[""], described["url"].origin
-    return servers[default], "default" if by_default is None else by_default.origin
+    if by_default is not None:
+        return servers[default], by_default.origin
+    return servers[""], "its certificate files" if has_certificates(servers[""]) else "default"
+
+
+def has_certificates(server: Server) -> bool:
+    """Whether at least one of the certificate files that are set is there. Blocks on the disk."""
+    return any(not _is_missing(path) for _, path in server.certificate_files)
+
+
+def _has_files(folder: Path, certificates: Iterable[Setting[Path | None]]) -> bool:
+    return not any(_is_missing(folder / setting.shown) for setting in certificates)
 
 
 def _is_missing(path: Path) -> bool:

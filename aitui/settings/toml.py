@@ -48,8 +48,13 @@ _SERVER_KEYS = {
     key: setting for setting in SERVER_SETTINGS for key in (setting.name, *setting.aliases)
 }
 _TOP_KEYS = (*(setting.name for setting in TOP_SETTINGS), "servers")
-_LONGEST_NAME = 64
+LONGEST_NAME = 64
 _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+
+
+def is_server_name(name: str) -> bool:
+    """Whether a server can be called that."""
+    return bool(name) and name == sanitize_line(name, LONGEST_NAME).strip() and "/" not in name
 
 
 class SettingsFile(Struct, frozen=True):
@@ -139,9 +144,8 @@ class _SettingsFileReader:
 
     def _read_server(self, name: str, table: object) -> dict[str, RawValue]:
         at = ("servers", name)
-        fine = name == sanitize_line(name, _LONGEST_NAME).strip() and name and "/" not in name
-        if not fine:
-            words = f"expected a name of up to {_LONGEST_NAME} printable characters without /"
+        if not is_server_name(name):
+            words = f"expected a name of up to {LONGEST_NAME} printable characters without /"
             raise self._error(at, words)
         if not isinstance(table, dict):
             raise self._error(at, f"expected a table, like [servers.{name}]")

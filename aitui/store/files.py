@@ -63,12 +63,13 @@ def read_bounded(path: Path, limit: int) -> bytes:
     return content
 
 
-def replace_atomically(path: Path, content: bytes) -> None:
-    """Replace a file by one with mode 0600. Raises OSError, and leaves the old file then."""
+def replace_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Replace a file by one with that mode. Raises OSError, and leaves the old file then."""
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
+            os.fchmod(file.fileno(), mode)
             file.flush()
             os.fsync(file.fileno())
         Path(name).replace(path)

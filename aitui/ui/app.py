@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from textual.widgets import TextArea
 
     from aitui.ui.widgets.chat_pane import ChatPane
+    from aitui.ui.widgets.chat_rail import ChatRail
     from aitui.ui.widgets.composer import Composer
     from aitui.ui.widgets.transcript import Transcript
 
@@ -509,6 +510,15 @@ class AituiApp(App[None]):
         if current := self._current():
             current.chat.take_back(message.place)
 
+    def on_chat_pane_rail_shown(self) -> None:
+        if current := self._current():
+            current.chat.list_in_rail()
+
+    def on_chat_rail_conversation_chosen(self, message: "ChatRail.ConversationChosen") -> None:
+        if current := self._current():
+            resuming = current.conversations.resume(message.conversation_id)
+            self._tasks.run_in_background(resuming, "open conversation")
+
     def on_text_area_changed(self, message: "TextArea.Changed") -> None:
         current = self._servers.controllers
         if current is not None and message.text_area.id == "prompt":
@@ -549,6 +559,12 @@ class AituiApp(App[None]):
         if isinstance(self.screen, SetupScreen):
             checking = self._servers.recheck_certificates(self.screen)
             self._tasks.run_in_background(checking, "switch")
+
+    def on_server_requested(self, message: messages.ServerRequested) -> None:
+        self._tasks.run_in_background(self._servers.go_to(message.server), "switch")
+
+    def on_server_add_requested(self, message: messages.ServerAddRequested) -> None:
+        self._tasks.run_in_background(self._servers.add(message.draft), "switch")
 
     # Smaller duties.
 

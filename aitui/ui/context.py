@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 from textual.app import App
 
-from aitui.domain.server import Clock, Server
+from aitui.domain.server import USUAL_PORTS, Clock, Server
 from aitui.paths import Paths
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ class AppContext(Struct, frozen=True):
     """Settings, places, clock and chance; `missing` are certificate files that aren't there.
 
     `demo_at_once` opens `demo_world` instead of the chosen server, as `--demo` wants it. `theme` is
-    the one to begin with, empty for Textual's; `environment` tells of the terminal.
+    the one to begin with, empty for Textual's; `usual_ports` are asked where nothing names a server;
+    `environment` tells of the terminal.
     """
 
     settings: "Settings"
@@ -40,6 +41,7 @@ class AppContext(Struct, frozen=True):
     missing_certificates: tuple[tuple[str, Path], ...] = ()
     start_with_demo: bool = False
     theme: str = ""
+    usual_ports: tuple[int, ...] = USUAL_PORTS
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
 

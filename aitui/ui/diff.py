@@ -7,20 +7,44 @@ from textual.content import Content
 
 _HUNK = re.compile(r"@@ -(\d+)(?:,\d+)? \+(\d+)")
 _NUMBER_CELLS = 4
+_HEAD_CELLS = _NUMBER_CELLS + 3
+"""Cells of a line's number and sign."""
 _LONGEST_LINE = 240
 
 
-def render_diff(lines: Sequence[str], context: int = 1) -> Content:
+def render_diff(lines: Sequence[str], width: int, context: int = 1) -> Content:
     """Draw the lines of a unified diff; what a pair of lines differs in is filled, the rest tinted.
 
-    Only so many unchanged lines are drawn beside those that change.
+    Only so many unchanged lines are drawn beside those that change, no blank ones, and nothing of the
+    indentation that all have. A line goes on below its own beginning.
     """
-    return Content("\n").join(_rows(lines, context))
+    near = _places_near_changes(lines, context)
+    texts = [
+        line[1:]
+        for place, line in enumerate(lines)
+        if place in near and line[1:].strip() and not _HUNK.match(line)
+    ]
+    indentation = min((len(text) - len(text.lstrip()) for text in texts), default=0)
+    shown = [line if _HUNK.match(line) else line[:1] + line[1 + indentation :] for line in lines]
+    rows = (_wrap(row, max(_HEAD_CELLS + 8, width)) for row in _rows(shown, near))
+    return Content("\n").join(line for row in rows for line in row)
 
 
-def _rows(lines: Sequence[str], context: int) -> Iterator[Content]:
+def _wrap(row: Content, width: int) -> Iterator[Content]:
+    """Break a row at a blank if there is one, else anywhere."""
+    while row.cell_length > width:
+        at = row.plain.rfind(" ", _HEAD_CELLS + width // 2, width) + 1 or width
+        yield row[:at]
+        row = Content(" " * _HEAD_CELLS) + row[at:]
+    yield row
+
+
+def _places_near_changes(lines: Sequence[str], context: int) -> frozenset[int]:
     changes = [place for place, line in enumerate(lines) if line[:1] in {"-", "+"}]
-    near = {place + off for place in changes for off in range(-context, context + 1)}
+    return frozenset(place + off for place in changes for off in range(-context, context + 1))
+
+
+def _rows(lines: Sequence[str], near: frozenset[int]) -> Iterator[Content]:
     old = new = 0
     at = 0
     while at < len(lines):
@@ -34,7 +58,7 @@ def _rows(lines: Sequence[str], context: int) -> Iterator[Content]:
         removed = _run(lines, at, "-")
         added = _run(lines, at + len(removed), "+")
         if not removed and not added:
-            if at in near or not changes:
+            if line[1:].strip() and at in near:
                 yield _row(old, " ", line[1:], "", "")
             old, new, at = old + 1, new + 1, at + 1
             continue
@@ -46,7 +70,8 @@ def _rows(lines: Sequence[str], context: int) -> Iterator[Content]:
             first = old if sign == "−" else new
             for place, text in enumerate(run):
                 other = others[place] if paired else text
-                yield _row(first + place, sign, text, color, other)
+                if text.strip():
+                    yield _row(first + place, sign, text, color, other)
         old, new, at = old + len(removed), new + len(added), at + len(removed) + len(added)
 
 

@@ -257,7 +257,7 @@ CHAT_PANE = KeyGroup(
         sign="^g",
     ),
     Key("ctrl+l", "app.resume_last", "continue the last conversation", "continue last", "^l"),
-    Key("ctrl+t", "detach", "detach the last image", sign="^t"),
+    Key("enter", "focused.submit", "done", bound=False),
     Key("escape", "screen.close_chat", "back to the models", "models"),
 )
 PROMPT = KeyGroup(
@@ -268,14 +268,18 @@ PROMPT = KeyGroup(
         "send",
     ),
     Key("ctrl+j,shift+enter", "newline", "new line", sign="^j"),
+    Key("ctrl+f", "screen.find_in_chat", "find in the conversation", "find", "^f"),
     Key("ctrl+e", "app.edit_prompt", "write in $EDITOR", "editor", "^e"),
-    Key("ctrl+u", "clear", "clear the prompt, or restore it", sign="^u"),
+    Key("ctrl+u", "clear", "clear, or restore", sign="^u"),
+    Key("ctrl+t", "screen.toggle_reasoning", "reasoning", sign="^t"),
+    Key("slash", "begin_command", "commands", bound=False),
+    Key("delete", "delete_or_detach", "remove the last image", sign="Del"),
     Key("tab", "complete", "complete a command", "complete", listed=False),
     Key("up", "earlier", "earlier prompt", listed=False),
     Key("down", "later", "later prompt", listed=False),
-    Key("pageup", "scroll_transcript(-1)", "transcript up", listed=False),
+    Key("pageup", "scroll_transcript(-1)", "transcript up", "scroll", listed=False),
     Key("pagedown", "scroll_transcript(1)", "transcript down", listed=False),
-    Key("end", "end_or_follow", "end of the line, then of the transcript", listed=False),
+    Key("end", "end_or_follow", "end of line or chat", listed=False),
     Key("escape", "screen.read_chat", "leave the prompt", "read"),
     Key(
         "ctrl+c,super+c",
@@ -294,6 +298,9 @@ TRANSCRIPT = KeyGroup(
     Key("Y", "copy('reply')", "copy the reply", listed=False),
     Key("ctrl+y", "copy('conversation')", "copy the conversation", listed=False),
     Key("o", "open_block", "open in $EDITOR", listed=False),
+    Key("slash", "screen.filter", "find in the conversation", "find", bound=False),
+    Key("n", "screen.find_next(1)", "next found", "next"),
+    Key("N", "screen.find_next(-1)", "previous found", listed=False),
     Key("t", "reasoning", "reasoning"),
     Key("v", "toggle('raw')", "source text", listed=False),
     *_motions("first row"),
@@ -384,6 +391,25 @@ SETUP = KeyGroup(
     Key("f5,r", "app.recheck_certificates", "check again", sign="F5"),
 )
 
+FIRST_RUN = KeyGroup(
+    "first run",
+    Key("enter", "connect", "connect", bound=False),
+    Key("down,j", "move(1)", "next", "select", sign="↑↓"),
+    Key("up,k", "move(-1)", "previous", listed=False),
+    Key("a", "add_server", "another address"),
+    Key("d", "app.open_demo", "demo"),
+    Key("f5,r", "ask_again", "ask the ports again", "ask again", sign="r"),
+)
+NEW_SERVER = KeyGroup(
+    "another server",
+    Key("escape", "dismiss", "back"),
+    Key("enter", "submit", "next", bound=False),
+    # With priority: the field would take them.
+    Key("down", "move(1)", "next field", "select", sign="↑↓", priority=True),
+    Key("up", "move(-1)", "previous field", listed=False, priority=True),
+    Key("ctrl+s", "save", "save and connect", sign="^s", priority=True),
+)
+
 # --- dialogs
 
 HISTORY = KeyGroup(
@@ -460,7 +486,7 @@ COMMANDS = KeyGroup(
 
 PALETTE = (
     ("Undo", "Undo the last change to the config", "app.undo_change"),
-    ("Demo", "Open the demo: a simulated server on this machine", "app.open_demo"),
+    ("Demo", "Open a simulated server on this machine", "app.open_demo"),
 )
 """Palette entries without a key: title, words and action."""
 

@@ -7,6 +7,8 @@ from textual.message import Message
 if TYPE_CHECKING:
     from aitui.domain.logs import LogLine
     from aitui.domain.models import ActiveRequest, Model
+    from aitui.domain.server import Server
+    from aitui.services.first_run import ServerDraft
     from aitui.ui.widgets.log_tail import LogTail
 
 
@@ -89,3 +91,19 @@ class LogSaveRequested(Message):
         super().__init__()
         self.name = name
         self.lines = lines
+
+
+class ServerRequested(Message):
+    """A server is to be opened."""
+
+    def __init__(self, server: "Server") -> None:
+        super().__init__()
+        self.server = server
+
+
+class ServerAddRequested(Message):
+    """A new server is to be saved in config.toml, and opened."""
+
+    def __init__(self, draft: "ServerDraft") -> None:
+        super().__init__()
+        self.draft = draft

@@ -13,7 +13,8 @@ MAX_TABLE = 80
 MIN_SIDE, MAX_SIDE = 40, 62
 """Cells of the right column; from MAX_SIDE on the table grows instead."""
 CHAT_SIDE_FROM = 110
-"""Columns from which a chat leaves the table in sight."""
+"""Columns from which a chat leaves the table in sight, and a zoomed one has a rail."""
+MIN_RAIL = 36
 LOG_FROM = 45
 """Rows from which a log is shown below the activity."""
 _CHAT_TABLE, _CHAT_WIDTH = 54, 84
@@ -61,6 +62,12 @@ class PaneRegions(Struct, frozen=True):
 def pane_regions(body: Size, screen: Size, needs: PaneNeeds) -> PaneRegions:
     """Place the panes; what has no room is left out, in the order of its importance."""
     whole = Region(0, 0, body.width, body.height)
+    if needs.zoomed == "chat" and screen.width >= CHAT_SIDE_FROM:
+        rail = max(MIN_RAIL, min(MAX_SIDE, body.width - _CHAT_WIDTH))
+        chat = Region(0, 0, body.width - rail, body.height)
+        return PaneRegions(
+            Frame.EACH, {"chat": chat, "rail": Region(chat.width, 0, rail, body.height)}
+        )
     if needs.zoomed:
         return PaneRegions(Frame.EACH, {needs.zoomed: whole})
     if needs.chat:

@@ -48,12 +48,18 @@ class CommandLine:
         return await self._start(arguments, stdin=DEVNULL, stdout=stdout, stderr=PIPE)
 
     async def _start(
-        self, arguments: Sequence[str], *, stdin: int, stdout: int, stderr: int
+        self,
+        arguments: Sequence[str],
+        *,
+        stdin: int,
+        stdout: int,
+        stderr: int,
+        program: Sequence[str] = ("-W", "default", "-m", "aitui"),
     ) -> Process:
         inherited = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
         return await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-W", "default", "-m", "aitui"),
+            *program,
             *arguments,
             stdin=stdin,
             stdout=stdout,
@@ -63,10 +69,17 @@ class CommandLine:
         )
 
     @contextlib.asynccontextmanager
-    async def at_terminal(self, *arguments: str) -> AsyncIterator[tuple[Process, int]]:
-        """Start aitui on a pseudo-terminal; yields the process and the terminal's other end."""
+    async def at_terminal(
+        self, *arguments: str, program: Sequence[str] = ("-W", "default", "-m", "aitui")
+    ) -> AsyncIterator[tuple[Process, int]]:
+        """Start aitui on a pseudo-terminal; yields the process and the terminal's other end.
+
+        `program` is what Python runs instead of it.
+        """
         ours, theirs = pty.openpty()
-        process = await self._start(arguments, stdin=theirs, stdout=PIPE, stderr=theirs)
+        process = await self._start(
+            arguments, stdin=theirs, stdout=PIPE, stderr=theirs, program=program
+        )
         os.close(theirs)
         try:
             yield process, ours

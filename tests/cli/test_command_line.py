@@ -10,6 +10,8 @@ import pytest
 
 from aitui.demo.certificates import Certificates
 from aitui.demo.dialect import Dialect
+from aitui.domain.snapshot import Server
+from aitui.settings import DEFAULT_URL
 from catalogue import (
     ALIAS,
     HIDDEN,
@@ -324,12 +326,43 @@ async def test_a_missing_certificate_file_is_named(
     assert not stand_in.requests
 
 
-async def test_the_default_server_without_its_files_is_not_asked(tmp_path: Path) -> None:
+async def test_the_default_server_without_two_of_its_files_is_not_asked(tmp_path: Path) -> None:
+    folder = tmp_path / ".pi/agent/certs"
+    folder.mkdir(parents=True)
+    (folder / "root-ca.pem").touch()
     outcome = await CommandLine(tmp_path).run("status")
     assert outcome.status == TLS
-    for name in ("root-ca.pem", "client.pem", "client-key.pem"):
-        assert str(tmp_path / ".pi/agent/certs" / name) in outcome.err
+    assert f"  there: {folder}/root-ca.pem (certificate authority)\n" in outcome.err
+    assert f"  missing: {folder}/client.pem (client certificate)\n" in outcome.err
+    assert f"  scp PROXY:CERTS/client.crt {folder}/client.pem\n" in outcome.err
+    assert f"  scp PROXY:CERTS/client.key {folder}/client-key.pem\n" in outcome.err
+    assert "CERTS/root-ca.pem" not in outcome.err
     assert "--url" in outcome.err
+
+
+async def test_a_server_that_asks_for_a_certificate_names_the_directory_with_one(
+    tmp_path: Path, server: Server, certificates: Certificates
+) -> None:
+    folder = tmp_path / ".pi/agent/certs"
+    folder.mkdir(parents=True)
+    for name in ("client.pem", "client-key.pem"):
+        (folder / name).touch()
+    aitui = CommandLine(tmp_path, {"AI_SERVER_CA": str(certificates.root_ca)})
+    outcome = await aitui.run("status", "--url", server.url)
+    assert outcome.status == TLS
+    assert f"{folder} has one: set certs_dir in config.toml, or AI_SERVER_CERTS_DIR={folder}" in (
+        outcome.err
+    )
+
+
+@pytest.mark.parametrize("command", ["status", "gpu", "preset", "doctor"])
+async def test_a_command_says_that_there_is_no_server_yet(tmp_path: Path, command: str) -> None:
+    outcome = await CommandLine(tmp_path).run(command)
+    assert outcome.status == 2
+    assert "There is no server yet" in outcome.err + outcome.out
+    assert "--url http://localhost:8080" in outcome.err + outcome.out
+    assert "example" not in outcome.err + outcome.out
+    assert DEFAULT_URL not in outcome.err + outcome.out
 
 
 async def test_a_reader_that_goes_away_makes_no_traceback(aitui: CommandLine) -> None:

@@ -68,7 +68,7 @@ def test_programs_with_llama_servers_flags_are_a_list(read: Read, wrong: Wrong) 
     assert read().server.llama_servers == frozenset()
     given = read(config='llama_server_programs = ["run-wolf.sh", "/opt/fox"]\n')
     assert given.server.llama_servers == {"run-wolf.sh", "/opt/fox"}
-    assert {one.llama_servers for one in given.servers} == {given.server.llama_servers}
+    assert given.template.llama_servers == given.server.llama_servers
     for text in ('"run-wolf.sh"', "[1]", '[""]'):
         assert "(config.toml, line 1): expected names or paths of programs" in wrong(
             config=f"llama_server_programs = {text}\n"

@@ -8,7 +8,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aitui.domain.server import Server
-from aitui.settings import DEFAULT_URL, Settings, SettingsFlags, read_settings, server_at
+from aitui.errors import SettingsError
+from aitui.settings import (
+    DEFAULT_URL,
+    Settings,
+    SettingsFlags,
+    read_settings,
+    require_server,
+    server_at,
+)
 
 Read = Callable[..., Settings]
 Wrong = Callable[..., str]
@@ -89,11 +97,6 @@ def test_only_the_url_of_the_environment_beats_the_default_server_of_the_config(
     assert (chosen.server.name, chosen.server.api_key, chosen.ignored) == ("", "sk-x", ())
 
 
-def test_without_a_default_server_the_other_variables_describe_the_unnamed_one(read: Read) -> None:
-    chosen = read(env={"AI_SERVER_TIMEOUT_MS": "1000"})
-    assert (chosen.server.url, chosen.server.timeout, chosen.ignored) == (DEFAULT_URL, 1.0, ())
-
-
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """A home with the three certificate files in their usual folder."""
@@ -133,6 +136,11 @@ def test_an_empty_folder_means_none(home: Path, url: str) -> None:
     assert read_at(home, AI_SERVER_URL=url, AI_SERVER_CERTS_DIR="").certificate_files == ()
 
 
+def test_without_a_default_server_the_other_variables_describe_the_unnamed_one(home: Path) -> None:
+    chosen = read_settings(SettingsFlags(), {"AI_SERVER_TIMEOUT_MS": "1000"}, home, home)
+    assert (chosen.server.url, chosen.server.timeout, chosen.ignored) == (DEFAULT_URL, 1.0, ())
+
+
 def test_an_empty_variable_chooses_nothing(read: Read) -> None:
     assert read(env={"AI_SERVER_URL": ""}, config=TWO_SERVERS).server.name == "home"
 
@@ -148,14 +156,14 @@ def test_flag_url_beats_the_default_server_of_the_config(read: Read) -> None:
 
 
 def test_server_and_url_together_are_refused(wrong: Wrong) -> None:
-    assert "one of the two" in wrong(
+    assert "expected only one of them" in wrong(
         SettingsFlags(server="lab", url="http://x"), config=TWO_SERVERS
     )
 
 
 def test_a_server_that_config_has_not_is_answered_with_the_nearest(wrong: Wrong) -> None:
     message = wrong(SettingsFlags(server="hme"), config=TWO_SERVERS)
-    assert message.startswith("--server hme (flag): expected home")
+    assert message.startswith("--server hme (flag): expected perhaps home")
     assert "lab" in message
 
 
@@ -165,8 +173,9 @@ def test_a_default_that_config_has_not_is_wrong_even_where_another_is_chosen(wro
 
 
 def test_a_key_switches_between_the_unnamed_and_all_named_servers(read: Read) -> None:
-    chosen = read(config=TWO_SERVERS)
-    assert [server.identity for server in chosen.servers] == [DEFAULT_URL, "home", "lab"]
+    assert [server.identity for server in read(config=TWO_SERVERS).servers] == ["home", "lab"]
+    chosen = read(env={"AI_SERVER_URL": "http://x"}, config=TWO_SERVERS)
+    assert [server.identity for server in chosen.servers] == ["http://x", "home", "lab"]
     assert chosen.server in chosen.servers
 
 
@@ -214,7 +223,8 @@ def test_another_server_misses_no_certificates(read: Read) -> None:
 
 
 def test_a_typed_url_is_a_server_with_nothing_else_known() -> None:
-    server = server_at("http://localhost:8080/", HOME, read_only=True)
+    template = Server("", "", read_only=True)
+    server = server_at("localhost:8080/", HOME, template)
     assert (server.url, server.read_only, server.certificate_files) == (
         "http://localhost:8080",
         True,
@@ -240,3 +250,65 @@ def test_the_later_source_wins(
     ]
     url, origin, _ = next(source for source in origins if source[2])
     assert (chosen.server.url, chosen.server.origins["url"]) == (url, origin)
+
+
+def test_without_a_certificate_file_nothing_names_a_server(tmp_path: Path) -> None:
+    settings = read_settings(SettingsFlags(), {}, tmp_path, tmp_path)
+    assert not settings.has_server
+    assert settings.servers == ()
+    with pytest.raises(SettingsError) as caught:
+        require_server(settings)
+    assert (caught.value.what, caught.value.exit_code) == ("There is no server yet", 2)
+
+
+@pytest.mark.parametrize("name", ["root-ca.pem", "client.pem", "client-key.pem"])
+def test_one_certificate_file_names_the_default_server(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / ".pi/agent/certs"
+    folder.mkdir(parents=True)
+    (folder / name).touch()
+    settings = read_settings(SettingsFlags(), {}, tmp_path, tmp_path)
+    assert require_server(settings).url == DEFAULT_URL
+    assert settings.origins["server"] == "its certificate files"
+    assert len(settings.missing_certificates) == 2
+
+
+def test_certificate_files_yield_to_a_default_of_config_toml(home: Path) -> None:
+    (home / "config.toml").write_text(TWO_SERVERS)
+    assert read_settings(SettingsFlags(), {}, home, home).server.name == "home"
+
+
+@pytest.mark.parametrize(
+    "variable", [{"AI_SERVER_API_KEY": "x"}, {"AI_SERVER_CERTS_DIR": "/nowhere"}]
+)
+def test_other_variables_choose_no_server_and_are_named(
+    read: Read, variable: dict[str, str]
+) -> None:
+    settings = read(env=variable)
+    assert not settings.has_server
+    assert settings.ignored == tuple(variable)
+
+
+def test_the_directory_of_a_variable_counts_like_the_usual_one(read: Read, home: Path) -> None:
+    settings = read(env={"AI_SERVER_CERTS_DIR": str(home / ".pi/agent/certs")})
+    assert require_server(settings).url == DEFAULT_URL
+
+
+def test_without_a_default_the_servers_of_config_toml_are_named(read: Read) -> None:
+    settings = read(config=TWO_SERVERS.replace('default = "home"', ""))
+    assert [server.name for server in settings.servers] == ["home", "lab"]
+    with pytest.raises(SettingsError) as caught:
+        require_server(settings)
+    assert caught.value.why == "config.toml has home, lab, and no default"
+
+
+def test_a_server_without_certificate_knows_where_one_is(home: Path) -> None:
+    usual = home / ".pi/agent/certs"
+    flag = SettingsFlags(url="https://ai.example.org")
+    assert read_at(home, flag).unused_certificates == usual
+    assert read_at(home, SettingsFlags(url="http://ai.example.org")).unused_certificates is None
+    assert read_at(home, AI_SERVER_URL="https://a.example.org").unused_certificates is None
+    (usual / "client-key.pem").rename(home / "client-key.pem")
+    (usual / "client.pem").rename(home / "client.pem")
+    assert read_at(home, flag).unused_certificates is None
+    another = {"AI_SERVER_URL": "https://a.example.org", "AI_SERVER_CERTS_DIR": str(home)}
+    assert read_at(home, flag, **another).unused_certificates == home

@@ -8,10 +8,12 @@ from msgspec.structs import replace
 from textual.theme import BUILTIN_THEMES
 
 from aitui.domain.confirmation import Confirmation
-from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus
+from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus, Server
 from aitui.errors import Unreachable
+from aitui.services.first_run import ServerSetup
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.dialogs import ServerChoice, ServersScreen
+from aitui.ui.screens.first_run import FirstRunScreen
 from aitui.ui.screens.help import HelpScreen, help_groups
 from aitui.ui.screens.setup import SetupScreen
 from aitui.ui.theme import DARK, LIGHT
@@ -53,6 +55,21 @@ async def setup(app: Driven) -> None:
     server = replace(SERVER, ca=files[0][1], client_cert=files[1][1], client_key=files[2][1])
     app.app.push_screen(SetupScreen(server, files[:2]))
     await app.see("✘ missing", "✔ there")
+
+
+async def first_run(app: Driven) -> None:
+    def setup() -> ServerSetup:
+        return ServerSetup(Path("/x/config.toml"), Path("/x"), Server("", ""), STILL)
+
+    screen = FirstRunScreen((SERVER,), setup, STILL, "~/.config/aitui/config.toml", (9,))
+    app.app.push_screen(screen)
+    await app.see("connection refused")
+
+
+async def new_server(app: Driven) -> None:
+    await first_run(app)
+    await app.press("a", *"htp://x")
+    await app.see("http:// or https:// in front")
 
 
 async def servers(app: Driven) -> None:
@@ -102,6 +119,8 @@ SCENES: dict[str, Callable[[Driven], Awaitable[None]]] = {
     "other choice": other_choice,
     "help": help_,
     "setup": setup,
+    "first run": first_run,
+    "new server": new_server,
     "servers": servers,
     "toasts": toasts,
     "palette": palette,

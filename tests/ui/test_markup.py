@@ -23,6 +23,7 @@ from aitui.domain.models import Model
 from aitui.domain.progress import Step, Steps, StepState
 from aitui.domain.snapshot import Server, Snapshot
 from aitui.errors import AituiError, KeyPasswordNeeded
+from aitui.services.first_run import ServerDraft, ServerSetup
 from aitui.services.history import ListedConversation, deletion_confirmation
 from aitui.ui import keymap
 from aitui.ui.keymap import KeyGroup
@@ -30,8 +31,10 @@ from aitui.ui.plain import plain
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.context_size import ContextSizeScreen
 from aitui.ui.screens.dialogs import ChooseScreen, KeyPasswordScreen, ServerChoice, ServersScreen
+from aitui.ui.screens.first_run import FirstRunScreen
 from aitui.ui.screens.help import HelpGroup, HelpScreen
 from aitui.ui.screens.history import ConversationSource, HistoryScreen
+from aitui.ui.screens.new_server import NewServerScreen
 from aitui.ui.screens.setup import SetupScreen
 from aitui.ui.screens.steps import StepsScreen
 from stand_in import StandIn
@@ -195,6 +198,10 @@ def screens() -> list[Screen[Any]]:
         ENDS, (ACTS, UNFINISHED), yes=ACTS, other=ENDS, diff=(f"- {ENDS}", f"+ {ACTS}")
     )
     conversation = ListedConversation("1", heading=ACTS, changed=0.0, model=ENDS)
+
+    def setup() -> ServerSetup:
+        return ServerSetup(Path(ENDS), Path(ACTS), Server("", ""), REAL_CLOCK)
+
     history = HistoryScreen(ENDS, Mock(spec=ConversationSource), 0.0)
     history.show_all((conversation,))
     history.show_found(ENDS, {"1": UNFINISHED})
@@ -208,10 +215,12 @@ def screens() -> list[Screen[Any]]:
         KeyPasswordScreen(error),
         ServersScreen((server, replace(server, name=ACTS)), ServerChoice(url=ENDS)),
         SetupScreen(server, server.certificate_files),
+        FirstRunScreen((replace(server, name=ACTS, url=ENDS),), setup, REAL_CLOCK, ENDS, ()),
+        NewServerScreen(setup(), ServerDraft(ACTS, ENDS, "", UNFINISHED, ACTS)),
     ]
 
 
-@pytest.mark.parametrize("number", range(9))
+@pytest.mark.parametrize("number", range(11))
 async def test_every_dialog(hostile: Driven, number: int) -> None:
     await hostile.app.push_screen(screens()[number])
     await assert_is_text(hostile, FOREIGN)

@@ -1,6 +1,7 @@
 """Where the panes of view 1 go, which columns have room, and how ids are shortened."""
 
 import pytest
+from msgspec.structs import replace
 from textual.geometry import Region, Size
 
 from aitui.format.fit import shorten_id
@@ -52,6 +53,13 @@ def test_200x50_is_as_in_its_picture() -> None:
         "throughput": (138, 199, 25, 36),
         "prompts": (138, 199, 37, 47),
     }
+
+
+@pytest.mark.parametrize(("width", "chat"), [(109, 109), (110, 74), (120, 84), (200, 138)])
+def test_a_zoomed_chat_has_a_rail_beside_it_from_110_columns_on(width: int, chat: int) -> None:
+    panes = placed(width, 36, replace(DEMO, chat=True, zoomed="chat"))
+    assert panes.pop("chat") == (0, chat - 1, 1, 33)
+    assert panes == ({"rail": (chat, width - 1, 1, 33)} if chat < width else {})
 
 
 def test_80x24_is_one_frame_as_in_its_picture() -> None:

@@ -63,6 +63,15 @@ async def test_a_theme_is_shown_while_it_is_selected(app: Driven) -> None:
     assert app.app.theme == "nord"
 
 
+async def test_hist_finds_the_history_and_actions_have_their_keys(app: Driven) -> None:
+    await app.press("colon", *"hist")
+    await app.see("conversations: history")
+    assert app.line_of("conversations: history").partition(": history")[2].split()[0] == "h"
+    await app.press("escape", "colon", *"unload all")
+    await app.see("nothing is loaded")
+    assert app.line_of("nothing is loaded").partition("is loaded")[2].split()[0] == "U"
+
+
 def test_of_a_ready_model_there_is_no_load() -> None:
     snapshot = Snapshot(models=(Model(QUICK, state=RunState.READY),))
     found = [one.title for one in model_commands(lambda _: True, snapshot, print)]

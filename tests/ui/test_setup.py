@@ -42,7 +42,9 @@ async def setup(default_server: Server, stand_in: StandIn, tmp_path: Path) -> As
             yield Server(world.url, identity="demo", name="demo"), Paths.below(tmp_path / "demo")
 
     missing = missing_certificates(default_server)
-    async with driven(default_server, tmp_path, missing=missing, demo_world=demo) as app:
+    async with driven(
+        default_server, tmp_path, missing=missing, demo_world=demo, size=(100, 40)
+    ) as app:
         yield app
 
 
@@ -63,10 +65,11 @@ def connections(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 async def test_it_names_each_file_and_connects_to_nobody(
     connections: list[object], setup: Driven, stand_in: StandIn, default_server: Server
 ) -> None:
-    await setup.see("aitui has not connected to anything yet", "✘ missing", "root-ca.pem")
+    await setup.see("aitui has not connected to anything yet", "✘ missing")
     shown = "".join(setup.text.split())
     for _, path in default_server.certificate_files:
         assert str(path)[-30:] in shown
+    assert "scp PROXY:CERTS/client.crt" in setup.text
     await setup.press("f5", "question_mark", "escape", "r", "j")
     await setup.told("Still missing")
     assert connections == []

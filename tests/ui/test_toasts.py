@@ -34,6 +34,11 @@ def test_what_was_just_said_is_kept_once_and_the_oldest_goes() -> None:
     assert notices[0].text == "0"
 
 
+def test_sentences_of_a_message_stay_apart_in_one_line() -> None:
+    notice = Notice(0.0, "line 130 names it\nTake it out.\nThen save", "Not removed.")
+    assert notice.line[-1][0] == "Not removed. line 130 names it. Take it out. Then save"
+
+
 async def test_a_message_has_its_line_above_the_keys_until_the_next_one(still: Driven) -> None:
     assert "m messages" not in still.text
     still.app.notify("[b]saved", title="A file")

@@ -1,1 +1,1 @@
-"""A conversation with a model, and what streams into it."""
+"""Conversations with a model, and streaming replies."""

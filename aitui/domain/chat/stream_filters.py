@@ -20,7 +20,7 @@ class ThinkTagFilter:
         self._thinking = False
         self._thought = False
         self.is_answering = False
-        """All that follows is text."""
+        """Whether all following characters are text."""
 
     def feed(self, piece: str) -> tuple[str, str]:
         """Return the reasoning and the text that are certain by now; not once `is_answering`."""

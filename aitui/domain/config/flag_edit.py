@@ -1,4 +1,4 @@
-"""A flag of a model's command given another value, or added, and nothing else changed."""
+"""Change or add one flag of a model's command, and nothing else."""
 
 import shlex
 
@@ -62,7 +62,7 @@ class FlagEdit(Struct, frozen=True):
 
     @property
     def command(self) -> YamlScalar:
-        """The scalar under `cmd`."""
+        """Return the scalar under `cmd`."""
         node = self.document.command_node(self.model_id)
         if node is None:
             what = f"“{sanitize_line(self.model_id, 80)}” has no cmd."
@@ -78,7 +78,7 @@ class FlagEdit(Struct, frozen=True):
 
     @property
     def new_words(self) -> tuple[str, ...]:
-        """The words of the flag if it is added."""
+        """Return the words of a new flag."""
         return (self.name, self.value) if self.value else (self.name,)
 
 
@@ -278,7 +278,7 @@ def _new_flag_splice(edit: FlagEdit, text: str) -> Splice:
 
 
 def _override_flag(edit: FlagEdit, located: LocatedValue) -> ConfigChange:
-    """Give this model alone another value, while the shared text stays."""
+    """Change the value for this model alone; the shared text stays."""
     document = edit.document
     if models_sharing_command(document, edit.model_id):
         return _detach_shared_command(edit, located)

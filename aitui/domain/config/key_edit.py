@@ -1,4 +1,4 @@
-"""A key of a model, such as `ttl`, replaced or added, and nothing else changed."""
+"""Change or add one key of a model, such as `ttl`, and nothing else."""
 
 import re
 
@@ -7,7 +7,7 @@ from aitui.domain.config.document import ConfigDocument
 from aitui.domain.config.keys import MODEL, ValueType
 from aitui.domain.config.lint import constraint_violation, matches_schema
 from aitui.domain.config.locate import SourceMap, ValueSource, anchor_name, escape_fragment
-from aitui.domain.config.splice import Splice, key_insertion, write_text
+from aitui.domain.config.splice import Splice, key_insertion, line_break, write_text
 from aitui.domain.config.verify import ConfigChange
 from aitui.domain.config.yaml_tree import (
     MappingEntry,
@@ -51,6 +51,37 @@ def change_key(
     if entry is None or (others and only_this_model):
         return _add_key(document, model_id, key, value, entry, alone=only_this_model)
     return _replace_key(document, model_id, key, value, entry, shared=bool(others))
+
+
+def change_global_ttl(document: ConfigDocument, seconds: int) -> ConfigChange:
+    """Give `globalTTL`, the idle timeout of all models without their own, another value.
+
+    It is added above the first key if the file has none. Raises ConfigRefused.
+    """
+    key, value, root = "globalTTL", str(seconds), document.root
+    assert isinstance(root, YamlCollection)
+    entry = document.merged.keys(root).get(key)
+    node = None if entry is None else entry.value
+    text = after = document.text
+    line = document.lines.line(root.start)
+    if isinstance(node, YamlScalar):
+        line = document.lines.line(node.start)
+        if node.value != value:
+            after = Splice(SourceMap.read(text, node).begin, node.end, value).apply(text)
+            result = verify.reparse(document, after, line)
+            proven = verify.differs_only_in_scalar(root, result.root, node)
+            verify.require_verified(proven=proven, line=line)
+    else:
+        verify.require_verified(
+            proven=node is None and not root.flow and bool(root.pairs), line=line
+        )
+        at = root.pairs[0].key.start
+        after = Splice(at, at, f"{key}: {value}{line_break(text)}").apply(text)
+        result = verify.reparse(document, after, line)
+        proven = verify.differs_only_in_keys(root, result.root, root, frozenset({key}))
+        verify.require_verified(proven=proven, line=line)
+    old = scalar_text(node) if isinstance(node, YamlScalar) else None
+    return ConfigChange(text, after, "", "", old, value, ValueSource.KEY, added=old is None)
 
 
 def _replace_key(

@@ -139,7 +139,7 @@ def _is_below(text: str, least: int) -> bool:
 def entries_at(
     document: ConfigDocument, keys: Mapping[str, MappingEntry], *path: str
 ) -> Mapping[str, MappingEntry]:
-    """The keys of the mapping at the end of a path, none where it breaks off."""
+    """Return the keys of the mapping at the end of a path, none if the path doesn't exist."""
     for name in path:
         entry = keys.get(name)
         keys = document.merged.keys(entry.value) if entry else {}
@@ -180,7 +180,7 @@ class _Linter:
         return Diagnostic(*self._lines.position(at), words, fatal)
 
     def key_diagnostics(self) -> Iterator[Diagnostic]:
-        """Every unknown, missing or mistyped key of a file, each node looked at once for each kind."""
+        """Find unknown, missing and mistyped keys; each node is checked once for each kind."""
         root = self._document.root
         seen: set[tuple[int, int]] = set()
         waiting = [_PendingNode(root, TOP, "The config file", root.start)]
@@ -267,7 +267,7 @@ class _Linter:
                 yield self._diagnostic(at, f"{name} has no {required}.", fatal=False)
 
     def macro_diagnostics(self) -> Iterator[Diagnostic]:
-        """Every macro and every reference that keeps llama-swap from starting."""
+        """Find macros and references that keep llama-swap from starting."""
         top = self._document.merged.keys(self._document.root)
         if "macros" in top:
             yield from self._check_definitions(top["macros"])

@@ -150,7 +150,7 @@ def _unclear_error(text: str, scalar: YamlScalar) -> ConfigRefused:
     return ConfigRefused(
         "The value can't be located in the file.",
         line=LineIndex.of(text).line(scalar.start),
-        why="It is written in a way that can't be traced.",
+        why="Its spelling can't be traced in the file.",
         remedy="Change it in the editor.",
         action=Action.EDIT_CONFIG,
     )

@@ -1,4 +1,4 @@
-"""Pieces of text put into a config file, with everything around them left as it is."""
+"""Insert text into a config file and leave everything around it unchanged."""
 
 import re
 

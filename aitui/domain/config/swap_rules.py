@@ -174,7 +174,7 @@ class _SetExpressionParser:
 
 
 MOST_STEPS = 20_000
-"""Combinations that are tried before giving up, which takes some milliseconds."""
+"""Maximum of combinations to try, which takes some milliseconds."""
 
 
 class SwapMatrix(Struct, frozen=True):
@@ -210,7 +210,7 @@ class SwapMatrix(Struct, frozen=True):
 
 
 class _TooManyCombinations(Exception):
-    """The sets allow more combinations than are tried."""
+    """The sets allow more combinations than aitui tries."""
 
 
 class _Combinations:

@@ -1,4 +1,4 @@
-"""Two edits of one file merged line by line, as diff3 does it; conflicts are marked in the text."""
+"""Merge two edits of one file line by line, as diff3 does; conflicts are marked in the text."""
 
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher

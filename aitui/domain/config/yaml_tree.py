@@ -73,7 +73,7 @@ class MappingEntry(Struct, frozen=True, eq=False):
 
     @property
     def value(self) -> Node:
-        """The value's node."""
+        """Return the value's node."""
         return self.pair.value
 
 

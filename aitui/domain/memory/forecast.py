@@ -83,7 +83,7 @@ def check_fit(
     else:
         verdict = _fit_verdict(needed.needed, after, headroom.cards)
     untrained = longest is not None and size > longest
-    if untrained and verdict in {FitVerdict.FITS, FitVerdict.TIGHT}:
+    if untrained and verdict is not FitVerdict.NO:
         verdict = FitVerdict.UNTRAINED
     return FitForecast(
         verdict,

@@ -1,5 +1,6 @@
 """The CA that signs: on this machine with its key, or on a host where openssl does it."""
 
+import asyncio
 import re
 import secrets
 from collections.abc import Awaitable, Callable
@@ -20,6 +21,7 @@ from aitui.domain.certs import (
     is_issued_by,
     key_pem,
     new_authority,
+    new_key,
     openssl_extensions,
     openssl_key_options,
     openssl_subject,
@@ -28,7 +30,7 @@ from aitui.domain.certs import (
     subject,
 )
 from aitui.errors import AituiError
-from aitui.services.certs.folder import CA_KEY, PRIVATE, CertFolder, NewFile, in_thread
+from aitui.services.certs.folder import CA_KEY, PRIVATE, CertFolder, NewFile
 
 ISSUED, REVOKED = "issued", "revoked"
 """Directories of the CA with a copy of each certificate, for `revoke`."""
@@ -93,7 +95,7 @@ class LocalAuthority:
         self._ask = ask
 
     async def create(self, name: str, key_type: str, days: int) -> None:
-        key = await in_thread(key_type)
+        key = await make_key(key_type)
         certificate = new_authority(subject(name), key, datetime.now(UTC), days)
         await self.folder.write(
             [
@@ -125,7 +127,7 @@ class LocalAuthority:
         if public_der(key.public_key()) != public_der(authority.public_key()):
             raise AituiError(
                 f"{self.folder.shown(CA_KEY)} is not the key of {self.folder.shown(self.folder.ca)}",
-                remedy="name the directory with both: --ca-dir DIR",
+                remedy="pass the directory that has both: --ca-dir DIR",
             )
         return key
 
@@ -180,11 +182,27 @@ class HostAuthority:
         try:
             certificate = x509.load_pem_x509_certificate(output)
         except ValueError as error:
-            raise AituiError(f"openssl signed nothing in {self.folder.shown()}") from error
+            raise AituiError(f"openssl returned no certificate in {self.folder.shown()}") from error
         same_key = public_der(certificate.public_key()) == public_der(holder.public_key())
         if not (same_key and is_issued_by(certificate, issuer)):
-            raise AituiError(f"{self.folder.shown()} returned a certificate of something else")
+            raise AituiError(f"{self.folder.shown()} returned a certificate for another request")
         return certificate
+
+
+async def make_key(kind: str) -> CertificateIssuerPrivateKeyTypes:
+    """Make a key in a thread: RSA takes a second."""
+    return await asyncio.to_thread(new_key, kind)
+
+
+async def copies_in(folder: CertFolder, name: str) -> dict[str, x509.Certificate]:
+    """Return the copies that a CA keeps in `issued` or `revoked`, by their paths."""
+    path = folder.path_of(name)
+    place = CertFolder(folder.host, path, is_remote=folder.is_remote)
+    copies = {}
+    for file in await place.files():
+        if file.endswith(".pem") and not file.startswith("."):
+            copies[f"{path}/{file}"] = await place.certificate(file)
+    return copies
 
 
 def record_name(certificate: x509.Certificate) -> str:
@@ -204,8 +222,8 @@ async def _certificate_with_key(folder: CertFolder) -> x509.Certificate:
         missing = folder.ca if await folder.exists(CA_KEY) else CA_KEY
         raise AuthorityKeyMissing(
             f"There is no CA in {folder.shown()}",
-            why=f"{missing} is not there",
-            remedy="name its directory with --ca-dir, its host with --on, or make one: "
+            why=f"{missing} is missing",
+            remedy="pass its directory with --ca-dir or its host with --on, or create one: "
             "aitui certs new-ca",
         )
     return await folder.certificate(folder.ca)

@@ -8,6 +8,7 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from msgspec import Struct
+from msgspec.structs import replace
 
 from aitui.domain.certs import (
     WARNING_DAYS,
@@ -29,6 +30,7 @@ from aitui.domain.checks import (
 )
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import AituiError, NoSuchFile
+from aitui.services.certs.authority import ISSUED, REVOKED, copies_in
 from aitui.services.certs.folder import (
     CA_KEY,
     SERVER_PAIR,
@@ -39,7 +41,7 @@ from aitui.services.certs.folder import (
 
 _P12_SEEN = {
     "modern": "encrypted with AES, which older browsers call invalid or corrupt",
-    "legacy": "encrypted in the old form that every browser reads",
+    "legacy": "encrypted in the old format that every browser reads",
     "none": "not encrypted",
 }
 
@@ -56,6 +58,7 @@ class CertRow(Struct, frozen=True):
     key: str
     fingerprint: str
     form: str
+    is_revoked: bool = False
 
 
 class _Role(Struct, frozen=True):
@@ -81,13 +84,18 @@ async def _roles(folder: CertFolder) -> tuple[_Role, ...]:
 
 
 async def list_certificates(folder: CertFolder, now: datetime) -> tuple[CertRow, ...]:
-    """Describe the certificates of CA, client and proxy in a folder, and those that its CA keeps."""
-    rows = []
-    names = [role.pair.certificate for role in await _roles(folder)]
-    for name in names:
-        found = await folder.certificates(name)
-        rows += [_row(folder.shown(name), one, now) for one in found]
-    return tuple(rows)
+    """Describe the certificates of CA, client and proxy in a folder, and the copies of its CA."""
+    found: list[tuple[str, x509.Certificate]] = []
+    for role in await _roles(folder):
+        name = role.pair.certificate
+        found += [(name, one) for one in await folder.certificates(name)]
+    revoked = await copies_in(folder, REVOKED)
+    known = set(revoked.values())
+    copies = (await copies_in(folder, ISSUED)) | revoked
+    listed = {one for _, one in found}
+    found += [(path, one) for path, one in copies.items() if one not in listed]
+    rows = ((_row(folder.shown(name), one, now), one in known) for name, one in found)
+    return tuple(replace(row, is_revoked=is_revoked) for row, is_revoked in rows)
 
 
 def _row(shown: str, certificate: x509.Certificate, now: datetime) -> CertRow:
@@ -155,7 +163,7 @@ async def _check_role(
     yield _check_dates(name, shown, certificate, now, role.renew)
     form = old_form(certificate, is_authority=role.is_authority)
     if form:
-        remedy = f"give it today's form: {role.renew}"
+        remedy = f"renew it in the current form: {role.renew}"
         yield passing_check(f"{role.words} form", f"{shown}: works, old form ({form})", remedy)
     if not role.is_authority:
         yield _check_issuer(f"{role.words} issuer", shown, certificate, roots)
@@ -194,7 +202,7 @@ def _check_issuer(
     return defect_check(
         name,
         f"{shown} was issued by {issuer}, and root-ca.pem is {which}",
-        "put the CA that the proxy trusts there, or have this one issue it again",
+        "copy the CA that the proxy trusts there, or have this CA issue it again",
     )
 
 
@@ -217,7 +225,7 @@ async def _check_key(
         yield defect_check(
             name,
             f"{folder.shown(key)} is not the key of {folder.shown(role.pair.certificate)}",
-            "put the right key there, or make both again with --force",
+            "copy the right key there, or create both again with --force",
         )
     if not is_private(key):  # the others are checked by their names
         yield await _check_mode(folder, key)
@@ -235,8 +243,8 @@ async def _check_private_files(folder: CertFolder) -> AsyncIterator[CheckResult]
     if exposed:
         yield defect_check(
             "git",
-            f"{folder.shown()} is in a git repository that would take {', '.join(exposed)}",
-            f"move it, or have git ignore it: echo '*' > {folder.shown('.gitignore')}",
+            f"{folder.shown()} is in a git repository that does not ignore {', '.join(exposed)}",
+            f"move it, or make git ignore it: echo '*' > {folder.shown('.gitignore')}",
         )
 
 
@@ -248,5 +256,5 @@ async def _check_mode(folder: CertFolder, name: str) -> CheckResult:
         return failing_check("permissions", error)
     if mode & 0o044:
         seen = f"others can read {shown} (mode {mode:04o})"
-        return defect_check("permissions", seen, f"chmod 600 {shown}")
+        return defect_check("permissions", seen, folder.chmod(name))
     return passing_check("permissions", f"{shown}: mode {mode:04o}")

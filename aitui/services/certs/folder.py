@@ -1,6 +1,7 @@
 """A directory with certificates, here or on a host: its files by name, written whole or not at all."""
 
 import asyncio
+import re
 import secrets
 import shlex
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ REQUEST = "client.csr"
 P12, LEGACY_P12 = "client.p12", "client-legacy.p12"
 PRIVATE, PUBLIC = 0o600, 0o644
 _KEY_SECONDS = 60.0
+_PRIVATE_KEY = re.compile(rb"-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
 
 
 class CertPair(Struct, frozen=True):
@@ -86,13 +88,13 @@ class CertFolder:
             return {}
 
     async def client_pair(self) -> CertPair:
-        """Return the client's files: those of the settings or the guide, if they are there."""
+        """Return the client's files: those of the settings, else of the names that are there."""
         if self._client is not None:
             return self._client
         found = set(await self.files())
-        own = found & {CLIENT_PAIR.certificate, CLIENT_PAIR.key}
-        guide = found & {GUIDE_PAIR.certificate, GUIDE_PAIR.key}
-        return GUIDE_PAIR if guide and not own else CLIENT_PAIR
+        usual = (GUIDE_PAIR, CLIENT_PAIR) if self.is_remote else (CLIENT_PAIR, GUIDE_PAIR)
+        there = (pair for pair in (CLIENT_PAIR, GUIDE_PAIR) if found & {pair.certificate, pair.key})
+        return next(there, usual[0])
 
     async def read(self, name: str) -> bytes | None:
         """Read a file, None if there is none."""
@@ -146,7 +148,10 @@ class CertFolder:
         if content is None:
             raise AituiError(f"There is no {self.shown(name)}")
         try:
-            key = load_pem_private_key(content, None if password is None else password.encode())
+            secret = None if password is None else password.encode("utf-8", "surrogateescape")
+            # The file may hold the certificate as well.
+            block = _PRIVATE_KEY.search(content)
+            key = load_pem_private_key(content if block is None else block[0], secret)
         except (ValueError, UnsupportedAlgorithm) as error:
             raise AituiError(
                 f"The private key {self.shown(name)} can't be read",
@@ -195,7 +200,7 @@ class CertFolder:
                 raise _exists_error(self.shown(name))
 
     async def make(self, folder: str = "") -> None:
-        """Make the directory, or one in it, for nobody else to enter."""
+        """Make the directory, or one in it, that its owner alone can enter."""
         path = self.path_of(folder) if folder else self.path
         script = 'umask 077; mkdir -p -- "$1"'
         result = await self.host.run(("sh", "-c", script, "sh", path))
@@ -210,8 +215,8 @@ class CertFolder:
             await self.refuse_existing(*(file.name for file in files))
         done: list[str] = []
         try:
-            for file in files:
-                path = self.path_of(file.name)
+            paths = [await self._path_behind_links(file.name) for file in files]
+            for path, file in zip(paths, files, strict=True):
                 target = _temporary(path) if replace else path
                 await self._create(path, target, file)
                 done.append(target)
@@ -223,8 +228,14 @@ class CertFolder:
                 raise _exists_error(self.shown(files[len(done)].name)) from error
             raise
         if replace:
-            for temporary, file in zip(done, files, strict=True):
-                await self.host.rename(temporary, self.path_of(file.name))
+            for temporary, path in zip(done, paths, strict=True):
+                await self.host.rename(temporary, path)
+
+    async def _path_behind_links(self, name: str) -> str:
+        try:
+            return await self.host.resolve(self.path_of(name))
+        except NoSuchFile:
+            return self.path_of(name)
 
     async def _create(self, path: str, target: str, file: NewFile) -> None:
         """Write a file; one in the place of another belongs to its owner, like Caddy's user."""
@@ -257,14 +268,18 @@ class CertFolder:
             with suppress(NoSuchFile):
                 mode = await self.mode(name)
                 if mode & 0o044:
-                    shown = self.shown(name)
-                    warnings.append(f"others can read {shown} (mode {mode:04o}): chmod 600 {shown}")
+                    seen = f"others can read {self.shown(name)} (mode {mode:04o})"
+                    warnings.append(f"{seen}: {self.chmod(name)}")
         exposed = await self.names_in_git(private)
         if exposed:
             warnings.append(
                 f"{self.shown()} is in a git repository that doesn't ignore {', '.join(exposed)}"
             )
         return tuple(warnings)
+
+    def chmod(self, name: str) -> str:
+        """Return the command that makes a file private, on its host."""
+        return f"chmod 600 {shlex.quote(self.path_of(name))}"
 
     async def names_in_git(self, names: Sequence[str]) -> tuple[str, ...]:
         """Return which of these files a git repository around them would take."""
@@ -295,12 +310,5 @@ def _temporary(path: str) -> str:
 
 def _exists_error(shown: str) -> ActionRefused:
     return ActionRefused(
-        f"{shown} exists already", remedy="keep it, name another --dir, or add --force"
+        f"{shown} exists already", remedy="keep it, use another --dir, or add --force"
     )
-
-
-def in_thread(kind: str) -> "asyncio.Future[CertificateIssuerPrivateKeyTypes]":
-    """Make a key in a thread: RSA takes a second."""
-    from aitui.domain.certs import new_key
-
-    return asyncio.ensure_future(asyncio.to_thread(new_key, kind))

@@ -31,6 +31,7 @@ from aitui.services.certs.authority import (
     REVOKED,
     AskPassword,
     Authority,
+    make_key,
 )
 from aitui.services.certs.folder import (
     CA_KEY,
@@ -42,7 +43,6 @@ from aitui.services.certs.folder import (
     CertFolder,
     CertPair,
     NewFile,
-    in_thread,
 )
 
 _REQUEST = """\
@@ -62,7 +62,7 @@ mv -f "$work/p12" client-legacy.p12
 """
 
 
-UNPROTECTED = "It has no password: delete it when the browser has imported it"
+UNPROTECTED = "It has no password: delete it after the import"
 
 
 class CertChange(Struct, frozen=True):
@@ -85,12 +85,12 @@ async def create_authority(
         moved = await folder.set_aside(old, f"{now:%Y%m%d-%H%M%S}")
     elif await folder.exists(CA_KEY) or await folder.exists(folder.ca):
         raise ActionRefused(
-            f"There is a CA in {folder.shown()} already",
+            f"{folder.shown()} already has a CA",
             why="a new one locks out every client of the old one",
-            remedy="keep it, or name another --dir; --force moves the old one aside",
+            remedy="keep it, or use another --dir; --force moves the old one aside",
         )
     await authority.create(name, key_type, days or CA_DAYS)
-    notes = [f"the old one is now {path}" for path in moved]
+    notes = [f"the old CA is now {path}" for path in moved]
     if moved:
         notes.append(
             "Every client is locked out as soon as the proxy trusts the new CA: make a new "
@@ -136,12 +136,14 @@ async def issue(wanted: Wanted, authority: Authority, folder: CertFolder) -> Cer
     if folder.is_remote:
         certificate = await _issue_there(wanted, authority, folder)
     else:
-        key = await in_thread(wanted.key_type)
+        key = await make_key(wanted.key_type)
         certificate = await authority.sign(new_request(subject(wanted.name), key), wanted.terms)
         files = [
             NewFile(pair.key, key_pem(key), PRIVATE),
             NewFile(pair.certificate, certificate_pem(certificate)),
         ]
+        if pair.key == pair.certificate:
+            files = [NewFile(pair.key, certificate_pem(certificate) + key_pem(key), PRIVATE)]
         await folder.write(files, replace=wanted.force)
     written = (folder.shown(pair.key), folder.shown(pair.certificate))
     copied, notes = await _copy_root(root, folder)
@@ -221,6 +223,6 @@ async def own_key(
     if public_der(key.public_key()) != public_der(certificate.public_key()):
         raise AituiError(
             f"{folder.shown(pair.key)} is not the key of {folder.shown(pair.certificate)}",
-            remedy="make both again: aitui certs client NAME --force",
+            remedy="create both again: aitui certs client NAME --force",
         )
     return key

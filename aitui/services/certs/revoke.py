@@ -8,7 +8,7 @@ from msgspec import Struct
 from aitui.domain.certs import certificate_pem, common_name, days_left, fingerprint_of, hosts_of
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import AituiError
-from aitui.services.certs.authority import ISSUED, REVOKED, record_name
+from aitui.services.certs.authority import ISSUED, REVOKED, copies_in, record_name
 from aitui.services.certs.folder import CertFolder, NewFile
 
 
@@ -45,7 +45,9 @@ async def revoke(
         if await authority.exists(f"{ISSUED}/{record}"):
             await authority.host.remove(authority.path_of(f"{ISSUED}/{record}"))
     now = datetime.now(UTC)
-    revoked = [one for one in await _all_in(authority, REVOKED) if days_left(one, now) >= 0]
+    revoked = [
+        one for one in (await copies_in(authority, REVOKED)).values() if days_left(one, now) >= 0
+    ]
     fingerprints = sorted(map(fingerprint_of, revoked))
     return Revocation(common_name(found[0]), len(found), tuple(fingerprints))
 
@@ -60,20 +62,12 @@ async def _known(
     authority: CertFolder, others: tuple[CertFolder, ...]
 ) -> tuple[x509.Certificate, ...]:
     """Return the client certificates that are known of, none twice; those of proxies have hosts."""
-    found = [*await _all_in(authority, ISSUED), *await _all_in(authority, REVOKED)]
+    found = [*(await copies_in(authority, ISSUED)).values()]
+    found += (await copies_in(authority, REVOKED)).values()
     for folder in (authority, *others):
         pair = await folder.client_pair()
         found += await folder.certificates(pair.certificate)
     return tuple({fingerprint_of(one): one for one in found if not hosts_of(one)}.values())
-
-
-async def _all_in(authority: CertFolder, name: str) -> list[x509.Certificate]:
-    folder = CertFolder(authority.host, authority.path_of(name), is_remote=authority.is_remote)
-    found = []
-    for file in await folder.files():
-        if file.endswith(".pem") and not file.startswith("."):
-            found += await folder.certificates(file)
-    return found
 
 
 def _unknown_error(

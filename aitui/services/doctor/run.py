@@ -1,17 +1,22 @@
 """The whole check-up, in its order: what comes later builds on what came before."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine
+from functools import partial
 from importlib import import_module
+from typing import Any
+
+from msgspec.structs import replace
 
 from aitui.aio import background_task
 from aitui.domain.checks import CheckResult, CheckStage, failing_check, inconclusive_check
 from aitui.domain.snapshot import Clock, Server
 from aitui.errors import SettingsError
+from aitui.host.listener import locate_host
 from aitui.services.doctor.checkup import Report
 from aitui.services.doctor.server import ServerChecks
 from aitui.services.doctor.terminal import TerminalInfo, check_terminal, setting_checks
-from aitui.settings import Settings
+from aitui.settings import Settings, require_server
 
 STAGES = (
     *("settings", "certificate files", "network", "answers", "events", "views", "clock"),
@@ -19,18 +24,37 @@ STAGES = (
 )
 
 
-async def examine(
+def examine(
     settings: Settings | SettingsError, terminal: TerminalInfo, clock: Clock
 ) -> AsyncGenerator[CheckResult | CheckStage, None]:
-    """Yield each check as it ends, and before each group of them its stage.
+    """Return the checks as they end, and before each group of them its stage.
 
     With wrong settings only they and the terminal are looked at. Asks nothing below `/upstream/`
     and changes nothing at the server. Whatever goes wrong becomes a check; a check that has no
     sense after an earlier one is left open.
     """
+    return _run(partial(_run_stages, settings, terminal, clock))
+
+
+def examine_server(
+    server: Server, clock: Clock, stages: Collection[str]
+) -> AsyncGenerator[CheckResult | CheckStage, None]:
+    """Return the checks of some stages, for a server that is being set up."""
+
+    async def check(report: Report) -> None:
+        def begin(words: str) -> None:
+            report(CheckStage(words, STAGES.index(words) + 1, len(STAGES)))
+
+        await _check_server(server, clock, report, begin, stages)
+
+    return _run(check)
+
+
+async def _run(
+    check: Callable[[Report], Coroutine[Any, Any, None]],
+) -> AsyncGenerator[CheckResult | CheckStage, None]:
     items: asyncio.Queue[CheckResult | CheckStage | None] = asyncio.Queue()
-    work = _run_stages(settings, terminal, clock, items.put_nowait)
-    async with background_task(work, "check-up") as running:
+    async with background_task(check(items.put_nowait), "check-up") as running:
         running.add_done_callback(lambda _: items.put_nowait(None))
         while (item := await items.get()) is not None:
             yield item
@@ -47,37 +71,50 @@ async def _run_stages(
     if isinstance(settings, SettingsError):
         report(failing_check("settings", settings))
     else:
+        if settings.has_server:
+            settings = replace(settings, server=await locate_host(settings.server))
         for check in setting_checks(settings):
             report(check)
-        await _check_server(settings.server, clock, report, begin)
+        try:
+            await _check_server(require_server(settings), clock, report, begin)
+        except SettingsError as error:
+            report(failing_check("server", error))
     begin("terminal")
     await check_terminal(terminal, report)
 
 
 async def _check_server(
-    server: Server, clock: Clock, report: Report, begin: Callable[[str], None]
+    server: Server,
+    clock: Clock,
+    report: Report,
+    begin: Callable[[str], None],
+    stages: Collection[str] = STAGES,
 ) -> None:
-    begin("certificate files")
-    # httpx and cryptography are slow to import: in a thread, and only if they are needed.
-    await asyncio.to_thread(import_module, "aitui.llamaswap.certificates")
-    from aitui.llamaswap.certificates import certificate_checks
-    from aitui.llamaswap.client import LlamaSwapClient
-    from aitui.llamaswap.probe import ServerProbe
-
-    for check in await asyncio.to_thread(certificate_checks, server, clock.wall()):
-        report(check)
     checks = ServerChecks(server, clock, report)
-    async with LlamaSwapClient(server) as client, ServerProbe(server, clock.monotonic) as probe:
-        begin("network")
-        await checks.check_network()
-        begin("answers")
-        await checks.check_endpoints(client, probe)
-        begin("events")
-        await checks.check_events(client)
-        begin("views")
-        await checks.check_views(client, probe)
-    begin("clock")
-    checks.check_clock()
+    if "network" in stages:
+        begin("certificate files")
+        # httpx and cryptography are slow to import: in a thread, and only if they are needed.
+        await asyncio.to_thread(import_module, "aitui.llamaswap.certificates")
+        from aitui.llamaswap.certificates import certificate_checks
+        from aitui.llamaswap.client import LlamaSwapClient
+        from aitui.llamaswap.probe import ServerProbe
+
+        for check in await asyncio.to_thread(certificate_checks, server, clock.wall()):
+            report(check)
+        async with LlamaSwapClient(server) as client, ServerProbe(server, clock.monotonic) as probe:
+            begin("network")
+            await checks.check_network()
+            begin("answers")
+            await checks.check_endpoints(client, probe)
+            if "events" in stages:
+                begin("events")
+                await checks.check_events(client)
+                begin("views")
+                await checks.check_views(client, probe)
+                begin("clock")
+                checks.check_clock()
+    if "machine" not in stages:
+        return
     begin("machine")
     if not server.ssh_host:
         remedy = "set ssh_host in config.toml or AI_SERVER_SSH_HOST, `local` for this machine"

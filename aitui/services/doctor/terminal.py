@@ -135,7 +135,8 @@ def setting_checks(settings: Settings) -> Iterator[CheckResult]:
     server = settings.server
     named = f"server “{server.name}”" if server.name else "the unnamed server"
     config = settings.config_file
-    yield passing_check("settings", f"{named} ({settings.origins.get('server', _BY_HAND)})")
+    if settings.has_server:
+        yield passing_check("settings", f"{named} ({settings.origins.get('server', _BY_HAND)})")
     yield (
         passing_check("config.toml", str(config))
         if config
@@ -145,6 +146,8 @@ def setting_checks(settings: Settings) -> Iterator[CheckResult]:
         words = f"ignored, as they describe the unnamed server: {', '.join(settings.ignored)}"
         remedy = "set AI_SERVER_URL to use that server, or unset them"
         yield inconclusive_check("variables", words, remedy)
+    if not settings.has_server:
+        return
     defaults: list[str] = []
     for name, value in _setting_values(server):
         origin = server.origins.get(name, _DEFAULT)

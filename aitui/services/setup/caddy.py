@@ -115,18 +115,16 @@ async def plan_caddy(host: Host, server: Server, upstream: str, clock: Clock) ->
             return block
         if site is None and has_site_without_braces(text):
             raise ConfigRefused(
-                f"{proxy.path} has a site without braces, behind which no other can stand",
+                f"{proxy.path} has a site without braces, after which no other site is allowed",
                 remedy="put that site into braces first",
             )
         if site is None:
             return f"{text.rstrip()}\n\n{block}"
         if site.requires_certificates:
-            findings.append(passing_check("site", f"{address} is there and asks for certificates"))
+            findings.append(passing_check("site", f"{address} exists and requires certificates"))
         else:
-            seen = f"{address} is there and lets everyone in, without a certificate"
-            findings.append(
-                defect_check("site", seen, "give it the client_auth of the block below")
-            )
+            seen = f"{address} exists and accepts clients without a certificate"
+            findings.append(defect_check("site", seen, "add the client_auth of the block below"))
         return text
 
     file = await plan_file(host, proxy.path, edit, clock)
@@ -146,17 +144,17 @@ async def apply_caddy(host: Host, plan: CaddyPlan, clock: Clock) -> CheckResult:
         command = ("caddy", "validate", "--adapter", "caddyfile", "--config", path)
         done = await host.run(command, seconds=_RELOAD_SECONDS)
         if done.status not in {0, 127}:
-            raise ConfigRefused("Caddy refuses the new Caddyfile", why=_reason(done))
+            raise ConfigRefused("Caddy rejects the new Caddyfile", why=_reason(done))
 
     await write_file(host, plan.file, clock, None if proxy.in_container else validate)
     folder = await host.resolve(posixpath.dirname(plan.file.path))
     reload = ("sh", "-c", _IN_FOLDER, "sh", folder, proxy.reload)
     done = await host.run(reload, seconds=_RELOAD_SECONDS)
     if not done.status:
-        return passing_check("caddy", f"{plan.file.path} is written, and Caddy has taken it over")
+        return passing_check("caddy", f"wrote {plan.file.path} and reloaded Caddy")
     await _put_back(host, plan, clock)
     raise HostError(
-        "Caddy did not take over the new Caddyfile: the old one is back",
+        "Caddy could not load the new Caddyfile: the old one was restored",
         why=_reason(done),
         remedy=f"set proxy_reload; in {proxy.folder} this failed: {sanitize_line(proxy.reload, 200)}",
     )
@@ -180,14 +178,14 @@ async def _missing_files(host: Host, proxy: Proxy) -> list[CheckResult]:
     if not missing:
         return []
     seen = f"{', '.join(missing)} missing in {proxy.folder}/certs"
-    return [defect_check("certificates", seen, "make them with aitui certs, and copy them there")]
+    return [defect_check("certificates", seen, "create them with aitui certs, and copy them there")]
 
 
 def _refuse_plain_url(server: Server) -> None:
     if not server.url.startswith("https:"):
         raise SettingsError(
-            f"{server.url} is not behind a proxy that asks for certificates",
-            remedy="name the URL of the proxy, like --url https://ai.example.org",
+            f"{server.url} is not behind a proxy that requires certificates",
+            remedy="pass the URL of the proxy, like --url https://ai.example.org",
         )
 
 

@@ -73,7 +73,7 @@ async def plan_config(admin: HostAdmin, folders: Sequence[str] = ()) -> ConfigPl
         file = await plan_file(host, admin.config.path, lambda _: text, admin.clock)
         swaps = await find_programs(host, "llama-swap")
         if not models:
-            notes = (*notes, "no GGUF file was found: name their folder with --models")
+            notes = (*notes, "no GGUF files were found: pass their directory with --models")
         return ConfigPlan(file, None, (*notes, *unreadable), swaps[0] if swaps else "")
     named = model_files(document)
     own = [path for folder in model_folders(document) for path in await _list_models(host, folder)]
@@ -97,7 +97,7 @@ async def write_new_config(admin: HostAdmin, plan: ConfigPlan) -> None:
         words = done.stdout.decode("utf-8", "replace").strip()
         # Before v252 there is no such flag, and another exit status.
         if done.status == 1 and words.startswith("config validation failed"):
-            raise ConfigRefused("llama-swap refuses the new config file", why=sanitize_line(words))
+            raise ConfigRefused("llama-swap rejects the new config file", why=sanitize_line(words))
 
     await write_file(admin.host, plan.file, admin.clock, validate if plan.validator else None)
 
@@ -163,7 +163,7 @@ async def _size_models(
         try:
             header = await read_model_header(host, path)
         except (ModelFileUnreadable, HostFileError) as error:
-            unreadable.append(f"{sanitize_line(path, 200)} is left out: {error.why or error.what}")
+            unreadable.append(f"skipped {sanitize_line(path, 200)}: {error.why or error.what}")
             continue
         models.append(_size_model(path, header, usage, llama_server))
     taken: dict[str, NewModel] = {}
@@ -194,7 +194,7 @@ def _size_model(path: str, header: GgufHeader, usage: MemoryUsage, llama_server:
     below = min(longest, first.largest_context or smallest)
     size = max((size for size in USUAL_CONTEXTS if size <= below), default=smallest)
     needed = fit(size).needed or first.needed
-    limit = "as many as it was trained for" if size == longest else f"trained for {longest:,}"
+    limit = "the trained maximum" if size == longest else f"trained for {longest:,}"
     note = f"about {_amount(needed.needed)} of {where}; {size:,} tokens, {limit}"
     return replace(model, context_size=size, note=note)
 

@@ -71,7 +71,7 @@ async def write_file(
     made = await host.run(("mkdir", "-p", "--", folder.replace("~", home, 1)))
     if made.status:
         why = display_path(made.stderr.decode("utf-8", "replace").strip())
-        raise HostFileError(f"Can't make the folder {display_path(folder)}", why=why)
+        raise HostFileError(f"Can't create the directory {display_path(folder)}", why=why)
     real = await host.resolve(folder)
     name = plan.path.rpartition("/")[2]
     path, temporary = f"{real}/{name}", f"{real}/.{name}.aitui-{secrets.token_hex(8)}.tmp"
@@ -93,7 +93,7 @@ async def _refuse_existing(host: Host, path: str) -> None:
         await host.facts(path)
     except NoSuchFile:
         return
-    raise FileAlreadyExists(f"{display_path(path)} was made meanwhile")
+    raise FileAlreadyExists(f"{display_path(path)} was created in the meantime")
 
 
 def _decode(content: bytes) -> str:

@@ -101,9 +101,9 @@ async def _models_check(host: Host) -> CheckResult:
     if not files:
         usual = ", ".join(MODEL_FOLDERS[:_SHOWN_FOLDERS])
         remedy = (
-            f"put GGUF files into {MODEL_FOLDERS[0]}, or name their folder to aitui setup config"
+            f"put GGUF files into {MODEL_FOLDERS[0]}, or pass their directory to aitui setup config"
         )
-        return inconclusive_check("models", f"no GGUF file in {usual} …", remedy)
+        return inconclusive_check("models", f"no GGUF files in {usual} …", remedy)
     folders = list(dict.fromkeys(map(posixpath.dirname, files)))
     more = f" and {len(folders) - _SHOWN_FOLDERS} more" if len(folders) > _SHOWN_FOLDERS else ""
     where = f"{', '.join(folders[:_SHOWN_FOLDERS])}{more}"
@@ -117,7 +117,5 @@ async def _cards_check(host: Host) -> tuple[CheckResult, str]:
         shown = (f"{gpu.name or 'a card'}, {(gpu.total_bytes or 0) / _GIB:.0f} GB" for gpu in gpus)
         return passing_check("GPU", sanitize_line("; ".join(shown), 300)), vendor_name(gpus[0])
     if sample.errors:
-        return defect_check(
-            "GPU", "; ".join(sample.errors), "nvidia-smi has to work there"
-        ), "NVIDIA"
-    return inconclusive_check("GPU", "none found: models run on the processor"), ""
+        return defect_check("GPU", "; ".join(sample.errors), "nvidia-smi must work there"), "NVIDIA"
+    return inconclusive_check("GPU", "none found: models run on the CPU"), ""

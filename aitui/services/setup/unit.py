@@ -112,12 +112,12 @@ async def apply_unit(admin: HostAdmin, plan: UnitPlan) -> AsyncIterator[CheckRes
     was_running = plan.facts.running
     facts = await admin.service.install()
     listens = await _settle(admin, facts)
-    again = "aitui restart has the running process take it over" if was_running else ""
+    again = "aitui restart applies it to the running process" if was_running else ""
     again = again if plan.file.is_change else ""
     if listens:
-        yield passing_check("service", f"{facts.unit} runs and starts at boot", again)
+        yield passing_check("service", f"{facts.unit} is running and starts at boot", again)
     else:
-        seen = f"{facts.unit} runs, and nothing listens at its port yet"
+        seen = f"{facts.unit} is running, but nothing listens on its port yet"
         yield inconclusive_check("service", seen, f"journalctl --user -u {facts.unit}")
     yield await _linger_check(admin, facts)
     for fault in await admin.service.faults():
@@ -152,4 +152,4 @@ async def _linger_check(admin: HostAdmin, facts: UnitInfo) -> CheckResult:
     if linger:
         return passing_check("linger", "on: it runs without a login")
     remedy = f"on {admin.host.label}: sudo loginctl enable-linger $USER"
-    return defect_check("linger", f"off: it ends with the last login; {why}", remedy)
+    return defect_check("linger", f"off: it stops at logout; {why}", remedy)

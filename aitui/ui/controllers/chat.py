@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from aitui.domain.chat.conversation import Conversation, ImageAttachment, Role
-from aitui.domain.chat.reply import Reply, ReplyPhase
+from aitui.domain.chat.reply import Reply, ReplyPhase, TokenUsage
 from aitui.domain.slash import larger_context
 from aitui.domain.units import format_age
 from aitui.errors import (
@@ -399,6 +399,17 @@ class ChatController:
         """Open the history with its first use; None, with a warning, if it can't be kept."""
         return await self._sessions.open_history()
 
+    def list_in_rail(self) -> None:
+        """Show the conversations beside a zoomed chat, if there is one."""
+        self.pane.rail.open_id = "" if self.chat is None else self.chat.conversation.id
+        if self.pane.has_rail:
+            self._tasks.run_in_background(self._list_in_rail(), "rail")
+
+    async def _list_in_rail(self) -> None:
+        history = await self._sessions.open_history()
+        if history is not None:
+            self.pane.rail.conversations = await list_conversations(history)
+
     async def resume(self, conversation_id: str) -> None:
         """Continue an earlier conversation; raises ValueError while a reply streams."""
         chat = await self._sessions.resume(conversation_id)
@@ -462,6 +473,7 @@ class ChatController:
         pane.status.trouble = self._failures.get(chat.conversation.id, "")
         pane.needed_context = self._needed_contexts.get(chat.conversation.id, 0)
         pane.is_replying = chat.busy
+        self.list_in_rail()
         self.update_snapshot(self.session.snapshot)
 
     async def _offer_last(self, chat: ChatSession) -> None:
@@ -671,6 +683,7 @@ class ChatController:
         except ValueError as error:
             self._return_prompt(chat, prompt)
             raise AituiError(str(error)) from error
+        self.list_in_rail()
         for warning in chat.warnings:
             self._warn(warning)
         self._notify_completion(chat, answer)
@@ -813,7 +826,9 @@ class ChatController:
             self.show_settings()
         elif answer.context_used is not None:
             # Each batch of tokens comes here: what else goes along is the same.
-            pane.sent.facts = replace(pane.sent.facts, used=answer.context_used)
+            pane.sent.facts = replace(
+                pane.sent.facts, used=answer.context_used, generated=answer.rates.tokens
+            )
 
     def report_rate(self) -> None:
         """Report the rate of our own reply, which counts in the total of all clients."""
@@ -862,8 +877,12 @@ class ChatController:
             logged = status.snapshot.hardware.slot_sizes.get(model.id, 0)
             size = self._sessions.slots.size_for(model, logged)
         used = None if status.reply is None else status.reply.context_used
-        if used is None:
-            used = _context_used(conversation)
+        last = _last_usage(conversation)
+        generated = 0 if last is None else last.completion_tokens
+        if status.reply is not None and status.reply.context_used is not None:
+            generated = status.reply.rates.tokens
+        elif last is not None:
+            used = last.prompt_tokens + last.completion_tokens
         if model is not None and size and used and used * 100 >= size * WARNING_SHARE:
             larger = larger_context(status.snapshot, model)
         self.pane.sent.facts = SentFacts(
@@ -872,6 +891,7 @@ class ChatController:
             self.pane.attachments,
             model,
             used,
+            min(generated, used or 0),
             size,
             larger,
         )
@@ -891,11 +911,10 @@ def _refused_images(
     return ()
 
 
-def _context_used(conversation: Conversation) -> int | None:
-    """The tokens that the last reply and everything before it took, None if that isn't known."""
+def _last_usage(conversation: Conversation) -> TokenUsage | None:
+    """What the last reply took and everything before it, None if that isn't known."""
     usages = (turn.usage for turn in reversed(conversation.path))
-    usage = next((one for one in usages if one is not None), None)
-    return None if usage is None else usage.prompt_tokens + usage.completion_tokens
+    return next((one for one in usages if one is not None), None)
 
 
 def _is_reply_visible(chat: ChatSession) -> bool:

@@ -149,7 +149,9 @@ def result_lines(result: JobResult) -> tuple[str, ...]:
     if result.plan is None or result.written is None:
         return (_DONE[result.job],)
     change = result.plan.change
-    words = f"{change.flag} is {change.new} now" if change.flag else "The file is changed"
+    is_size = _is_of_context(result.plan) and (change.new or "").isdecimal()
+    new = format_context_size(int(change.new or 0)) if is_size else change.new
+    words = f"{change.flag} is {new} now" if change.flag else "The file is changed"
     palette = f"the palette ({APP.sign('command_palette')})"
     return (f"{words}. Undo is in {palette}.", *result.written.warnings)
 
@@ -385,13 +387,13 @@ class ConfigController:
             except BaseException as error:
                 kept = await shield(keep_edit(content, ".yaml"))
                 if isinstance(error, AituiError):
-                    error.remedy = f"The edit is kept in {kept}."
+                    error.remedy = f"The edit is saved in {kept}."
                 raise
             if merged is not None:
                 (reading, content), notes = merged, (MERGED_NOTE,)
                 continue
             if result is None or result.error is not None:
-                words = f"The edit is kept in {await keep_edit(content, '.yaml')}"
+                words = f"The edit is saved in {await keep_edit(content, '.yaml')}"
                 self._app.notify(words, timeout=20)
             return result
 

@@ -12,7 +12,7 @@ from textual.app import App
 from aitui.aio import sleep_until
 from aitui.collector import tune_collector
 from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus, Server, Snapshot
-from aitui.errors import KeyPasswordNeeded
+from aitui.errors import AituiError, KeyPasswordNeeded
 from aitui.ui.context import AppContext, ServerContext
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from aitui.domain.confirmation import Confirmation
     from aitui.paths import Paths
+    from aitui.services.first_run import ServerDraft, ServerSetup
     from aitui.ui.background import TaskRunner
     from aitui.ui.controllers.chat import ChatController, PromptStore
     from aitui.ui.controllers.config import ConfigController
@@ -197,6 +198,7 @@ class ServerSwitcher:
         self._has_asked_for_password = False
         self._is_settled = False
         self._demo: Server | None = None
+        self._added: tuple[Server, ...] = ()
         self.controllers: ServerControllers | None = None
         """None until the session is open, and while there is no server."""
         self.paths = context.paths
@@ -215,6 +217,8 @@ class ServerSwitcher:
         context = self._app_context
         if context.start_with_demo:
             self.open_demo()
+        elif not context.settings.has_server:
+            self._show_first_run()
         elif context.missing_certificates:
             from aitui.ui.screens.setup import SetupScreen
 
@@ -229,8 +233,41 @@ class ServerSwitcher:
 
     @property
     def known_servers(self) -> tuple[Server, ...]:
-        """The servers of the settings."""
-        return self._app_context.settings.servers
+        """The servers of the settings, and those that were added since."""
+        return (*self._app_context.settings.servers, *self._added)
+
+    def _show_first_run(self) -> None:
+        from aitui.ui.screens.first_run import FirstRunScreen
+
+        context = self._app_context
+        setup = self._server_setup()
+        config = setup.show_path(setup.config)
+        servers, ports = context.settings.servers, context.usual_ports
+        screen = FirstRunScreen(servers, self._server_setup, context.clock, config, ports)
+        self._app.push_screen(screen)
+
+    def _server_setup(self) -> "ServerSetup":
+        from aitui.services.first_run import ServerSetup
+
+        context = self._app_context
+        config = context.settings.config_file or context.paths.config / "config.toml"
+        return ServerSetup(config, context.home, context.settings.template, context.clock)
+
+    async def add(self, draft: "ServerDraft") -> None:
+        """Save a new server in config.toml, and connect to it."""
+        from aitui.ui.screens.new_server import NewServerScreen
+
+        setup = self._server_setup()
+        try:
+            server = await asyncio.to_thread(setup.save, draft)
+        except AituiError as error:
+            if not isinstance(self._app.screen, NewServerScreen):
+                raise
+            self._app.screen.show_error(error)
+            return
+        self._added += (server,)
+        self._app.notify(f"Saved as {server.name} in {setup.show_path(setup.config)}")
+        await self.go_to(server)
 
     def open_demo(self) -> None:
         """Close the current server and open the demo."""
@@ -293,10 +330,7 @@ class ServerSwitcher:
     def _server_at(self, url: str) -> Server:
         from aitui.settings import server_at
 
-        # `--read-only` makes every server of the settings so, and means a typed one as well.
-        servers = self.known_servers
-        read_only = all(one.read_only for one in servers)
-        return server_at(url, self._app_context.home, read_only=read_only, like=servers[0])
+        return server_at(url, self._app_context.home, self._app_context.settings.template)
 
     def _forget_url(self, url: str) -> None:
         from aitui.store.files import forget_url
@@ -372,8 +406,12 @@ class ServerSwitcher:
         await sleep_until(self.has_painted, FIRST_FRAME_SECONDS)
         # In a thread: with httpx it takes as long as Textual, and keys are answered meanwhile.
         await asyncio.to_thread(import_module, "aitui.llamaswap.client")
+        from aitui.host.listener import locate_host
         from aitui.services.session import open_session
 
+        if (located := await locate_host(server)) is not server:
+            server = located
+            self._show(server, Snapshot(ConnectionStatus(opened_at=context.clock.monotonic())))
         async with open_session(
             server,
             paths,

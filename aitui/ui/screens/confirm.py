@@ -35,6 +35,7 @@ class Choice(PlainText, can_focus=True):
         height: 1;
         margin-right: 2;
         padding: 0 1;
+        text-align: center;
         background: $select;
         color: $foreground;
         &:focus { background: $accent; color: $background; text-style: bold; }
@@ -197,7 +198,6 @@ class ConfirmScreen(ModalScreen[bool]):
         self._show_title()
         self._show_facts()
         self._difference.display = bool(self._confirmation.diff)
-        self._difference.update(render_diff(self._confirmation.diff))
         self._no.focus()
         self.call_after_refresh(self._schedule_arming)
 
@@ -206,6 +206,7 @@ class ConfirmScreen(ModalScreen[bool]):
         facts, costs = self._confirmation.facts, self._confirmation.costs
         # Without the frame, its padding, a scrollbar and a blank before it.
         room = self._dialog.cells - (6 if self.size.height < LOW_ROWS else 8)
+        self._difference.update(render_diff(self._confirmation.diff, room))
         lines: list[Content] = []
         for cost in costs:
             hue = hue_of(self._snapshot, cost.model)

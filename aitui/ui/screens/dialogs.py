@@ -71,7 +71,8 @@ class KeyPasswordScreen(ModalScreen[str | None]):
         with Dialog(SMALL_DIALOG_CELLS) as dialog:
             set_frame_title(dialog, "Password of the private key")
             with VerticalScroll(id="text", can_focus=False):
-                yield PlainText(str(self._error), id="words")
+                sentences = (self._error.what, self._error.why, remedy_text(self._error))
+                yield PlainText("\n".join(filter(None, sentences)), id="words")
             yield Input(password=True, id="entry")
         yield KeyBar(KEY_PASSWORD.hint("submit"), KEY_PASSWORD.hint("dismiss"), id="keys")
 
@@ -98,7 +99,7 @@ class ServerChoice(Struct, frozen=True):
             return self.server.label, f"{self.server.url}{notes}"
         if self.url:
             return self.url, f"used before · {SERVERS.sign('forget')} forgets it"
-        return "demo", "a stand-in server on this machine"
+        return "demo", "a simulated server on this machine"
 
 
 class ServersScreen(ModalScreen[ServerChoice | None]):
@@ -206,5 +207,5 @@ class ServersScreen(ModalScreen[ServerChoice | None]):
         here = choice == self._current
         mark = ("● ", "$ready") if here else ("  ", "")
         if here and choice.url:
-            words = "connected"
+            words = "current"
         return Option(Content.assemble(mark, (name, "bold"), "\n  ", (words, "$muted")))

@@ -185,7 +185,10 @@ class ModelsScreen(Screen[None]):
             self.post_message(CancelRequested(use.request))
 
     async def action_filter(self) -> None:
-        """Open the filter line; where the chat has the whole screen, in front of the models again."""
+        """Open the filter line in front of the models; in the text of a chat, the line to find words."""
+        if self._is_in_chat:
+            self.action_find_in_chat()
+            return
         if not self._models.display:
             self.show_chat(shown=False)
         if not self._filter_line.is_attached:
@@ -237,10 +240,13 @@ class ModelsScreen(Screen[None]):
                 writing=self._is_writing,
                 answering=self.chat.is_replying,
                 refused=bool(self.chat.needed_context),
-                queued=self.chat.can_take_back,
+                queued=bool(self.chat.queued),
+                written=self.chat.is_written,
                 suggested=self.chat.suggested,
                 offers=bool(self.chat.last_conversation),
             )
+        if isinstance(self.focused, Input) and self.focused.id == "find":
+            return [CHAT_PANE.hint("focused.submit"), CHAT_PANE.hint("screen.close_chat", "close")]
         if isinstance(self.focused, Input):
             # On the filter line letters are letters.
             return [MODELS.hint("keep_filter"), MODELS.hint("back")]
@@ -265,7 +271,7 @@ class ModelsScreen(Screen[None]):
         if self._chat_mount is None:
             self._chat_mount = self._body.mount(self.chat)
             # Other keys work while an answer is under way.
-            watched = "is_replying", "needed_context", "suggested", "can_take_back"
+            watched = "is_replying", "needed_context", "suggested", "queued", "is_written"
             for name in (*watched, "last_conversation"):
                 self.watch(self.chat, name, self._show_selection, init=False)
         return self._chat_mount
@@ -294,11 +300,26 @@ class ModelsScreen(Screen[None]):
     def action_write_prompt(self) -> None:
         self.chat.prompt.focus()
 
+    def action_toggle_reasoning(self) -> None:
+        self.chat.transcript.action_reasoning()
+
     def action_read_chat(self) -> None:
         self.chat.transcript.focus()
 
     def action_close_chat(self) -> None:
-        self.show_chat(shown=False)
+        """Leave the search in the chat, else the chat."""
+        if not self.chat.find.step_back():
+            self.show_chat(shown=False)
+
+    def action_find_in_chat(self) -> None:
+        self.chat.find.open()
+
+    def action_find_next(self, direction: int) -> None:
+        """Go to the next place in the chat that has the words, or ask for these."""
+        self.chat.find.find_next(direction)
+
+    def on_find_bar_toggled(self) -> None:
+        self._show_selection()
 
     @property
     def selected_model(self) -> Model | None:
@@ -410,6 +431,10 @@ class ModelsScreen(Screen[None]):
         if self._throughput_ids:
             self._show_throughput(found.panes)
         self._follow_log(shown="log" in found.panes)
+        if self._chat_mount is not None:
+            self.chat.has_rail = "rail" in found.panes
+            if self.chat.has_rail and not self.chat.rail.is_attached:
+                self._body.mount(self.chat.rail)
         for child in self._body.children:
             shown = child.id in found.panes
             if child.display is not shown:
@@ -677,13 +702,14 @@ def _chat_keys(
     answering: bool,
     refused: bool,
     queued: bool,
+    written: bool,
     offers: bool,
     suggested: str = "",
 ) -> list[Hint]:
     """Return the keys of the prompt or the transcript; `refused` is set if the context is too small.
 
-    `queued` is set if prompts wait and nothing is written, `offers` if the last conversation with the
-    model is offered.
+    `queued` is set if prompts wait, `written` if anything is in the prompt, `offers` if the last
+    conversation with the model is offered.
     """
     if writing and suggested:
         runs = f"run {suggested}" if not suggested.endswith(" ") else f"insert {suggested.strip()}"
@@ -700,17 +726,25 @@ def _chat_keys(
     if offers and not answering:
         stop.append(CHAT_PANE.hint("app.resume_last"))
     if writing:
-        of_prompt = ("newline", "app.edit_prompt", "complete", "screen.read_chat")
-        back = [PROMPT.hint("earlier", "take back")] if queued else []
-        send = PROMPT.hint("send", "queue" if answering else "send queued" if queued else "")
+        takes_back = queued and not written
+        words = "queue" if answering else "send queued" if takes_back else ""
+        empty = [PROMPT.hint("earlier", "take back")] if takes_back else []
+        if not written:
+            empty.append(PROMPT.hint("begin_command"))
+        of_prompt = ("newline", "screen.toggle_reasoning", "screen.read_chat", "app.edit_prompt")
         return [
             *stop,
-            send,
-            *back,
+            PROMPT.hint("send", words),
+            *empty,
             *(PROMPT.hint(action) for action in of_prompt),
-            *(APP.hint(action, typing=True) for action in ("zoom", "conversations", "help")),
+            APP.hint("zoom", typing=True),
+            PROMPT.hint("scroll_transcript(-1)"),
+            *(APP.hint(action, typing=True) for action in ("conversations", "help")),
         ]
-    of_transcript = ("block(1)", "copy('block')", "reasoning", "follow")
+    of_transcript = (
+        *("block(1)", "copy('block')", "reasoning", "screen.filter", "screen.find_next(1)"),
+        "follow",
+    )
     return [
         *stop,
         CHAT_PANE.hint("screen.write_prompt"),

@@ -7,7 +7,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import Screen
 
-from aitui.domain.snapshot import Server
+from aitui.domain.server import Server, copy_command
 from aitui.ui.keymap import APP, SETUP
 from aitui.ui.plain import PlainText
 from aitui.ui.widgets.key_bar import KeyBar
@@ -53,7 +53,8 @@ class SetupScreen(Screen[None]):
                 ("✘ missing", "$text-error") if path in gone else ("✔ there", "$text-success")
             )
             lines.append(Content.assemble("  ", (f"{mark:<9}", style), f"  {path} ({what})"))
-        lines += [Content(""), *(Content(line) for line in _STEPS)]
+        copies = (Content(f"  {copy_command(path)}") for _, path in missing)
+        lines += [Content(""), *map(Content, _STEPS), *copies, Content(""), *map(Content, _OTHERS)]
         self.query_one("#text", PlainText).update(Content("\n").join(lines))
 
 
@@ -66,12 +67,10 @@ _STEPS = (
     f"{_SWITCH}connect to another server, such as http://localhost:8080",
     f"{_RECHECK}check again, once the files are there",
     "",
-    "To set this server up, copy the three files from where they were made:",
+    "Copy what is missing from the machine where it was made (PROXY:CERTS), then chmod 600 the key:",
     "",
-    "  root-ca.pem       the certificate of your own authority",
-    "  client.pem        your client certificate, signed by it",
-    "  client-key.pem    its private key (then: chmod 600)",
-    "",
+)
+_OTHERS = (
     "AI_SERVER_CERTS_DIR names another directory. AI_SERVER_URL, or config.toml,",
     "names another server. See also aitui --help.",
 )

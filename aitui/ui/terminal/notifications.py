@@ -50,7 +50,9 @@ class Notice(Struct, frozen=True):
     def line(self) -> tuple[tuple[str, str], ...]:
         """Return it as pieces of one line, with their colors."""
         sign, color = SIGNS[self.severity]
-        words = " ".join(f"{self.heading}{self.text}".split())
+        *lines, last = f"{self.heading}{self.text}".strip().split("\n")
+        ended = (f"{line}." if line[-1:].isalnum() else line for line in lines)
+        words = " ".join(" ".join((*ended, last)).split())
         ink = "error" if self.severity == "error" else "muted"
         return (sign, color), (f" {self.clock_time} ", "muted"), (words, ink)
 

@@ -14,8 +14,10 @@ from aitui.format.fit import shorten_id
 from aitui.ui.frame import set_frame_title
 from aitui.ui.keymap import CHAT_PANE, PROMPT
 from aitui.ui.plain import PlainText, plain
-from aitui.ui.widgets.chat_status import ChatStatus, SentLines
+from aitui.ui.widgets.chat_rail import ChatRail
+from aitui.ui.widgets.chat_status import ChatStatus, SentFacts, SentLines
 from aitui.ui.widgets.composer import Composer
+from aitui.ui.widgets.find_bar import FindBar
 from aitui.ui.widgets.suggestion_list import SuggestionList
 from aitui.ui.widgets.transcript import Transcript
 
@@ -41,10 +43,15 @@ class ChatPane(Vertical):
     """The images for the next prompt."""
     queued: reactive[tuple[str, ...]] = reactive(())
     """Prompts that are sent when the reply has ended, the next one first."""
-    can_take_back: reactive[bool] = reactive(False)
-    """Whether a key takes back or sends a queued prompt: there is one, and nothing is written."""
+    is_written: reactive[bool] = reactive(False)
+    """Whether there is anything in the prompt: other keys work then."""
+    has_rail: reactive[bool] = reactive(False)
+    """Whether the rail is shown beside it."""
     suggested: reactive[str] = reactive("")
     """The command that is selected in the list above the prompt; empty while there is no list."""
+
+    class RailShown(Message):
+        """The rail has come into sight, and needs the conversations."""
 
     class TakeBackRequested(Message):
         """A queued prompt is to be taken back; `place` counts from the next one, -1 is the last."""
@@ -56,15 +63,17 @@ class ChatPane(Vertical):
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes="frame")
         self.transcript = Transcript(clock, id="transcript")
+        self.find = FindBar(self.transcript, id="find")
         self.status = ChatStatus(
             clock, is_following=lambda: self.transcript.following, id="chat-status"
         )
         self.sent = SentLines(id="sent")
         self.commands = SuggestionList(id="commands")
         self.prompt = Composer(self.commands, id="prompt")
+        self.rail = ChatRail(clock, self._detach_image, id="rail")
 
     def compose(self) -> ComposeResult:
-        yield from (self.transcript, self.status, self.sent)
+        yield from (self.transcript, self.find, self.status, self.sent)
         with Horizontal(id="prompt-line"):
             yield from (PlainText("❯", id="prompt-sign"), self.prompt)
         yield self.commands
@@ -75,6 +84,15 @@ class ChatPane(Vertical):
     def on_mount(self) -> None:
         for name in ("suggestions", "selected", "room"):
             self.watch(self.commands, name, self._show_suggested, init=False)
+        self.watch(self.sent, "facts", self._show_facts)
+
+    def _show_facts(self, facts: SentFacts) -> None:
+        self.rail.facts = facts
+
+    def watch_has_rail(self) -> None:
+        self.sent.beside = self.has_rail
+        if self.has_rail:
+            self.post_message(self.RailShown())
 
     def suggest(self, typed: str, suggestions: tuple[Suggestion, ...]) -> None:
         """List what the prompt may become, above everything that is below the transcript."""
@@ -106,21 +124,20 @@ class ChatPane(Vertical):
     def watch_attachments(self) -> None:
         self.sent.facts = replace(self.sent.facts, images=self.attachments)
 
-    def action_detach(self) -> None:
+    @on(Composer.DetachRequested)
+    def _detach_last(self) -> None:
         """Detach the last image."""
         self.attachments = self.attachments[:-1]
 
     @on(SentLines.Detached)
     def _detach_clicked(self, message: SentLines.Detached) -> None:
-        at = message.index
+        self._detach_image(message.index)
+
+    def _detach_image(self, at: int) -> None:
         self.attachments = (*self.attachments[:at], *self.attachments[at + 1 :])
 
     def watch_queued(self) -> None:
         self.sent.queued, self.prompt.has_queue = self.queued, bool(self.queued)
-        self._update_take_back()
-
-    def _update_take_back(self) -> None:
-        self.can_take_back = bool(self.queued) and not self.prompt.text
 
     @on(SentLines.TakenBack)
     def _take_back_clicked(self, message: SentLines.TakenBack) -> None:
@@ -160,7 +177,7 @@ class ChatPane(Vertical):
 
     @on(Composer.Changed)
     def _resize_prompt(self) -> None:
-        self._update_take_back()
+        self.is_written = bool(self.prompt.text)
         lines = min(MAX_PROMPT_LINES, max(1, self.prompt.wrapped_document.height))
         self.prompt.styles.height = lines
         if self.commands.display:

@@ -115,6 +115,8 @@ class SentFacts(Struct, frozen=True):
     images: tuple[ImageAttachment, ...] = ()
     model: Model | None = None
     used: int | None = None
+    generated: int = 0
+    """Of `used`, the tokens of the last reply."""
     context_size: int | None = None
     larger_fits: int = 0
     """A context size that fits, offered when this one is nearly full; 0 for none."""
@@ -145,6 +147,9 @@ class SentLines(Widget):
     room: reactive[int] = reactive(LEAST_HEIGHT)
     """Rows of the pane; below `LEAST_HEIGHT` only images and the last queued prompt are shown."""
 
+    beside: reactive[bool] = reactive(False)
+    """Whether a rail beside the chat shows everything but the queue."""
+
     class Detached(Message):
         """An image was clicked on; `index` is its place."""
 
@@ -166,7 +171,7 @@ class SentLines(Widget):
     def watch_facts(self) -> None:
         self._update_rows()
 
-    watch_room = watch_queued = on_resize = watch_facts
+    watch_room = watch_queued = watch_beside = on_resize = watch_facts
 
     def render_line(self, y: int) -> Strip:
         plain = self.rich_style
@@ -190,9 +195,11 @@ class SentLines(Widget):
             at += width
 
     def _update_rows(self) -> None:
-        rows = [*self._queue_rows(), *self._chip_rows()]
-        if self.room >= LEAST_HEIGHT and (gauge := self._gauge()):
-            rows.append(gauge)
+        rows = self._queue_rows()
+        if not self.beside:
+            rows += self._chip_rows()
+            if self.room >= LEAST_HEIGHT and (gauge := self._gauge()):
+                rows.append(gauge)
         if rows == self._rows and self.display is bool(rows):
             return
         self._rows = rows
@@ -230,8 +237,9 @@ class SentLines(Widget):
                 f" ▣ {truncate(image.name, MAX_NAME_CELLS)} ", "foreground", chip=True, image=place
             )
             chips.append([label, _Piece("× ", "error", chip=True, image=place)])
-        if (limit := _limit(facts)).text:
-            chips.append([limit])
+        words, style = limit_words(facts)
+        if words:
+            chips.append([_Piece(words, style)])
         return _wrap_chips(chips, self.size.width - 2)
 
     def _gauge(self) -> list[_Piece]:
@@ -240,8 +248,7 @@ class SentLines(Widget):
             return []
         if not size:
             return [_Piece("context "), _Piece(format_tokens(used), "foreground")]
-        share = used * 100 // size
-        style = "error" if share >= ERROR_SHARE else "warning" if share >= WARNING_SHARE else ""
+        share, style = context_share(self.facts)
         label = _Piece("context ")
         values = [
             _Piece(f" {share} %", f"bold {style or 'foreground'}"),
@@ -257,19 +264,25 @@ class SentLines(Widget):
         return [label, *bar, *values]
 
 
-def _limit(facts: SentFacts) -> _Piece:
-    """Return what the model can't do, by its command, and whether it sees images if any are attached."""
+def context_share(facts: SentFacts) -> tuple[int, str]:
+    """Return the percent of the context that is used, and its style near the limit."""
+    share = (facts.used or 0) * 100 // (facts.context_size or 1) if facts.context_size else 0
+    return share, "error" if share >= ERROR_SHARE else "warning" if share >= WARNING_SHARE else ""
+
+
+def limit_words(facts: SentFacts) -> tuple[str, str]:
+    """Return what the model can't do, as its command says, or whether it sees images, and a style."""
     if facts.model is None:
-        return _Piece("")
+        return "", ""
     command = facts.model.command_line
     if command.is_embedding_model:
-        return _Piece("embedding model: can't chat", "warning")
+        return "embedding model: can't chat", "warning"
     if command.is_reranker:
-        return _Piece("reranker: can't chat", "warning")
+        return "reranker: can't chat", "warning"
     sees = command.can_see_images
     if not facts.images or sees is None:
-        return _Piece("")
-    return _Piece("the model sees images") if sees else _Piece("can't see images", "warning")
+        return "", ""
+    return ("the model sees images", "") if sees else ("can't see images", "warning")
 
 
 def _wrap_chips(chips: list[list[_Piece]], width: int) -> list[list[_Piece]]:

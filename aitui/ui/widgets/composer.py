@@ -36,6 +36,9 @@ class Composer(TextArea):
             super().__init__()
             self.pages = pages
 
+    class DetachRequested(Message):
+        """The last image is to be removed."""
+
     class RecallRequested(Message):
         """The last prompt that is queued is to be taken back."""
 
@@ -125,6 +128,18 @@ class Composer(TextArea):
             self.set_text("")
         elif self.cleared:
             self.set_text(self.cleared)
+
+    def action_begin_command(self) -> None:
+        """Type the slash that lists the commands."""
+        if not self.text:
+            self.insert("/")
+
+    def action_delete_or_detach(self) -> None:
+        """Delete what is right of the cursor; at the end there is nothing but images."""
+        if self.cursor_location == self.document.end and self.selection.is_empty:
+            self.post_message(self.DetachRequested())
+        else:
+            self.action_delete_right()
 
     def action_scroll_transcript(self, pages: int) -> None:
         self.post_message(self.ScrollRequested(pages))

@@ -300,7 +300,7 @@ def renewal_notice(ends: float, wall: float) -> tuple[str, str]:
     title = "The client certificate " + ("has expired" if ends <= wall else "expires soon")
     verb = "was" if ends <= wall else "is"
     words = (
-        f"It {verb} valid until {day}. Renew it: aitui certs renew. "
+        f"Renew it: aitui certs renew. It {verb} valid until {day}. "
         "A renewed file is used without a restart."
     )
     return title, words

@@ -2,6 +2,8 @@
 
 import pytest
 
+from aitui.domain.config.document import ConfigDocument
+from aitui.domain.config.key_edit import change_global_ttl
 from aitui.domain.config.locate import ValueSource
 from aitui.errors import ConfigRefused
 from domain.config.edits import key_changed
@@ -89,3 +91,23 @@ def test_a_merged_key_can_be_set_for_one_model_alone() -> None:
 def test_what_the_key_does_not_take_is_refused(key: str, value: str) -> None:
     with pytest.raises(ConfigRefused):
         key_changed("models:\n  a:\n    cmd: x\n    ttl: 5\n", "a", key, value)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("globalTTL: 60 # s\nmodels: {}\n", "globalTTL: 900 # s\nmodels: {}\n"),
+        ("# mine\r\nmodels: {}\r\n", "# mine\r\nglobalTTL: 900\r\nmodels: {}\r\n"),
+        ("\ufeffmodels: {}\n", "\ufeffglobalTTL: 900\nmodels: {}\n"),
+        ("globalTTL: 900\nmodels: {}\n", None),
+    ],
+)
+def test_the_idle_timeout_of_all_models(before: str, after: str | None) -> None:
+    change = change_global_ttl(ConfigDocument.read(before), 900)
+    assert change.after == (before if after is None else after)
+
+
+@pytest.mark.parametrize("text", ["{models: {}}\n", "globalTTL: [1]\nmodels: {}\n"])
+def test_an_idle_timeout_that_cannot_be_placed_is_refused(text: str) -> None:
+    with pytest.raises(ConfigRefused):
+        change_global_ttl(ConfigDocument.read(text), 900)

@@ -26,7 +26,7 @@ async def change(app: Driven, size: str) -> None:
     app.go_to("small")
     app.burst("c", *size, "enter")
     await app.armed()
-    await app.see(f"+       --ctx-size {size}", "−       --ctx-size 65536")
+    await app.see(f"+ --ctx-size {size}", "− --ctx-size 65536")
     await app.press("y")
 
 
@@ -137,7 +137,7 @@ async def test_a_change_is_shown_with_the_numbers_of_its_lines(
         app.go_to("small")
         await app.press("c", *"131072", "enter")
         await app.armed()
-        await app.see("+       --ctx-size 131072", "the new value is verified")
+        await app.see("+ --ctx-size 131072", "the new value is verified")
         assert re.search(r"\d +−", app.text)
 
 

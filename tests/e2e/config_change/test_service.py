@@ -209,7 +209,7 @@ async def test_yes_to_a_reload_is_no_yes_to_a_restart(
         await watch.until_events_flow()
         ask = terminal_ask(Arguments(command="reload", yes=True), lambda: watch.snapshot)
         progress = ProgressTracker(watch.session.clock, lambda _: None, *RELOADING)
-        with pytest.raises(ConfigNotApplied, match="shows no sign of a reload") as failed:
+        with pytest.raises(ConfigNotApplied, match="does not seem to have reloaded") as failed:
             await reload_server(admin, watch.session, progress, ask)
     assert "aitui restart" in failed.value.shell_remedy
     assert main_pid(systemd) == before
@@ -277,7 +277,7 @@ async def test_a_restart_in_place_of_a_reload_is_a_question_of_its_own(
         await app.answer("y")
         await app.see("The reload failed. Restart llama-swap.service instead?")
         await app.answer("n")
-        await app.see("✘ reload", "shows no sign of a reload")
+        await app.see("✘ reload", "does not seem to have reloaded")
         assert main_pid(systemd) == before
         await app.press("escape", "H")
         await app.answer("y")

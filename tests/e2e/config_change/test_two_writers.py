@@ -203,7 +203,7 @@ async def test_an_editor_that_fails_the_second_time_keeps_what_the_first_time_ma
     async with terminal([], environment, size=(240, 36)) as opened:
         await begin_edit(opened)
         await opened.see("Edit it again?", "line 5")
-        await say_yes(opened, until="The edit is kept")
+        await say_yes(opened, until="The edit is saved")
         await opened.told("ended with SIGABRT.")
         kept = await kept_by(opened, editor.with_name("drafts"))
     assert kept.decode() == CONFIG.replace("models:", "models: [")

@@ -266,7 +266,7 @@ async def test_a_short_outage_takes_nothing_back(deployment: Deployment) -> None
         await shown.until(lambda: re.search(r"✘ lost for [0-4] s", shown.text), "just lost")
         await asyncio.sleep(2.5)
         await deployment.http.open()
-        await shown.see("✓ load", "✓ verify", "ctx-size is 8192 now")
+        await shown.see("✓ load", "✓ verify", "ctx-size is 8k now")
     assert "--ctx-size 8192" in deployment.config
 
 

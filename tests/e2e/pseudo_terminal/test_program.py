@@ -227,9 +227,12 @@ async def test_the_demo_leaves_nothing_behind(
     assert not Path(nobody["HOME"], ".local").exists()
 
 
-async def test_without_certificates_it_opens_on_the_steps_to_set_up(
+async def test_without_two_certificates_it_opens_on_the_steps_to_set_up(
     nobody: dict[str, str],
 ) -> None:
+    folder = Path(nobody["HOME"], ".pi/agent/certs")
+    folder.mkdir(parents=True)
+    (folder / "client.pem").touch()
     async with terminal((), nobody) as opened:
         await opened.see("aitui has not connected to anything yet", "✘ missing")
         opened.press("q")

@@ -22,12 +22,15 @@ def _models(machine: UserManager) -> None:
 async def test_a_machine_with_a_model_file_serves_it(
     aitui: CommandLine, machine: UserManager
 ) -> None:
-    config = await aitui.run("setup", "config", "--apply", "--yes")
+    named = aitui.environment
+    aitui.environment = {}  # no server is named yet, only a machine
+    config = await aitui.run("setup", "config", "--ssh-host", "box", "--apply", "--yes")
+    aitui.environment = named
     assert (config.status, config.out) == (0, "")
-    assert "notes.gguf is left out" in config.err
+    assert "skipped /mnt/home/models/notes.gguf" in config.err
     assert "--model /mnt/home/models/Llama-3.2-1B-Q8_0.gguf" in machine.config.read_text()
     unit = await aitui.run("setup", "unit", "--apply", "--yes")
-    assert "runs and starts at boot" in unit.err
+    assert "is running and starts at boot" in unit.err
     machine.until_it_answers()
     loaded = await aitui.run("load", "llama-3.2-1b")
     assert (loaded.status, loaded.out.split(" after")[0]) == (0, "Llama-3.2-1B-Q8_0 is ready")
@@ -49,7 +52,7 @@ async def test_the_guides_config_and_unit_become_running_ones(
     kept = machine.config.read_text().replace("      --port ${PORT}\n", "")
     assert kept.startswith(GUIDE_CONFIG)
     unit = await aitui.run("setup", "unit", "--apply", "--yes")
-    assert "runs and starts at boot" in unit.err
+    assert "is running and starts at boot" in unit.err
     machine.until_it_answers()
     for model in ("MiniMax-M2.7-IQ3_XXS", "Llama-3.2-1B-Q8_0"):
         loaded = await aitui.run("load", model, "--yes")

@@ -20,7 +20,7 @@ async def test_the_guides_unit_becomes_one_that_runs(
     done = await aitui.run("setup", "unit", "--apply", "--yes")
 
     assert "-User=ai-server" in done.err
-    assert "✔ service: llama-swap.service runs and starts at boot" in done.err
+    assert "✔ service: llama-swap.service is running and starts at boot" in done.err
     machine.until_it_answers()
     assert machine.systemctl("is-enabled", UNIT) == "enabled\n"
     kept = set(guide.splitlines()) & set(machine.unit_file.read_text().splitlines())

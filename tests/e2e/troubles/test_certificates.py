@@ -107,7 +107,7 @@ async def test_a_proxy_without_its_llama_swap(
 ) -> None:
     await upstream.stop()
     words = (
-        "answers 502 Bad Gateway, llama-swap behind it does not",
+        "answers 502 Bad Gateway, but llama-swap behind it does not",
         "check and restart llama-swap",
     )
     await says(behind_caddy, tmp_path, *words)

@@ -9,6 +9,7 @@ import pytest
 from aitui.domain.checks import CheckResult, CheckStatus
 from aitui.services.certs.check import check_folder, list_certificates
 from aitui.services.certs.issue import create_authority, pack
+from aitui.services.certs.revoke import revoke
 from services.certs.conftest import authority_at, folder_at, no_password, run_program
 
 
@@ -36,10 +37,10 @@ async def test_the_guides_certificate_works_in_its_old_form(guide_files: Path) -
     forms = {one.name: (one.seen, one.remedy) for one in checks if one.name.endswith("form")}
     seen, remedy = forms["client form"]
     assert "works, old form (X.509 v1)" in seen
-    assert remedy == f"give it today's form: aitui certs renew client --dir {guide_files}"
+    assert remedy == f"renew it in the current form: aitui certs renew client --dir {guide_files}"
     seen, remedy = forms["CA form"]
     assert "works, old form (no keyUsage)" in seen
-    assert remedy.startswith("give it today's form: aitui certs renew ca --dir")
+    assert remedy.startswith("renew it in the current form: aitui certs renew ca --dir")
 
 
 @pytest.mark.parametrize(("days", "remedied"), [(700, False), (796, True), (826, True)])
@@ -101,7 +102,7 @@ async def test_a_git_repository_around_it_is_found_unless_it_ignores_the_keys(ma
     assert faults(await report(made)) == {}
     # What is tracked already goes with the next commit, whatever is ignored.
     run_program("git", "add", "--force", "client-key.pem", folder=made)
-    assert "would take client-key.pem" in faults(await report(made))["git"]
+    assert "does not ignore client-key.pem" in faults(await report(made))["git"]
 
 
 async def test_an_empty_directory_has_no_certificates(tmp_path: Path) -> None:
@@ -111,8 +112,18 @@ async def test_an_empty_directory_has_no_certificates(tmp_path: Path) -> None:
 async def test_the_list_names_each_certificate(made: Path) -> None:
     rows = await list_certificates(folder_at(made), datetime.now(UTC))
     assert [row.name for row in rows] == ["CN=Test CA", "CN=laptop", "CN=localhost"]
+    assert not any(row.is_revoked for row in rows)
     assert rows[2].hosts == ("localhost", "127.0.0.1")
     assert {(row.key, row.form) for row in rows} == {("P-256", "")}
+    await revoke("laptop", folder_at(made), ())
+    (made / "client.pem").unlink()
+    rows = await list_certificates(folder_at(made), datetime.now(UTC))
+    assert {row.name: row.is_revoked for row in rows}["CN=laptop"]
+    assert rows[-1].file.startswith(f"{made}/revoked/laptop-")
+
+
+async def test_the_fingerprint_is_openssls(made: Path) -> None:
+    rows = await list_certificates(folder_at(made), datetime.now(UTC))
     openssl = ("openssl", "x509", "-noout", "-fingerprint", "-sha256", "-in", "client.pem")
     shown = run_program(*openssl, folder=made)
     assert rows[1].fingerprint == shown.strip().partition("=")[2].replace(":", "").lower()

@@ -75,7 +75,7 @@ async def host(proxy: Sshd, tmp_path: Path) -> AsyncIterator[WatchedHost]:
 def there(host: WatchedHost, tmp_path: Path) -> CertFolder:
     """The CA's directory over there; its name needs quotes."""
     path = str(tmp_path / "the CA's $HOME")
-    return CertFolder(host, path, is_remote=True, client=GUIDE_PAIR)
+    return CertFolder(host, path, is_remote=True)
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ async def test_the_guides_files_for_a_browser_are_made_and_renewed_there(
 async def test_a_ca_is_never_replaced(authority: HostAuthority) -> None:
     ca = Path(authority.folder.path)
     old = (ca / "root-ca.key").read_bytes()
-    with pytest.raises(ActionRefused, match="There is a CA"):
+    with pytest.raises(ActionRefused, match="already has a CA"):
         await create_authority(authority, "Other", "p256", None, force=False)
     with pytest.raises(AituiError, match="openssl failed"):
         await authority.create("Other", "p256", 10)

@@ -122,7 +122,7 @@ async def test_the_header_counts_the_days_until_the_file_is_renewed(
         driven(settings(own_files, authority, there.url), tmp_path / "home") as app,
     ):
         await app.see(" ms ", "! cert 11 days")
-        await app.told("Renew it: aitui certs renew. A renewed file is used")
+        await app.told("Renew it: aitui certs renew. It is valid until")
         await app.press("D")
         await app.see("client certificate dates")
         await app.until(lambda: "renew it: aitui certs renew" in words(app), "how")

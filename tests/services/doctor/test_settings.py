@@ -44,6 +44,6 @@ async def test_a_key_is_named_and_not_shown(tmp_path: Path) -> None:
 async def test_variables_that_have_no_effect_are_named(tmp_path: Path) -> None:
     config = f'default = "home"\n[servers.home]\nurl = "{DEAD}"\n'
     report = await examined(read(tmp_path, {"AI_SERVER_API_KEY": "abc123"}, config))
-    assert report["variables"].seen.startswith("ignored: AI_SERVER_API_KEY describe")
+    assert report["variables"].seen.endswith("unnamed server: AI_SERVER_API_KEY")
     assert "abc123" not in report["variables"].seen
     assert "variables" not in await examined(read(tmp_path, {"AI_SERVER_URL": DEAD}, config))

@@ -98,7 +98,7 @@ async def test_a_text_file_comes_into_the_prompt(pane: Pane, tmp_path: Path) -> 
 async def test_an_image_goes_along_with_the_next_prompt_alone(pane: Pane, tmp_path: Path) -> None:
     (tmp_path / "cat.png").write_bytes(PNG)
     await pane.send(f"/file {tmp_path / 'cat.png'}")
-    await pane.app.told("cat.png goes along with the next prompt")
+    await pane.app.told("cat.png is attached to the next prompt")
     await pane.ask("What is this?")
     await pane.ask("Are you sure?")
     content = pane.asked[0][0]["content"]
@@ -121,7 +121,7 @@ async def test_attached_images_are_detached_by_key_click_and_command(
 ) -> None:
     await attach(pane, tmp_path, "ant.png", "bee.png", "cat.png", "dog.png")
     await pane.app.see("dog.png ×")
-    await pane.app.press("ctrl+t")
+    await pane.app.press("delete")
     await pane.app.unsee("dog.png ×")
     await pane.app.click("ant.png ×")
     await pane.app.unsee("ant.png ×")
@@ -138,7 +138,7 @@ async def test_a_question_that_is_edited_shows_its_images(pane: Pane, tmp_path: 
     await pane.app.unsee("▣")
     await pane.send("/edit")
     await pane.app.see("▣ cat.png ×")
-    await pane.app.press("ctrl+t")
+    await pane.app.press("delete")
     await pane.app.unsee("▣")
     await pane.app.press("enter")
     await pane.app.until(lambda: len(pane.asked) == 2, "asked again")
@@ -153,7 +153,7 @@ async def test_what_is_no_file_to_send_stays_written(
     if content is not None:
         path.write_bytes(content)
     await pane.send(f"/file {path}")
-    await pane.app.told("is no file" if content is None else "neither UTF-8 text")
+    await pane.app.told("is not a file" if content is None else "neither UTF-8 text")
     assert pane.written == f"/file {path}"
 
 

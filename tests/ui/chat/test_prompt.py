@@ -238,6 +238,15 @@ async def test_t_opens_the_reasoning(pane: Pane) -> None:
     assert "The user wants" not in pane.app.text
     await pane.app.press("t")
     await pane.app.see("The user wants an answer")
+    await pane.app.press("i", "ctrl+t")
+    await pane.app.unsee("The user wants an answer")
+    assert pane.app.models.focused is pane.widget.prompt
+
+
+async def test_the_slash_of_the_footer_lists_the_commands(pane: Pane) -> None:
+    await pane.app.click("/ commands  ^j")
+    await pane.app.see("Commands 28 of 28")
+    assert "/ commands" not in pane.app.text
 
 
 async def test_the_key_that_stops_is_named_only_while_something_can_be_stopped(

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from aitui.domain.config.document import ConfigDocument
+from aitui.domain.gguf import GgufHeader, Value
 from aitui.domain.hardware.sample import Gpu, HardwareSample, SampleSource
 from aitui.domain.memory.forecast import ModelMemory
 from aitui.domain.memory.hardware_state import HardwareState
@@ -13,6 +15,9 @@ from aitui.domain.memory.measurement import Measurement, MemoryRecords, OutOfMem
 from aitui.domain.memory.usage import memory_usage
 from aitui.domain.models import ContextSize, ContextSource, Model, RunState
 from aitui.domain.snapshot import Snapshot
+from aitui.host.base import FileInfo, FileKind
+from aitui.host.config_file import FileSnapshot
+from aitui.services.config_plan import ChangePlan, change_confirmation, flag_edit
 from aitui.services.load import load_confirmation
 from aitui.ui.screens.context_size import ContextSizeScreen
 from ui.driven import opened
@@ -24,9 +29,19 @@ CONTEXT = ContextSize(32_768, ContextSource.RUNNING_COMMAND)
 
 
 def standing(
-    *, used: int = 50, takes: int = 20, loaded_takes: int = 40, died_at: int | None = None
+    *,
+    used: int = 50,
+    takes: int = 20,
+    loaded_takes: int = 40,
+    died_at: int | None = None,
+    trained: int = 0,
 ) -> Snapshot:
     """A card of 64 GiB with one model on it, and another that was measured earlier."""
+    metadata: dict[str, Value] = {
+        "general.architecture": "llama",
+        "llama.context_length": trained,
+    }
+    header = GgufHeader(metadata) if trained else None
     failures = () if died_at is None else (OutOfMemory(died_at, "same", 1.0),)
     known = {
         WANTED: MemoryRecords(
@@ -43,7 +58,8 @@ def standing(
         Model(LOADED, context=CONTEXT, state=RunState.READY),
     )
     memories = {
-        name: ModelMemory(LaunchProfile(fingerprint="same"), one) for name, one in known.items()
+        name: ModelMemory(LaunchProfile(fingerprint="same"), one, header)
+        for name, one in known.items()
     }
     card = Gpu(0, "A card", used_bytes=used * GIB, total_bytes=64 * GIB)
     picture = memory_usage(
@@ -108,3 +124,31 @@ async def test_the_context_dialog_judges_what_is_typed(
         shown = screen.query_one("#fit")
         assert words in str(shown.render())
         assert shown.has_class("-no") is ("✘" in str(shown.render()))
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_context_larger_than_trained_is_a_warning_to_the_end(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, known: bool
+) -> None:
+    snapshot = standing(trained=16_384)
+    if not known:
+        memory = replace(snapshot.hardware.models[WANTED], known=MemoryRecords())
+        hardware = replace(snapshot.hardware, models={WANTED: memory})
+        snapshot = replace(snapshot, hardware=hardware)
+    show_instead_of_servers(monkeypatch, snapshot)
+    async with opened(SERVER, tmp_path, clock=STILL).run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        screen = ContextSizeScreen(snapshot.models[0], snapshot)
+        await pilot.app.push_screen(screen)
+        await pilot.press(*"20k")
+        await pilot.pause()
+        shown = screen.query_one("#fit")
+        assert str(shown.render()).startswith("! larger than trained")
+        assert shown.has_class("-tight")
+    text = f"models:\n  {WANTED}:\n    cmd: llama-server -m a.gguf -c 8192\n"
+    info = FileInfo("config.yaml", FileKind.FILE, len(text), 0o644, 1000, 1000, 0.0)
+    reading = FileSnapshot("config.yaml", "config.yaml", text.encode(), "", info)
+    change = flag_edit(WANTED, "ctx-size", "20480")(ConfigDocument.read(text))
+    facts = change_confirmation(ChangePlan(reading, change, b""), snapshot).facts
+    assert any(fact.startswith("! larger than trained") for fact in facts)
+    assert not any("✔" in fact for fact in facts)

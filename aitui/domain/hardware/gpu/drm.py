@@ -39,7 +39,7 @@ class DrmClient(Struct, frozen=True):
 
     @property
     def total_bytes(self) -> int:
-        """The bytes of both."""
+        """Return the bytes of both."""
         return self.own_bytes + self.shared_bytes
 
 
@@ -110,12 +110,12 @@ class DrmCard(Struct, frozen=True):
 
     @property
     def driver(self) -> str:
-        """The kernel's driver, "" if none is bound."""
+        """Return the kernel's driver, "" if none is bound."""
         return self.values.get("DRIVER", "")
 
     @property
     def bus(self) -> str:
-        """The PCI address."""
+        """Return the PCI address."""
         return self.values.get("PCI_SLOT_NAME", "").lower()
 
 

@@ -1,0 +1,79 @@
+"""The browser set-up of one server, read from its certificate files; stores of this machine filled."""
+
+from pathlib import Path
+
+from aitui.domain.checks import CheckResult, passing_check
+from aitui.domain.sanitize import sanitize_line
+from aitui.domain.server import Server
+from aitui.domain.setup.browser import FLATPAK, FLATPAK_STORE, USER_STORE, BrowserSetup
+from aitui.errors import HostError, SettingsError
+from aitui.host.base import Host
+from aitui.llamaswap.certificates import CA, CERTIFICATE, read_certificates
+
+P12 = "client-legacy.p12"
+_STORE_SECONDS = 60.0
+_FIND_STORES = f"""
+[ -d "$HOME/.var/app/{FLATPAK}" ] && echo '{FLATPAK_STORE}'
+if [ -d "$HOME/.pki/nssdb" ]; then echo '{USER_STORE}'; else
+  for name in chromium chromium-browser google-chrome brave-browser; do
+    command -v $name >/dev/null && echo '{USER_STORE}' && break
+  done
+fi
+true
+"""
+
+
+def read_browser_setup(server: Server) -> BrowserSetup:
+    """Read the certificates' names; blocks. Raises CertificateFileError, and SettingsError without any."""
+    from cryptography.x509.oid import NameOID
+
+    if not server.url.startswith("https:") or server.client_cert is None or server.ca is None:
+        raise SettingsError(
+            f"{server.label} needs no certificate in a browser",
+            remedy="choose a server with an https URL, ca and client_cert",
+        )
+    authority = read_certificates(CA, server.ca)[0].subject
+    issuer = read_certificates(CERTIFICATE, server.client_cert)[0].issuer
+    names = {"CN": NameOID.COMMON_NAME, "O": NameOID.ORGANIZATION_NAME}
+    parts = {
+        short: sanitize_line(str(found[0].value), 200)
+        for short, oid in names.items()
+        if (found := issuer.get_attributes_for_oid(oid))
+    }
+    common = authority.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return BrowserSetup(
+        url=server.url,
+        ca=_shown(server.ca),
+        ca_name=sanitize_line(str(common[0].value), 200) if common else "llama-swap CA",
+        certificate=_shown(server.client_cert),
+        key=_shown(server.client_key or server.client_cert),
+        p12=_shown(server.client_cert.with_name(P12)),
+        issuer=parts,
+    )
+
+
+async def find_stores(host: Host) -> tuple[str, ...]:
+    """Return the NSS stores of the browsers on a machine."""
+    done = await host.run(("sh", "-c", _FIND_STORES))
+    return tuple(done.stdout.decode("utf-8", "replace").split())
+
+
+async def fill_store(host: Host, setup: BrowserSetup, store: str) -> CheckResult:
+    """Put CA and client certificate into a store. Raises HostError."""
+    commands = setup.p12_commands() + setup.store_commands(store)
+    done = await host.run(("sh", "-ec", commands), seconds=_STORE_SECONDS)
+    if done.status:
+        lines = (done.stderr or done.stdout).decode("utf-8", "replace").strip().split("\n")
+        remedy = (
+            "certutil and pk12util are in the package libnss3-tools" if done.status == 127 else ""
+        )
+        why = sanitize_line(lines[-1], 300)
+        raise HostError(f"The store {store} was not filled", why=why, remedy=remedy)
+    return passing_check("store", f"{store} has {setup.ca_name} and the client's certificate")
+
+
+def _shown(path: Path) -> str:
+    """Return a path with `~/` for the home directory."""
+    absolute = path.expanduser().absolute()
+    home = Path.home()
+    return f"~/{absolute.relative_to(home)}" if absolute.is_relative_to(home) else str(absolute)

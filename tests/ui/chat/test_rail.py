@@ -1,0 +1,71 @@
+"""Beside a zoomed chat: the conversations, what is sent with every prompt, the context by part."""
+
+from pathlib import Path
+
+import pytest
+
+from aitui.domain.chat.conversation import ImageAttachment
+from aitui.domain.snapshot import Server
+from stand_in import StandIn
+from ui.chat.pane import FAST, Pane, chatting
+
+CAT, DOG = (ImageAttachment(name, "image/png", f"data:{name}") for name in ("cat.png", "dog.png"))
+
+
+async def zoom(pane: Pane) -> None:
+    """Zoom the chat, and wait for its rail."""
+    pane.widget.prompt.focus()
+    await pane.app.press("f2")
+    await pane.app.until(lambda: pane.widget.has_rail, "beside a rail")
+
+
+@pytest.mark.parametrize(("size", "has_rail"), [((120, 36), True), ((100, 36), False)])
+async def test_a_rail_shows_what_is_sent_instead_of_the_lines_above_the_prompt(
+    size: tuple[int, int], has_rail: bool, stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with chatting(stand_in, server, tmp_path, size=size) as pane:
+        await pane.send("/system Be brief.")
+        await pane.app.see("with  Be brief.")
+        pane.widget.attachments = (CAT, DOG)
+        await pane.app.press("f2")
+        if not has_rail:
+            await pane.app.until(lambda: pane.widget.outer_size.width == 100, "zoomed")
+            await pane.app.see("with  Be brief.", "▣ cat.png ×")
+            assert "Sent with every prompt" not in pane.app.text
+            return
+        await pane.app.see("Sent with every prompt", "system  Be brief.", "images  ▣ cat.png ×")
+        await pane.app.unsee("with  Be brief.")
+        await pane.app.settle()
+        await pane.app.click("▣ cat.png")
+        await pane.app.unsee("cat.png")
+        assert pane.app.controllers.chat.pane.attachments == (DOG,)
+        await pane.app.press("f2")
+        await pane.app.see("with  Be brief.", "▣ dog.png")
+
+
+async def test_a_rail_splits_the_context_as_the_server_counts_it(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with chatting(stand_in, server, tmp_path, size=(120, 36)) as pane:
+        await zoom(pane)
+        await pane.app.see("not known before the first reply", "nothing but the prompt")
+        answer = await pane.ask("hi")
+        used = answer.context_used
+        assert used is not None
+        await pane.app.see(f"{used} / 8k · {used * 100 // 8192} %", "free")
+        assert pane.app.line_of("last reply").split("│")[-2].split()[-1] == "40"
+        assert pane.app.line_of("█ conversation").split("│")[-2].split()[-1] == str(used - 40)
+
+
+async def test_a_click_in_the_rail_opens_another_conversation(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with chatting(stand_in, server, tmp_path, FAST, size=(120, 36)) as pane:
+        await pane.ask("about cats")
+        await pane.send("/clear")
+        await pane.app.until(lambda: not pane.said, "new")
+        await zoom(pane)
+        await pane.ask("about dogs")
+        await pane.app.see("Conversations 2", "^o all")
+        await pane.app.click("about cats")
+        await pane.app.until(lambda: pane.said[:1] == ["about cats"], "opened")
