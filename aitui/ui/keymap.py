@@ -486,7 +486,7 @@ COMMANDS = KeyGroup(
 
 PALETTE = (
     ("Undo", "Undo the last change to the config", "app.undo_change"),
-    ("Demo", "Open the demo: a simulated server on this machine", "app.open_demo"),
+    ("Demo", "Open a simulated server on this machine", "app.open_demo"),
 )
 """Palette entries without a key: title, words and action."""
 

@@ -63,11 +63,11 @@ class ConversationList(OptionList):
 
     BINDINGS = CONVERSATIONS.bindings()
 
-    class Resized(Message):
+    class ListResized(Message):
         """The list has another size, for the first time as well."""
 
     def on_resize(self) -> None:
-        self.post_message(self.Resized())
+        self.post_message(self.ListResized())
 
     def action_move(self, amount: float, unit: str = "rows") -> None:
         lines = max(1, self.virtual_size.height) / max(1, self.option_count)
@@ -121,7 +121,7 @@ class HistoryScreen(ModalScreen[str | None]):
         self._preview.display = event.size.height >= PREVIEW_FROM_ROWS
         self._end_rename()
 
-    @on(ConversationList.Resized)
+    @on(ConversationList.ListResized)
     def _handle_list_size(self) -> None:
         # Not after the screen's own resize: under load the list may have no size by then.
         self._show()
