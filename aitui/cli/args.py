@@ -184,6 +184,10 @@ def _model(words: str = "the model's id or an alias", **reads: object) -> Option
     return Option(("model",), words, {"metavar": "ID", **reads})
 
 
+def _ssh_host(words: str) -> Option:
+    return _option("--ssh-host", metavar="HOST", words=words)
+
+
 def _json(words: str) -> Option:
     return _switch("--json", words=words)
 
@@ -370,13 +374,14 @@ _CERTS = (
         ),
     ),
 )
+_ON_HOST = _ssh_host("the machine, if it isn't ssh_host of the server; local for this one")
 _APPLY = (_switch("--apply", words="show the diff, ask, and install it"), _YES)
 _SETUP = (
     CommandSpec(
         "server",
         "[options]",
         "look for llama-swap, llama-server, models and GPUs; install llama-swap",
-        _APPLY,
+        (_ON_HOST, *_APPLY),
     ),
     CommandSpec(
         "config",
@@ -390,6 +395,7 @@ _SETUP = (
                 convert=tuple,
                 words="a directory with GGUF files, instead of the usual ones",
             ),
+            _ON_HOST,
             *_APPLY,
         ),
     ),
@@ -397,7 +403,7 @@ _SETUP = (
         "unit",
         "[options]",
         "write the systemd user unit, or repair the faulty lines of yours",
-        _APPLY,
+        (_ON_HOST, *_APPLY),
     ),
     CommandSpec(
         "caddy",
@@ -410,6 +416,7 @@ _SETUP = (
                 type=_upstream,
                 words="the address of llama-swap for the proxy (default: ssh_host, port 8080)",
             ),
+            _ssh_host("the proxy's machine, if it isn't proxy_ssh_host; local for this one"),
             *_APPLY,
         ),
     ),
@@ -424,6 +431,7 @@ _SETUP = (
                 metavar="SECONDS",
                 words="the idle timeout of all models (default: 1800)",
             ),
+            _ON_HOST,
             *_APPLY,
         ),
     ),
@@ -578,9 +586,7 @@ COMMANDS = (
             _option("--ca", metavar="FILE", words="the authority of the server's certificate"),
             _option("--client-cert", metavar="FILE", words="this client's certificate"),
             _option("--client-key", metavar="FILE", words="its private key"),
-            _option(
-                "--ssh-host", metavar="HOST", words="me@host, a Host of ~/.ssh/config, or local"
-            ),
+            _ssh_host("me@host, a Host of ~/.ssh/config, or local"),
             _switch("--force", words="replace the server of that name"),
             _YES,
         ),

@@ -19,7 +19,13 @@ from aitui.domain.certs import WARNING_DAYS, Purpose, common_name, days_left, ho
 from aitui.domain.checks import exit_code
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Server
-from aitui.errors import ActionRefused, NoSuchFile, SettingsError
+from aitui.errors import (
+    ActionRefused,
+    AituiError,
+    FilePermissionDenied,
+    NoSuchFile,
+    SettingsError,
+)
 from aitui.format.doctor import as_json, as_lines, summary
 from aitui.format.report import format_json
 from aitui.format.styled import Span
@@ -61,8 +67,13 @@ async def run_certs(arguments: Arguments, settings: Settings | SettingsError) ->
     changes = arguments.ca_host and arguments.action not in {"show", "check"}
     if changes and isinstance(settings, Settings):
         settings.server.refuse_if_read_only(f"Changing certificates on {arguments.ca_host}")
-    async with _places(arguments, settings) as places:
-        return await _ACTIONS[arguments.action](arguments, places)
+    try:
+        async with _places(arguments, settings) as places:
+            return await _ACTIONS[arguments.action](arguments, places)
+    except FilePermissionDenied as error:
+        owner = f"--on OWNER@{arguments.ca_host}" if arguments.ca_host else "as the owner"
+        remedy = f"run it {owner}, or name another directory"
+        raise AituiError(error.what, why=error.why, remedy=remedy) from error
 
 
 class _Places:

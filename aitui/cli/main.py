@@ -15,7 +15,7 @@ from aitui.collector import tune_collector
 from aitui.domain.models import ContextSource
 from aitui.domain.snapshot import Clock, Server, Snapshot
 from aitui.errors import ActionRefused, AituiError, SettingsError
-from aitui.paths import Paths
+from aitui.paths import Paths, home_directory
 from aitui.settings import Settings, require_certificates, require_server
 
 if TYPE_CHECKING:
@@ -76,9 +76,10 @@ async def _administer(
 
 
 async def _setup(arguments: Arguments, settings: Settings | SettingsError, paths: Paths) -> int:
-    from aitui.cli.setup import run_setup
+    from aitui.cli.setup import choose_server, run_setup
 
-    return await run_setup(arguments, require_server(_require(settings)), paths)
+    server = choose_server(arguments, _require(settings), home_directory(os.environ))
+    return await run_setup(arguments, server, paths)
 
 
 async def _init(arguments: Arguments, settings: Settings | SettingsError, paths: Paths) -> int:

@@ -4,6 +4,7 @@ import asyncio
 import platform
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import TypeAlias
 
 from msgspec.structs import replace
@@ -27,6 +28,8 @@ from aitui.domain.snapshot import Clock, Server, Snapshot
 from aitui.errors import ActionRefused, HostError
 from aitui.format.doctor import as_lines
 from aitui.host.local import LocalHost
+from aitui.host.open import LOCAL
+from aitui.host.ssh.address import SshAddress
 from aitui.paths import Paths
 from aitui.services.config_change import ConfigRunner
 from aitui.services.config_plan import ChangePlan, plan_change
@@ -44,6 +47,9 @@ from aitui.services.setup.unit import (
     unit_commands,
     unit_path,
 )
+from aitui.settings import Settings, require_server, server_at
+from aitui.settings.raw import RawValue
+from aitui.settings.values import read_ssh_host
 
 Part: TypeAlias = "Callable[[SetupTerminal, HostAdmin | None], Awaitable[int]]"
 
@@ -82,6 +88,25 @@ class SetupTerminal:
             done.append(check)
             self.show(check)
         return exit_code(done)
+
+
+def choose_server(arguments: Arguments, settings: Settings, home: Path) -> Server:
+    """Return the server that is set up, on the machine of `--ssh-host` if that is given.
+
+    A machine may be set up before any server is named. Raises SettingsError.
+    """
+    needs_url = arguments.action in {"caddy", "browser"}
+    if not arguments.ssh_host:
+        return require_server(settings)
+    address = read_ssh_host(RawValue.from_flag("--ssh-host", arguments.ssh_host))
+    if needs_url or settings.has_server:
+        server = require_server(settings)
+    else:
+        name = "127.0.0.1" if address == LOCAL else SshAddress.read(address).host
+        server = server_at(f"http://{name}:8080", home, settings.server)
+    if needs_url:
+        return replace(server, proxy_ssh_host=address)
+    return replace(server, ssh_host=address)
 
 
 async def run_setup(arguments: Arguments, server: Server, paths: Paths) -> int:

@@ -16,6 +16,7 @@ from aitui.domain.memory.footprint import Footprint
 from aitui.domain.models import (
     MAX_MODELS,
     ActiveRequests,
+    ClientUnload,
     ContextSize,
     ContextSource,
     Eviction,
@@ -57,6 +58,7 @@ class ModelFacts(Struct):
     rates: dict[str, float] = field(default_factory=dict)
     evicted: dict[str, Eviction] = field(default_factory=dict)
     timed_out: dict[str, IdleUnload] = field(default_factory=dict)
+    unloaded: dict[str, ClientUnload] = field(default_factory=dict)
     memory: Mapping[str, "Footprint"] = field(default_factory=dict)
     running_lists_only_ready: bool = False
     llama_servers: frozenset[str] = frozenset()
@@ -241,6 +243,7 @@ def _merge_model(
         rate=index.rates.get(model_id),
         evicted=facts.evicted.get(model_id) if state is RunState.STOPPED else None,
         timed_out=facts.timed_out.get(model_id) if state is RunState.STOPPED else None,
+        unloaded=facts.unloaded.get(model_id) if state is RunState.STOPPED else None,
         memory=facts.memory.get(model_id),
         llama_servers=facts.llama_servers,
     )

@@ -146,6 +146,13 @@ class IdleUnload(Struct, frozen=True):
     unused: bool = False
 
 
+class ClientUnload(Struct, frozen=True):
+    """A ready model that another client had unloaded at `at` (Unix time); `client` as it is shown."""
+
+    at: float
+    client: str = ""
+
+
 class FinishedRequest(Struct, frozen=True):
     """A request that ended at `at` (Unix time); what is None or empty isn't known.
 
@@ -218,6 +225,7 @@ class Model(Struct, frozen=True):
     rate: float | None = None
     evicted: Eviction | None = None
     timed_out: IdleUnload | None = None
+    unloaded: ClientUnload | None = None
     memory: "Footprint | None" = None
     llama_servers: frozenset[str] = frozenset()
 

@@ -7,9 +7,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from msgspec import Struct
 
+from aitui.domain.logs import last_reload
 from aitui.domain.models import IdleUnload, LoadFailure
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock
@@ -198,6 +200,10 @@ QUIET_SECONDS = 0.4
 FIRST_LINE_SECONDS = 2.0
 TAIL_SECONDS = 4.0
 ABORTED = re.compile(r"(?:failed|exited): aborted|model unloaded|state is stopping")
+_REQUESTS_CONSIDERED = 20
+_UNLOADED = re.compile(
+    r'Request (?P<address>\S+) "POST \S*/api/models/unload(?:/(?P<model>[^ "?]+))?(?:\?\S*)? HTTP[^"]*" 200 -?\d+ "(?P<agent>[^"]*)"'
+)
 CRASHED = re.compile(
     r"upstream (?:process )?exited unexpectedly"
     r"|process exited but not StateStopping(?=, current state: ready)"
@@ -234,13 +240,15 @@ async def read_log_tail(client: "LlamaSwapClient", name: str) -> tuple[str, ...]
 class FailureDiagnosis(Struct, frozen=True):
     """Why a load failed: in words, empty if unknown, and the log lines that show it.
 
-    `idle_timeout` in seconds is set if nothing failed: llama-swap unloaded an idle model.
+    `idle_timeout` in seconds is set if nothing failed: llama-swap unloaded an idle model. So is
+    `unloaded_by`, address and User-Agent of the client that had it unloaded.
     """
 
     words: str
     failure_lines: tuple[str, ...] = ()
     aborted: bool = False
     idle_timeout: float | None = None
+    unloaded_by: tuple[str, str] | None = None
 
 
 async def diagnose_load_failure(
@@ -277,13 +285,16 @@ async def diagnose_crash(client: "LlamaSwapClient", model_id: str) -> FailureDia
     The reason begins with the words of that log; the lines are the last ones of the model's own.
     """
     try:
-        proxy = _lines_about(model_id, await read_log_tail(client, "proxy"))
+        tail = await read_log_tail(client, "proxy")
+        proxy = _lines_about(model_id, tail)
         ready = [number for number, line in enumerate(proxy) if "Health check passed" in line]
         since = proxy[ready[-1] :] if ready else proxy
         crash = next(filter(None, map(CRASHED.search, since)), None)
         if crash is None:
             timed_out = next(filter(None, map(TIMED_OUT.search, since)), None)
-            return FailureDiagnosis("", idle_timeout=timed_out and float(timed_out[1]))
+            if timed_out is not None:
+                return FailureDiagnosis("", idle_timeout=float(timed_out[1]))
+            return FailureDiagnosis("", unloaded_by=await _find_unload(client, model_id, tail))
         own = [line for line in await read_log_tail(client, model_id) if line.strip()]
     except AituiError:
         return FailureDiagnosis("")
@@ -291,6 +302,25 @@ async def diagnose_crash(client: "LlamaSwapClient", model_id: str) -> FailureDia
     words = crash[0].replace("upstream process", "upstream")
     cause, _ = find_cause((*last, *(line for line in since if "ExitError" in line)))
     return FailureDiagnosis(f"{words}: {cause}" if cause else words, last or tuple(since[-1:]))
+
+
+async def _find_unload(
+    client: "LlamaSwapClient", model_id: str, proxy: tuple[str, ...]
+) -> tuple[str, str] | None:
+    """Return address and User-Agent of the request that unloaded a model; None if the log has none.
+
+    From v259 on requests have a log of their own.
+    """
+    ready = [at for at, line in enumerate(proxy) if f"<{model_id}> Health check passed" in line]
+    lines = proxy[ready[-1] :] if ready else proxy
+    if last_reload(lines) is not None:
+        return None
+    if not any("Request " in line for line in proxy):
+        lines = (await read_log_tail(client, "http"))[-_REQUESTS_CONSIDERED:]
+    for found in filter(None, map(_UNLOADED.search, reversed(lines))):
+        if unquote(found["model"] or model_id) == model_id:
+            return found["address"], found["agent"]
+    return None
 
 
 def _lines_about(model_id: str, lines: tuple[str, ...]) -> list[str]:
@@ -314,8 +344,8 @@ def _reason_from_proxy(model_id: str, lines: tuple[str, ...], response: str) -> 
 class FailureDiagnoser:
     """Diagnoses models that vanished.
 
-    `failed` is awaited for those that failed, `timed_out` for those that reached their idle timeout. Of
-    others the log says nothing: they were unloaded.
+    `failed` is awaited for those that failed, `timed_out` for those that reached their idle timeout,
+    and `unloaded` with time (Unix), address and User-Agent for those that a client had unloaded.
     """
 
     def __init__(
@@ -324,11 +354,13 @@ class FailureDiagnoser:
         clock: Clock,
         failed: Callable[[str, LoadFailure], Awaitable[None]],
         timed_out: Callable[[str, IdleUnload], Awaitable[None]],
+        unloaded: Callable[[str, float, str, str], Awaitable[None]],
     ) -> None:
         self._client = client
         self._clock = clock
         self._on_failure = failed
         self._on_timeout = timed_out
+        self._on_unload = unloaded
         self._under_way: set[str] = set()
         self._lock = asyncio.Lock()
 
@@ -352,6 +384,8 @@ class FailureDiagnoser:
             # Half: when it became ready is known to a poll, and servers look each second or rarer.
             unused = ready_seconds < reason.idle_timeout / 2
             await self._on_timeout(model_id, IdleUnload(now, reason.idle_timeout, unused))
+        elif reason.unloaded_by is not None:
+            await self._on_unload(model_id, now, *reason.unloaded_by)
         elif reason.words and not reason.aborted:
             failed = LoadFailure(now, reason.words, lines, crashed=was_ready)
             await self._on_failure(model_id, failed)

@@ -183,7 +183,11 @@ class Monitor:
         from aitui.services.failures import FailureDiagnoser
 
         return FailureDiagnoser(
-            self._client, self._clock, self.record_failure, self._record_idle_unload
+            self._client,
+            self._clock,
+            self.record_failure,
+            self._record_idle_unload,
+            self._record_client_unload,
         )
 
     async def run(self) -> None:
@@ -426,6 +430,12 @@ class Monitor:
 
     async def _record_idle_unload(self, model_id: str, unload: IdleUnload) -> None:
         self._known.record_idle_unload(model_id, unload)
+        await self._publish()
+
+    async def _record_client_unload(
+        self, model_id: str, at: float, address: str, agent: str
+    ) -> None:
+        self._known.record_client_unload(model_id, at, address, agent)
         await self._publish()
 
     async def _mark_lost(self, error: AituiError, sent_at: float) -> None:

@@ -25,6 +25,7 @@ from aitui.domain.models import (
     MOST_REQUESTS_COUNTED,
     ActiveRequest,
     ActiveRequests,
+    ClientUnload,
     Eviction,
     FinishedRequest,
     IdleUnload,
@@ -35,6 +36,7 @@ from aitui.domain.models import (
     RunningModel,
     RunState,
 )
+from aitui.domain.sanitize import sanitize_line
 from aitui.services.activity import OwnReply, RequestLog
 
 if TYPE_CHECKING:
@@ -227,7 +229,8 @@ class ServerState:
         llama_servers: frozenset[str] = frozenset(),
     ) -> None:
         self._clock = clock
-        self._log = RequestLog(names or ClientNames())
+        self._names = names or ClientNames()
+        self._log = RequestLog(self._names)
         self._facts = ModelFacts(llama_servers=llama_servers)
         self._requests: dict[str, ActiveRequest] = {}
         self._further_requests: set[str] = set()
@@ -322,6 +325,15 @@ class ServerState:
         _remember(self._facts.timed_out, model_id, unload)
         self._facts.evicted.pop(model_id, None)
         self._evictions.forget(model_id)
+        self._stale = True
+
+    def record_client_unload(self, model_id: str, at: float, address: str, agent: str) -> None:
+        """Remember that a client had a model unloaded, unless a load has evicted it meanwhile."""
+        if model_id in self._facts.evicted:
+            return
+        label = sanitize_line(self._names.label(address, agent), 80)
+        client = "another aitui" if label == THIS_CHAT else label
+        _remember(self._facts.unloaded, model_id, ClientUnload(at, client))
         self._stale = True
 
     def clear_event_state(self) -> None:
@@ -419,6 +431,7 @@ class ServerState:
         for victim in self._evictions.take_victims(started, now, on_purpose):
             eviction = Eviction(self._clock.wall(), started, self._requester(started))
             _remember(self._facts.evicted, victim, eviction)
+            self._facts.unloaded.pop(victim, None)
             self._stale = True
 
     def merge(self) -> tuple[Model, ...]:
@@ -551,7 +564,8 @@ class ServerState:
     def _forget_resolved(self, transitions: Transitions) -> Transitions:
         """Forget a failure or an eviction once the model is loaded again."""
         for model_id in (*transitions.started, *(model_id for model_id, _ in transitions.loaded)):
-            for over in (self._facts.failures, self._facts.evicted, self._facts.timed_out):
+            facts = self._facts
+            for over in (facts.failures, facts.evicted, facts.timed_out, facts.unloaded):
                 if over.pop(model_id, None) is not None:
                     self._stale = True
         return transitions

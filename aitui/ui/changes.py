@@ -26,6 +26,9 @@ def describe_changes(
             ttl = model.timed_out.ttl
             idle = f"{ttl / 60:.0f} min" if ttl and ttl % 60 == 0 else format_seconds(ttl)
             yield f"{model.id} unloaded after {idle} idle{_freed(earlier)}", "information"
+        if model.unloaded is not None and model.unloaded != earlier.unloaded:
+            client = f" ({model.unloaded.client})" if model.unloaded.client else ""
+            yield f"{model.id} unloaded by another client{client}{_freed(earlier)}", "information"
         if model.evicted is not None and model.evicted != earlier.evicted:
             client = f" ({model.evicted.requester})" if model.evicted.requester else ""
             words = f"{model.id} unloaded to make room for {model.evicted.by}{client}"

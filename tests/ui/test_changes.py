@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from aitui.domain.models import Eviction, IdleUnload, LoadFailure, Model, RunState
+from aitui.domain.models import ClientUnload, Eviction, IdleUnload, LoadFailure, Model, RunState
 from aitui.ui.changes import describe_changes
 from ui.hand_made import NOW, WALL, live
 from ui.mixture import LOADING, READY
@@ -18,6 +18,13 @@ STOPPED = replace(READY, state=RunState.STOPPED, requests=0)
 def test_a_model_that_was_idle_for_too_long() -> None:
     gone = replace(STOPPED, timed_out=IdleUnload(WALL, 1800))
     assert said(READY, gone) == [f"{READY.id} unloaded after 30 min idle, 41.2 GB freed"]
+    assert said(gone, replace(gone, context=LOADING.context)) == []
+
+
+def test_a_model_that_another_client_had_unloaded() -> None:
+    gone = replace(STOPPED, unloaded=ClientUnload(WALL, "192.168.2.9 · curl"))
+    words = f"{READY.id} unloaded by another client (192.168.2.9 · curl), 41.2 GB freed"
+    assert said(READY, gone) == [words]
     assert said(gone, replace(gone, context=LOADING.context)) == []
 
 

@@ -1,6 +1,7 @@
 """A directory with certificates, here or on a host: its files by name, written whole or not at all."""
 
 import asyncio
+import re
 import secrets
 import shlex
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ REQUEST = "client.csr"
 P12, LEGACY_P12 = "client.p12", "client-legacy.p12"
 PRIVATE, PUBLIC = 0o600, 0o644
 _KEY_SECONDS = 60.0
+_PRIVATE_KEY = re.compile(rb"-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
 
 
 class CertPair(Struct, frozen=True):
@@ -147,7 +149,9 @@ class CertFolder:
             raise AituiError(f"There is no {self.shown(name)}")
         try:
             secret = None if password is None else password.encode("utf-8", "surrogateescape")
-            key = load_pem_private_key(content, secret)
+            # The file may hold the certificate as well.
+            block = _PRIVATE_KEY.search(content)
+            key = load_pem_private_key(content if block is None else block[0], secret)
         except (ValueError, UnsupportedAlgorithm) as error:
             raise AituiError(
                 f"The private key {self.shown(name)} can't be read",

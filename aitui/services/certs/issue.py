@@ -142,6 +142,8 @@ async def issue(wanted: Wanted, authority: Authority, folder: CertFolder) -> Cer
             NewFile(pair.key, key_pem(key), PRIVATE),
             NewFile(pair.certificate, certificate_pem(certificate)),
         ]
+        if pair.key == pair.certificate:
+            files = [NewFile(pair.key, certificate_pem(certificate) + key_pem(key), PRIVATE)]
         await folder.write(files, replace=wanted.force)
     written = (folder.shown(pair.key), folder.shown(pair.certificate))
     copied, notes = await _copy_root(root, folder)

@@ -1,5 +1,6 @@
 """Certificates renewed: the same key, names and issuer, new dates, and today's form."""
 
+import re
 import shlex
 
 from cryptography import x509
@@ -39,6 +40,9 @@ from aitui.services.certs.folder import (
 )
 from aitui.services.certs.issue import CertChange, own_key, pack_there
 
+_CERTIFICATE = re.compile(
+    rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\r?\n?", re.DOTALL
+)
 _REQUEST_AGAIN = 'openssl x509 -x509toreq -in "$1" -signkey "$2" -passin pass:'
 
 
@@ -93,8 +97,11 @@ async def renew(
         return await _write_request(request, renewal, old, folder)
     await _refuse_another_authority(renewal, old, root, authority, folder)
     certificate = await authority.sign(request, renewal.terms(old))
-    new = NewFile(pair.certificate, certificate_pem(certificate))
-    await folder.write([new], replace=True)
+    # What else is in the file stays: intermediates, or the key.
+    content = await folder.read(pair.certificate) or b""
+    content = _CERTIFICATE.sub(lambda _: certificate_pem(certificate), content, count=1)
+    mode = await folder.mode(pair.certificate)
+    await folder.write([NewFile(pair.certificate, content, mode)], replace=True)
     written = [folder.shown(pair.certificate)]
     if authority.folder.is_remote and renewal.purpose is Purpose.CLIENT:
         written += await _update_copy(authority.folder, certificate)
@@ -173,6 +180,8 @@ async def _write_request(
     await folder.write([NewFile(name, request.public_bytes(Encoding.PEM))], replace=True)
     terms = renewal.terms(old)
     lines = shlex.join(openssl_extensions(terms, request.public_key()))
+    # A file with the key must not be overwritten: then its certificate is replaced by hand.
+    onto = signed if pair.key == pair.certificate else pair.certificate
     command = (
         f"printf '%s\\n' {lines} | openssl x509 -req -in ~/{name} -CA root-ca.pem -CAkey root-ca.key "
         f"-CAcreateserial -days {terms.days} -extfile /dev/stdin -out ~/{signed}"
@@ -183,7 +192,7 @@ async def _write_request(
         "There, in the directory of root-ca.key:",
         f"  {command}",
         "Then here:",
-        f"  scp CA-HOST:{signed} {folder.shown(pair.certificate)}",
+        f"  scp CA-HOST:{signed} {folder.shown(onto)}",
         "With SSH to that machine, one command is enough: aitui certs renew --on CA-HOST --ca-dir DIR",
     )
     return CertChange((folder.shown(name),), steps)

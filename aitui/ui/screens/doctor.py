@@ -18,6 +18,7 @@ from aitui.format.doctor import MARKS, as_text, summary
 from aitui.services.doctor.run import examine
 from aitui.services.doctor.terminal import TerminalInfo
 from aitui.ui.context import AppContext
+from aitui.ui.frame import set_frame_title
 from aitui.ui.keymap import APP, DOCTOR, remedy_text
 from aitui.ui.plain import PlainText
 from aitui.ui.widgets.key_bar import KeyBar
@@ -50,11 +51,10 @@ class DoctorScreen(Screen[None]):
         self._clock = clock
         self._checks_running = True
         # A check-up may end after a screen that closes has lost its children.
-        self._progress = PlainText(id="progress")
+        self._pane = VerticalScroll(id="checks")
 
     def compose(self) -> ComposeResult:
-        yield self._progress
-        yield VerticalScroll(id="checks")
+        yield self._pane
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
@@ -62,25 +62,25 @@ class DoctorScreen(Screen[None]):
             *(DOCTOR.hint(action) for action in ("copy_report", "check_again", "dismiss")),
             APP.hint("help"),
         )
-        self.query_one("#checks").focus()
+        self._pane.focus()
         self._begin()
 
     async def action_check_again(self) -> None:
         self.workers.cancel_group(self, "doctor")
-        await self.query_one("#checks").remove_children()
+        await self._pane.remove_children()
         self._begin()
 
     def action_copy_report(self) -> None:
         self.app.copy_to_clipboard(as_text(self._checks))
 
     def action_scroll(self, lines: int) -> None:
-        self.query_one("#checks").scroll_relative(y=lines, animate=False)
+        self._pane.scroll_relative(y=lines, animate=False)
 
     def action_go_to_top(self) -> None:
-        self.query_one("#checks").scroll_home(animate=False)
+        self._pane.scroll_home(animate=False)
 
     def action_go_to_end(self) -> None:
-        self.query_one("#checks").scroll_end(animate=False)
+        self._pane.scroll_end(animate=False)
 
     def _begin(self) -> None:
         self._checks: list[CheckResult] = []
@@ -90,7 +90,7 @@ class DoctorScreen(Screen[None]):
         self.run_worker(self._examine(), name="doctor", group="doctor", exit_on_error=False)
 
     async def _examine(self) -> None:
-        checks = self.query_one("#checks")
+        checks = self._pane
         async with aclosing(self._run_checks()) as found:
             async for item in found:
                 if isinstance(item, CheckStage):
@@ -120,9 +120,10 @@ class DoctorScreen(Screen[None]):
             seconds = format_seconds(self._clock.monotonic() - self._began)
             stage = self._stage
             where = f"{stage.number} of {stage.of}: {stage.words}" if stage else "beginning"
-            self._progress.update(Content(f"Checking {where}, {seconds} · {counts}"))
+            words = f"Checking {where}, {seconds} · {counts}"
         else:
-            self._progress.update(Content(f"Checked · {counts}"))
+            words = f"Checked · {counts}"
+        set_frame_title(self._pane, "Doctor", words)
 
 
 class CheckRow(Horizontal):

@@ -165,7 +165,7 @@ def _state_rows(model: Model, facts: DetailFacts, width: int) -> list[DetailRow]
         for log in model.failed.log:
             rows += [((line, "muted"),) for line in wrap_text(log, width)]
     if not model.resident:
-        for text in (_eviction_text(model), _idle_unload_text(model)):
+        for text in (_eviction_text(model), _idle_unload_text(model), _client_unload_text(model)):
             rows += [((line, "transit"),) for line in wrap_text(text, width) if line]
     return rows
 
@@ -231,6 +231,14 @@ def _eviction_text(model: Model) -> str:
         return ""
     requester = f" for {evicted.requester}" if evicted.requester else ""
     return f"evicted {clock_time(evicted.at)}{requester} by {evicted.by}"
+
+
+def _client_unload_text(model: Model) -> str:
+    gone = model.unloaded
+    if gone is None:
+        return ""
+    client = f" ({gone.client})" if gone.client else ""
+    return f"unloaded {clock_time(gone.at)} by another client{client}"
 
 
 def _idle_unload_text(model: Model) -> str:

@@ -181,3 +181,25 @@ async def test_in_a_container_the_paths_are_its_own(
     printed = await aitui.run(*setup(upstream))
     assert f"{folder}:/etc/caddy" in printed.out
     assert "tls /etc/caddy/certs/caddy.pem" in printed.out
+
+
+async def test_from_an_empty_directory_to_a_table_behind_client_certificates(
+    aitui: CommandLine, folder: Path, upstream: StandIn
+) -> None:
+    url = aitui.environment.pop("AI_SERVER_URL")
+    for name in ("AI_SERVER_CA", "AI_SERVER_CLIENT_CERT", "AI_SERVER_CLIENT_KEY"):
+        del aitui.environment[name]
+    certs = aitui.home / "certs"
+    for words in (("new-ca",), ("server", "localhost", "127.0.0.1"), ("client", "laptop")):
+        made = await aitui.run("certs", *words, "--dir", str(certs))
+        assert made.status == 0, made.err
+    for file in ("caddy.pem", "caddy-key.pem", "root-ca.pem"):
+        shutil.copy(certs / file, folder / "certs" / file)
+
+    proxied = await aitui.run(*setup(upstream, "--apply", "--yes", "--url", url))
+    assert proxied.status == 0, proxied.err
+    added = await aitui.run("init", "--url", url, "--certs-dir", str(certs), "--name", "home")
+    assert added.status == 0, added.err
+    listed = await aitui.run("--server", "home", "status")
+    assert listed.status == 0, listed.err
+    assert len(listed.out.splitlines()) > len(CATALOGUE.split("cmd:")) / 2

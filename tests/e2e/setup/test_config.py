@@ -22,9 +22,12 @@ def _models(machine: UserManager) -> None:
 async def test_a_machine_with_a_model_file_serves_it(
     aitui: CommandLine, machine: UserManager
 ) -> None:
-    config = await aitui.run("setup", "config", "--apply", "--yes")
+    named = aitui.environment
+    aitui.environment = {}  # no server is named yet, only a machine
+    config = await aitui.run("setup", "config", "--ssh-host", "box", "--apply", "--yes")
+    aitui.environment = named
     assert (config.status, config.out) == (0, "")
-    assert "notes.gguf is left out" in config.err
+    assert "skipped /mnt/home/models/notes.gguf" in config.err
     assert "--model /mnt/home/models/Llama-3.2-1B-Q8_0.gguf" in machine.config.read_text()
     unit = await aitui.run("setup", "unit", "--apply", "--yes")
     assert "is running and starts at boot" in unit.err

@@ -102,7 +102,7 @@ async def test_a_git_repository_around_it_is_found_unless_it_ignores_the_keys(ma
     assert faults(await report(made)) == {}
     # What is tracked already goes with the next commit, whatever is ignored.
     run_program("git", "add", "--force", "client-key.pem", folder=made)
-    assert "would take client-key.pem" in faults(await report(made))["git"]
+    assert "does not ignore client-key.pem" in faults(await report(made))["git"]
 
 
 async def test_an_empty_directory_has_no_certificates(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import ssl
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,8 @@ from cryptography import x509
 
 from aitui.domain.certs import Purpose, hosts_of, is_issued_by, old_form, public_der
 from aitui.errors import ActionRefused
-from aitui.services.certs.folder import CLIENT_PAIR, GUIDE_PAIR, SERVER_PAIR
-from aitui.services.certs.issue import CertChange, create_authority
+from aitui.services.certs.folder import CLIENT_PAIR, GUIDE_PAIR, SERVER_PAIR, CertPair
+from aitui.services.certs.issue import CertChange, client_certificate, create_authority, issue
 from aitui.services.certs.renew import Renewal, pairs_to_renew, renew, renew_authority
 from aitui.services.certs.revoke import revoke
 from services.certs.conftest import authority_at, folder_at, no_password, run_program
@@ -69,6 +70,27 @@ async def test_everything_there_is_found(made: Path) -> None:
     (made / "client.pem").rename(made / "client.crt")
     (made / "client-key.pem").rename(made / "client.key")
     assert [pair for pair, _ in await pairs_to_renew(folder, "client")] == [GUIDE_PAIR]
+
+
+async def test_what_else_is_in_the_file_stays(made: Path) -> None:
+    """Its key, say, if the settings name one file for both."""
+    path = made / "client.pem"
+    key, extra = (made / "client-key.pem").read_bytes(), (made / "root-ca.pem").read_bytes()
+    path.write_bytes(old := b"# mine\n" + path.read_bytes() + key + extra)
+    path.chmod(0o600)
+    (made / "client-key.pem").unlink()
+    one_file = CertPair(str(path), str(path))
+    await renewed(Renewal(one_file, Purpose.CLIENT), made, made)
+    new = path.read_bytes()
+    assert new.startswith(b"# mine\n-----BEGIN CERTIFICATE")
+    assert new.endswith(key + extra)
+    assert new != old
+    assert path.stat().st_mode & 0o777 == 0o600
+    ssl.create_default_context().load_cert_chain(path)
+    again = client_certificate(one_file, "laptop", "p256", None, force=True)
+    await issue(again, authority_at(made), folder_at(made))
+    assert path.stat().st_mode & 0o777 == 0o600
+    ssl.create_default_context().load_cert_chain(path)
 
 
 async def test_a_link_stays_one(made: Path, tmp_path: Path) -> None:

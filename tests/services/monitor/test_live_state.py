@@ -7,6 +7,7 @@ from pathlib import Path
 from aitui.demo.dialect import Dialect
 from aitui.domain.models import ContextSource, ModelKind, RunState
 from aitui.domain.snapshot import Server
+from aitui.services.unload import unload_model
 from catalogue import (
     ALIAS,
     CATALOGUE,
@@ -28,7 +29,7 @@ from catalogue import (
 )
 from other_client import OtherClient
 from stand_in import StandIn
-from watched import Watched, asked_for, beside, eventually, watched
+from watched import Watched, asked_for, beside, eventually, nobody, watched
 
 
 def states_of(watch: Watched, model_id: str) -> list[RunState]:
@@ -318,3 +319,43 @@ async def test_a_model_that_goes_as_soon_as_it_is_ready_is_explained(
     assert (timed_out.ttl, timed_out.unused) == (60.0, True)
     await other.load(STEADY)
     assert (await watch.until_state(STEADY, RunState.READY)).timed_out is None
+
+
+@each_dialect
+async def test_an_unload_that_no_idle_timeout_explains_is_another_clients(
+    watch: Watched, other: OtherClient
+) -> None:
+    await other.load(STEADY)
+    await watch.until_state(STEADY, RunState.READY)
+    await other.unload(STEADY)
+    now = await watch.until(
+        lambda now: (model := now.model(STEADY)) is not None and model.unloaded is not None
+    )
+    model = now.model(STEADY)
+    assert model is not None
+    assert model.unloaded is not None
+    assert model.unloaded.client.endswith(" · Python")
+    assert (model.failed, model.timed_out) == (None, None)
+    await other.load(STEADY)
+    model = await watch.until_state(STEADY, RunState.READY)
+    assert model.unloaded is None
+
+
+@each_dialect
+async def test_a_reload_and_an_unload_of_ours_are_no_other_clients(
+    watch: Watched, other: OtherClient, stand_in: StandIn
+) -> None:
+    await other.load(STEADY)
+    await watch.until_state(STEADY, RunState.READY)
+    await stand_in.reload(CATALOGUE)
+    await watch.until_state(STEADY, RunState.STOPPED)
+    await other.load(STEADY)
+    await watch.until_state(STEADY, RunState.READY)
+    await unload_model(watch.session, STEADY, nobody)
+    await watch.until_state(STEADY, RunState.STOPPED)
+    for _ in range(3):
+        await watch.session.monitor.poll_now()
+        await asyncio.sleep(0.2)
+    model = watch.snapshot.model(STEADY)
+    assert model is not None
+    assert (model.unloaded, model.failed) == (None, None)

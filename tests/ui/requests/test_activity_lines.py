@@ -63,6 +63,12 @@ def test_a_line_of_the_usual_width_has_tokens_rate_and_time() -> None:
     assert line(finished_row(DONE, ("ok",)), 75) == expected
 
 
+def test_a_row_of_which_no_client_is_known_has_none() -> None:
+    row = finished_row(replace(DONE, who="", client=""), ("ok",))
+    assert f" –{' ' * 18}{QWEN}" in line(row, 75)
+    assert " 10.0.0.7 " in line(finished_row(replace(DONE, who="", client="10.0.0.7"), ("ok",)), 75)
+
+
 def test_what_is_estimated_is_marked_and_what_is_exact_is_not() -> None:
     assert line(use_row(STREAMING, CLOCK), 75).endswith("→≈310  ≈48 6.4s")
     exact = replace(STREAMING, request=replace(STREAMING.request, exact=True))
