@@ -11,6 +11,11 @@ def count_of(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def format_position(number: int, count: int) -> str:
+    """Format which of the found places this is, from 1, 0 for none: "3 of 12", "not found"."""
+    return f"{number or '–'} of {count:,}" if count else "not found"
+
+
 def format_tokens(tokens: int) -> str:
     """Format tokens in units of 1024, as context sizes are typed: 131,072 is "128k", 1,234 "1.2k".
 

@@ -101,7 +101,9 @@ def status_as_markdown(snapshot: "Snapshot", now: float) -> str:
     for model in models:
         _, name, state, size, memory, *_ = (escape_markdown(cell.text) for cell in _row(model, now))
         if model.resident:
-            name, state = f"**{name}**", state if model.state is not RunState.READY else "ready"
+            name = f"**{name}**"
+            # As short as in the table of view 1, so that the longest ids leave it room.
+            state = "ready" if model.state is RunState.READY else state.removeprefix("loading ")
         elif model.failed is not None:
             state = "failed"
         rows.append(f"| {name} | {state} | {size} | {memory} |")

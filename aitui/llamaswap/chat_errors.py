@@ -80,7 +80,7 @@ def _request_error(server: Server, response: Response, model: str) -> AituiError
         return ProxyError(
             f"{authority_of(server)} returned 502 without a message",
             status=_BAD_GATEWAY,
-            why=f"{model} crashed, the request was cancelled, or llama-swap behind a proxy is down",
+            why=f"{model} crashed, the request was canceled, or llama-swap behind a proxy is down",
             remedy="read the model's log, then retry",
         )
     if "proxy error:" not in text:

@@ -123,7 +123,7 @@ async def cancel_request(session: Session, request: ActiveRequest, ask: Ask) -> 
 
     Raises ActionRefused, NotSupported on servers before v235, Unreachable.
     """
-    session.server.refuse_if_read_only("cancelling a request")
+    session.server.refuse_if_read_only("canceling a request")
 
     def build(snapshot: Snapshot) -> Confirmation:
         return cancel_confirmation(request, snapshot, session.clock.monotonic())

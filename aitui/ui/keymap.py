@@ -257,6 +257,7 @@ CHAT_PANE = KeyGroup(
         sign="^g",
     ),
     Key("ctrl+l", "app.resume_last", "continue the last conversation", "continue last", "^l"),
+    Key("enter", "focused.submit", "done", bound=False),
     Key("escape", "screen.close_chat", "back to the models", "models"),
 )
 PROMPT = KeyGroup(
@@ -267,6 +268,7 @@ PROMPT = KeyGroup(
         "send",
     ),
     Key("ctrl+j,shift+enter", "newline", "new line", sign="^j"),
+    Key("ctrl+f", "screen.find_in_chat", "find in the conversation", "find", "^f"),
     Key("ctrl+e", "app.edit_prompt", "write in $EDITOR", "editor", "^e"),
     Key("ctrl+u", "clear", "clear, or restore", sign="^u"),
     Key("ctrl+t", "screen.toggle_reasoning", "reasoning", sign="^t"),
@@ -296,6 +298,9 @@ TRANSCRIPT = KeyGroup(
     Key("Y", "copy('reply')", "copy the reply", listed=False),
     Key("ctrl+y", "copy('conversation')", "copy the conversation", listed=False),
     Key("o", "open_block", "open in $EDITOR", listed=False),
+    Key("slash", "screen.filter", "find in the conversation", "find", bound=False),
+    Key("n", "screen.find_next(1)", "next found", "next"),
+    Key("N", "screen.find_next(-1)", "previous found", listed=False),
     Key("t", "reasoning", "reasoning"),
     Key("v", "toggle('raw')", "source text", listed=False),
     *_motions("first row"),
@@ -481,7 +486,7 @@ COMMANDS = KeyGroup(
 
 PALETTE = (
     ("Undo", "Undo the last change to the config", "app.undo_change"),
-    ("Demo", "Open the demo: a simulated server on this machine", "app.open_demo"),
+    ("Demo", "Open a simulated server on this machine", "app.open_demo"),
 )
 """Palette entries without a key: title, words and action."""
 

@@ -43,7 +43,7 @@ async def test_anything_else_does_not(
     async with aitui.at_terminal("load", STEADY) as (process, terminal):
         await read_until(terminal, PROMPT)
         os.write(terminal, answer)
-        shown = await read_until(terminal, "the answer was no")
+        shown = await read_until(terminal, "you answered no")
         assert await status_of(process) == 6
         assert "Traceback" not in shown
     assert stand_in.running() == {QUICK: "ready"}
@@ -53,7 +53,7 @@ async def test_a_no_to_an_alias_is_a_no(aitui: CommandLine, stand_in: StandIn) -
     async with stand_in.busy(QUICK), aitui.at_terminal("unload", ALIAS) as (process, terminal):
         await read_until(terminal, "Unload? [y/N] ")
         os.write(terminal, b"n\n")
-        await read_until(terminal, "the answer was no")
+        await read_until(terminal, "you answered no")
         assert await status_of(process) == 6
 
 

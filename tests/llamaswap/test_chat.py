@@ -154,7 +154,7 @@ async def test_a_refusal_is_told_by_its_kind(
 @pytest.mark.parametrize(
     ("told", "kind", "words"),
     [
-        ("", ProxyError, "m crashed, the request was cancelled, or llama-swap behind a proxy"),
+        ("", ProxyError, "m crashed, the request was canceled, or llama-swap behind a proxy"),
         ({"src": "llama-swap", "error": {"message": "proxy error: EOF"}}, ServerError, "EOF"),
         ("proxy error: dial tcp 127.0.0.1:5800: connection refused", ServerError, "refused"),
         ("peer proxy error: dial tcp: refused", ServerError, "peer proxy error"),

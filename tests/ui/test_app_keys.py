@@ -146,7 +146,7 @@ async def test_urls_used_before_are_listed_until_they_are_forgotten(
         await app.press("S", *address, "enter")
         await app.see("elsewhere-1b")
         await app.press("S")
-        await app.see(f"● {other.url}", "connected")
+        await app.see(f"● {other.url}", "current")
         await app.press("delete", "up", "enter")
         await app.see(QUICK)
         await app.press("S")
@@ -174,10 +174,10 @@ async def test_the_demo_is_a_server_of_the_list_and_of_the_palette(
         await app.press("S", "up", "enter")
         await app.see("demo ●", "elsewhere-1b")
         await app.press("S")
-        await app.see("● demo", "a stand-in server on this machine")
+        await app.see("● demo", "a simulated server on this machine")
         await app.press("up", "enter")
         await app.see(QUICK)
-        await app.press("colon", *"open the demo", "enter")
+        await app.press("colon", *"demo open", "enter")
         await app.see("demo ●", "elsewhere-1b")
 
 

@@ -4,7 +4,7 @@ import shlex
 
 
 def shell_path(path: str) -> str:
-    """Quote a path for a shell; `~/` in front stays the home of whoever runs it."""
+    """Quote a path for a shell; a leading `~/` stays unquoted, for the home directory of the user who runs it."""
     return f"~/{shlex.quote(path[2:])}" if path.startswith("~/") else shlex.quote(path)
 
 

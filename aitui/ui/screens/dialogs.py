@@ -99,7 +99,7 @@ class ServerChoice(Struct, frozen=True):
             return self.server.label, f"{self.server.url}{notes}"
         if self.url:
             return self.url, f"used before · {SERVERS.sign('forget')} forgets it"
-        return "demo", "a stand-in server on this machine"
+        return "demo", "a simulated server on this machine"
 
 
 class ServersScreen(ModalScreen[ServerChoice | None]):
@@ -207,5 +207,5 @@ class ServersScreen(ModalScreen[ServerChoice | None]):
         here = choice == self._current
         mark = ("● ", "$ready") if here else ("  ", "")
         if here and choice.url:
-            words = "connected"
+            words = "current"
         return Option(Content.assemble(mark, (name, "bold"), "\n  ", (words, "$muted")))

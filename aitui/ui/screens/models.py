@@ -185,7 +185,10 @@ class ModelsScreen(Screen[None]):
             self.post_message(CancelRequested(use.request))
 
     async def action_filter(self) -> None:
-        """Open the filter line; where the chat has the whole screen, in front of the models again."""
+        """Open the filter line in front of the models; in the text of a chat, the line to find words."""
+        if self._is_in_chat:
+            self.action_find_in_chat()
+            return
         if not self._models.display:
             self.show_chat(shown=False)
         if not self._filter_line.is_attached:
@@ -242,6 +245,8 @@ class ModelsScreen(Screen[None]):
                 suggested=self.chat.suggested,
                 offers=bool(self.chat.last_conversation),
             )
+        if isinstance(self.focused, Input) and self.focused.id == "find":
+            return [CHAT_PANE.hint("focused.submit"), CHAT_PANE.hint("screen.close_chat", "close")]
         if isinstance(self.focused, Input):
             # On the filter line letters are letters.
             return [MODELS.hint("keep_filter"), MODELS.hint("back")]
@@ -302,7 +307,19 @@ class ModelsScreen(Screen[None]):
         self.chat.transcript.focus()
 
     def action_close_chat(self) -> None:
-        self.show_chat(shown=False)
+        """Leave the search in the chat, else the chat."""
+        if not self.chat.find.step_back():
+            self.show_chat(shown=False)
+
+    def action_find_in_chat(self) -> None:
+        self.chat.find.open()
+
+    def action_find_next(self, direction: int) -> None:
+        """Go to the next place in the chat that has the words, or ask for these."""
+        self.chat.find.find_next(direction)
+
+    def on_find_bar_toggled(self) -> None:
+        self._show_selection()
 
     @property
     def selected_model(self) -> Model | None:
@@ -724,7 +741,10 @@ def _chat_keys(
             PROMPT.hint("scroll_transcript(-1)"),
             *(APP.hint(action, typing=True) for action in ("conversations", "help")),
         ]
-    of_transcript = ("block(1)", "copy('block')", "reasoning", "follow")
+    of_transcript = (
+        *("block(1)", "copy('block')", "reasoning", "screen.filter", "screen.find_next(1)"),
+        "follow",
+    )
     return [
         *stop,
         CHAT_PANE.hint("screen.write_prompt"),

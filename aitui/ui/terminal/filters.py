@@ -43,9 +43,9 @@ Rgb = tuple[int, int, int]
 
 
 class ContrastFilter(LineFilter):
-    """Moves the colour of text towards black or white until it can be read on its background.
+    """Moves the color of text towards black or white until it can be read on its background.
 
-    Borders and bars are left alone: they are no text. Colours of the terminal's own palette can't
+    Borders and bars are left alone: they are no text. Colors of the terminal's own palette can't
     be judged and stay as they are.
     """
 
@@ -61,20 +61,20 @@ class ContrastFilter(LineFilter):
 
 
 def contrast_ratio(one: Rgb, other: Rgb) -> float:
-    """The contrast ratio of two colours, 1 to 21 (WCAG 2.2, "contrast ratio")."""
+    """The contrast ratio of two colors, 1 to 21 (WCAG 2.2, "contrast ratio")."""
     lighter, darker = sorted((_luminance(one), _luminance(other)), reverse=True)
     return (lighter + 0.05) / (darker + 0.05)
 
 
 @lru_cache(4096)
-def ensure_contrast(colour: Rgb, background: Rgb) -> Rgb:
-    """The nearest colour towards black or white that has the least contrast."""
-    if contrast_ratio(colour, background) >= MIN_CONTRAST:
-        return colour
+def ensure_contrast(color: Rgb, background: Rgb) -> Rgb:
+    """The nearest color towards black or white that has the least contrast."""
+    if contrast_ratio(color, background) >= MIN_CONTRAST:
+        return color
     goal = max(BLACK, WHITE, key=lambda end: contrast_ratio(end, background))
     for step in range(1, 21):
         red, green, blue = (
-            round(a + (b - a) * step / 20) for a, b in zip(colour, goal, strict=True)
+            round(a + (b - a) * step / 20) for a, b in zip(color, goal, strict=True)
         )
         mixed = (red, green, blue)
         if contrast_ratio(mixed, background) >= MIN_CONTRAST:
@@ -140,10 +140,10 @@ def _contrast_style(style: Style, behind: Rgb) -> Style:
     return style + Style(color=changed, dim=False)
 
 
-def _luminance(colour: Rgb) -> float:
+def _luminance(color: Rgb) -> float:
     """Relative luminance, 0 to 1 (WCAG 2.2, "relative luminance")."""
     red, green, blue = (
         channel / 3294.6 if channel <= 10 else ((channel / 255 + 0.055) / 1.055) ** 2.4
-        for channel in colour
+        for channel in color
     )
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue

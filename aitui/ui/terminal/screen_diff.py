@@ -17,11 +17,11 @@ from textual.screen import Screen
 from textual.strip import Strip
 
 MERGE_GAP = 8
-"""Cells between two changes that are sent as well: to move and to set colours costs more."""
+"""Cells between two changes that are sent as well: to move and to set colors costs more."""
 
 
 class CellStyle(NamedTuple):
-    """Colours and flags as parameters of SGR, each empty where it is the terminal's own."""
+    """Colors and flags as parameters of SGR, each empty where it is the terminal's own."""
 
     flags: str = ""
     foreground: str = ""
@@ -34,7 +34,7 @@ UNDRAWN = CellStyle("?")
 
 @dataclass(slots=True)
 class ScreenLine:
-    """Cells of a line: the text of each, empty where a wide character goes on, and its colours.
+    """Cells of a line: the text of each, empty where a wide character goes on, and its colors.
 
     `uneven` where terminals may disagree about the width of a character.
     """
@@ -47,12 +47,12 @@ class ScreenLine:
 class ScreenDiff:
     """Follows what was sent to a terminal that shows nothing else.
 
-    A terminal that was written to from elsewhere has to be forgotten. Without `colours` only flags
-    are sent, such as bold and reverse: greys are colours, too.
+    A terminal that was written to from elsewhere has to be forgotten. Without `colors` only flags
+    are sent, such as bold and reverse: grays are colors, too.
     """
 
-    def __init__(self, *, colours: bool = True) -> None:
-        self._colors = colours
+    def __init__(self, *, colors: bool = True) -> None:
+        self._colors = colors
         self._size = (0, 0)
         self._lines: list[ScreenLine] = []
 
@@ -68,12 +68,12 @@ class ScreenDiff:
         if size != self._size:
             self._size = size
             self._lines = [ScreenLine([""] * size[0], [UNDRAWN] * size[0]) for _ in range(size[1])]
-        colours = console._color_system or ColorSystem.TRUECOLOR  # noqa: SLF001 - as Textual asks
+        colors = console._color_system or ColorSystem.TRUECOLOR  # noqa: SLF001 - as Textual asks
         pen = AnsiWriter()
         for y, x, strip in _update_strips(update):
             if 0 <= y < size[1] and x < size[0]:
                 self._update_line(
-                    pen, y, x, _line_from_strip(strip, colours if self._colors else None)
+                    pen, y, x, _line_from_strip(strip, colors if self._colors else None)
                 )
         return pen.finish()
 
@@ -109,12 +109,12 @@ def _update_strips(update: CompositorUpdate) -> Iterator[tuple[int, int, Strip]]
                     yield y, x, strip if end <= last else strip.crop(0, last - x)
 
 
-def _line_from_strip(strip: Strip, colours: ColorSystem | None) -> ScreenLine:
+def _line_from_strip(strip: Strip, colors: ColorSystem | None) -> ScreenLine:
     line = ScreenLine()
     for text, style, control in strip:
         if control:
             continue
-        ink = PLAIN if style is None else _cell_style(style, colours)
+        ink = PLAIN if style is None else _cell_style(style, colors)
         before = len(line.texts)
         if text.isascii():
             line.texts.extend(text)
@@ -138,16 +138,16 @@ def _append_wide_text(line: ScreenLine, text: str) -> None:
 
 
 @lru_cache(4096)
-def _cell_style(style: Style, colours: ColorSystem | None) -> CellStyle:
+def _cell_style(style: Style, colors: ColorSystem | None) -> CellStyle:
     """A style for a terminal. Links are left out: nothing here is to be followed."""
     flags = Strip.render_ansi(style.without_color, ColorSystem.STANDARD)
-    if colours is None:
+    if colors is None:
         return CellStyle(flags)
-    colour = style.color.downgrade(colours).get_ansi_codes() if style.color else ()
+    color = style.color.downgrade(colors).get_ansi_codes() if style.color else ()
     ground = (
-        style.bgcolor.downgrade(colours).get_ansi_codes(foreground=False) if style.bgcolor else ()
+        style.bgcolor.downgrade(colors).get_ansi_codes(foreground=False) if style.bgcolor else ()
     )
-    return CellStyle(flags, ";".join(colour), ";".join(ground))
+    return CellStyle(flags, ";".join(color), ";".join(ground))
 
 
 def _merge_changes(changed: Iterable[int]) -> Iterator[tuple[int, int]]:
@@ -165,7 +165,7 @@ def _merge_changes(changed: Iterable[int]) -> Iterator[tuple[int, int]]:
 
 
 class AnsiWriter:
-    """Writes cells at places, and of their colours only what differs from those before."""
+    """Writes cells at places, and of their colors only what differs from those before."""
 
     def __init__(self) -> None:
         self._parts: list[str] = []
@@ -197,9 +197,9 @@ def _style_transition(before: CellStyle, after: CellStyle) -> str:
         # Most flags can't be taken back one at a time.
         clear = "0" if before != PLAIN else ""
         return f"\x1b[{';'.join(filter(None, (clear, *after)))}m"
-    colour = "" if before.foreground == after.foreground else after.foreground or "39"
+    color = "" if before.foreground == after.foreground else after.foreground or "39"
     ground = "" if before.background == after.background else after.background or "49"
-    return f"\x1b[{';'.join(filter(None, (colour, ground)))}m"
+    return f"\x1b[{';'.join(filter(None, (color, ground)))}m"
 
 
 MAX_PENDING_WRITES = 6
@@ -239,7 +239,7 @@ class FrameWriter:
     ) -> None:
         self._app = app
         self._display = display
-        self._screen_diff = ScreenDiff(colours=not app.no_color)
+        self._screen_diff = ScreenDiff(colors=not app.no_color)
         self._last_cursor: Offset | None = None
         self._frame_pending = False
 

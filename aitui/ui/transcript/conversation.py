@@ -270,6 +270,13 @@ class TranscriptDocument:
         parts = (part for turn in self._turns for part in turn.parts if part.reasoning)
         return any(part.fold is entries[index] for part in parts)
 
+    def folded_reasoning(self) -> Iterator[tuple[LaidOutPiece, list[LaidOutPiece]]]:
+        """Yield the line of each reasoning that is folded, and the pieces that it hides."""
+        for turn in self._turns:
+            for part in turn.parts:
+                if not part.is_open:
+                    yield part.fold, [*part.entries, *part.tail]
+
     def toggle_reasoning(self, index: int | None) -> bool:
         """Unfold or fold the reasoning that an entry belongs to, else the last one, if any."""
         entries = self.layout.entries

@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from textual.selection import Selection
 
@@ -32,6 +33,8 @@ class LaidOutPiece:
     rows: tuple[TranscriptRow, ...] | None = None
     height: int = 0
     refined: bool = False
+    found: Any = None
+    """What a search keeps of it."""
 
     def render(
         self, width: int, *, raw: bool = False, code: Sequence[list[Run]] | None = None
@@ -50,6 +53,8 @@ class TranscriptLayout:
         self.width = 0
         self.raw = False
         self.entries: list[LaidOutPiece] = []
+        self.changed_from = 0
+        """Entries in front of which nothing has changed since a search last looked."""
         self._tops = [0]
         self._undrawn = 0
 
@@ -74,6 +79,7 @@ class TranscriptLayout:
     def truncate(self, count: int) -> None:
         """Keep the first entries only."""
         self._undrawn -= sum(laid.rows is None for laid in self.entries[count:])
+        self.changed_from = min(self.changed_from, count)
         del self.entries[count:]
         del self._tops[count + 1 :]
 
@@ -91,7 +97,7 @@ class TranscriptLayout:
 
     def reflow(self, width: int, *, raw: bool) -> None:
         """Forget all rows; heights are estimates until the entries are drawn."""
-        self.width, self.raw = width, raw
+        self.width, self.raw, self.changed_from = width, raw, 0
         for laid in self.entries:
             laid.rows, laid.refined = None, False
             laid.height = estimate_height(laid.piece, width)

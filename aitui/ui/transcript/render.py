@@ -104,6 +104,7 @@ def _append_target(runs: list[Run], target: object, style: TextStyle) -> None:
 
 _CELL_BREAK = re.compile(r"(?<!\\)\|")
 COLUMN_SEPARATOR: Run = (" │ ", TextStyle("line"))
+TIGHT_SEPARATOR: Run = (" ", TEXT_STYLE)
 NARROWEST_COLUMN = 10
 """Cells below which a column isn't wrapped: the table is stacked then."""
 STACK_RULE = 24
@@ -135,16 +136,17 @@ def table_rows(
 
     first = parse(begins, first=True)
     shown = parse(lines, first=False) if head else first
-    widths = _column_widths(first, width)
-    if widths is not None and head and not _fits(shown, widths):
-        widths = _column_widths([*first, *shown], width)
-    if widths is None:
+    widths, gap = _column_widths(first, width)
+    if widths and head and not _fits(shown, widths):
+        widths, gap = _column_widths([*first, *shown], width)
+    if not widths:
         return _render_stacked(first[0], shown if head else shown[1:], width, leading=not head)
     rows: list[TranscriptRow] = []
     for at, cells in enumerate(shown):
-        rows.extend(_render_row(cells, widths, delimiters))
+        rows.extend(_render_row(cells, widths, delimiters, gap))
         if not at and not head:
-            line = "─┼─".join("─" * size for size in widths)
+            crossing = "─" if gap == TIGHT_SEPARATOR else "─┼─"
+            line = crossing.join("─" * size for size in widths)
             rows.append(TranscriptRow(((line, TextStyle("line")),)))
     return rows
 
@@ -186,25 +188,27 @@ def _fits(rows: Sequence[Cells], widths: Sequence[int]) -> bool:
     )
 
 
-def _column_widths(rows: Sequence[Cells], width: int) -> list[int] | None:
+def _column_widths(rows: Sequence[Cells], width: int) -> tuple[list[int], Run]:
     """The widths that columns get: narrow ones what they want, the others equal shares.
 
-    None if a word would be cut, or a text squeezed into a column of a few cells.
+    None of them if a word would be cut, or a text squeezed into a column of a few cells. Behind them
+    comes what separates them, a blank if all cells are whole only with that.
     """
     columns = list(zip(*rows, strict=True))
     wanted = [max(1, *map(_cell_width, cells)) for cells in columns]
     widths = [max(1, *map(_longest_word, cells)) for cells in columns]
     room = width - cell_len(COLUMN_SEPARATOR[0]) * (len(columns) - 1) - sum(widths)
     if room < 0:
-        return None
+        is_tight = sum(wanted) + len(columns) - 1 <= width
+        return wanted if is_tight else [], TIGHT_SEPARATOR
     order = sorted(range(len(wanted)), key=lambda index: wanted[index] - widths[index])
     for place, index in enumerate(order):
         more = min(wanted[index] - widths[index], room // (len(order) - place))
         widths[index] += more
         room -= more
     if any(size < min(want, NARROWEST_COLUMN) for size, want in zip(widths, wanted, strict=True)):
-        return None
-    return widths
+        return [], COLUMN_SEPARATOR
+    return widths, COLUMN_SEPARATOR
 
 
 def _render_stacked(
@@ -229,7 +233,7 @@ def _render_stacked(
 
 
 def _render_row(
-    cells: Cells, widths: Sequence[int], delimiters: Sequence[str]
+    cells: Cells, widths: Sequence[int], delimiters: Sequence[str], gap: Run
 ) -> list[TranscriptRow]:
     columns = [wrap_runs(cell, size) for cell, size in zip(cells, widths, strict=True)]
     rows: list[TranscriptRow] = []
@@ -237,7 +241,7 @@ def _render_row(
         runs: list[Run] = []
         for at, (column, size) in enumerate(zip(columns, widths, strict=True)):
             if at:
-                runs.append(COLUMN_SEPARATOR)
+                runs.append(gap)
             row = column[height].runs if height < len(column) else ()
             free = size - _cell_width(row)
             before = 0

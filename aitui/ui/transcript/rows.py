@@ -201,7 +201,7 @@ def slice_runs(runs: Sequence[Run], breaks: Sequence[Break]) -> list[tuple[Run, 
 PARTS = (
     "text", "prompt", "user", "who", "quiet", "reasoning", "footer", "heading", "marker", "line",
     "quote", "link", "code", "code-text", "code-keyword", "code-function", "code-string",
-    "code-number", "code-comment", "code-deleted", "cursor", "hint",
+    "code-number", "code-comment", "code-deleted", "cursor", "hint", "found", "current",
     "m1", "m2", "m3", "m4", "m5", "other", "error",
 )  # fmt: skip
 GUTTER = 2

@@ -17,6 +17,7 @@ from aitui.ui.plain import PlainText, plain
 from aitui.ui.widgets.chat_rail import ChatRail
 from aitui.ui.widgets.chat_status import ChatStatus, SentFacts, SentLines
 from aitui.ui.widgets.composer import Composer
+from aitui.ui.widgets.find_bar import FindBar
 from aitui.ui.widgets.suggestion_list import SuggestionList
 from aitui.ui.widgets.transcript import Transcript
 
@@ -62,6 +63,7 @@ class ChatPane(Vertical):
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes="frame")
         self.transcript = Transcript(clock, id="transcript")
+        self.find = FindBar(self.transcript, id="find")
         self.status = ChatStatus(
             clock, is_following=lambda: self.transcript.following, id="chat-status"
         )
@@ -71,7 +73,7 @@ class ChatPane(Vertical):
         self.rail = ChatRail(clock, self._detach_image, id="rail")
 
     def compose(self) -> ComposeResult:
-        yield from (self.transcript, self.status, self.sent)
+        yield from (self.transcript, self.find, self.status, self.sent)
         with Horizontal(id="prompt-line"):
             yield from (PlainText("❯", id="prompt-sign"), self.prompt)
         yield self.commands

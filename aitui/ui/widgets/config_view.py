@@ -1,4 +1,4 @@
-"""A config file, line by line: colours, a cursor, the block in focus, and marks where it is wrong."""
+"""A config file, line by line: colors, a cursor, the block in focus, and marks where it is wrong."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -187,7 +187,7 @@ class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
         if self.needle is not None:
             for match in self.needle.finditer(text.plain):
                 text.stylize(self._style("found"), *match.span())
-        # An empty line renders as a segment without a style, which a filter for no colours can't take.
+        # An empty line renders as a segment without a style, which a filter for no colors can't take.
         return [part for part in text.render(self.app.console) if part.text]
 
     def _scroll_to_row(self, y: int) -> None:

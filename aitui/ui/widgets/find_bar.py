@@ -5,21 +5,23 @@ from typing import TYPE_CHECKING
 
 from textual import on
 from textual.message import Message
+from textual.widget import Widget
 from textual.widgets import Input
+
+from aitui.domain.units import format_position
 
 if TYPE_CHECKING:
     from aitui.ui.widgets.config_view import ConfigView
     from aitui.ui.widgets.log_view import LogView
-
+    from aitui.ui.widgets.transcript import Transcript
 PLACEHOLDER = "find: words that a line has"
 
 
-def match_position(view: "ConfigView | LogView") -> str:
+def match_position(view: "ConfigView | LogView | Transcript") -> str:
     """Say which of the found lines the cursor is on, and how many there are."""
     if view.needle is None:
         return ""
-    count = view.match_count
-    return f"{view.match_number() or '–'} of {count:,}" if count else "not found"
+    return format_position(view.match_number(), view.match_count)
 
 
 class FindBar(Input):
@@ -28,16 +30,18 @@ class FindBar(Input):
     class Toggled(Message):
         """The bar was opened or closed."""
 
-    def __init__(self, view: "ConfigView | LogView", *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, view: "ConfigView | LogView | Transcript", *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._view = view
         self._start = 0
+        self._focus_before: Widget | None = None
         self.finds = True
         self.display = False
 
     def open(self, text: str = "", placeholder: str = "") -> None:
         """Take words to find, or another input that the screen handles."""
         self.finds, self._start = not placeholder, self._view.cursor
+        self._focus_before = self.screen.focused
         with self.prevent(Input.Changed):
             self.value = text
         self.placeholder = placeholder or PLACEHOLDER
@@ -63,6 +67,10 @@ class FindBar(Input):
         """Leave the input, else the search; returns whether there was one of them."""
         if self.display:
             self.close()
+            if self._focus_before not in {None, self, self._view}:
+                # Opened from a field, where no key would take the marks away.
+                self._view.search(None, self._start)
+                self.screen.set_focus(self._focus_before)
         elif self._view.needle is not None:
             self._view.search(None, self._view.cursor)
         else:

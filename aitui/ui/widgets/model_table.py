@@ -364,7 +364,7 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
     """Whether there is room for the ids and one more column only."""
 
     class Highlighted(Message):
-        """The cursor came to another model, or to none."""
+        """A key, the mouse or another order brought the cursor to a model; a snapshot sends none."""
 
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
@@ -409,6 +409,7 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         If the model under the cursor isn't among them, the cursor goes to the first: that was looked for.
         """
         self._show_rows((), otherwise=0)
+        self.post_message(self.Highlighted())
 
     def watch_users(self) -> None:
         self.widths.grow("users", self.users.values())
@@ -469,7 +470,7 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
             self.refresh_lines(at, 1)
             self.refresh_lines(self._cursor_index, 1)
         self._scroll_to_cursor()
-        self._post_selection()
+        self._choose_row()
 
     def _find_cursor_row(self, otherwise: int | None) -> int:
         now = self._clock.monotonic()
@@ -489,15 +490,15 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         self.refresh_lines(before, 1)
         self.refresh_lines(self._cursor_index, 1)
         self._scroll_to_cursor()
-        self._post_selection()
+        self._choose_row()
+        self.post_message(self.Highlighted())
 
     def _scroll_to_cursor(self) -> None:
         self.scroll_to_region(Region(0, self._cursor_index, 1, 1), animate=False)
 
-    def _post_selection(self) -> None:
+    def _choose_row(self) -> None:
         model = self.selected_model = self._rows[self._cursor_index] if self._rows else None
         self._cursor_id = model.id if model is not None else self._cursor_id
-        self.post_message(self.Highlighted())
 
     def tick(self) -> None:
         """Repaint rows that change with time alone, such as those of loads and TTLs."""

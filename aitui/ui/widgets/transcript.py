@@ -3,6 +3,7 @@
 It draws the rows in sight, and of what streams in only the end.
 """
 
+import re
 import time
 from collections.abc import Iterable
 
@@ -18,6 +19,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from aitui.domain.snapshot import Clock
+from aitui.domain.units import format_position
 from aitui.format.fit import truncate
 from aitui.ui.keymap import TRANSCRIPT
 from aitui.ui.motions import motion_rows
@@ -42,6 +44,7 @@ from aitui.ui.transcript.rows import (
     add_hint,
     highlight_selection,
 )
+from aitui.ui.transcript.search import Place, TranscriptSearch
 
 # Measured with 10,000 tokens at 2,000/s: a whole-screen reflow for every append and generation-2
 # collections over some 1,400 widgets (17-21 % of the time) make `Markdown.get_stream` 7.4 times as
@@ -98,6 +101,8 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
         .transcript--code-comment { color: $text-muted; text-style: italic; }
         .transcript--code-deleted { color: $error; }
         .transcript--cursor { color: $accent; }
+        .transcript--found { color: $background; background: $warning; }
+        .transcript--current { color: $background; background: $accent; text-style: bold; }
         .transcript--hint { color: $background; background: $accent; text-style: bold; }
     }
     """
@@ -138,6 +143,7 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
         self._moving = False
         self._painting = False
         self._notes = 0
+        self._search = TranscriptSearch(self._layout, self.conversation.folded_reasoning)
 
     @property
     def allow_select(self) -> bool:
@@ -246,9 +252,15 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
 
     def action_reasoning(self) -> None:
         """Unfold or fold the reasoning under the cursor, else the last one."""
-        if self.conversation.toggle_reasoning(self._cursor):
+        self._toggle_reasoning(self._cursor)
+
+    def _toggle_reasoning(self, index: int | None) -> None:
+        before = self._layout.height
+        if self.conversation.toggle_reasoning(index):
             self.screen.clear_selection()
             self._show()
+            # They are no new lines.
+            self._seen_rows += self._layout.height - before
 
     def on_click(self, event: events.Click) -> None:
         """Unfold or fold the reasoning by its line."""
@@ -257,6 +269,78 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
         if self.conversation.is_fold(index):
             self._cursor = index
             self.action_reasoning()
+
+    # --- finding
+
+    @property
+    def cursor(self) -> int:
+        """The first entry in sight, at which a search begins."""
+        return max(0, self._layout.entry_at(self.scroll_offset.y))
+
+    @property
+    def needle(self) -> re.Pattern[str] | None:
+        """What is looked for."""
+        return self._search.needle
+
+    @property
+    def match_count(self) -> int:
+        return self._search.count
+
+    def match_number(self) -> int:
+        return self._search.number()
+
+    def search(self, needle: re.Pattern[str] | None, start: int) -> None:
+        """Search for a text, and go to the nearest match at `start` or after."""
+        self._search.search(needle)
+        if needle is None:
+            self._set_following(following=self.scroll_offset.y >= self.max_scroll_y)
+        else:
+            self._go_to_match(self._search.first(start))
+        self.refresh()
+
+    def search_next(self, direction: int) -> None:
+        """Go to the next or the previous match, around the ends; what is folded is unfolded."""
+        search = self._search
+        at_fold = search.current is not None and search.hidden(search.current[0])
+        place = search.current if at_fold else search.next(direction)
+        if place is not None and search.hidden(place[0]):
+            found = search.folded(place[0])
+            self._toggle_reasoning(self._layout.entries.index(place[0]))
+            # Those that were laid out again meanwhile are found with the next key.
+            laid = found[0 if direction > 0 else -1]
+            place = laid, 0 if direction > 0 else len(search.matches(laid)) - 1
+        self._go_to_match(place)
+        self.refresh()
+
+    def _go_to_match(self, place: Place | None) -> None:
+        if place is None or place[0] not in self._layout.entries:
+            return
+        self._search.current = place
+        index, matches = self._layout.entries.index(place[0]), self._search.matches(place[0])
+        row = self._layout.top(index) + (matches[place[1]][0][0] if matches else 0)
+        self._set_following(following=False)
+        top, height = self.scroll_offset.y, self.size.height
+        # The hints are on the first row and on the last.
+        if not top < row < top + height - 1:
+            self.scroll_to(y=max(0, row - height // 3), animate=False, force=True)
+
+    def _mark_found(self, strip: Strip, number: int) -> Strip:
+        """The row with what is found in it in color."""
+        if self._layout.row(number) is None:
+            return strip
+        index, search = self._layout.entry_at(number), self._search
+        laid, inside = self._layout.entries[index], number - self._layout.top(index)
+        for at, match in enumerate(search.matches(laid)):
+            is_current = search.current is not None and search.current == (laid, at)
+            style = self._part_style("current" if is_current else "found")
+            for row, start, end in match:
+                if row == inside:
+                    strip = highlight_selection(strip, GUTTER + start, GUTTER + end, style)
+        if count := search.hidden(laid):
+            words = f" {count:,} found "
+            end = GUTTER + cell_len(laid.piece.source) + 1 + len(words)
+            strip = add_hint(strip, words, self._part_style("found"), min(end, self.room.width))
+        return strip
 
     # --- drawing
 
@@ -295,6 +379,11 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
             if span is not None:
                 look = self.screen.get_component_rich_style("screen--selection")
                 strip = highlight_selection(strip, *span, look)
+        if self._search.needle is not None:
+            strip = self._mark_found(strip, number)
+            if not y:
+                words = f" {format_position(self.match_number(), self.match_count)} "
+                strip = add_hint(strip, words, self._part_style("hint"), self.room.width)
         if y == self.size.height - 1 and self.unseen:
             words = f" ↓ {self.unseen} new lines · {TRANSCRIPT.sign('follow')} follows "
             strip = add_hint(strip, words, self._part_style("hint"), self.room.width)
@@ -392,6 +481,7 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
         if marked is not None:
             self._cursor = find_entry(entries, marked, self._cursor)
         self._sync_view()
+        self._search.update()
         if self.conversation.has_pending_highlight():
             self._schedule_idle_work()
 
@@ -404,6 +494,7 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
         self.conversation.reflow(self._text_width, raw=self.raw)
         self.screen.clear_selection()
         self._sync_view((anchor, inside))
+        self._search.update()
 
     def _anchor(self) -> tuple[int, int]:
         """The entry at the top of the view, and how many of its rows are above."""
@@ -459,6 +550,7 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
         if self.conversation.run_idle_work(anchor[0], lambda: self._now() >= until):
             self._next_scrollbar_at = 0.0
             self._resize_content(self._layout.top(anchor[0]) + anchor[1])
+            self._search.update()
             self.refresh()
         if not self._layout.exact or self.conversation.has_pending_highlight():
             self._schedule_idle_work()

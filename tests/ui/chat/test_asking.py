@@ -372,7 +372,7 @@ async def test_an_answer_that_ends_out_of_sight_is_told(
     async with chatting(stand_in, server, tmp_path, UNHURRIED) as pane:
         await pane.send("hi")
         await pane.app.press("escape", "escape")
-        await pane.app.told(f"{UNHURRIED} has answered")
+        await pane.app.told(f"{UNHURRIED} has replied")
 
 
 async def test_a_long_answer_calls_back_who_is_elsewhere(
@@ -383,7 +383,7 @@ async def test_a_long_answer_calls_back_who_is_elsewhere(
     async with chatting(stand_in, server, tmp_path) as pane:
         monkeypatch.setattr(pane.app.app._notifier, "notify_if_away", called.append)
         await pane.ask("hi")
-        assert called == [f"{FAST} has answered"]
+        assert called == [f"{FAST} has replied"]
 
 
 async def test_a_short_one_calls_nobody(pane: Pane, monkeypatch: pytest.MonkeyPatch) -> None:

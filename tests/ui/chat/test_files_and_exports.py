@@ -98,7 +98,7 @@ async def test_a_text_file_comes_into_the_prompt(pane: Pane, tmp_path: Path) -> 
 async def test_an_image_goes_along_with_the_next_prompt_alone(pane: Pane, tmp_path: Path) -> None:
     (tmp_path / "cat.png").write_bytes(PNG)
     await pane.send(f"/file {tmp_path / 'cat.png'}")
-    await pane.app.told("cat.png goes along with the next prompt")
+    await pane.app.told("cat.png is attached to the next prompt")
     await pane.ask("What is this?")
     await pane.ask("Are you sure?")
     content = pane.asked[0][0]["content"]
@@ -153,7 +153,7 @@ async def test_what_is_no_file_to_send_stays_written(
     if content is not None:
         path.write_bytes(content)
     await pane.send(f"/file {path}")
-    await pane.app.told("is no file" if content is None else "neither UTF-8 text")
+    await pane.app.told("is not a file" if content is None else "neither UTF-8 text")
     assert pane.written == f"/file {path}"
 
 

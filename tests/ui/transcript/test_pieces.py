@@ -8,6 +8,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.cells import cell_len
 
+from aitui.domain.models import Model, RunState
+from aitui.domain.snapshot import Snapshot
+from aitui.format.status import status_as_markdown
 from aitui.ui.transcript.blocks import (
     MAX_PIECE_LENGTH,
     Piece,
@@ -129,6 +132,17 @@ def test_code_that_is_wrapped_is_copied_as_it_was_written() -> None:
     rows = rows_of(f"```\n{line}\n```", 30)
     assert len(rows) > 2
     assert "".join(row.glue + row.text[row.lead :] for row in rows) == f"\n{line}"
+
+
+def test_a_table_that_lacks_a_few_cells_has_narrow_gaps() -> None:
+    table = f"| model | GB |\n|---|--:|\n| {'m' * 20} | 34.4 |"
+    assert texts_of(table, 25) == ["model" + " " * 18 + "GB", "─" * 25, "m" * 20 + " 34.4"]
+
+
+def test_the_table_of_status_has_room_beside_the_models_for_an_id_of_41_cells() -> None:
+    loading = Model("m" * 41, state=RunState.STARTING, progress=0.62)
+    shown = texts_of(status_as_markdown(Snapshot(models=(loading,)), 1.0), 60)
+    assert shown[-1].startswith("m" * 41 + " 62 %")
 
 
 def test_a_table_that_is_too_wide_is_a_block_a_row() -> None:
