@@ -53,14 +53,24 @@ def read_bounded(path: Path, limit: int) -> bytes:
 
     Raises ValueError if it is larger than `limit` bytes or no regular file, and OSError.
     """
-    # Opening a FIFO would wait for its writer.
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ValueError("not a regular file")
+    with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
         content = file.read(limit + 1)
     if len(content) > limit:
         raise ValueError(f"larger than {limit} bytes")
     return content
+
+
+def open_regular(path: Path, flags: int) -> int:
+    """Open a file, made with mode 0600 if the flags say so, and return its descriptor.
+
+    Raises ValueError for what is no regular file, and OSError.
+    """
+    # Opening a FIFO would wait for its other end.
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ValueError("not a regular file")
+    return descriptor
 
 
 def replace_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:

@@ -20,7 +20,7 @@ from aitui.domain.chat.conversation import (
 )
 from aitui.domain.chat.reply import TokenUsage
 from aitui.errors import HistoryError
-from aitui.store.files import make_private_directory, set_aside
+from aitui.store.files import make_private_directory, open_regular, set_aside
 
 BUSY_SECONDS = 5.0
 CRASHED = "aitui ended during the reply"
@@ -159,7 +159,14 @@ def transaction(database: sqlite3.Connection) -> Iterator[None]:
 
 def _open(path: Path) -> sqlite3.Connection:
     # SQLite gives its other files the mode of this one.
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        descriptor = open_regular(path, os.O_RDWR | os.O_CREAT)
+    except ValueError as error:
+        raise HistoryError(
+            f"{path} can't hold the conversations",
+            why=str(error),
+            remedy="move it away, and start aitui again",
+        ) from error
     os.fchmod(descriptor, 0o600)
     os.close(descriptor)
     database = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import JournalError
-from aitui.store.files import lock_file, make_private_directory, replace_atomically
+from aitui.store.files import lock_file, make_private_directory, open_regular, replace_atomically
 
 FILE_NAME = "changes.jsonl"
 CHANGES_KEPT = 500
@@ -157,7 +157,7 @@ class Journal:
     def _content(self) -> bytes:
         """Read the last LARGEST_FILE bytes."""
         try:
-            with self._path.open("rb") as file:
+            with os.fdopen(open_regular(self._path, os.O_RDONLY), "rb") as file:
                 size = os.fstat(file.fileno()).st_size
                 file.seek(max(size - LARGEST_FILE, 0))
                 return file.read(LARGEST_FILE)
@@ -167,7 +167,7 @@ class Journal:
 
 def _append_line(path: Path, line: bytes) -> None:
     is_new = not path.exists()
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = open_regular(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     with os.fdopen(descriptor, "wb") as file:
         file.write(line)
         file.flush()

@@ -11,6 +11,7 @@ from textual.app import App
 from textual.worker import Worker, WorkerState
 
 from aitui.errors import AituiError
+from aitui.store.files import make_private_directory, replace_atomically
 from aitui.ui.text import error_text
 
 CRASH_LOG = "crash.log"
@@ -69,9 +70,8 @@ def write_crash_report(error: BaseException, state: Path) -> str:
     details = "".join(traceback.format_exception(error))
     path = state / CRASH_LOG
     try:
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(details, encoding="utf-8")
+        make_private_directory(state)
+        replace_atomically(path, details.encode(errors="backslashreplace"))
     except OSError as failure:
         return f"{type(error).__name__}; the details could not be written to {path}: {failure}"
     return f"{type(error).__name__}; the details are in {path}"

@@ -1,11 +1,13 @@
 """Files of the state directory, whatever stands in their place."""
 
+import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from aitui.errors import HistoryError, JournalError
 from aitui.store.files import (
     MOST_URLS,
     URLS_FILE,
@@ -17,6 +19,9 @@ from aitui.store.files import (
     remember_url,
     write_named_file,
 )
+from aitui.store.history import ConversationHistory
+from aitui.store.journal import Journal
+from aitui.ui.background import CRASH_LOG, write_crash_report
 
 
 def test_every_new_directory_is_private_under_any_umask(tmp_path: Path) -> None:
@@ -75,3 +80,30 @@ def test_files_of_one_title_stand_beside_each_other(tmp_path: Path) -> None:
     assert (first.name, second.name) == ("a-title.md", "a-title-2.md")
     assert (first.read_bytes(), second.read_bytes()) == (b"1", b"2")
     assert [path.stat().st_mode & 0o777 for path in (folder, first)] == [0o700, 0o600]
+
+
+def _link_to_null(path: Path) -> None:
+    path.symlink_to("/dev/null")
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, _link_to_null])
+async def test_neither_journal_nor_history_waits_for_what_is_no_file(
+    make: Callable[[Path], None], tmp_path: Path
+) -> None:
+    path = tmp_path / "kept"
+    make(path)
+    mode = path.stat().st_mode
+    async with asyncio.timeout(20):
+        with pytest.raises(JournalError):
+            await Journal.open(path).entries()
+        with pytest.raises(HistoryError):
+            await ConversationHistory.open(path)
+    assert path.stat().st_mode == mode  # of the device, which belongs to everybody
+
+
+def test_a_crash_report_takes_the_place_of_a_pipe(tmp_path: Path) -> None:
+    path = tmp_path / CRASH_LOG
+    os.mkfifo(path)
+    assert str(path) in write_crash_report(ValueError("7"), tmp_path)
+    assert "ValueError: 7" in path.read_text()
+    assert path.stat().st_mode & 0o777 == 0o600
