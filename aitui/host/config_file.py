@@ -128,6 +128,8 @@ class ConfigFile:
         self._clock = clock
         self._author = LockOwner.here() if author is None else author
         self._abandoned: frozenset[str] = frozenset()
+        self.has_leftovers = False
+        """Whether the last write could not remove its lock, and perhaps its temporary files."""
 
     async def read(self) -> FileSnapshot:
         """Read the file. Raises HostError."""
@@ -179,6 +181,7 @@ class ConfigFile:
         try:
             return await writing.run()
         finally:
+            self.has_leftovers = writing.holds_lock
             if writing.holds_lock:  # the connection was lost
                 self._abandoned |= {token}
 

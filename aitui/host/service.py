@@ -5,10 +5,11 @@ import re
 from collections.abc import Sequence
 from posixpath import basename
 
+from aitui.aio import background_task
 from aitui.domain.logs import ReloadOutcome, last_reload
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.suggest import nearest
-from aitui.errors import Action, HostFileError, NoSuchFile, ServiceFailed
+from aitui.errors import Action, HostFileError, HostTimedOut, NoSuchFile, ServiceFailed
 from aitui.host.base import CommandResult, Host
 from aitui.host.sighup import parse_sighup_result, sighup_command
 from aitui.host.unit import (
@@ -22,6 +23,8 @@ from aitui.host.unit_file import UnitFileFault, find_faults
 
 RESTART_SECONDS = 130.0
 """A stop may take systemd's 90 seconds: llama-swap lets running chats end."""
+HANG_SECONDS = 15.0
+"""Seconds without an end after which a restart must at least have begun."""
 
 _MOST_LINES = 500
 _LONGEST_LINE = 2000
@@ -142,7 +145,12 @@ class SystemdService:
 
         A start that fails later is reported by `find_failure`.
         """
-        done = await self._systemctl("restart", seconds=RESTART_SECONDS)
+        async with background_task(
+            self._systemctl("restart", seconds=RESTART_SECONDS), "restart the unit"
+        ) as restarting:
+            while not (await asyncio.wait({restarting}, timeout=HANG_SECONDS))[0]:
+                await self._check_progress(restarting)
+            done = await restarting
         if done.status:
             raise await self._diagnose_refusal(done, "can't be restarted")
         facts = await self.facts()
@@ -150,6 +158,18 @@ class SystemdService:
         if failure is not None:
             raise failure
         return facts
+
+    async def _check_progress(self, restarting: "asyncio.Task[CommandResult]") -> None:
+        """Raise HostTimedOut if systemd does not answer, or is not at the unit at all."""
+        shown = await self._systemctl("show", "--property=ActiveState", seconds=HANG_SECONDS)
+        state = read_properties(shown.stdout).get("ActiveState", "")
+        is_busy = state in {"deactivating", "activating", "reloading"}
+        if not is_busy and not (await asyncio.wait({restarting}, timeout=1.0))[0]:
+            raise HostTimedOut(
+                f"systemctl restart does not end on {self._host.label}",
+                why=f"{self.unit} is {state or 'in an unknown state'}, neither stopping nor starting",
+                remedy=f"on {self._host.label}: systemctl --user list-jobs",
+            )
 
     async def install(self) -> UnitInfo:
         """Have systemd read the unit's file, start it now and at each boot, and return its state."""
@@ -313,7 +333,14 @@ class SystemdService:
         self, *words: str, seconds: float = 30.0, largest: int = _LONGEST_LIST
     ) -> CommandResult:
         whole = ("env", *_ENVIRONMENT, *self._login, *words)
-        return await self._host.run(whole, seconds=seconds, largest=largest)
+        try:
+            return await self._host.run(whole, seconds=seconds, largest=largest)
+        except HostTimedOut as error:
+            raise HostTimedOut(
+                f"{words[0]} did not end within {seconds:g} seconds on {self._host.label}",
+                why=error.why,
+                remedy=f"see there whether it hangs: {' '.join(words[:3])}",
+            ) from error
 
     def _check_name(self) -> None:
         """Refuse patterns: `*` would mean every unit there."""

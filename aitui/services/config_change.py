@@ -469,7 +469,10 @@ async def write_with_journal(
         raise
     except AituiError as error:
         progress.fail(error.what)
-        await admin.journal.end(entry.id, ChangeOutcome.FAILED)
+        # Only what was cut off is settled, and what it left removed, once the host is there again.
+        is_cut_off = admin.config.has_leftovers
+        outcome = ChangeOutcome.CUT_OFF if is_cut_off else ChangeOutcome.FAILED
+        await admin.journal.end(entry.id, outcome)
         raise
     except BaseException:
         progress.fail("interrupted")

@@ -41,6 +41,8 @@ from aitui.store.context_sizes import ContextSizes
 from aitui.store.journal import ChangeOutcome, JournalEntry
 
 CHECK_INTERVAL = 60.0
+NEEDS_USER = (HostKeyRefused, HostLoginRefused)
+"""Not tried again by itself: each attempt may want a touch on a key, or count against a limit there."""
 _NO_SNAPSHOT = Snapshot()
 
 
@@ -345,8 +347,7 @@ class ConfigWatch:
             except AituiError as error:
                 self._is_readable = False
                 await self._monitor.forget_config()
-                if isinstance(error, HostKeyRefused | HostLoginRefused):
-                    # Each attempt may want a touch on a key, or count against a limit there.
+                if isinstance(error, NEEDS_USER):
                     pause = None
             await sleep_until(self._check_requested, pause)
 

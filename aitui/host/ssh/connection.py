@@ -395,6 +395,9 @@ def translate_connection_errors(where: str) -> Iterator[None]:
         ) from error
     except (asyncssh.DisconnectError, asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection) as e:
         raise HostUnreachable(f"The connection to {where} was lost", why=_shorten(e.reason)) from e
+    except (BrokenPipeError, ConnectionResetError) as error:
+        lost = f"The connection to {where} was lost"
+        raise HostUnreachable(lost, why=_shorten(error.strerror or str(error))) from error
     except (OSError, EOFError) as error:
         raise HostUnreachable(
             f"{where} can't be reached", why=_shorten(getattr(error, "strerror", "") or str(error))

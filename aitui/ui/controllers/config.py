@@ -43,7 +43,7 @@ from aitui.services.config_plan import (
     revert_context_confirmation,
     slowdown_text,
 )
-from aitui.services.config_watch import read_server_config
+from aitui.services.config_watch import CHECK_INTERVAL, NEEDS_USER, read_server_config
 from aitui.services.host_admin import HostAdmin, connect, no_host_error
 from aitui.services.load import refuse_if_elsewhere, resolve_model
 from aitui.services.session import Session
@@ -315,11 +315,19 @@ class ConfigController:
         if screen is None:
             self._check_config()
             return
-        try:
-            config = await read_server_config(await self._connect_host(), self._session.snapshot)
-        except AituiError as error:
-            screen.show_error(error)
-            return
+        while True:
+            try:
+                admin = await self._connect_host()
+                config = await read_server_config(admin, self._session.snapshot)
+            except AituiError as error:
+                screen.show_error(error)
+                if isinstance(error, NEEDS_USER):
+                    return
+                await asyncio.sleep(CHECK_INTERVAL)
+                if screen not in self._app.screen_stack:
+                    return
+            else:
+                break
         self._check_config()
         if not screen.has_config:
             # At first without colors: to import what finds them takes as long as to open the view.
