@@ -2,6 +2,8 @@
 
 from faults import http_faults as faults
 from faults.gateway import Fault
+from faults.matrix import Cell, Matrix
+from faults.operations import OPERATIONS
 
 _BROKE = "closed before an answer came|the other side reset it|connection to .* broke"
 _SILENT = "did not finish|went silent|does not answer"
@@ -40,7 +42,7 @@ HTTP_FAULTS: dict[str, tuple[Fault, str]] = {
 
 _ONLY_STATUS = "the status decides, the body is not read"
 _SKIPPED = "an event that makes no sense is skipped: the polls show the state"
-NOTHING_TO_SAY: dict[tuple[str, str], str] = {
+NOTHING_TO_SAY: dict[Cell, str] = {
     **{("load", name): _ONLY_STATUS for name in ("cut", "wrong types", "odd numbers")},
     **{("unload", name): _ONLY_STATUS for name in ("wrong types", "odd numbers")},
     **{("events", name): _SKIPPED for name in ("wrong types", "odd numbers")},
@@ -52,7 +54,7 @@ NOTHING_TO_SAY: dict[tuple[str, str], str] = {
 """Cells in which the app rightly says nothing, with the reason."""
 
 _NO_EVENTS = "Without events, changes show"
-SAYS: dict[tuple[str, str], str] = {
+SAYS: dict[Cell, str] = {
     **{("events", name): _NO_EVENTS for name, (_, says) in HTTP_FAULTS.items() if says},
     **{
         ("load", name): "is not loaded"
@@ -77,12 +79,19 @@ SAYS: dict[tuple[str, str], str] = {
 """Cells in which it says something else than the fault has in general."""
 
 _TEXT = "a log is plain text: it has no values that could be of another kind"
-IMPOSSIBLE: dict[tuple[str, str], str] = {
+IMPOSSIBLE: dict[Cell, str] = {
     ("log", "wrong types"): _TEXT,
     ("log", "odd numbers"): _TEXT,
     ("log", "hostile texts"): "tests/e2e/hostile/test_logs.py writes them into the log itself",
 }
 """Cells that can't occur, with the reason."""
+HTTP = Matrix(
+    "test_http.py",
+    OPERATIONS,
+    {name: fault for name, (fault, _) in HTTP_FAULTS.items()},
+    IMPOSSIBLE,
+    NOTHING_TO_SAY,
+)
 
 
 def expected(operation: str, fault: str) -> str:

@@ -9,9 +9,9 @@ import pytest
 from aitui.demo.dialect import Dialect
 from aitui.domain.snapshot import Server
 from catalogue import CATALOGUE
-from faults.cells import HTTP_FAULTS, IMPOSSIBLE, expected
+from faults.cells import HTTP, expected
 from faults.gateway import Gateway
-from faults.operations import OPERATIONS, Operation, World
+from faults.operations import Operation, World
 from stand_in import StandIn
 from ui.driven import driven
 
@@ -20,21 +20,9 @@ INTERNAL = re.compile(r"Traceback|\w+Error\b|\w+Exception\b|object at 0x|<class|
 LASTS = 70.0
 RECOVERS = 65.0
 """Seconds after which a view has tried again by itself: what isn't supported is asked once a minute."""
-CELLS = [
-    pytest.param(
-        operation,
-        fault,
-        id=f"{operation.name}-{fault}",
-        # Each fault with one operation, and each operation with several, is a part of every run.
-        marks=() if (row + column) % len(OPERATIONS) == 0 else pytest.mark.faults,
-    )
-    for row, operation in enumerate(OPERATIONS)
-    for column, fault in enumerate(HTTP_FAULTS)
-    if (operation.name, fault) not in IMPOSSIBLE
-]
 
 
-@pytest.mark.parametrize(("operation", "fault"), CELLS)
+@pytest.mark.parametrize(("operation", "fault"), HTTP.cells)
 async def test_the_app_says_it_and_recovers(
     operation: Operation, fault: str, tmp_path: Path
 ) -> None:
@@ -48,7 +36,7 @@ async def test_the_app_says_it_and_recovers(
             await world.until_live()
             await operation.prepare(world)
             app.forget()
-            gateway.break_requests(operation.requests, HTTP_FAULTS[fault][0])
+            gateway.break_requests(operation.requests, HTTP.faults[fault])
             await operation.act(world)
             await asyncio.sleep(LASTS)
             texts = (*app.said, app.text)
