@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import sys
 from collections.abc import Awaitable, Callable
 from random import Random
 from typing import TYPE_CHECKING, TypeAlias
@@ -129,6 +130,7 @@ async def _status(arguments: Arguments, settings: Settings | SettingsError, path
     from aitui.format.report import format_json
     from aitui.format.status import error_line, status_as_lines, status_line, status_report
     from aitui.llamaswap.client import LlamaSwapClient
+    from aitui.llamaswap.urls import proxy_warning
     from aitui.services.monitor import Monitor
     from aitui.store.context_sizes import FILE_NAME as CONTEXT_SIZES
     from aitui.store.context_sizes import ContextSizes
@@ -136,6 +138,8 @@ async def _status(arguments: Arguments, settings: Settings | SettingsError, path
 
     server = require_server(_require(settings))
     await require_certificates(server)
+    if not arguments.line and (warning := proxy_warning(server)):
+        print(warning, file=sys.stderr)
     clock = Clock.of_system()
     async with LlamaSwapClient(server) as client:
         monitor = Monitor(
