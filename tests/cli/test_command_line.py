@@ -490,3 +490,13 @@ async def test_a_proxy_that_reads_the_key_is_reported(
     assert "The proxy 127.0.0.1:9 set in the environment reads the API key" in outcome.err
     assert "The proxy 127.0.0.1:9 set in the environment can't be reached" in outcome.err
     assert not [secret for secret in ("s3cr3t", "pw@") if secret in outcome.err]
+
+
+async def test_an_unload_says_what_it_waits_for(aitui: CommandLine, stand_in: StandIn) -> None:
+    stand_in.fault("/", Hang())
+    process = await aitui.start("unload", "--all")
+    assert process.stderr is not None
+    async with asyncio.timeout(30):
+        assert (await process.stderr.readline()).startswith(b"waiting for ")
+    interrupt(process)
+    assert (await finish(process)).status == INTERRUPTED
