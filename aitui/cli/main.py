@@ -258,6 +258,7 @@ HANDLERS: dict[str, Handler] = {
     "chat": _with_session(_chat),
     "doctor": _doctor,
     "init": _init,
+    "add": _administer,
     "ctx": _administer,
     "flag": _administer,
     "setup": _setup,

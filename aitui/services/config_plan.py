@@ -70,6 +70,12 @@ def flag_edit(model_id: str, flag: str, value: str, *, only_this_model: bool = F
     return edit
 
 
+async def read_document(admin: HostAdmin) -> ConfigDocument:
+    """Read and parse the config file; raises HostError and ConfigRefused."""
+    text = decode_config((await admin.config.read()).content)
+    return await asyncio.to_thread(ConfigDocument.read, text, admin.server.llama_servers)
+
+
 async def plan_change(admin: HostAdmin, edit: Edit) -> ChangePlan:
     """Read the config file and apply an edit to its text.
 
@@ -250,8 +256,7 @@ async def find_unused_files(admin: HostAdmin) -> tuple[str, ...]:
 
     Of a split model only the first part counts, a vision projector never. Raises HostError.
     """
-    reading = await admin.config.read()
-    document = await asyncio.to_thread(ConfigDocument.read, decode_config(reading.content))
+    document = await read_document(admin)
     named = model_files(document)
     found: list[str] = []
     for folder in model_folders(document):
