@@ -88,6 +88,12 @@ async def _init(arguments: Arguments, settings: Settings | SettingsError, paths:
     return await run_init(arguments, _require(settings), paths)
 
 
+async def _completions(arguments: Arguments, _: Settings | SettingsError, paths: Paths) -> int:
+    from aitui.cli.completions import run_completions
+
+    return await run_completions(arguments, paths)
+
+
 async def _doctor(arguments: Arguments, settings: Settings | SettingsError, paths: Paths) -> int:
     from aitui.cli.doctor import run_doctor
 
@@ -259,6 +265,7 @@ HANDLERS: dict[str, Handler] = {
     "chat": _with_session(_chat),
     "doctor": _doctor,
     "init": _init,
+    "completions": _completions,
     "ctx": _administer,
     "flag": _administer,
     "setup": _setup,

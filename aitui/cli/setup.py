@@ -172,6 +172,8 @@ async def _unit(terminal: SetupTerminal, admin: HostAdmin | None) -> int:
     if not terminal.arguments.apply:
         terminal.print_commands(admin.host.label, plan.commands)
         return 0
+    if plan.taken:
+        raise ActionRefused("Nothing was changed", why=f"port {plan.taken} there is in use")
     verb = "Change" if plan.facts.exists else "Write"
     await terminal.confirm(
         f"{verb} {plan.file.path} on {admin.host.label}, and start it?",

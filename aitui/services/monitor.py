@@ -485,7 +485,13 @@ class Monitor:
             # A server that started again may have read another file.
             self._swap_rules = None
             self.refresh()
-            await self._publish()
+        await self._publish()
+
+    @property
+    def _event_warnings(self) -> tuple[str, ...]:
+        # While the server is lost, nothing else is to be expected.
+        is_live = self.snapshot.connection.phase is ConnectionPhase.LIVE
+        return (self._events.warning,) if is_live and self._events.warning else ()
 
     def _drop_attempt(self) -> None:
         attempt, self._attempt = self._attempt, None
@@ -525,7 +531,7 @@ class Monitor:
             generation_rate=self._known.generation_rate,
             events_flow=self._events.flows,
             companions=self._known.companions,
-            warnings=(*self._warnings, *self._certificate.warnings),
+            warnings=(*self._warnings, *self._certificate.warnings, *self._event_warnings),
             certificate_expires_at=self._certificate.expires_at,
             swap_rules=self._swap_rules,
             config_note=self._config_note,
