@@ -45,11 +45,11 @@ async def run_doctor(
     servers = () if isinstance(settings, SettingsError) else (settings.server, *settings.servers)
     report = redact(report, servers, environment)
     print(report)
-    terminal = next((one for one in (sys.stdout, sys.stderr) if one.isatty()), None)
-    if terminal is not None:
+    tty = next((one for one in (sys.stdout, sys.stderr) if one.isatty()), None)
+    if tty is not None:
         sys.stdout.flush()
-        place = await copy_text(report, environment, terminal.write, copy_to)
-        terminal.flush()
+        place = await copy_text(report, environment, tty.write, copy_to)
+        tty.flush()
         print(f"aitui: copied {place}", file=sys.stderr)
     return exit_code(checks)
 
