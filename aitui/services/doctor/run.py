@@ -24,7 +24,7 @@ from aitui.settings import Settings, require_server
 
 STAGES = (
     *("settings", "certificate files", "network", "answers", "events", "views", "clock"),
-    *("machine", "terminal"),
+    *("machine", "browsers", "terminal"),
 )
 
 
@@ -80,7 +80,12 @@ async def _run_stages(
         for check in setting_checks(settings):
             report(check)
         try:
-            await _check_server(require_server(settings), clock, report, begin)
+            server = require_server(settings)
+            await _check_server(server, clock, report, begin)
+            begin("browsers")
+            from aitui.services.doctor.browser import check_browsers
+
+            await check_browsers(server, terminal.environment, report)
         except SettingsError as error:
             report(failing_check("server", error))
     begin("terminal")
