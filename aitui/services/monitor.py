@@ -354,17 +354,25 @@ class Monitor:
         return True
 
     async def _fetch_all(self) -> bool:
+        # A refresh that comes while this one runs is another one.
+        everything, self._list_everything = self._list_everything, False
+        try:
+            return await self._fetch_lists(with_version=everything or not self.snapshot.version)
+        except BaseException:
+            self._list_everything = self._list_everything or everything
+            raise
+
+    async def _fetch_lists(self, *, with_version: bool) -> bool:
         models = await self._client.models()
         for model in models:
             seconds = self._load_times.expected(self._identity, model.id)
             self._known.set_expected_loads(model.id, seconds)
         self._known.update_models(models)
         has_changed = await self._fetch_running()
-        if not self.snapshot.version or self._list_everything:
+        if with_version:
             # The table waits for the two lists alone: these are up to five requests more.
             await self._publish_live()
             await self._fetch_version()
-        self._list_everything = False
         self._listed_at = self._clock.monotonic()
         return has_changed
 
