@@ -1,7 +1,6 @@
 """A server that is described step by step: each field is checked as it is typed, each step by the doctor."""
 
 import asyncio
-from collections.abc import Callable
 from contextlib import aclosing
 
 from msgspec.structs import replace
@@ -24,8 +23,6 @@ from aitui.ui.widgets.dialog import WIDE_DIALOG_CELLS, Dialog
 from aitui.ui.widgets.key_bar import KeyBar
 from aitui.ui.widgets.pane_body import FrameLine
 
-SetupFactory = Callable[[], ServerSetup]
-"""Makes what checks and saves a server."""
 FIELDS = {
     "url": ("address", "https://ai.example.org or localhost:8080"),
     "certificates": ("certificates", "a directory, a .p12, or PEM files"),
