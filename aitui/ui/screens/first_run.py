@@ -1,6 +1,6 @@
 """The first start: what answers on this machine, another address, the demo; nothing connects by itself."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 
 from rich.cells import cell_len
@@ -163,7 +163,9 @@ class FirstRunScreen(Screen[None]):
         """Ask the ports, all at once."""
         for row in self._rows[: len(self._ports)]:
             row.show(_ASKING, "…")
-        self.run_worker(self._ask(), group="ports", exclusive=True)
+        # Not a coroutine: Python complains of one that is cancelled before it has begun.
+        work: Callable[[], Coroutine[None, None, None]] = self._ask
+        self.run_worker(work, group="ports", exclusive=True)
 
     def action_move(self, rows: int) -> None:
         self._has_moved = True
