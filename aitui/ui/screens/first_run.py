@@ -1,6 +1,6 @@
 """The first start: what answers on this machine, another address, the demo; nothing connects by itself."""
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from rich.cells import cell_len
@@ -12,6 +12,7 @@ from textual.geometry import Size
 from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
+from textual.worker import Worker
 
 from aitui.domain.server import Clock, Server
 from aitui.format.fit import truncate
@@ -164,8 +165,7 @@ class FirstRunScreen(Screen[None]):
         for row in self._rows[: len(self._ports)]:
             row.show(_ASKING, "…")
         # Not a coroutine: Python complains of one that is cancelled before it has begun.
-        work: Callable[[], Coroutine[None, None, None]] = self._ask
-        self.run_worker(work, group="ports", exclusive=True)
+        _: Worker[None] = self.run_worker(self._ask, group="ports", exclusive=True)
 
     def action_move(self, rows: int) -> None:
         self._has_moved = True

@@ -1,7 +1,6 @@
 """A server that is described step by step: each field is checked as it is typed, each step by the doctor."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from functools import partial
 
@@ -12,6 +11,7 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input
+from textual.worker import Worker
 
 from aitui.domain.checks import CheckResult
 from aitui.errors import AituiError
@@ -25,7 +25,6 @@ from aitui.ui.widgets.dialog import WIDE_DIALOG_CELLS, Dialog
 from aitui.ui.widgets.key_bar import KeyBar
 from aitui.ui.widgets.pane_body import FrameLine
 
-Work = Callable[[], Coroutine[None, None, None]]
 FIELDS = {
     "url": ("address", "https://ai.example.org or localhost:8080"),
     "certificates": ("certificates", "a directory, a .p12, or PEM files"),
@@ -176,8 +175,8 @@ class NewServerScreen(ModalScreen[ServerDraft]):
             if not typed or self._checked.get(step) == wanted:
                 continue
             self._checked[step] = wanted
-            work: Work = partial(self._check, step, wanted)
-            self.run_worker(work, group="checks", exclusive=True)
+            work = partial(self._check, step, wanted)
+            _: Worker[None] = self.run_worker(work, group="checks", exclusive=True)
             return
 
     async def _check(self, step: str, draft: ServerDraft) -> None:
