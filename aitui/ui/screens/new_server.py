@@ -130,9 +130,8 @@ class NewServerScreen(ModalScreen[ServerDraft]):
 
     def _describe(self, field: str) -> None:
         # Not a coroutine: Python complains of one that is cancelled before it has begun.
-        self.run_worker(
-            partial(self._describe_field, field), group=f"describe {field}", exclusive=True
-        )
+        work = partial(self._describe_field, field)
+        _: Worker[None] = self.run_worker(work, group=f"describe {field}", exclusive=True)
 
     async def _describe_field(self, field: str) -> None:
         draft = self._draft
