@@ -424,6 +424,10 @@ class AituiApp(App[None]):
             current.logs.retry()
         self.action_refresh_server()
 
+    def action_add_server(self) -> None:
+        """Ask for another server; what was typed before is still there."""
+        self._servers.describe_server()
+
     def action_undo_change(self) -> None:
         if current := self._current():
             current.config.undo()
