@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 flags = replace(flags, url=None)
             settings = read_settings(flags, os.environ, paths.config, home)
         except SettingsError as error:
-            if arguments.command not in {"doctor", "certs"}:
+            if arguments.command not in {"doctor", "certs", "completions"}:
                 raise
             settings = error
         if arguments.command != "tui" or isinstance(settings, SettingsError):

@@ -29,8 +29,9 @@ class Arguments(Struct, frozen=True):
     "server" or "ca"; `directory` and `ca_directory` hold certificates, the latter on `ca_host` if that is set.
     `apply` is set if a part of the set-up isn't only printed: `models` are folders with model files,
     `upstream` is where the proxy finds llama-swap, `policy` prints the browser's policy alone, `ttl` is
-    an idle timeout in seconds. `source` is a repository or a file of a new model, `include` a pattern. `certs_dir` to `ssh_host` describe a new server, as the keys of
-    config.toml do; `p12` is unpacked.
+    an idle timeout in seconds. `source` is a repository or a file of a new model, `include` a pattern.
+    `certs_dir` to `ssh_host` describe a new server, as the keys of config.toml do; `p12` is unpacked.
+    `shell` is one, or a kind of names that it completes after `words`.
     """
 
     command: str = "tui"
@@ -38,6 +39,7 @@ class Arguments(Struct, frozen=True):
     flags: SettingsFlags = field(default_factory=SettingsFlags)
     demo: bool = False
     json: bool = False
+    copy: bool = False
     model: str = ""
     all: bool = False
     yes: bool = False
@@ -79,6 +81,8 @@ class Arguments(Struct, frozen=True):
     client_cert: str = ""
     client_key: str = ""
     ssh_host: str = ""
+    shell: str = ""
+    words: tuple[str, ...] = ()
     ttl: int = 1800
     source: str = ""
     include: str = ""
@@ -525,7 +529,10 @@ COMMANDS = (
         "doctor",
         "[options]",
         "check everything between here and the server",
-        (_json("a JSON list of {check, status, seen, remedy}"),),
+        (
+            _json("a JSON list of {check, status, seen, remedy}"),
+            _switch("--copy", words="copy the report, without keys, passwords and user names"),
+        ),
     ),
     CommandSpec(
         "ctx",
@@ -575,6 +582,26 @@ COMMANDS = (
                 words="where AUTHOR/REPO is created (default: beside the other models)",
             ),
             _YES,
+        ),
+    ),
+    CommandSpec(
+        "completions",
+        "[options] SHELL [WORD …]",
+        "print the completions of a shell",
+        (
+            _option(
+                "shell",
+                metavar="SHELL",
+                choices=("bash", "zsh", "fish", "models", "servers", "refresh"),
+                words="bash, zsh or fish; models and servers print the names that these complete",
+            ),
+            _option(
+                "words",
+                metavar="WORD",
+                nargs="*",
+                convert=tuple,
+                words="the command line to complete, behind --",
+            ),
         ),
     ),
     CommandSpec(
@@ -752,10 +779,18 @@ class _ArgumentParser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {sanitize_line(message, 400)}{hint}\n")
 
 
-def _parsers(argv: Sequence[str]) -> tuple[_ArgumentParser, dict[str, _ArgumentParser]]:
+def whole_parser(*, of_manual: bool = False) -> argparse.ArgumentParser:
+    """Return the parser with every command; in the manual their common options stand once."""
+    return _parsers([command.name for command in COMMANDS], repeats=not of_manual)[0]
+
+
+def _parsers(
+    argv: Sequence[str], *, repeats: bool = True
+) -> tuple[_ArgumentParser, dict[str, _ArgumentParser]]:
     """Build the parser and those of the commands by their words.
 
-    Commands that aren't in `argv` have their names only: all options together take 5 ms.
+    Commands that aren't in `argv` have their names only: all options together take 5 ms. `repeats`
+    gives each command the options of the server as well.
     """
     shared = _ArgumentParser(add_help=False)
     server = shared.add_argument_group("server")
@@ -792,7 +827,7 @@ def _parsers(argv: Sequence[str]) -> tuple[_ArgumentParser, dict[str, _ArgumentP
             description=f"{command.words[0].upper()}{command.words[1:]}.",
             prog=f"aitui {words}",
             usage=f"aitui {words} {command.takes}",
-            parents=[shared],
+            parents=[shared] if repeats else [],
             allow_abbrev=False,
         )
         if command.actions:

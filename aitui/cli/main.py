@@ -88,10 +88,17 @@ async def _init(arguments: Arguments, settings: Settings | SettingsError, paths:
     return await run_init(arguments, _require(settings), paths)
 
 
-async def _doctor(arguments: Arguments, settings: Settings | SettingsError, _: Paths) -> int:
+async def _completions(arguments: Arguments, _: Settings | SettingsError, paths: Paths) -> int:
+    from aitui.cli.completions import run_completions
+
+    return await run_completions(arguments, paths)
+
+
+async def _doctor(arguments: Arguments, settings: Settings | SettingsError, paths: Paths) -> int:
     from aitui.cli.doctor import run_doctor
 
-    return await run_doctor(settings, os.environ, json=arguments.json)
+    copy_to = paths.state if arguments.copy else None
+    return await run_doctor(settings, os.environ, json=arguments.json, copy_to=copy_to)
 
 
 async def _certs(arguments: Arguments, settings: Settings | SettingsError, _: Paths) -> int:
@@ -259,6 +266,7 @@ HANDLERS: dict[str, Handler] = {
     "doctor": _doctor,
     "init": _init,
     "add": _administer,
+    "completions": _completions,
     "ctx": _administer,
     "flag": _administer,
     "setup": _setup,

@@ -250,7 +250,10 @@ class SystemdService:
         return failure if failure is not None and failure.why else self._failure(what, done)
 
     async def _missing_unit_error(self) -> ServiceFailed:
-        remedy = "name it with AI_SERVER_SERVICE_UNIT, or service_unit in config.toml"
+        remedy = (
+            "name it with AI_SERVER_SERVICE_UNIT, or service_unit in config.toml; "
+            "aitui setup unit --apply writes one"
+        )
         shown = ("systemctl", "--no-pager", "show", "-p", "LoadState", "--", self.unit)
         done = await self._run(*shown)
         if not done.status and read_properties(done.stdout).get("LoadState") == "loaded":

@@ -64,6 +64,7 @@ class StillSession:
     monitor: StillMonitor
     admin: object = None
     config_watch: None = None
+    clock: Clock = STILL
     hardware: StillHardware = field(default_factory=StillHardware)
     client: StillClient = field(default_factory=StillClient)
 

@@ -458,7 +458,8 @@ async def _unit_file_check(service: SystemdService, facts: UnitInfo) -> CheckRes
     faults = await service.faults()
     if faults:
         seen = "; ".join(fault.what for fault in faults)
-        remedy = "; ".join(dict.fromkeys(fault.remedy for fault in faults))
+        by_hand = "; ".join(dict.fromkeys(fault.remedy for fault in faults))
+        remedy = f"aitui setup unit --apply repairs it; by hand: {by_hand}"
         check = defect_check if any(fault.fatal for fault in faults) else inconclusive_check
         return check(TEXT, seen, remedy)
     if facts.stale:

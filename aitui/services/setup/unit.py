@@ -1,7 +1,8 @@
 """The systemd user unit: a new one, or the faulty lines of one that exists."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import shlex
+from collections.abc import AsyncIterator, Sequence
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -9,9 +10,9 @@ from msgspec import Struct
 from aitui.domain.checks import CheckResult, defect_check, inconclusive_check, passing_check
 from aitui.domain.snapshot import Server
 from aitui.errors import HostError
-from aitui.host.base import display_path
+from aitui.host.base import Host, display_path
 from aitui.host.unit import UnitInfo, server_flags
-from aitui.host.unit_file import find_faults, new_unit, repair_unit
+from aitui.host.unit_file import find_faults, new_unit, parse_settings, repair_unit
 from aitui.services.host_admin import HostAdmin
 from aitui.services.setup.files import FilePlan, plan_file, write_file
 from aitui.services.setup.survey import find_programs
@@ -26,11 +27,15 @@ _PORT = 8080
 
 
 class UnitPlan(Struct, frozen=True):
-    """The unit's file, its state, and its program that is missing, "" if it is there."""
+    """The unit's file, its state, and its program that is missing, "" if it is there.
+
+    `taken` is the port at which something listens that isn't this unit, 0 if it is free.
+    """
 
     file: FilePlan
     facts: UnitInfo
     missing: str = ""
+    taken: int = 0
 
     @property
     def findings(self) -> tuple[CheckResult, ...]:
@@ -43,6 +48,10 @@ class UnitPlan(Struct, frozen=True):
         if self.missing:
             remedy = "aitui setup server prints how to install it"
             found.append(defect_check("program", f"{self.missing} is missing", remedy))
+        if self.taken:
+            seen = f"something that isn't this unit listens at {self.taken}"
+            remedy = f"stop it first: sudo ss -ltnp 'sport = :{self.taken}' names it"
+            found.append(defect_check("port", seen, remedy))
         return tuple(found)
 
     @property
@@ -92,11 +101,13 @@ async def plan_unit(admin: HostAdmin) -> UnitPlan:
         return describe_new_unit(admin.server, program) if text is None else repair_unit(text)
 
     file = await plan_file(admin.host, path, edit, admin.clock)
-    own = facts.program
-    if not own or not facts.exists:
-        return UnitPlan(file, facts, "" if found else PROGRAM)
-    there = await admin.host.run(("test", "-x", own))
-    return UnitPlan(file, facts, own if there.status else "")
+    missing, own = "" if found else PROGRAM, facts.program
+    if own and facts.exists:
+        missing = own if (await admin.host.run(("test", "-x", own))).status else ""
+    port = _listen_port(_command_of(file.after))
+    # A system unit, a container, or one started by hand: a second llama-swap would fail beside it.
+    is_taken = not facts.running and await _is_listening(admin.host, port)
+    return UnitPlan(file, facts, missing, port if is_taken else 0)
 
 
 async def apply_unit(admin: HostAdmin, plan: UnitPlan) -> AsyncIterator[CheckResult]:
@@ -127,18 +138,36 @@ async def apply_unit(admin: HostAdmin, plan: UnitPlan) -> AsyncIterator[CheckRes
 async def _settle(admin: HostAdmin, facts: UnitInfo) -> bool:
     """Wait until the service listens; raise why it doesn't stay up. False if it still doesn't listen."""
     since = admin.clock.monotonic()
-    listen = (server_flags(facts.exec_start) or {}).get("listen", "")
-    port = listen.rpartition(":")[2]
-    pattern = f":{int(port) if port.isdecimal() else _PORT:04X} [0-9A-F]*:0000 0A"
+    port = _listen_port(facts.exec_start)
     while True:
         await asyncio.sleep(_POLL_INTERVAL)
         failure = await admin.service.find_failure()
         if failure is not None:
             raise failure
         waited = admin.clock.monotonic() - since
-        listens = await admin.host.run(("grep", "-q", pattern, "/proc/net/tcp", "/proc/net/tcp6"))
-        if waited > (_LISTENING_SECONDS if listens.status else _SETTLING_SECONDS):
-            return not listens.status
+        listens = await _is_listening(admin.host, port)
+        if waited > (_SETTLING_SECONDS if listens else _LISTENING_SECONDS):
+            return listens
+
+
+def _command_of(text: str) -> tuple[str, ...]:
+    """Return the words of a unit's ExecStart."""
+    starts = (one.value for one in parse_settings(text) if one.name == "ExecStart")
+    try:
+        return tuple(shlex.split(next(starts, "")))
+    except ValueError:
+        return ()
+
+
+def _listen_port(words: Sequence[str]) -> int:
+    port = (server_flags(words) or {}).get("listen", "").rpartition(":")[2]
+    return int(port) if port.isdecimal() else _PORT
+
+
+async def _is_listening(host: Host, port: int) -> bool:
+    pattern = f":{port:04X} [0-9A-F]*:0000 0A"
+    done = await host.run(("grep", "-q", pattern, "/proc/net/tcp", "/proc/net/tcp6"))
+    return not done.status
 
 
 async def _linger_check(admin: HostAdmin, facts: UnitInfo) -> CheckResult:

@@ -7,6 +7,7 @@ from rich.cells import cell_len, set_cell_size
 from textual import events, on
 from textual.app import ComposeResult
 from textual.content import Content
+from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
@@ -62,6 +63,12 @@ class ConversationList(OptionList):
 
     BINDINGS = CONVERSATIONS.bindings()
 
+    class ListResized(Message):
+        """The list has another size, for the first time as well."""
+
+    def on_resize(self) -> None:
+        self.post_message(self.ListResized())
+
     def action_move(self, amount: float, unit: str = "rows") -> None:
         lines = max(1, self.virtual_size.height) / max(1, self.option_count)
         rows = motion_rows(self, amount, unit)
@@ -113,7 +120,11 @@ class HistoryScreen(ModalScreen[str | None]):
     def on_resize(self, event: events.Resize) -> None:
         self._preview.display = event.size.height >= PREVIEW_FROM_ROWS
         self._end_rename()
-        self.call_after_refresh(self._show)
+
+    @on(ConversationList.ListResized)
+    def _handle_list_size(self) -> None:
+        # Not after the screen's own resize: under load the list may have no size by then.
+        self._show()
 
     # --- what comes from the history
 

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -11,11 +10,14 @@ from msgspec.structs import replace
 from aitui.domain.snapshot import Server
 from aitui.errors import CertificateFileError, Unauthorized
 from aitui.llamaswap.client import LlamaSwapClient
+from aitui.services.certs.folder import CLIENT_PAIR
+from aitui.services.certs.issue import client_certificate, issue
 from catalogue import QUICK
 from cli.command_line import CommandLine
 from e2e.caddy.openssl import Guide, Pair
 from e2e.caddy.proxy import Caddy
 from e2e.pseudo_terminal.terminal import surroundings, terminal
+from services.certs.conftest import authority_at, folder_at, make_certs
 from stand_in import StandIn
 
 pytestmark = pytest.mark.real_server("caddy")
@@ -23,26 +25,11 @@ pytestmark = pytest.mark.real_server("caddy")
 
 @pytest.fixture
 async def certs(tmp_path: Path) -> Path:
-    """A directory in which aitui made a CA, a proxy's certificate and two clients'."""
-    folder = tmp_path / "certs"
-    aitui = CommandLine(tmp_path / "home")
-    for words in (
-        ("new-ca", "--dir", folder),
-        ("server", "localhost", "127.0.0.1", "--dir", folder),
-        ("client", "laptop", "--dir", folder),
-        ("client", "phone", "--dir", folder / "phone", "--ca-dir", folder),
-    ):
-        outcome = await aitui.run("certs", *map(str, words))
-        assert (outcome.status, outcome.err) == (0, "")
+    """A directory with a CA, a proxy's certificate and two clients', the second one in `phone`."""
+    folder = await make_certs(tmp_path / "certs")
+    phone = client_certificate(CLIENT_PAIR, "phone", "p256", None, force=False)
+    await issue(phone, authority_at(folder), folder_at(folder / "phone"))
     return folder
-
-
-@pytest.fixture
-async def mtls(tmp_path: Path, upstream: StandIn, certs: Path) -> AsyncIterator[Caddy]:
-    """A Caddy with these files in front of the stand-in."""
-    served = Pair(certs / "caddy.pem", certs / "caddy-key.pem")
-    async with Caddy(tmp_path / "caddy", upstream.url, served, certs / "root-ca.pem") as running:
-        yield running
 
 
 def client_of(caddy: Caddy, folder: Path) -> Server:
@@ -56,21 +43,24 @@ def client_of(caddy: Caddy, folder: Path) -> Server:
     )
 
 
-async def test_an_empty_directory_becomes_a_live_table(
-    mtls: Caddy, certs: Path, tmp_path: Path
-) -> None:
-    named = {"AI_SERVER_URL": mtls.url, "AI_SERVER_CERTS_DIR": str(certs), "AI_SERVER_SSH_HOST": ""}
-    aitui = CommandLine(tmp_path / "home", named)
-    status = await aitui.run("status")
-    assert (status.status, status.err) == (0, "")
-    assert QUICK in status.out
-    # The server's directory is the default: no --dir.
+async def test_an_empty_directory_becomes_a_live_table(upstream: StandIn, tmp_path: Path) -> None:
+    folder, home = tmp_path / "certs", tmp_path / "home"
+    served = Pair(folder / "caddy.pem", folder / "caddy-key.pem")
+    mtls = Caddy(tmp_path / "caddy", upstream.url, served, folder / "root-ca.pem")
+    named = {"AI_SERVER_URL": mtls.url, "AI_SERVER_CERTS_DIR": str(folder)}
+    aitui = CommandLine(home, {**named, "AI_SERVER_SSH_HOST": ""})
+    for words in ("new-ca", "server localhost 127.0.0.1", "client laptop"):
+        outcome = await aitui.run("certs", *words.split())
+        assert (outcome.status, outcome.err) == (0, "")
+    async with mtls:
+        status = await aitui.run("status")
+        assert (status.status, status.err) == (0, "")
+        assert QUICK in status.out
+        async with terminal((), surroundings(home, **aitui.environment), size=(120, 36)) as shown:
+            await shown.see(QUICK, " ms ")
     checked = await aitui.run("certs", "check")
     assert (checked.status, checked.err) == (0, "")
     assert ", 0 failed" in checked.out
-    home = tmp_path / "home"
-    async with terminal((), surroundings(home, **named), size=(120, 36)) as dashboard:
-        await dashboard.see(QUICK, " ms ")
 
 
 async def test_a_revoked_client_is_locked_out_and_the_others_are_not(

@@ -12,11 +12,13 @@ from e2e.service.user_manager import ACCOUNT, UNIT, UserManager
 @pytest.fixture
 def machine(systemd: UserManager) -> UserManager:
     """The machine with llama-swap installed, and without unit and config file."""
-    systemd.reset()
-    systemd.systemctl("disable", "--now", UNIT)
-    systemd.unit_file.unlink()
-    systemd.config.unlink()
+    systemd.run("sh", "-c", f"systemctl --user disable --now {UNIT}; true")
+    for folder in (systemd.unit_file.parent, systemd.config.parent):
+        for path in folder.iterdir():
+            if not path.is_dir():
+                path.unlink()
     systemd.systemctl("daemon-reload")
+    systemd.systemctl("reset-failed")
     shutil.rmtree(systemd.home / "models", ignore_errors=True)
     return systemd
 

@@ -13,8 +13,10 @@ import pytest
 from aitui.demo.certificates import Certificates
 from aitui.demo.dialect import Dialect
 from catalogue import CATALOGUE
-from cli.command_line import CommandLine
+from cli.command_line import CommandLine, read_until, status_of
 from e2e.service.user_manager import free_port
+from host.conftest import make_place
+from host.sshd import Sshd
 from stand_in import StandIn
 
 pytestmark = pytest.mark.real_server("caddy")
@@ -203,3 +205,23 @@ async def test_from_an_empty_directory_to_a_table_behind_client_certificates(
     listed = await aitui.run("--server", "home", "status")
     assert listed.status == 0, listed.err
     assert len(listed.out.splitlines()) > len(CATALOGUE.split("cmd:")) / 2
+
+
+@pytest.mark.real_server("openssh-server")
+async def test_over_ssh_a_yes_at_the_terminal_is_asked_for_after_the_diff(
+    aitui: CommandLine, folder: Path, upstream: StandIn, tmp_path: Path
+) -> None:
+    before = (folder / "Caddyfile").read_text()
+    words = setup(upstream, "--apply", "--ssh-host", "box")
+    with Sshd(tmp_path / "sshd") as sshd:
+        make_place(aitui.home, sshd, "  IdentityAgent none\n")
+        for answer in (b"n\n", b"y\n"):
+            async with aitui.at_terminal(*words) as (process, ours):
+                shown = await read_until(ours, "Write? [y/N] ")
+                assert "reverse_proxy" in shown
+                assert (folder / "Caddyfile").read_text() == before
+                os.write(ours, answer)
+                status = await status_of(process)
+            assert status == (0 if answer == b"y\n" else 6)
+    assert "require_and_verify" in (folder / "Caddyfile").read_text()
+    assert (await aitui.run("status")).status == 0

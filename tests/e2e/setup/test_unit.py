@@ -1,5 +1,7 @@
 """`aitui setup unit` over SSH, with the systemd of a real login."""
 
+import socket
+
 import pytest
 
 from cli.command_line import CommandLine
@@ -67,4 +69,14 @@ async def test_nothing_is_written_without_a_yes(aitui: CommandLine, machine: Use
     done = await aitui.run("setup", "unit", "--apply")
     assert done.status == 6
     assert "pass --yes to confirm" in done.err
+    assert not machine.unit_file.exists()
+
+
+async def test_a_port_that_is_in_use_is_left_to_its_owner(
+    aitui: CommandLine, machine: UserManager
+) -> None:
+    with socket.create_server(("127.0.0.1", machine.port)):
+        done = await aitui.run("setup", "unit", "--apply", "--yes")
+    assert done.status == 6
+    assert f"something that isn't this unit listens at {machine.port}" in done.err
     assert not machine.unit_file.exists()

@@ -60,7 +60,11 @@ def _open_umask() -> Iterator[None]:
 @pytest.fixture
 async def made(tmp_path: Path) -> Path:
     """A directory as new-ca, server and client leave it."""
-    path = tmp_path / "certs"
+    return await make_certs(tmp_path / "certs")
+
+
+async def make_certs(path: Path) -> Path:
+    """Make a CA with a proxy's and a client's certificate, and return their directory."""
     authority = authority_at(path)
     await create_authority(authority, "Test CA", "p256", None, force=False)
     proxy = server_certificate(("localhost", "127.0.0.1"), "p256", None, force=False)

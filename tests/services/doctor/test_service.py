@@ -104,6 +104,7 @@ async def test_a_unit_as_a_guide_prints_it(served: Server, machine: UserManager)
     assert "User=nobody is set in a user unit" in check.seen
     assert "no setting LimitMEMLOCK_BYTES=" in check.seen
     assert "remove that line" in check.remedy
+    assert "aitui setup unit --apply" in check.remedy
 
 
 async def test_a_setting_that_systemd_passes_over_is_told_and_no_fault(
