@@ -6,12 +6,13 @@ ARGS   ?=
 # Half of the time a test waits for a server: two workers a core keep both busy.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
-.PHONY: help demo test deployment soak lint types floors check bench screenshots lock clean
+.PHONY: help demo test deployment faults soak lint types floors check bench screenshots lock clean
 
 help:
 	@echo 'make demo         aitui against a stand-in server on this machine'
 	@echo 'make test         every test (ARGS="-k name" passes arguments to pytest)'
 	@echo 'make deployment   the walk through whole deployments, on three builds of llama-swap'
+	@echo 'make faults       every operation with every fault, and the table of what came of it'
 	@echo 'make soak         ten minutes in front of a server that never rests'
 	@echo 'make check        formatting, lint, types, import floors'
 	@echo 'make bench        how the chat keeps up with a stream (ARGS="stream table" picks sections)'
@@ -38,6 +39,9 @@ test: $(STAMP)
 
 deployment: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS) -m "deployment or not deployment" tests/e2e/deployment tests/e2e/setup $(ARGS)
+
+faults: $(STAMP)
+	$(BIN)/python -m pytest -n $(WORKERS) -m "faults or not faults" tests/faults $(ARGS)
 
 soak: $(STAMP)
 	SOAK_SECONDS=600 $(BIN)/python -m pytest -s tests/soak $(ARGS)

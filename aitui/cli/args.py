@@ -39,6 +39,7 @@ class Arguments(Struct, frozen=True):
     flags: SettingsFlags = field(default_factory=SettingsFlags)
     demo: bool = False
     json: bool = False
+    copy: bool = False
     model: str = ""
     all: bool = False
     yes: bool = False
@@ -526,7 +527,10 @@ COMMANDS = (
         "doctor",
         "[options]",
         "check everything between here and the server",
-        (_json("a JSON list of {check, status, seen, remedy}"),),
+        (
+            _json("a JSON list of {check, status, seen, remedy}"),
+            _switch("--copy", words="copy the report, without keys, passwords and user names"),
+        ),
     ),
     CommandSpec(
         "ctx",

@@ -7,6 +7,7 @@ certain after an alert, else maybe.
 """
 
 import asyncio
+import re
 import socket
 import ssl
 from collections.abc import Iterator
@@ -49,12 +50,18 @@ _NO_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}
 
 
 async def translate_error(
-    server: "Server", error: Exception, trace: RequestTrace, *, accepted: bool = False
+    server: "Server",
+    error: Exception,
+    trace: RequestTrace,
+    *,
+    accepted: bool = False,
+    answered: bool = False,
 ) -> AituiError:
     """Return the exception to raise for a request that failed with a `TRANSLATABLE_ERRORS`.
 
     `accepted` says that the server accepted the client certificate before: a connection that breaks
-    without an alert then broke for another reason. Certificate files are read in a thread.
+    without an alert then broke for another reason. `answered` says that it has answered before.
+    Certificate files are read in a thread.
     """
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -69,7 +76,7 @@ async def translate_error(
         return _timeout_error(server, error)
     if isinstance(error, httpx.ConnectError):
         return await asyncio.to_thread(_connect_error, server, error)
-    return _other_error(server, error, trace)
+    return _other_error(server, error, speaks_http=answered or trace.headers)
 
 
 async def _fetch_chain(server: "Server") -> list[bytes]:
@@ -94,7 +101,7 @@ def _timeout_error(server: "Server", error: httpx.TimeoutException) -> TimedOut:
     return TimedOut(f"{where} stopped responding", why="no response within the time limit")
 
 
-def _other_error(server: "Server", error: Exception, trace: RequestTrace) -> AituiError:
+def _other_error(server: "Server", error: Exception, *, speaks_http: bool) -> AituiError:
     where = authority_of(server)
     if isinstance(error, httpx.ProxyError):
         return Unreachable(
@@ -108,8 +115,30 @@ def _other_error(server: "Server", error: Exception, trace: RequestTrace) -> Ait
             why=_error_text(error),
             remedy="write it as https://host:port",
         )
-    hint = "" if is_https(server) or trace.headers else "check whether it requires https://"
-    return ConnectionLost(f"The connection to {where} broke", why=_error_text(error), remedy=hint)
+    hint = "" if is_https(server) or speaks_http else "check whether it requires https://"
+    return ConnectionLost(f"The connection to {where} broke", why=_break_text(error), remedy=hint)
+
+
+_BREAKS = (
+    (r"disconnected without sending", "it was closed before an answer came"),
+    (r"received (\d+) bytes, expected (\d+)", "the answer ended after {0} of {1} bytes"),
+    (r"without sending complete message", "the answer ended in the middle"),
+    (r"buffer too long", "the headers of the answer are too long"),
+)
+"""What httpx 0.28 and h11 0.16 say of a connection that breaks, and what it means."""
+
+
+def _break_text(error: Exception) -> str:
+    """Say how a connection broke, in words that name no library."""
+    words = str(error)
+    for pattern, text in _BREAKS:
+        if found := re.search(pattern, words):
+            return text.format(*(f"{int(number):,}" for number in found.groups()))
+    if isinstance(error, httpx.RemoteProtocolError):
+        return "the answer is not HTTP"
+    if any(isinstance(cause, ConnectionResetError) for cause in _causes(error)):
+        return "the other side reset it"
+    return _error_text(error)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -81,8 +81,8 @@ class Request(Struct, frozen=True):
 
     @property
     def endpoint(self) -> str:
-        """Method and path, as messages name the request."""
-        return f"{self.method} {self.path}"
+        """Method and path without the query, as messages name the request."""
+        return f"{self.method} {self.path.partition('?')[0]}"
 
 
 class HttpClient:
@@ -130,7 +130,11 @@ class HttpClient:
         if self.connections.is_closed:
             return ConnectionLost(f"The connection to {authority_of(self._server)} was closed")
         explanation = await translate_error(
-            self._server, error, trace, accepted=self.connections.is_certificate_accepted
+            self._server,
+            error,
+            trace,
+            accepted=self.connections.is_certificate_accepted,
+            answered=self.connections.has_answered,
         )
         if isinstance(explanation, TlsRefused):
             self.connections.recheck_files()
@@ -249,8 +253,9 @@ async def _read_response(request: Request, response: httpx.Response) -> Response
                 break
     if len(body) > largest:
         if response.is_success:
+            size = f"{largest >> 20} MiB" if largest >= 1 << 20 else f"{largest >> 10} KiB"
             raise BadResponse(
-                f"{request.endpoint} returned more than {largest / 2**20:g} MiB",
+                f"{request.endpoint} returned more than {size}",
                 why="no llama-swap response is that large",
                 remedy="check that the URL is that of a llama-swap server",
             )
@@ -302,6 +307,8 @@ class ClientPool:
         """Headers and proxy, read again with a new pool: on another network there may be another."""
         self._open: dict[httpx.AsyncClient, ClosingTransport] = {}
         self.is_closed = False
+        self.has_answered = False
+        """Whether the server has answered a request with success."""
 
     @asynccontextmanager
     async def use_pool(self) -> AsyncIterator[httpx.AsyncClient]:
@@ -346,6 +353,7 @@ class ClientPool:
 
     def mark_accepted(self) -> None:
         """Note that the server has answered, so it accepts the current certificate."""
+        self.has_answered = True
         self._accepted_fingerprint = self._built_from
 
     def recheck_files(self) -> None:

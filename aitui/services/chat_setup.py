@@ -137,6 +137,12 @@ async def begin_conversation(
 async def diagnose_error(session: Session, model_id: str, error: AituiError) -> AituiError:
     """Return the error with what the server's list and log know about it; itself if that is nothing."""
     if isinstance(error, LoadFailed):
+        model = (await session.monitor.poll_now()).model(model_id)
+        if model is not None and model.state is RunState.READY:
+            # A 5xx in words that only a failed load had so far, from a model that runs.
+            return AituiError(
+                f"{model_id} did not reply", why=error.why or error.what, remedy=error.remedy
+            )
         from aitui.services.failures import diagnose_load_failure
 
         reason = await diagnose_load_failure(session.client, model_id, error.why)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from random import Random
 from typing import TYPE_CHECKING
 
-from aitui.errors import AituiError, NotSupported
+from aitui.errors import AituiError, BadResponse, NotSupported
 
 if TYPE_CHECKING:
     from aitui.domain.events import Event
@@ -73,6 +73,8 @@ class EventStream:
         self._last_status = float("-inf")
         self._silent_since: float | None = None
         self.flows = False
+        self.warning = ""
+        """Why none come, after two attempts that failed."""
 
     async def run(self) -> None:
         """Stream events until cancelled."""
@@ -85,13 +87,17 @@ class EventStream:
                     await self._read()
                 failures = 0 if self.flows else failures + 1
                 pause = retry_delay(failures, self._random) if failures else SHORTEST_GAP
+                if failures > 1:
+                    self._warn(BadResponse("The server ends its stream of events at once"))
             except TimeoutError:
                 pause = SHORTEST_GAP
-            except NotSupported:
-                pass
-            except AituiError:
+            except NotSupported as error:
+                self._warn(error)
+            except AituiError as error:
                 failures += 1
                 pause = retry_delay(failures, self._random)
+                if failures > 1:
+                    self._warn(error)
             finally:
                 self._stream = None
             flowed, self.flows = self.flows, False
@@ -131,10 +137,18 @@ class EventStream:
         if stream is not None:
             stream.reschedule(asyncio.get_running_loop().time())
 
+    def _warn(self, error: AituiError) -> None:
+        reason = f"{error.what}: {error.why}" if error.why else error.what
+        self.warning = (
+            f"{reason}. Without events, changes show up to {IDLE_WITHOUT_EVENTS:g} s late, "
+            "and requests of other clients not at all"
+        )
+
     async def _read(self) -> None:
         async with self._client.events() as events:
             async for event in events:
                 if not self.flows:
                     self.flows = True
+                    self.warning = ""
                     await self._on_begin()
                 await self._on_event(event)

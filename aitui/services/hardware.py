@@ -346,6 +346,8 @@ class HardwareMonitor:
             await self._live.wait()
             before, used = (self._server.history, self._server.error), self._used_bytes
             pause = await self._server.fetch()
+            if self._is_watched:
+                pause = min(pause, SLOW_INTERVAL)
             if (self._server.history, self._server.error) != before:
                 await self._publish(heard=not self._server.error)
             if self._used_bytes != used:
@@ -509,10 +511,10 @@ class HardwareMonitor:
         return {port: model for port, model in found.items() if port is not None}
 
     def _error_text(self) -> str:
-        host = self._host
-        own = host.error if host is not None else ""
-        has_sample = self._server.latest is not None or self.is_host_responding
-        errors = (own, *self._measurements.warnings) if has_sample else (self._server.error, own)
+        own = self._host.error if self._host is not None else ""
+        errors = (own,) if self.is_host_responding else (self._server.error, own)
+        if self._server.latest is not None or self.is_host_responding:
+            errors = (*errors, *self._measurements.warnings)
         return "; ".join(filter(None, errors))
 
     async def _record(self, lessons: tuple[MemoryObservation, ...]) -> None:

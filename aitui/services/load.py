@@ -237,6 +237,12 @@ async def _request_load(session: Session, model_id: str) -> AituiError | None:
 
 def _absent_model_error(model_id: str, trouble: AituiError | None, *, begun: bool) -> AituiError:
     """Return the error for a model that `/running` doesn't list after the wait for it."""
+    if trouble is None and not begun:
+        return ModelNotReady(
+            f"{model_id} is not loaded",
+            why="the load was answered with OK, but the server does not list the model as running",
+            remedy="check that the URL leads to llama-swap, and that no proxy answers in its place",
+        )
     if trouble is None:
         return ModelNotReady(
             f"{model_id} became ready and was then unloaded",

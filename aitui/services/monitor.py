@@ -354,17 +354,25 @@ class Monitor:
         return True
 
     async def _fetch_all(self) -> bool:
+        # A refresh that comes while this one runs is another one.
+        everything, self._list_everything = self._list_everything, False
+        try:
+            return await self._fetch_lists(with_version=everything or not self.snapshot.version)
+        except BaseException:
+            self._list_everything = self._list_everything or everything
+            raise
+
+    async def _fetch_lists(self, *, with_version: bool) -> bool:
         models = await self._client.models()
         for model in models:
             seconds = self._load_times.expected(self._identity, model.id)
             self._known.set_expected_loads(model.id, seconds)
         self._known.update_models(models)
         has_changed = await self._fetch_running()
-        if not self.snapshot.version or self._list_everything:
+        if with_version:
             # The table waits for the two lists alone: these are up to five requests more.
             await self._publish_live()
             await self._fetch_version()
-        self._list_everything = False
         self._listed_at = self._clock.monotonic()
         return has_changed
 
@@ -485,7 +493,13 @@ class Monitor:
             # A server that started again may have read another file.
             self._swap_rules = None
             self.refresh()
-            await self._publish()
+        await self._publish()
+
+    @property
+    def _event_warnings(self) -> tuple[str, ...]:
+        # While the server is lost, nothing else is to be expected.
+        is_live = self.snapshot.connection.phase is ConnectionPhase.LIVE
+        return (self._events.warning,) if is_live and self._events.warning else ()
 
     def _drop_attempt(self) -> None:
         attempt, self._attempt = self._attempt, None
@@ -525,7 +539,7 @@ class Monitor:
             generation_rate=self._known.generation_rate,
             events_flow=self._events.flows,
             companions=self._known.companions,
-            warnings=(*self._warnings, *self._certificate.warnings),
+            warnings=(*self._warnings, *self._certificate.warnings, *self._event_warnings),
             certificate_expires_at=self._certificate.expires_at,
             swap_rules=self._swap_rules,
             config_note=self._config_note,

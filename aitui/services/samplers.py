@@ -29,13 +29,16 @@ SERVER_SAMPLE_RETRY = 15.0
 EMPTY_RESPONSES = 8
 """Empty answers in a row after which the server's clock was set back, or it no longer measures."""
 
+REFUSALS = 3
+"""So many in a row mean that the server stopped measuring; fewer may be a proxy's."""
+
 
 class ServerSampleSource:
     """The server's own samples; `error` says why there are none."""
 
     def __init__(self, client: "LlamaSwapClient") -> None:
         self._client = client
-        self._empty = 0
+        self._empty = self._refused = 0
         self.history = SampleHistory()
         self.error = ""
 
@@ -52,12 +55,16 @@ class ServerSampleSource:
         try:
             new = await self._client.performance(after)
         except NotSupported as error:
-            self.history, self.error = SampleHistory(), error.why or error.what
+            self.error = error.why or error.what
+            self._refused += 1
+            if self.history.samples and self._refused < REFUSALS:
+                return SERVER_SAMPLE_RETRY
+            self.history = SampleHistory()
             return SERVER_SAMPLE_MAX_PAUSE
         except AituiError as error:
-            self.error = error.what
+            self.error = f"{error.what}: {error.why}" if error.why else error.what
             return SERVER_SAMPLE_RETRY
-        self.error = ""
+        self.error, self._refused = "", 0
         self._empty = 0 if new else self._empty + 1
         if from_start and new and new[-1].at < samples[-1].at:
             self.history = SampleHistory()

@@ -225,7 +225,7 @@ async def test_without_its_backup_nothing_is_undone(file: ConfigFile, path: Path
 async def test_a_backup_that_was_changed_is_not_put_back(file: ConfigFile, path: Path) -> None:
     written = await file.write(await file.read(), NEW)
     Path(written.backup).write_bytes(FOREIGN)
-    with pytest.raises(ConfigRefused, match="was changed"):
+    with pytest.raises(ConfigRefused, match="has changed since"):
         await file.undo(backup=written.backup, before=written.before, after=written.after)
     assert path.read_bytes() == NEW
 
@@ -236,7 +236,7 @@ async def test_a_missing_file_is_named(host: Host, folder: Path) -> None:
 
 
 async def test_a_folder_is_no_config_file(host: Host, folder: Path) -> None:
-    with pytest.raises(HostFileError, match="is no file but a folder"):
+    with pytest.raises(HostFileError, match="is not a file but a folder"):
         await config_on(host, folder).read()
 
 

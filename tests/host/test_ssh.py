@@ -82,7 +82,7 @@ async def test_the_host_key_of_a_machine_on_the_way_is_checked(
         with pytest.raises(HostKeyRefused) as caught:
             await host.run(["true"])
         await host.remember_host_key(caught.value.line)
-        with pytest.raises(HostUnreachable, match="The way to"):
+        with pytest.raises(HostUnreachable, match="The route to"):
             await host.run(["true"])
 
 

@@ -93,7 +93,7 @@ async def test_a_dead_port_is_named(tmp_path: Path) -> None:
         (FixedResponse(body=b""), "empty"),
         (FixedResponse(401), "requires an API key"),
         (ConnectionClose(), "broke"),
-        (ConnectionClose(b'{"running": ['), "closed"),
+        (ConnectionClose(b'{"running": ['), "ended after"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Fault) else "",
 )

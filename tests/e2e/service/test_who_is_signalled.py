@@ -93,7 +93,7 @@ async def test_of_two_behind_a_launcher_none_is_signalled(
     before = (await service.facts()).main_pid
     with pytest.raises(ServiceFailed, match="can't be reloaded") as refused:
         await service.reload()
-    assert "2 processes" in refused.value.why
+    assert "2 llama-swap processes" in refused.value.why
     assert "aitui restart" in refused.value.shell_remedy
     assert (await service.facts()).main_pid == before
     assert "SIGHUP" not in proxy_log(machine)

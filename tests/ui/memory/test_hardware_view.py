@@ -197,7 +197,7 @@ async def test_a_card_that_vanished_is_named(
 ) -> None:
     standing = hardware(shares(FIRST), before=(FIRST, SECOND))
     async with looking_at(standing, monkeypatch, tmp_path) as app:
-        assert "✘ GPU 1 AMD Radeon PRO W7900 is gone" in app.text
+        assert "✘ GPU 1 AMD Radeon PRO W7900 no longer responds" in app.text
 
 
 async def test_cards_that_two_sources_call_differently_have_not_vanished(

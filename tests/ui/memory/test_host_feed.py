@@ -88,7 +88,7 @@ async def test_a_machine_that_cannot_be_reached_becomes_words_and_no_figure(
     ("script", "said"),
     [
         ("exec sleep 60", "nvidia-smi does not answer"),
-        ("echo 'Keine Geräte gefunden'", "aitui can't read the output of nvidia-smi"),
+        ("echo 'Keine Geräte gefunden'", "nvidia-smi printed something that aitui can't read"),
         ("echo 'NVIDIA-SMI has failed'; exit 9", "nvidia-smi: NVIDIA-SMI has failed"),
     ],
 )

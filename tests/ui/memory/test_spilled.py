@@ -35,4 +35,4 @@ async def test_elsewhere_it_is_said_with_the_command_that_goes_back(
     show_instead_of_servers(monkeypatch, SLOW)
     async with driven(SERVER, tmp_path, size=(120, 36), clock=STILL) as app:
         await app.told("has become slow")
-        await app.told(f"/ctx {READY.id} 65536 goes back")
+        await app.told(f"/ctx {READY.id} 65536 changes it back")
