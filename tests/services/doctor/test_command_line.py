@@ -88,13 +88,9 @@ async def test_a_certificate_that_isnt_accepted_is_status_4(tmp_path: Path, serv
     assert failed[0]["remedy"] == "set client_cert and client_key"
 
 
-<<<<<<< HEAD
 async def test_the_default_server_without_a_file_names_it_and_how_to_copy_it(
     tmp_path: Path,
 ) -> None:
-=======
-async def test_the_default_server_without_its_files_names_them(tmp_path: Path) -> None:
->>>>>>> main
     (tmp_path / "root-ca.pem").touch()
     ran = await run(tmp_path, "aitui", "doctor", AI_SERVER_CERTS_DIR=str(tmp_path))
     assert ran.status == 4
