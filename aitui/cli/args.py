@@ -605,6 +605,12 @@ COMMANDS = (
         ),
     ),
     CommandSpec(
+        "preload",
+        "[options] ID",
+        "load a model whenever llama-swap starts",
+        (_CONFIG_MODEL, _YES),
+    ),
+    CommandSpec(
         "init",
         "[options]",
         "add a server to config.toml",

@@ -22,7 +22,12 @@ from aitui.errors import ActionRefused, ConfigChangedMeanwhile, SettingsError, U
 from aitui.host.listener import locate_host
 from aitui.paths import Paths
 from aitui.services.config_change import ConfigRunner, Job, JobResult, PlanAnswer
-from aitui.services.config_plan import CONTEXT_SIZE, ChangePlan, change_confirmation
+from aitui.services.config_plan import (
+    CONTEXT_SIZE,
+    ChangePlan,
+    change_confirmation,
+    plan_preload,
+)
 from aitui.services.config_watch import read_server_config, recover_changes, sanitize_config
 from aitui.services.host_admin import HostAdmin, no_host_error, open_administration
 from aitui.services.session import Session, run_monitor
@@ -90,7 +95,7 @@ async def run_admin_command(arguments: Arguments, server: Server, paths: Paths) 
     """Run the command that was given; raises the AituiError that it ended with."""
     command, server = arguments.command, await locate_host(server)
     is_change = command in {"ctx", "flag", "undo"}
-    if command in {"preset", "journal"} or (is_change and not arguments.reload):
+    if command in {"preset", "journal", "preload"} or (is_change and not arguments.reload):
         # The file alone: httpx isn't imported, and the server isn't asked.
         clock = Clock.of_system()
         async with open_administration(server, paths, clock) as admin:
@@ -174,6 +179,12 @@ async def _restart(runner: ConfigRunner, _: Arguments) -> None:
     require_success(await runner.restart(), "Not restarted")
 
 
+async def _preload(runner: ConfigRunner, arguments: Arguments) -> None:
+    plan = await plan_preload(runner.admin, arguments.model)
+    require_success(await runner.change(plan), "Not changed")
+    print(f"{plan.change.new} is loaded when llama-swap starts the next time")
+
+
 async def _change_context(runner: ConfigRunner, arguments: Arguments) -> None:
     size = str(parse_context_size(arguments.size))
     await _change_flag(runner, replace(arguments, flag=CONTEXT_SIZE, value=size))
@@ -195,6 +206,7 @@ _JOBS: dict[str, Callable[[ConfigRunner, Arguments], Awaitable[None]]] = {
     "add": _add,
     "ctx": _change_context,
     "flag": _change_flag,
+    "preload": _preload,
     "reload": _reload,
     "restart": _restart,
     "undo": _undo,

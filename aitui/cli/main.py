@@ -269,6 +269,7 @@ HANDLERS: dict[str, Handler] = {
     "completions": _completions,
     "ctx": _administer,
     "flag": _administer,
+    "preload": _administer,
     "setup": _setup,
     "preset": _administer,
     "reload": _administer,
