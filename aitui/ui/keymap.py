@@ -396,7 +396,7 @@ FIRST_RUN = KeyGroup(
     Key("enter", "connect", "connect", bound=False),
     Key("down,j", "move(1)", "next", "select", sign="↑↓"),
     Key("up,k", "move(-1)", "previous", listed=False),
-    Key("a", "add_server", "another address"),
+    Key("a", "app.add_server", "another address"),
     Key("d", "app.open_demo", "demo"),
     Key("f5,r", "ask_again", "ask the ports again", "ask again", sign="r"),
 )
@@ -486,6 +486,7 @@ COMMANDS = KeyGroup(
 
 PALETTE = (
     ("Undo", "Undo the last change to the config", "app.undo_change"),
+    ("Add a server", "Describe another server and save it", "app.add_server"),
     ("Demo", "Open a simulated server on this machine", "app.open_demo"),
 )
 """Palette entries without a key: title, words and action."""
