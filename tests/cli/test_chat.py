@@ -374,6 +374,6 @@ async def test_a_prompt_beyond_the_context_names_the_model_and_the_size_that_hol
     outcome = await loaded.pipe("word " * 8_000, "chat", "--json")
     assert outcome.status == FAILED
     assert f"tokens, the context of {FAST} holds 8,192" in outcome.err
-    command = outcome.err.rstrip().rpartition(" — ")[2]
+    command = outcome.err.splitlines()[-1].strip()
     assert command == f"aitui ctx {FAST} 16k"
     assert parse(command.split()[1:]).size == "16k"

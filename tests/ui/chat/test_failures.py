@@ -189,7 +189,7 @@ async def test_the_context_is_full_midway(pane: Pane) -> None:
     told = error(code=500, message="Context size has been exceeded.", type="server_error")
     pane.stand_in.fault(CHAT, Streams((says("half of"), b"data: " + told + b"\n\n")), 1)
     await pane.ask("hi")
-    await pane.app.see("half of", "The context is full")
+    await pane.app.see("half of", f"The context of {FAST} is full")
 
 
 async def test_retry_after_a_cut_asks_anew(pane: Pane) -> None:
