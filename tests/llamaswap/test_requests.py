@@ -306,3 +306,16 @@ def test_a_proxy_that_reads_a_key_is_known(
     server = replace(server_at(url), api_key="k" if has_key else None)
     assert ("The proxy proxy.example.org:3128" in proxy_warning(server)) is exposes
     assert "pw" not in proxy_warning(server)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 502])
+async def test_a_key_that_the_server_repeats_is_not_shown(status: int) -> None:
+    respond = always(answer(b"no: Bearer s3cr3t-key and s3cr3t-word", status=status))
+    async with RawServer(respond) as there:
+        server = replace(
+            server_at(there.url), api_key="s3cr3t-key", basic_auth=("me", "s3cr3t-word")
+        )
+        async with LlamaSwapClient(server) as client:
+            with pytest.raises(errors.AituiError) as caught:
+                await client.running()
+    assert "s3cr3t" not in str(caught.value)
