@@ -16,6 +16,7 @@ from typing import Any
 
 from rich.color import Color
 from rich.segment import Segment
+from textual._context import visible_screen_stack
 from textual.app import App
 from textual.pilot import Pilot
 
@@ -102,6 +103,12 @@ class Artist:
         await self.pilot.press(*keys)
         await self.pilot.pause(0.3)
 
+    async def agree(self) -> None:
+        """Answer a question with yes, again where its facts changed meanwhile."""
+        while isinstance(self.app.screen, ConfirmScreen):
+            await wait_for(lambda: self.asks, "armed")
+            await self.press("y")
+
     async def close(self) -> None:
         """Leave whatever is open."""
         while len(self.app.screen_stack) > 1:
@@ -174,7 +181,7 @@ class Artist:
         await self.press("enter")
         await wait_for(lambda: self.asks, "change")
         self.draw("change")
-        await self.press("y")
+        await self.agree()
         await self.see("elapsed", " left")
         self.draw("steps")
         await self.see("Close")
@@ -250,7 +257,10 @@ class Recorder:
 
     def record(self, at: float) -> None:
         """Keep what is on screen, unless it is what the last frame shows."""
+        # What lies behind a dialog is drawn only for the stack that the context names.
+        stack = visible_screen_stack.set(self._app._background_screens)
         strips = self._app.screen._compositor.render_strips()
+        visible_screen_stack.reset(stack)
         ground = self._app.theme_variables["background"]
         rows = tuple(self._number(_draw_row(list(strip), ground)) for strip in strips)
         if not self._frames or self._frames[-1][1] != rows:
@@ -388,29 +398,39 @@ async def film(app: AituiApp, pilot: Pilot[None]) -> None:
         reply = models(app).chat.status.reply
         return reply is not None and reply.phase.is_final
 
+    def is_question() -> bool:
+        return isinstance(app.screen, ConfirmScreen)
+
+    async def agree() -> None:
+        """Press y until it counts: it doesn't while the facts of the question change."""
+        while is_question():
+            await press("y")
+            await watch(0.4, lambda: not is_question())
+
     table.select(SMOL)
     await watch(1.5)
     await press("l")
     await watch(1.0)
-    if isinstance(app.screen, ConfirmScreen):
+    if is_question():
         await watch(1.5)
-        await press("y")
-    await watch(15, is_ready)
+        await agree()
+    await watch(60, is_ready)
     await watch(1.0)
     await press("enter")
     await watch(0.5)
     await press(*"A table of three sorting algorithms, please", "enter")
-    await watch(20, has_replied)
+    await watch(60, has_replied)
     await watch(2.5)
     await press("escape", "escape", "c")
     await watch(1.0)
     await press(*"32k")
     await watch(2.0)
     await press("enter")
+    await watch(5, is_question)
     await watch(2.5)
-    await press("y")
+    await agree()
     await watch(3.0)
-    await watch(25, lambda: is_ready() and context_size() == 32 * 1024)
+    await watch(90, lambda: is_ready() and context_size() == 32 * 1024)
     await watch(4.0)
     recorder.save(HERE / "aitui.svg", shown)
     print("drew aitui.svg")
