@@ -94,10 +94,11 @@ async def _completions(arguments: Arguments, _: Settings | SettingsError, paths:
     return await run_completions(arguments, paths)
 
 
-async def _doctor(arguments: Arguments, settings: Settings | SettingsError, _: Paths) -> int:
+async def _doctor(arguments: Arguments, settings: Settings | SettingsError, paths: Paths) -> int:
     from aitui.cli.doctor import run_doctor
 
-    return await run_doctor(settings, os.environ, json=arguments.json)
+    copy_to = paths.state if arguments.copy else None
+    return await run_doctor(settings, os.environ, json=arguments.json, copy_to=copy_to)
 
 
 async def _certs(arguments: Arguments, settings: Settings | SettingsError, _: Paths) -> int:
@@ -264,9 +265,11 @@ HANDLERS: dict[str, Handler] = {
     "chat": _with_session(_chat),
     "doctor": _doctor,
     "init": _init,
+    "add": _administer,
     "completions": _completions,
     "ctx": _administer,
     "flag": _administer,
+    "preload": _administer,
     "setup": _setup,
     "preset": _administer,
     "reload": _administer,

@@ -18,6 +18,7 @@ from aitui.domain.checks import (
 )
 from aitui.domain.config.document import ConfigDocument, decode_config
 from aitui.domain.config.lint import Diagnostic, find_diagnostics
+from aitui.domain.config.preload import preloaded_models
 from aitui.domain.config.yaml_tree import scalar_text
 from aitui.domain.models import ListedModel, ModelKind
 from aitui.domain.release import UNKNOWN, ServerRelease
@@ -61,6 +62,7 @@ FOLDER = "config folder writable"
 OWNER = "config file's owner"
 VALID = "config file valid"
 MODELS = "config file's models"
+PRELOAD = "preload"
 
 UNIT = "unit"
 TEXT = "unit as written"
@@ -198,7 +200,7 @@ class HostChecks:
         release: ServerRelease = UNKNOWN,
     ) -> None:
         """Check the file; nothing is written, not even to see whether it could be."""
-        names = (FOLDER, OWNER, VALID, MODELS)
+        names = (FOLDER, OWNER, VALID, MODELS, PRELOAD)
         if self._checkup.blocked:
             self._checkup.skip(CONFIG_FILE, *names)
             return
@@ -219,11 +221,12 @@ class HostChecks:
             text = await asyncio.to_thread(decode_config, reading.content)
         except ConfigRefused as error:
             self._report(failing_check(VALID, error))
-            self._checkup.skip(MODELS, why=error.what)
+            self._checkup.skip(MODELS, PRELOAD, why=error.what)
             return
         understood = await asyncio.to_thread(_parse_config, text, release)
         self._report(_validity_check(understood))
         self._report(_models_check(understood, listed))
+        self._report(_preload_check(understood))
 
     async def check_service(self, service: SystemdService) -> None:
         """Check the unit; after a failure those checks go on that still make sense."""
@@ -384,6 +387,7 @@ class ConfigFindings(Struct, frozen=True):
     models: tuple[str, ...] = ()
     aliases: frozenset[str] = frozenset()
     hidden: frozenset[str] = frozenset()
+    preload: tuple[str, ...] = ()
     parses: bool = False
 
 
@@ -399,6 +403,7 @@ def _parse_config(text: str, release: ServerRelease) -> ConfigFindings:
         tuple(block.id for block in document.models),
         frozenset(name for block in document.models for name in block.aliases),
         frozenset(name for name in document.entries if _is_hidden(document, name)),
+        preloaded_models(document),
         parses=True,
     )
 
@@ -446,6 +451,15 @@ def _models_check(
         return defect_check(MODELS, "; ".join(differences), remedy, Action.RELOAD_CONFIG)
     count = count_of(len(understood.models), "model")
     return passing_check(MODELS, f"{count}, as the server lists them")
+
+
+def _preload_check(understood: ConfigFindings) -> CheckResult:
+    if not understood.parses or not understood.models:
+        return inconclusive_check(PRELOAD, "not tried: the file has no models")
+    if understood.preload:
+        return passing_check(PRELOAD, f"at its start it loads {_format_names(understood.preload)}")
+    seen = "none: after a start, the first request waits until its model is loaded"
+    return inconclusive_check(PRELOAD, seen, f"aitui preload {shlex.quote(understood.models[0])}")
 
 
 def _format_names(names: Iterable[str]) -> str:
