@@ -50,9 +50,12 @@ class Notice(Struct, frozen=True):
     def line(self) -> tuple[tuple[str, str], ...]:
         """Return it as pieces of one line, with their colors."""
         sign, color = SIGNS[self.severity]
-        *lines, last = f"{self.heading}{self.text}".strip().split("\n")
-        ended = (f"{line}." if line[-1:].isalnum() else line for line in lines)
-        words = " ".join(" ".join((*ended, last)).split())
+        words = ""
+        for line in f"{self.heading}{self.text}".strip().split("\n"):
+            # A remedy goes on in lower case, or begins with a command.
+            end = ("." if line[:1].isupper() else ";") if words[-1:].isalnum() else ""
+            words = f"{words}{end} {line}"
+        words = " ".join(words.split())
         ink = "error" if self.severity == "error" else "muted"
         return (sign, color), (f" {self.clock_time} ", "muted"), (words, ink)
 
