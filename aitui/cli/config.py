@@ -1,6 +1,8 @@
 """The commands that look at the server's host, or change something there."""
 
+import asyncio
 import json
+import os
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -64,6 +66,7 @@ class TerminalFrontend:
         """Print the steps of a job as they end."""
         del title, model
         printed: set[str] = set()
+        clear = "\r\x1b[K" if sys.stderr.isatty() else ""
 
         def show(steps: Steps) -> None:
             for step in steps.steps:
@@ -71,9 +74,12 @@ class TerminalFrontend:
                 if step.limit and waits not in printed:
                     printed.add(waits)
                     print(waits, file=sys.stderr, flush=True)
+                elif step.state is StepState.RUNNING and step.words and not step.limit and clear:
+                    line = f"{clear}  {step.name}: {step.words}"
+                    print(line, end="", file=sys.stderr, flush=True)
                 if step.state in _MARKS and step.name not in printed:
                     printed.add(step.name)
-                    print(_step_line(step), file=sys.stderr, flush=True)
+                    print(f"{clear}{_step_line(step)}", file=sys.stderr, flush=True)
 
         return show
 
@@ -130,6 +136,35 @@ async def _run_job(admin: HostAdmin, session: Session | None, arguments: Argumen
     await _JOBS[arguments.command](runner, arguments)
 
 
+async def _add(runner: ConfigRunner, arguments: Arguments) -> None:
+    from aitui.services.new_model import ANY_MODEL, HubModel, add_file, add_from_hub
+
+    source = arguments.source
+    if source.startswith(("/", "~/")):
+        work = add_file(runner, source)
+    else:
+        wanted = HubModel(
+            source,
+            arguments.include or ANY_MODEL,
+            "".join(arguments.models[-1:]),
+            os.environ.get("HF_ENDPOINT", ""),
+        )
+        work = add_from_hub(runner, wanted)
+    try:
+        result = require_success(await work, "Not added")
+    except asyncio.CancelledError:
+        print("aitui: Interrupted. The same command continues.", file=sys.stderr)
+        raise
+    if result.written is not None:
+        print(
+            *result.written.warnings,
+            sep="\n",
+            end="\n" if result.written.warnings else "",
+            file=sys.stderr,
+        )
+        print(result.written.entry.description)
+
+
 async def _undo(runner: ConfigRunner, _: Arguments) -> None:
     undone = require_success(await runner.undo(_format_time), "Not undone").entry
     if undone is not None:
@@ -168,6 +203,7 @@ async def _change_flag(runner: ConfigRunner, arguments: Arguments) -> None:
 
 
 _JOBS: dict[str, Callable[[ConfigRunner, Arguments], Awaitable[None]]] = {
+    "add": _add,
     "ctx": _change_context,
     "flag": _change_flag,
     "preload": _preload,

@@ -265,6 +265,7 @@ HANDLERS: dict[str, Handler] = {
     "chat": _with_session(_chat),
     "doctor": _doctor,
     "init": _init,
+    "add": _administer,
     "completions": _completions,
     "ctx": _administer,
     "flag": _administer,

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from posixpath import basename
 
 from aitui.domain.logs import ReloadOutcome, last_reload
@@ -159,6 +159,20 @@ class SystemdService:
         await self._require("enable")
         await self._require("start", seconds=RESTART_SECONDS)
         return await self.facts()
+
+    async def start_transient(self, words: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Run a command as this unit, which goes on without the connection that started it.
+
+        A run of the same name that failed is forgotten.
+        """
+        await self._systemctl("reset-failed")
+        variables = (f"--setenv={name}={value}" for name, value in environment.items())
+        # KeyboardInterrupt lets a Python program remove its temporary files; `$` begins a variable.
+        options = (f"--unit={self.unit}", *variables, "--property=KillSignal=SIGINT")
+        command = (word.replace("$", "$$") for word in words)
+        done = await self._run("systemd-run", "--user", "--quiet", *options, "--", *command)
+        if done.status:
+            raise self._failure(f"{self.unit} can't be started", done)
 
     async def _require(self, verb: str, *, unit: bool = True, seconds: float = 30.0) -> None:
         done = await self._systemctl(verb, unit=unit, seconds=seconds)

@@ -71,6 +71,12 @@ def flag_edit(model_id: str, flag: str, value: str, *, only_this_model: bool = F
     return edit
 
 
+async def read_document(admin: HostAdmin) -> ConfigDocument:
+    """Read and parse the config file; raises HostError and ConfigRefused."""
+    text = decode_config((await admin.config.read()).content)
+    return await asyncio.to_thread(ConfigDocument.read, text, admin.server.llama_servers)
+
+
 def _resolve_id(document: ConfigDocument, wanted: str) -> str:
     """Return the id of the model with that id or alias, `wanted` if there is none."""
     named = (block.id for block in document.models if wanted in {block.id, *block.aliases})
@@ -257,8 +263,7 @@ async def find_unused_files(admin: HostAdmin) -> tuple[str, ...]:
 
     Of a split model only the first part counts, a vision projector never. Raises HostError.
     """
-    reading = await admin.config.read()
-    document = await asyncio.to_thread(ConfigDocument.read, decode_config(reading.content))
+    document = await read_document(admin)
     named = model_files(document)
     found: list[str] = []
     for folder in model_folders(document):

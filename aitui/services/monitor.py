@@ -6,6 +6,7 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from functools import cached_property
 from random import Random
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -263,13 +264,15 @@ class Monitor:
         swap_rules: "SwapRules | None" = None,
         note: str = "",
         doubt: str = "",
+        blocks: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
     ) -> None:
         """Take over the context sizes, in tokens, that the config file gives these models.
 
         `swap_rules` are its rules, None if the server may run by others; `note` says that the
-        server runs an older file, `doubt` that it may.
+        server runs an older file, `doubt` that it may. `blocks` are the models that the file lists,
+        with their aliases, unless the server has certainly read it.
         """
-        self._known.update_config(contexts)
+        self._known.update_config(contexts, blocks)
         self._swap_rules, self._config_note, self._config_doubt = swap_rules, note, doubt
         await self._publish()
 

@@ -60,7 +60,13 @@ LOG_LINES = 8
 DIFF_LINES = 24
 
 _Change = Callable[[ConfigRunner], Awaitable[JobResult | None]]
-_DONE = {Job.UNDO: "Undone", Job.RELOAD: "Reloaded", Job.RESTART: "Restarted"}
+_DONE = {
+    Job.DOWNLOAD: "Downloaded",
+    Job.LOAD: "Loaded",
+    Job.UNDO: "Undone",
+    Job.RELOAD: "Reloaded",
+    Job.RESTART: "Restarted",
+}
 
 
 class DialogFrontend:

@@ -88,11 +88,15 @@ async def test_a_certificate_that_isnt_accepted_is_status_4(tmp_path: Path, serv
     assert failed[0]["remedy"] == "set client_cert and client_key"
 
 
-async def test_the_default_server_without_its_files_names_them(tmp_path: Path) -> None:
+async def test_the_default_server_without_a_file_names_it_and_how_to_copy_it(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "root-ca.pem").touch()
     ran = await run(tmp_path, "aitui", "doctor", AI_SERVER_CERTS_DIR=str(tmp_path))
     assert ran.status == 4
     assert f"✘ client key: The client key {tmp_path}/client-key.pem does not exist" in ran.output
+    assert f"scp PROXY:CERTS/client.key {tmp_path}/client-key.pem" in ran.output
+    assert "scp PROXY:CERTS/root-ca.pem" not in ran.output
 
 
 async def test_output_that_cant_hold_the_marks_has_words(tmp_path: Path) -> None:
