@@ -220,7 +220,13 @@ MODELS = KeyGroup(
     "models",
     # With priority, like the filter: a prompt that is typed ahead is no key.
     Key("enter", "chat", "chat", priority=True, manual="chat with the model"),
-    Key("l", "load", "load", manual="load; asks if that evicts another model"),
+    Key(
+        "l",
+        "load",
+        "load",
+        manual="load; asks if that evicts another model",
+        mends=Action.LOAD_MODEL,
+    ),
     Key("u", "unload", "unload", manual="unload, or abort a load; asks if in use"),
     Key("U", "app.unload_all", "unload all", manual="unload all; always asks"),
     Key("x", "cancel_request", "cancel a request", manual="cancel a running request; asks"),
@@ -508,7 +514,7 @@ VIEW_TABS = tuple(
 """The views in the order of their keys: key, name and action."""
 
 _KEYS_OF_ACTIONS = {
-    **{key.mends: APP.sign(key.action) for key in APP.keys if key.mends},
+    **{key.mends: key.sign or key.signs[0] for key in (*MODELS.keys, *APP.keys) if key.mends},
     Action.EDIT_CONFIG: f"{APP.sign('config')}, then {CONFIG.sign('edit')}",
 }
 

@@ -16,6 +16,7 @@ from aitui.domain.release import UNKNOWN, ServerRelease
 from aitui.domain.snapshot import Clock, Server
 from aitui.domain.units import count_of, format_seconds
 from aitui.errors import (
+    Action,
     AituiError,
     BadResponse,
     CertificateFileError,
@@ -47,6 +48,7 @@ TLS = "TLS"
 SERVER_CERTIFICATE = "server certificate"
 CERTIFICATE_ACCEPTED = "certificate accepted"
 HEALTH = "/health"
+LOADED = "models loaded"
 EVENTS = "/api/events"
 VERSION = "version"
 LISTS_REQUESTS = "view: who is using it"
@@ -180,7 +182,17 @@ class ServerChecks:
             return count_of(len(answer), "model")
 
         await self._check_endpoint(models, client.models, record_models)
-        await self._check_endpoint(running, client.running, _format_running)
+        loaded: list[RunningModel] | None = None
+
+        def record_running(answer: Sequence[RunningModel]) -> str:
+            nonlocal loaded
+            loaded = list(answer)
+            return _format_running(answer)
+
+        await self._check_endpoint(running, client.running, record_running)
+        if loaded == []:
+            seen = "none is loaded: the first request waits until its model is"
+            self._report(inconclusive_check(LOADED, seen, "load one", Action.LOAD_MODEL))
 
     async def _check_first_response(self, probe: ServerProbe) -> None:
         asked = self._clock.wall()
