@@ -40,7 +40,9 @@ HTTP_FAULTS: dict[str, tuple[Fault, str]] = {
 
 _ONLY_STATUS = "the status decides, the body is not read"
 _SKIPPED = "an event that makes no sense is skipped: the polls show the state"
+_LEFT_OUT = "a number that can't be one is left out, and its entry stays"
 NOTHING_TO_SAY: dict[tuple[str, str], str] = {
+    **{(name, "odd numbers"): _LEFT_OUT for name in ("poll", "activity")},
     **{("load", name): _ONLY_STATUS for name in ("cut", "wrong types", "odd numbers")},
     **{("unload", name): _ONLY_STATUS for name in ("wrong types", "odd numbers")},
     **{("events", name): _SKIPPED for name in ("wrong types", "odd numbers")},
