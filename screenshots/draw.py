@@ -394,6 +394,10 @@ class Camera:
             self._shown += TYPING_SECONDS
             self._recorder.record(self._shown)
 
+    def says(self, text: str) -> bool:
+        """Return whether what lies on top says that."""
+        return any(text in strip.text for strip in self._app.screen._compositor.render_strips())
+
     async def agree(self) -> None:
         """Press y until it counts: it doesn't while the facts of a question change."""
         while self.asks:
@@ -411,10 +415,9 @@ async def film(app: AituiApp, pilot: Pilot[None]) -> None:
     await wait_for(lambda: is_complete(models(app).snapshot), "complete")
     camera = Camera(app, pilot)
 
-    def is_ready(tokens: int = 0) -> bool:
+    def is_ready() -> bool:
         model = models(app).snapshot.model(SMOL)
-        ready = model is not None and model.state is RunState.READY
-        return ready and model is not None and tokens in {0, model.context.tokens}
+        return model is not None and model.state is RunState.READY
 
     def has_replied() -> bool:
         reply = models(app).chat.status.reply
@@ -443,7 +446,7 @@ async def film(app: AituiApp, pilot: Pilot[None]) -> None:
     await camera.watch(2.5)
     await camera.agree()
     await camera.watch(3.0)
-    await camera.watch(90, lambda: is_ready(32 * 1024))
+    await camera.watch(90, lambda: camera.says("Close"))
     await camera.watch(4.0)
     camera.save(HERE / "aitui.svg")
 

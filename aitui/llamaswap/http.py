@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import cast
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx
 from msgspec import Struct
@@ -418,6 +418,8 @@ def _build_transport(
     server: Server, context: ssl.SSLContext | None, connections: int, proxy: str | None
 ) -> ClosingTransport:
     try:
+        # Python's sockets raise OverflowError for a port above 65,535: this raises ValueError.
+        _ = proxy and urlsplit(proxy).port
         return ClosingTransport(
             # Without a context httpx loads its default trust store, which costs 28 ms; an empty one
             # trusts no certificate and costs nothing.

@@ -24,6 +24,7 @@ from aitui.domain.config.preload import add_preload
 from aitui.domain.config.sizes import format_context_size
 from aitui.domain.config.text_merge import MergedText, find_conflict_mark
 from aitui.domain.config.verify import ConfigChange
+from aitui.domain.config.yaml_tree import parse_once
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.eviction import describe_other_uses, unload_costs
 from aitui.domain.memory.forecast import OffloadSlowdown, describe_fit
@@ -91,10 +92,11 @@ async def plan_change(admin: HostAdmin, edit: Edit) -> ChangePlan:
     reading = await admin.config.read()
 
     def plan() -> ChangePlan:
-        change = edit(
-            ConfigDocument.read(decode_config(reading.content), admin.server.llama_servers)
-        )
-        return _plan_of(reading, change, encode_config(change.after), admin.release())
+        with parse_once():
+            change = edit(
+                ConfigDocument.read(decode_config(reading.content), admin.server.llama_servers)
+            )
+            return _plan_of(reading, change, encode_config(change.after), admin.release())
 
     return await asyncio.to_thread(plan)
 

@@ -12,7 +12,7 @@ from aitui.domain.config.document import ConfigDocument, ModelBlock, decode_conf
 from aitui.domain.config.lint import Diagnostic, find_diagnostics
 from aitui.domain.config.read_rules import read_swap_rules
 from aitui.domain.config.swap_rules import SwapRules
-from aitui.domain.config.yaml_tree import scalar_text
+from aitui.domain.config.yaml_tree import parse_once, scalar_text
 from aitui.domain.llama_server import effective_flag_value, find_flag
 from aitui.domain.models import ModelKind
 from aitui.domain.sanitize import sanitize_line, sanitize_text
@@ -171,9 +171,10 @@ def sanitize_config(config: ServerConfig) -> str:
 
 
 def _parse_config(where: str, reading: FileSnapshot, text: str, admin: HostAdmin) -> ServerConfig:
-    found = find_diagnostics(text, admin.release())
     try:
-        document = ConfigDocument.read(text, admin.server.llama_servers)
+        with parse_once():
+            found = find_diagnostics(text, admin.release())
+            document = ConfigDocument.read(text, admin.server.llama_servers)
         sizes = {block.id: document.context_size(block.id) for block in document.models}
         commands = {block.id: document.command(block.id) for block in document.models}
         environments = {block.id: document.variables(block.id) for block in document.models}

@@ -11,6 +11,7 @@ from textual.app import App
 from textual.worker import Worker, WorkerState
 
 from aitui.errors import AituiError
+from aitui.store.files import make_private_directory
 from aitui.ui.text import error_text
 
 CRASH_LOG = "crash.log"
@@ -69,7 +70,7 @@ def write_crash_report(error: BaseException, state: Path) -> str:
     details = "".join(traceback.format_exception(error))
     path = state / CRASH_LOG
     try:
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_directory(state)
         path.touch(mode=0o600)
         path.write_text(details, encoding="utf-8")
     except OSError as failure:

@@ -39,7 +39,7 @@ from aitui.llamaswap.probe import (
     proxy_address,
     resolve_addresses,
 )
-from aitui.llamaswap.urls import authority_of, host_of, is_https
+from aitui.llamaswap.urls import authority_of, host_of, is_https, proxy_warning
 from aitui.services.doctor.checkup import Checkup, Report
 
 NAME = "host name"
@@ -111,7 +111,7 @@ class ServerChecks:
         server, checkup = self._server, self._checkup
         proxy = proxy_address(server)
         if proxy:
-            why = f"requests go through the proxy {proxy}"
+            why = proxy_warning(server) or f"requests go through the proxy {proxy}"
             checkup.skip(NAME, PORT, TLS, SERVER_CERTIFICATE, why=why)
             return
         try:

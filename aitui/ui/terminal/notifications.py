@@ -58,9 +58,12 @@ class Notice(Struct, frozen=True):
     @property
     def words(self) -> str:
         """Return title and text in one line."""
-        *lines, last = f"{self.heading}{self.text}".strip().split("\n")
-        ended = (f"{line}." if line[-1:].isalnum() else line for line in lines)
-        return " ".join(" ".join((*ended, last)).split())
+        words = ""
+        for line in f"{self.heading}{self.text}".strip().split("\n"):
+            # A remedy goes on in lower case, or begins with a command.
+            end = ("." if line[:1].isupper() else ";") if words[-1:].isalnum() else ""
+            words = f"{words}{end} {line}"
+        return " ".join(words.split())
 
 
 def add_notice(notices: tuple[Notice, ...], notice: Notice) -> tuple[Notice, ...]:
