@@ -137,19 +137,10 @@ async def _run_job(admin: HostAdmin, session: Session | None, arguments: Argumen
 
 
 async def _add(runner: ConfigRunner, arguments: Arguments) -> None:
-    from aitui.services.new_model import ANY_MODEL, HubModel, add_file, add_from_hub
+    from aitui.services.new_model import add_source
 
-    source = arguments.source
-    if source.startswith(("/", "~/")):
-        work = add_file(runner, source)
-    else:
-        wanted = HubModel(
-            source,
-            arguments.include or ANY_MODEL,
-            "".join(arguments.models[-1:]),
-            os.environ.get("HF_ENDPOINT", ""),
-        )
-        work = add_from_hub(runner, wanted)
+    folder, endpoint = "".join(arguments.models[-1:]), os.environ.get("HF_ENDPOINT", "")
+    work = add_source(runner, arguments.source, arguments.include, folder, endpoint)
     try:
         result = require_success(await work, "Not added")
     except asyncio.CancelledError:

@@ -79,6 +79,15 @@ class HubFile(Struct, frozen=True):
         return int(float(found["figure"]) * 1000 ** " KMGTP".index(found["unit"] or " "))
 
 
+async def add_source(
+    runner: ConfigRunner, source: str, include: str, folder: str, endpoint: str
+) -> JobResult | None:
+    """Add a file of the host, or a model of the repository `source`; `include` may be empty."""
+    if source.startswith(("/", "~/")):
+        return await add_file(runner, source)
+    return await add_from_hub(runner, HubModel(source, include or ANY_MODEL, folder, endpoint))
+
+
 def is_repository(text: str) -> bool:
     """Whether a text names a repository; a file of the host begins with `/` or `~/`."""
     return _REPOSITORY.fullmatch(text) is not None

@@ -415,6 +415,10 @@ class AituiApp(App[None]):
         if current := self._current():
             current.config.add_model()
 
+    def action_download_model(self) -> None:
+        if current := self._current():
+            current.config.download_model()
+
     def action_read_config(self) -> None:
         if current := self._current():
             current.config.read_config()

@@ -465,6 +465,11 @@ KEY_PASSWORD = KeyGroup(
     Key("escape", "dismiss", "Give up", "give up"),
     Key("enter", "submit", "connect", bound=False),
 )
+NEW_MODEL = KeyGroup(
+    "new model",
+    Key("escape", "dismiss", "Back", "back"),
+    Key("enter", "submit", "add", bound=False),
+)
 SERVERS = KeyGroup(
     "servers",
     Key("escape", "dismiss", "Back", "back"),
@@ -491,6 +496,7 @@ COMMANDS = KeyGroup(
 )
 
 PALETTE = (
+    ("Model", "Add a model: download it, or take a file", "app.download_model"),
     ("Undo", "Undo the last change to the config", "app.undo_change"),
     ("Add a server", "Describe another server and save it", "app.add_server"),
     ("Demo", "Open a simulated server on this machine", "app.open_demo"),

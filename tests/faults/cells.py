@@ -64,7 +64,7 @@ SAYS: dict[tuple[str, str], str] = {
         ("load", name): "QUEUED|queued|waiting|loading"
         for name in ("hang", "hang in the body", "trickle")
     },
-    **{("unload", name): "still runs" for name in ("garbage body", "status 204")},
+    **{("unload", name): "still running" for name in ("garbage body", "status 204")},
     **{("chat", name): "waiting|prompt" for name in ("hang", "hang in the body", "trickle")},
     **{("log", name): "connecting|live" for name in ("hang", "hang in the body", "trickle")},
     ("log", "status 204"): "lost, retry",
@@ -72,6 +72,10 @@ SAYS: dict[tuple[str, str], str] = {
     ("log", "garbage body"): "lost, retry",
     ("log", "nesting"): "lost, retry",
     ("log", "cut"): "broke",
+    ("hardware", "wrong types"): r"measured .* ago",
+    ("hardware", "odd numbers"): r"measured .* ago",
+    ("hardware", "status 404"): "doesn.t report its hardware",
+    ("hardware", "redirect"): "doesn.t report its hardware|does not follow redirects",
     ("chat", "wrong types"): "the reply is empty",
     ("chat", "odd numbers"): "done",
     ("chat", "status 204"): "never began",

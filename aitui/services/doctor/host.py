@@ -17,9 +17,11 @@ from aitui.domain.checks import (
     passing_check,
 )
 from aitui.domain.config.document import ConfigDocument, decode_config
+from aitui.domain.config.flag_edit import change_flag
 from aitui.domain.config.lint import Diagnostic, find_diagnostics
 from aitui.domain.config.preload import preloaded_models
 from aitui.domain.config.yaml_tree import scalar_text
+from aitui.domain.launch import NO_NAMES, NamedServers
 from aitui.domain.models import ListedModel, ModelKind
 from aitui.domain.release import UNKNOWN, ServerRelease
 from aitui.domain.sanitize import sanitize_line
@@ -43,6 +45,7 @@ from aitui.host.service import SystemdService
 from aitui.host.ssh.host import SshHost
 from aitui.host.ssh.route import SshRoute, fetch_greeting, resolve_addresses, resolve_route
 from aitui.host.unit import UnitInfo
+from aitui.services.config_plan import CONTEXT_SIZE
 from aitui.services.doctor.checkup import Checkup, Report
 
 HOST_RESPONSE_TIMEOUT = 20.0
@@ -63,6 +66,7 @@ OWNER = "config file's owner"
 VALID = "config file valid"
 MODELS = "config file's models"
 PRELOAD = "preload"
+CONTEXTS = "context sizes"
 
 UNIT = "unit"
 TEXT = "unit as written"
@@ -76,6 +80,10 @@ CONFIG_IN_EFFECT = "config file in force"
 _GREETING_SECONDS = 10.0
 _SHOWN_DIAGNOSTICS = 3
 _SHOWN_MODELS = 5
+_MOST_MODELS_TRIED = 20
+"""Each is edited and parsed again: up to 0.1 s."""
+_TRIED_SIZE = "12321"
+"""Tokens that no model has: what is there already is never replaced."""
 _TRUE = frozenset({"true", "yes", "on", "y"})
 _REMEDY = "fix it in $EDITOR"
 _TOLERANCE = 1.0
@@ -104,7 +112,7 @@ async def check_host(
     if host is None:
         return
     async with host:
-        checks = HostChecks(host, report, seconds)
+        checks = HostChecks(host, report, seconds, server.llama_servers)
         if isinstance(host, SshHost):
             await checks.check_ssh(server.ssh_host, host)
         config = ConfigFile(host, server.preset_path, clock=clock)
@@ -115,8 +123,11 @@ async def check_host(
 class HostChecks:
     """The checks of one machine, a method a stage, in this order; `seconds` limits each check."""
 
-    def __init__(self, host: Host, report: Report, seconds: float) -> None:
+    def __init__(
+        self, host: Host, report: Report, seconds: float, named: NamedServers = NO_NAMES
+    ) -> None:
         self._host = host
+        self._named = named
         self._report = report
         self._seconds = seconds
         self._checkup = Checkup(report)
@@ -200,7 +211,7 @@ class HostChecks:
         release: ServerRelease = UNKNOWN,
     ) -> None:
         """Check the file; nothing is written, not even to see whether it could be."""
-        names = (FOLDER, OWNER, VALID, MODELS, PRELOAD)
+        names = (FOLDER, OWNER, VALID, MODELS, PRELOAD, CONTEXTS)
         if self._checkup.blocked:
             self._checkup.skip(CONFIG_FILE, *names)
             return
@@ -221,12 +232,14 @@ class HostChecks:
             text = await asyncio.to_thread(decode_config, reading.content)
         except ConfigRefused as error:
             self._report(failing_check(VALID, error))
-            self._checkup.skip(MODELS, PRELOAD, why=error.what)
+            self._checkup.skip(MODELS, PRELOAD, CONTEXTS, why=error.what)
             return
         understood = await asyncio.to_thread(_parse_config, text, release)
         self._report(_validity_check(understood))
         self._report(_models_check(understood, listed))
         self._report(_preload_check(understood))
+        shown = sanitize_line(reading.path, 300)
+        self._report(await asyncio.to_thread(_contexts_check, text, shown, self._named))
 
     async def check_service(self, service: SystemdService) -> None:
         """Check the unit; after a failure those checks go on that still make sense."""
@@ -460,6 +473,31 @@ def _preload_check(understood: ConfigFindings) -> CheckResult:
         return passing_check(PRELOAD, f"at its start it loads {_format_names(understood.preload)}")
     seen = "none: after a start, the first request waits until its model is loaded"
     return inconclusive_check(PRELOAD, seen, f"aitui preload {shlex.quote(understood.models[0])}")
+
+
+def _contexts_check(text: str, path: str, named: NamedServers) -> CheckResult:
+    """Check whether the context size of each model can be changed; blocks."""
+    try:
+        document = ConfigDocument.read(text, named)
+    except ConfigRefused:
+        return inconclusive_check(CONTEXTS, "not tried: the file doesn't parse")
+    refusals, remedies = [], []
+    models = document.models[:_MOST_MODELS_TRIED]
+    for block in models:
+        try:
+            change_flag(document, block.id, CONTEXT_SIZE, _TRIED_SIZE)
+        except ConfigRefused as error:
+            why = " ".join(filter(None, (error.what, error.why)))
+            name = sanitize_line(block.id, 100)
+            remedies.append(error.remedy)
+            refusals.append(f"{path}, line {error.line or block.first_line}: {name}: {why}")
+    if not refusals:
+        return passing_check(
+            CONTEXTS, f"aitui can change those of {count_of(len(models), 'model')}"
+        )
+    more = len(refusals) - _SHOWN_DIAGNOSTICS
+    seen = " ".join(refusals[:_SHOWN_DIAGNOSTICS]) + (f" and {more} more" if more > 0 else "")
+    return inconclusive_check(CONTEXTS, seen, remedies[0], Action.EDIT_CONFIG)
 
 
 def _format_names(names: Iterable[str]) -> str:
