@@ -6,11 +6,12 @@ ARGS   ?=
 # Half of the time a test waits for a server: two workers a core keep both busy.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
-.PHONY: help demo test deployment faults soak lint types floors check bench screenshots lock clean
+.PHONY: help demo test lowest deployment faults soak lint types floors check bench screenshots lock clean
 
 help:
 	@echo 'make demo         aitui against a stand-in server on this machine'
 	@echo 'make test         every test (ARGS="-k name" passes arguments to pytest)'
+	@echo 'make lowest       the tests without a screen and a server, with the lowest versions that pyproject.toml admits'
 	@echo 'make deployment   the walk through whole deployments, on three builds of llama-swap'
 	@echo 'make faults       every operation with every fault, and the table of what came of it'
 	@echo 'make soak         ten minutes in front of a server that never rests'
@@ -36,6 +37,12 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+lowest:
+	$(PYTHON) -m venv --clear $(VENV)-lowest
+	$(VENV)-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(VENV)-lowest/bin/uv pip install --quiet --python $(VENV)-lowest/bin/python --resolution lowest-direct --editable '.[dev]'
+	$(VENV)-lowest/bin/python -m pytest -n $(WORKERS) tests/domain tests/format tests/settings tests/store $(ARGS)
 
 deployment: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS) -m "deployment or not deployment" tests/e2e/deployment tests/e2e/setup $(ARGS)

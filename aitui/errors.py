@@ -14,6 +14,7 @@ class Action(Enum):
     SHOW_CONFIG = "aitui preset"
     EDIT_CONFIG = "aitui"
     RELOAD_CONFIG = "aitui reload"
+    LOAD_MODEL = "aitui load ID"
     RESTART_SERVICE = "aitui restart"
     SHOW_JOURNAL = "aitui journal"
     RUN_DOCTOR = "aitui doctor"

@@ -16,6 +16,7 @@ from typing import Any
 
 from rich.color import Color
 from rich.segment import Segment
+from textual._context import visible_screen_stack
 from textual.app import App
 from textual.pilot import Pilot
 
@@ -102,6 +103,12 @@ class Artist:
         await self.pilot.press(*keys)
         await self.pilot.pause(0.3)
 
+    async def agree(self) -> None:
+        """Answer a question with yes, again where its facts changed meanwhile."""
+        while isinstance(self.app.screen, ConfirmScreen):
+            await wait_for(lambda: self.asks, "armed")
+            await self.press("y")
+
     async def close(self) -> None:
         """Leave whatever is open."""
         while len(self.app.screen_stack) > 1:
@@ -174,7 +181,7 @@ class Artist:
         await self.press("enter")
         await wait_for(lambda: self.asks, "change")
         self.draw("change")
-        await self.press("y")
+        await self.agree()
         await self.see("elapsed", " left")
         self.draw("steps")
         await self.see("Close")
@@ -250,7 +257,10 @@ class Recorder:
 
     def record(self, at: float) -> None:
         """Keep what is on screen, unless it is what the last frame shows."""
+        # What lies behind a dialog is drawn only for the stack that the context names.
+        stack = visible_screen_stack.set(self._app._background_screens)
         strips = self._app.screen._compositor.render_strips()
+        visible_screen_stack.reset(stack)
         ground = self._app.theme_variables["background"]
         rows = tuple(self._number(_draw_row(list(strip), ground)) for strip in strips)
         if not self._frames or self._frames[-1][1] != rows:
@@ -355,65 +365,90 @@ FRAME_SECONDS = 0.2
 TYPING_SECONDS = 0.06
 
 
+class Camera:
+    """Records what the app shows while it waits and while keys are pressed."""
+
+    def __init__(self, app: AituiApp, pilot: Pilot[None]) -> None:
+        self._app = app
+        self._pilot = pilot
+        self._recorder = Recorder(app)
+        self._shown = 0.0
+
+    @property
+    def asks(self) -> bool:
+        """Whether a question is open."""
+        return isinstance(self._app.screen, ConfirmScreen)
+
+    async def watch(self, seconds: float, done: Callable[[], bool] = lambda: False) -> None:
+        """Record so many seconds, fewer if it is done before."""
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends and not done():
+            self._recorder.record(self._shown)
+            await asyncio.sleep(FRAME_SECONDS)
+            self._shown += FRAME_SECONDS
+
+    async def press(self, *keys: str) -> None:
+        """Press keys at the pace of a person who types."""
+        for key in keys:
+            await self._pilot.press(key)
+            self._shown += TYPING_SECONDS
+            self._recorder.record(self._shown)
+
+    def says(self, text: str) -> bool:
+        """Return whether what lies on top says that."""
+        return any(text in strip.text for strip in self._app.screen._compositor.render_strips())
+
+    async def agree(self) -> None:
+        """Press y until it counts: it doesn't while the facts of a question change."""
+        while self.asks:
+            await self.press("y")
+            await self.watch(0.4, lambda: not self.asks)
+
+    def save(self, path: Path) -> None:
+        """Write the moving picture."""
+        self._recorder.save(path, self._shown)
+        print(f"drew {path.name}")
+
+
 async def film(app: AituiApp, pilot: Pilot[None]) -> None:
     """Load a model, chat with it, and give it a larger context, as one moving picture."""
     await wait_for(lambda: is_complete(models(app).snapshot), "complete")
-    table, recorder = models(app).query_one(ModelTable), Recorder(app)
-    shown = 0.0
-
-    async def watch(seconds: float, done: Callable[[], bool] = lambda: False) -> None:
-        nonlocal shown
-        ends = time.monotonic() + seconds
-        while time.monotonic() < ends and not done():
-            recorder.record(shown)
-            await asyncio.sleep(FRAME_SECONDS)
-            shown += FRAME_SECONDS
-
-    async def press(*keys: str) -> None:
-        nonlocal shown
-        for key in keys:
-            await pilot.press(key)
-            shown += TYPING_SECONDS
-            recorder.record(shown)
+    camera = Camera(app, pilot)
 
     def is_ready() -> bool:
         model = models(app).snapshot.model(SMOL)
         return model is not None and model.state is RunState.READY
 
-    def context_size() -> int:
-        model = models(app).snapshot.model(SMOL)
-        return 0 if model is None else model.context.tokens
-
     def has_replied() -> bool:
         reply = models(app).chat.status.reply
         return reply is not None and reply.phase.is_final
 
-    table.select(SMOL)
-    await watch(1.5)
-    await press("l")
-    await watch(1.0)
-    if isinstance(app.screen, ConfirmScreen):
-        await watch(1.5)
-        await press("y")
-    await watch(15, is_ready)
-    await watch(1.0)
-    await press("enter")
-    await watch(0.5)
-    await press(*"A table of three sorting algorithms, please", "enter")
-    await watch(20, has_replied)
-    await watch(2.5)
-    await press("escape", "escape", "c")
-    await watch(1.0)
-    await press(*"32k")
-    await watch(2.0)
-    await press("enter")
-    await watch(2.5)
-    await press("y")
-    await watch(3.0)
-    await watch(25, lambda: is_ready() and context_size() == 32 * 1024)
-    await watch(4.0)
-    recorder.save(HERE / "aitui.svg", shown)
-    print("drew aitui.svg")
+    models(app).query_one(ModelTable).select(SMOL)
+    await camera.watch(1.5)
+    await camera.press("l")
+    await camera.watch(1.0)
+    if camera.asks:
+        await camera.watch(1.5)
+        await camera.agree()
+    await camera.watch(60, is_ready)
+    await camera.watch(1.0)
+    await camera.press("enter")
+    await camera.watch(0.5)
+    await camera.press(*"A table of three sorting algorithms, please", "enter")
+    await camera.watch(60, has_replied)
+    await camera.watch(2.5)
+    await camera.press("escape", "escape", "c")
+    await camera.watch(1.0)
+    await camera.press(*"32k")
+    await camera.watch(2.0)
+    await camera.press("enter")
+    await camera.watch(10, lambda: camera.asks)
+    await camera.watch(2.5)
+    await camera.agree()
+    await camera.watch(3.0)
+    await camera.watch(90, lambda: camera.says("Close"))
+    await camera.watch(4.0)
+    camera.save(HERE / "aitui.svg")
 
 
 async def main() -> None:

@@ -29,9 +29,9 @@ class Arguments(Struct, frozen=True):
     "server" or "ca"; `directory` and `ca_directory` hold certificates, the latter on `ca_host` if that is set.
     `apply` is set if a part of the set-up isn't only printed: `models` are folders with model files,
     `upstream` is where the proxy finds llama-swap, `policy` prints the browser's policy alone, `ttl` is
-    an idle timeout in seconds. `certs_dir` to `ssh_host` describe a new server, as the keys of
-    config.toml do; `p12` is unpacked. `shell` is one, or a kind of names that it completes after
-    `words`.
+    an idle timeout in seconds. `source` is a repository or a file of a new model, `include` a pattern.
+    `certs_dir` to `ssh_host` describe a new server, as the keys of config.toml do; `p12` is unpacked.
+    `shell` is one, or a kind of names that it completes after `words`.
     """
 
     command: str = "tui"
@@ -39,6 +39,7 @@ class Arguments(Struct, frozen=True):
     flags: SettingsFlags = field(default_factory=SettingsFlags)
     demo: bool = False
     json: bool = False
+    copy: bool = False
     model: str = ""
     all: bool = False
     yes: bool = False
@@ -83,6 +84,8 @@ class Arguments(Struct, frozen=True):
     shell: str = ""
     words: tuple[str, ...] = ()
     ttl: int = 1800
+    source: str = ""
+    include: str = ""
 
     @property
     def is_change(self) -> bool:
@@ -526,7 +529,10 @@ COMMANDS = (
         "doctor",
         "[options]",
         "check everything between here and the server",
-        (_json("a JSON list of {check, status, seen, remedy}"),),
+        (
+            _json("a JSON list of {check, status, seen, remedy}"),
+            _switch("--copy", words="copy the report, without keys, passwords and user names"),
+        ),
     ),
     CommandSpec(
         "ctx",
@@ -555,6 +561,30 @@ COMMANDS = (
         ),
     ),
     CommandSpec(
+        "add",
+        "[options] (AUTHOR/REPO | FILE)",
+        "download a model to the server's machine, or take a file there, and load it",
+        (
+            _option(
+                "source",
+                metavar="SOURCE",
+                words="a repository on Hugging Face, or a GGUF file there",
+            ),
+            _option(
+                "--include", metavar="PATTERN", words="the files of the repository, like '*Q8_0*'"
+            ),
+            _option(
+                "--dir",
+                dest="models",
+                action="append",
+                metavar="DIR",
+                convert=tuple,
+                words="where AUTHOR/REPO is created (default: beside the other models)",
+            ),
+            _YES,
+        ),
+    ),
+    CommandSpec(
         "completions",
         "[options] SHELL [WORD …]",
         "print the completions of a shell",
@@ -573,6 +603,12 @@ COMMANDS = (
                 words="the command line to complete, behind --",
             ),
         ),
+    ),
+    CommandSpec(
+        "preload",
+        "[options] ID",
+        "load a model whenever llama-swap starts",
+        (_CONFIG_MODEL, _YES),
     ),
     CommandSpec(
         "init",

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shlex
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -33,6 +34,7 @@ from aitui.services.chat_setup import (
     new_id,
     refuse_to_evict,
     resolve_chat_model,
+    with_larger_context,
     would_load,
 )
 from aitui.services.session import Session
@@ -153,7 +155,8 @@ async def chat_in_terminal(session: Session, arguments: Arguments, paths: Paths)
                 for warning in chat.warnings:
                     _print_note(warning)
     if reply.error is not None:
-        reply = replace(reply, error=await diagnose_error(session, model.id, reply.error))
+        error = await diagnose_error(session, model.id, reply.error)
+        reply = replace(reply, error=with_larger_context(error, model.id))
     if arguments.json:
         print(reply_json(reply, conversation.id))
     elif sys.stderr.isatty() and (turn := chat.conversation.turns.get(reply.turn_id)):
@@ -257,7 +260,9 @@ async def _report_model_state(session: Session, model_id: str, chat: ChatSession
         chat.update_model_state(state)
         if state is RunState.STARTING and sys.stderr.isatty():
             expected = "" if model.expected_load is None else format_seconds(model.expected_load)
-            _print_note(f"{model_id} is loading" + (f", usually {expected}" if expected else ""))
+            usual = f", usually {expected}" if expected else ""
+            once = f"; at the server's start: aitui preload {shlex.quote(model_id)}"
+            _print_note(f"{model_id} is loading{usual}{once if session.server.ssh_host else ''}")
 
 
 def _model_state(model_id: str, snapshot: Snapshot) -> RunState | None:

@@ -82,11 +82,12 @@ def _cache_file(server: Server, paths: Paths) -> Path:
 
 async def _cached_models(settings: Settings, words: Sequence[str], paths: Paths) -> list[str]:
     path = _cache_file(require_server(settings), paths)
-    is_first = not path.exists()
+    looks = 0
     if _age(path) > FRESH_SECONDS and _age(path.with_suffix(".asked")) > FRESH_SECONDS:
         # Before it begins, so that one Tab after the other doesn't start one process each.
         make_private_directory(path.parent)
         path.with_suffix(".asked").touch(mode=0o600)
+        looks = 0 if path.exists() else FIRST_LOOKS
         command = (sys.executable, "-P", "-m", "aitui", "completions", "refresh", "--", *words)
         subprocess.Popen(  # noqa: ASYNC220, S603
             command,
@@ -95,7 +96,7 @@ async def _cached_models(settings: Settings, words: Sequence[str], paths: Paths)
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-    for _ in range(FIRST_LOOKS if is_first else 0):
+    for _ in range(looks):
         if path.exists():
             break
         await asyncio.sleep(LOOK_SECONDS)

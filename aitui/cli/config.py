@@ -1,6 +1,8 @@
 """The commands that look at the server's host, or change something there."""
 
+import asyncio
 import json
+import os
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,7 +22,12 @@ from aitui.errors import ActionRefused, ConfigChangedMeanwhile, SettingsError, U
 from aitui.host.listener import locate_host
 from aitui.paths import Paths
 from aitui.services.config_change import ConfigRunner, Job, JobResult, PlanAnswer
-from aitui.services.config_plan import CONTEXT_SIZE, ChangePlan, change_confirmation
+from aitui.services.config_plan import (
+    CONTEXT_SIZE,
+    ChangePlan,
+    change_confirmation,
+    plan_preload,
+)
 from aitui.services.config_watch import read_server_config, recover_changes, sanitize_config
 from aitui.services.host_admin import HostAdmin, no_host_error, open_administration
 from aitui.services.session import Session, run_monitor
@@ -59,6 +66,7 @@ class TerminalFrontend:
         """Print the steps of a job as they end."""
         del title, model
         printed: set[str] = set()
+        clear = "\r\x1b[K" if sys.stderr.isatty() else ""
 
         def show(steps: Steps) -> None:
             for step in steps.steps:
@@ -66,9 +74,12 @@ class TerminalFrontend:
                 if step.limit and waits not in printed:
                     printed.add(waits)
                     print(waits, file=sys.stderr, flush=True)
+                elif step.state is StepState.RUNNING and step.words and not step.limit and clear:
+                    line = f"{clear}  {step.name}: {step.words}"
+                    print(line, end="", file=sys.stderr, flush=True)
                 if step.state in _MARKS and step.name not in printed:
                     printed.add(step.name)
-                    print(_step_line(step), file=sys.stderr, flush=True)
+                    print(f"{clear}{_step_line(step)}", file=sys.stderr, flush=True)
 
         return show
 
@@ -84,7 +95,7 @@ async def run_admin_command(arguments: Arguments, server: Server, paths: Paths) 
     """Run the command that was given; raises the AituiError that it ended with."""
     command, server = arguments.command, await locate_host(server)
     is_change = command in {"ctx", "flag", "undo"}
-    if command in {"preset", "journal"} or (is_change and not arguments.reload):
+    if command in {"preset", "journal", "preload"} or (is_change and not arguments.reload):
         # The file alone: httpx isn't imported, and the server isn't asked.
         clock = Clock.of_system()
         async with open_administration(server, paths, clock) as admin:
@@ -125,6 +136,26 @@ async def _run_job(admin: HostAdmin, session: Session | None, arguments: Argumen
     await _JOBS[arguments.command](runner, arguments)
 
 
+async def _add(runner: ConfigRunner, arguments: Arguments) -> None:
+    from aitui.services.new_model import add_source
+
+    folder, endpoint = "".join(arguments.models[-1:]), os.environ.get("HF_ENDPOINT", "")
+    work = add_source(runner, arguments.source, arguments.include, folder, endpoint)
+    try:
+        result = require_success(await work, "Not added")
+    except asyncio.CancelledError:
+        print("aitui: Interrupted. The same command continues.", file=sys.stderr)
+        raise
+    if result.written is not None:
+        print(
+            *result.written.warnings,
+            sep="\n",
+            end="\n" if result.written.warnings else "",
+            file=sys.stderr,
+        )
+        print(result.written.entry.description)
+
+
 async def _undo(runner: ConfigRunner, _: Arguments) -> None:
     undone = require_success(await runner.undo(_format_time), "Not undone").entry
     if undone is not None:
@@ -137,6 +168,12 @@ async def _reload(runner: ConfigRunner, _: Arguments) -> None:
 
 async def _restart(runner: ConfigRunner, _: Arguments) -> None:
     require_success(await runner.restart(), "Not restarted")
+
+
+async def _preload(runner: ConfigRunner, arguments: Arguments) -> None:
+    plan = await plan_preload(runner.admin, arguments.model)
+    require_success(await runner.change(plan), "Not changed")
+    print(f"{plan.change.new} is loaded when llama-swap starts the next time")
 
 
 async def _change_context(runner: ConfigRunner, arguments: Arguments) -> None:
@@ -157,8 +194,10 @@ async def _change_flag(runner: ConfigRunner, arguments: Arguments) -> None:
 
 
 _JOBS: dict[str, Callable[[ConfigRunner, Arguments], Awaitable[None]]] = {
+    "add": _add,
     "ctx": _change_context,
     "flag": _change_flag,
+    "preload": _preload,
     "reload": _reload,
     "restart": _restart,
     "undo": _undo,

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import sys
 from collections.abc import Awaitable, Callable
 from random import Random
 from typing import TYPE_CHECKING, TypeAlias
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING, TypeAlias
 from msgspec.structs import replace
 
 from aitui.cli.args import Arguments
-from aitui.cli.output import print_lines, terminal_width
+from aitui.cli.output import WaitNotice, print_lines, terminal_width
 from aitui.collector import tune_collector
 from aitui.domain.models import ContextSource
+from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock, Server, Snapshot
 from aitui.errors import ActionRefused, AituiError, SettingsError
 from aitui.paths import Paths, home_directory
@@ -51,7 +53,8 @@ def _with_session(handle: SessionHandler, *, monitor: bool = True) -> Handler:
             if not monitor:
                 await handle(session, arguments, paths)
                 return 0
-            await session.monitor.fetch()
+            with WaitNotice(server.label):
+                await session.monitor.fetch()
             async with run_monitor(session):
                 await wait_for_first_events(session)
                 await handle(session, arguments, paths)
@@ -94,10 +97,11 @@ async def _completions(arguments: Arguments, _: Settings | SettingsError, paths:
     return await run_completions(arguments, paths)
 
 
-async def _doctor(arguments: Arguments, settings: Settings | SettingsError, _: Paths) -> int:
+async def _doctor(arguments: Arguments, settings: Settings | SettingsError, paths: Paths) -> int:
     from aitui.cli.doctor import run_doctor
 
-    return await run_doctor(settings, os.environ, json=arguments.json)
+    copy_to = paths.state if arguments.copy else None
+    return await run_doctor(settings, os.environ, json=arguments.json, copy_to=copy_to)
 
 
 async def _certs(arguments: Arguments, settings: Settings | SettingsError, _: Paths) -> int:
@@ -129,6 +133,7 @@ async def _status(arguments: Arguments, settings: Settings | SettingsError, path
     from aitui.format.report import format_json
     from aitui.format.status import error_line, status_as_lines, status_line, status_report
     from aitui.llamaswap.client import LlamaSwapClient
+    from aitui.llamaswap.urls import proxy_warning
     from aitui.services.monitor import Monitor
     from aitui.store.context_sizes import FILE_NAME as CONTEXT_SIZES
     from aitui.store.context_sizes import ContextSizes
@@ -136,6 +141,8 @@ async def _status(arguments: Arguments, settings: Settings | SettingsError, path
 
     server = require_server(_require(settings))
     await require_certificates(server)
+    if not arguments.line and (warning := proxy_warning(server)):
+        print(warning, file=sys.stderr)
     clock = Clock.of_system()
     async with LlamaSwapClient(server) as client:
         monitor = Monitor(
@@ -148,7 +155,8 @@ async def _status(arguments: Arguments, settings: Settings | SettingsError, path
         sizes = await ContextSizes.open(paths.state / CONTEXT_SIZES)
         try:
             await monitor.update_config(sizes.of_server(server.identity))
-            snapshot = await monitor.fetch()
+            with WaitNotice(server.label):
+                snapshot = await monitor.fetch()
             if not arguments.line:
                 snapshot = await _with_stored_facts(monitor, server, paths)
         except AituiError as error:
@@ -164,6 +172,8 @@ async def _status(arguments: Arguments, settings: Settings | SettingsError, path
     return 0
 
 
+HARDWARE_SECONDS = 12.0
+"""Seconds for a sample; a connection over SSH takes up to 8 more to be closed."""
 HOST_SECONDS = 1.0
 """Seconds that `status` waits for a config file that was never read before."""
 
@@ -226,10 +236,12 @@ async def _unload(session: "Session", arguments: Arguments, _: Paths) -> None:
 
     ask = terminal_ask(arguments, lambda: session.monitor.snapshot)
     resident, model = bool(session.snapshot.resident), None
-    if arguments.all:
-        gone = await unload_all_models(session, ask)
-    else:
-        gone = await unload_model(session, arguments.model, ask, dequeue=True)
+    with WaitNotice(f"{session.server.label} to unload") as notice:
+        if arguments.all:
+            gone = await unload_all_models(session, notice.pause(ask))
+        else:
+            gone = await unload_model(session, arguments.model, notice.pause(ask), dequeue=True)
+    if not arguments.all:
         model = find_model(arguments.model, session.snapshot.models)
         resident = model is not None and model.resident
     if gone:
@@ -246,8 +258,20 @@ async def print_hardware(session: "Session", arguments: Arguments, _: Paths) -> 
     from aitui.format.hardware import gpu_report, gpus_as_lines
     from aitui.format.report import format_json
 
-    await session.monitor.fetch()
-    await session.sample_memory()
+    with WaitNotice(session.server.label):
+        await session.monitor.fetch()
+    host = session.server.ssh_host
+    try:
+        with WaitNotice(f"the hardware of {session.server.label}"):
+            async with asyncio.timeout(HARDWARE_SECONDS):
+                await session.sample_memory()
+    except TimeoutError:
+        print(
+            f"{sanitize_line(host or session.server.label)} did not report its hardware within "
+            f"{HARDWARE_SECONDS:.0f} s{' over SSH: aitui doctor checks it' if host else ''}",
+            file=sys.stderr,
+        )
+        await session.hardware.sample_once(with_host=False)
     label, snapshot = session.server.label, session.snapshot
     if arguments.json:
         print(format_json(gpu_report(label, snapshot)))
@@ -264,9 +288,11 @@ HANDLERS: dict[str, Handler] = {
     "chat": _with_session(_chat),
     "doctor": _doctor,
     "init": _init,
+    "add": _administer,
     "completions": _completions,
     "ctx": _administer,
     "flag": _administer,
+    "preload": _administer,
     "setup": _setup,
     "preset": _administer,
     "reload": _administer,

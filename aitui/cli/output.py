@@ -1,12 +1,16 @@
 """Standard output and standard error of the commands: any locale, any reader, none at all."""
 
+import asyncio
 import codecs
 import io
 import os
 import sys
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Self, TextIO
 
+from aitui.domain.confirmation import Ask, Confirmation
+from aitui.domain.sanitize import sanitize_line
+from aitui.domain.snapshot import Snapshot
 from aitui.format.styled import Line, ansi_text, plain_text
 
 if TYPE_CHECKING:
@@ -70,6 +74,39 @@ def print_lines(lines: Iterable[Line], stream: TextIO | None = None) -> None:
     stream = stream or sys.stdout
     text = ansi_text(lines) if has_colors(stream) else plain_text(lines)
     print(text, file=stream, flush=True)
+
+
+NOTICE_SECONDS = 3.0
+
+
+class WaitNotice:
+    """Prints what is waited for, on standard error, when a block takes longer than NOTICE_SECONDS."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __enter__(self) -> Self:
+        self._timer = asyncio.get_running_loop().call_later(NOTICE_SECONDS, self._report)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def pause(self, ask: Ask) -> Ask:
+        """Return an Ask whose time doesn't count."""
+
+        async def ask_meanwhile(build: Callable[[Snapshot], Confirmation]) -> bool:
+            self.__exit__()
+            answer = await ask(build)
+            self.__enter__()
+            return answer
+
+        return ask_meanwhile
+
+    def _report(self) -> None:
+        print(f"waiting for {sanitize_line(self._what)} …", file=sys.stderr, flush=True)
 
 
 def has_colors(stream: TextIO) -> bool:

@@ -1,6 +1,7 @@
 """`aitui setup`: what belongs on the server's machines is printed as shell commands, or put there."""
 
 import asyncio
+import os
 import platform
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,6 +18,7 @@ from aitui.domain.checks import CheckResult, exit_code, inconclusive_check, pass
 from aitui.domain.config.key_edit import change_global_ttl
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.sanitize import sanitize_text
+from aitui.domain.setup.browser import FLATPAK_COMMANDS, FLATPAK_STORE
 from aitui.domain.setup.first_config import NewModel, first_config
 from aitui.domain.setup.programs import (
     LLAMA_SERVER_PATH,
@@ -277,7 +279,7 @@ async def _browser(terminal: SetupTerminal, _: HostAdmin | None) -> int:
         terminal.print_commands("the machine of the browser", setup.steps())
         return 0
     host = LocalHost()
-    stores = await find_stores(host)
+    stores = await asyncio.to_thread(find_stores, os.environ)
     if not stores:
         raise ActionRefused(
             "No certificate store of Chromium, Chrome or Brave was found on this machine",
@@ -289,7 +291,10 @@ async def _browser(terminal: SetupTerminal, _: HostAdmin | None) -> int:
     )
     for store in stores:
         terminal.show(await fill_store(host, setup, store))
-    terminal.print_commands("this machine, as root: the policy", setup.all_policy_commands())
+    policy = setup.all_policy_commands()
+    if FLATPAK_STORE in stores:
+        policy += FLATPAK_COMMANDS
+    terminal.print_commands("this machine, as root: the policy", policy)
     return 0
 
 

@@ -50,12 +50,14 @@ class Broadcast(Generic[T]):
 
     def __init__(self) -> None:
         self._readers: set[BroadcastReader[T]] = set()
+        self.first_reader = asyncio.Event()
 
     @contextmanager
     def reader(self, limit: int) -> Iterator[BroadcastReader[T]]:
         """Read along, with at most `limit` items waiting."""
         reader = BroadcastReader[T](limit)
         self._readers.add(reader)
+        self.first_reader.set()
         try:
             yield reader
         finally:

@@ -153,8 +153,13 @@ class Visitors:
             await self._visit(Visit(PHONE, model, prompt, reply, patience=patience))
 
     async def _run_desk(self) -> None:
-        """An editor: mostly embeddings of notes. At first it tries a model that doesn't fit."""
-        random = self._randoms[DESK]
+        """An editor: mostly embeddings of notes. At first it tries a model that doesn't fit.
+
+        No request reports such a failure afterwards, so it waits until a dashboard is there to see it.
+        """
+        random, swap = self._randoms[DESK], self._server.swap
+        if swap is not None:
+            await swap.events.first_reader.wait()
         await asyncio.sleep(1.0)
         await self._visit(Visit(DESK, GPT_OSS, 2_400, 800), loads=True)
         while True:

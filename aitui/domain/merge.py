@@ -36,7 +36,8 @@ from aitui.domain.models import (
 class ModelFacts(Struct):
     """Everything known about the models of one server, filled in as it becomes known.
 
-    The mappings are keyed by the model's id. `configured_context` and `last_context`, with which a
+    The mappings are keyed by the model's id. `configured` are the blocks of a config file that the
+    server may not have read yet, each with its aliases. `configured_context` and `last_context`, with which a
     model ran before aitui was started, are in tokens, `last_used`, `requested` and `queued` in
     monotonic seconds, `expected_loads` in seconds by context size, with 0 for an unknown one, `rates`
     in tokens per second. With `running_lists_only_ready` (llama-swap v217) `/running` omits models
@@ -46,6 +47,7 @@ class ModelFacts(Struct):
     listed: tuple[ListedModel, ...] = ()
     running: tuple[RunningModel, ...] = ()
     statuses: tuple[ModelStatus, ...] = ()
+    configured: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     configured_context: Mapping[str, int] = field(default_factory=dict)
     last_context: Mapping[str, int] = field(default_factory=dict)
     seen_reasoning: Mapping[str, bool] = field(default_factory=dict)
@@ -105,6 +107,8 @@ class _FactIndex:
         self.listed, self.running = _by_id(facts.listed), _by_id(facts.running)
         self.statuses = _by_id(facts.statuses)
         visible = self._visible_ids()
+        self.unread = self._unread_ids(visible)
+        visible.update(dict.fromkeys(self.unread))
         folded, self.aliases = self._fold_aliases(visible)
         self.ids = [model_id for model_id in visible if model_id not in folded]
         owners = {name: owner for owner, names in self.aliases.items() for name in names}
@@ -133,6 +137,22 @@ class _FactIndex:
             if stopped and model_id not in self.running and model_id not in facts.requested:
                 del ids[model_id]
         return ids
+
+    def _unread_ids(self, visible: Collection[str]) -> frozenset[str]:
+        """Return the blocks of the config file that the server doesn't know by any of their names.
+
+        Without a list from the server none of them is unread.
+        """
+        facts = self._facts
+        if not (facts.configured and facts.listed):
+            return frozenset()
+        known = {*visible, *self.statuses}
+        known.update(name for _, names in _alias_pairs(facts) for name in names)
+        return frozenset(
+            model_id
+            for model_id, aliases in facts.configured.items()
+            if known.isdisjoint((model_id, *aliases))
+        )
 
     def _fold_aliases(
         self, visible: Collection[str]
@@ -221,7 +241,10 @@ def _merge_model(
         aliases=index.aliases.get(model_id, ()),
         peer=listed.peer or status.peer,
         targets=listed.targets,
-        unlisted=listed is _NOT_LISTED and (bool(facts.listed) or status.unlisted),
+        unlisted=listed is _NOT_LISTED
+        and model_id not in index.unread
+        and (bool(facts.listed) or status.unlisted),
+        unread=model_id in index.unread,
         state=state,
         since=since,
         dated=dated,

@@ -195,7 +195,7 @@ class Model(Struct, frozen=True):
     seconds) is set while aitui itself waits for the model to become ready, `queued` while a request
     that aitui gave up may still be in the server's queue. `expected_load` is in seconds, `rate` is
     the tokens per second of the last request that ended. `memory` is what the model takes, or would
-    take.
+    take. `unread` is set for a block of the config file that the server hasn't read yet.
     """
 
     id: str
@@ -206,6 +206,7 @@ class Model(Struct, frozen=True):
     peer: str = ""
     targets: tuple[str, ...] = ()
     unlisted: bool = False
+    unread: bool = False
     state: RunState = RunState.STOPPED
     since: float = 0.0
     dated: bool = True
@@ -257,7 +258,7 @@ class Model(Struct, frozen=True):
     @property
     def loadable(self) -> bool:
         """Whether this server can start and stop it: peers and selectors run elsewhere."""
-        return self.kind is ModelKind.MODEL
+        return self.kind is ModelKind.MODEL and not self.unread
 
 
 class ActiveRequest(Struct, frozen=True):

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from enum import Enum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from aitui.domain.snapshot import Clock
 from aitui.errors import AituiError
@@ -99,6 +100,14 @@ class ProgressTracker:
         """End the running step and begin another."""
         self.finish()
         self._enter(name, StepState.RUNNING)
+
+    def describe(self, words: str) -> None:
+        """Say how far the running step is."""
+        if (running := self.steps.running) is not None:
+            steps = (
+                replace(one, words=words) if one is running else one for one in self.steps.steps
+            )
+            self._publish(Steps(tuple(steps)))
 
     def finish(self, words: str = "") -> None:
         """End the running step."""

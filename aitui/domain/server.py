@@ -41,10 +41,14 @@ _NAMES_WHERE_MADE = {"client.pem": "client.crt", "client-key.pem": "client.key"}
 """What the guide's openssl commands call the files that have other names on the client."""
 
 
+WHERE_MADE = "PROXY:CERTS"
+"""The machine and the directory where certificates are made, in a command that names neither."""
+
+
 def copy_command(path: Path) -> str:
     """Return the command that copies a certificate file from the machine where it was made."""
     name = _NAMES_WHERE_MADE.get(path.name, path.name)
-    return sanitize_line(f"scp PROXY:CERTS/{shlex.quote(name)} {shlex.quote(str(path))}")
+    return sanitize_line(f"scp {WHERE_MADE}/{shlex.quote(name)} {shlex.quote(str(path))}")
 
 
 class Endpoints(Struct, frozen=True):

@@ -1,8 +1,10 @@
 """The doctor's report as text for people and as JSON for scripts."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
 from aitui.domain.checks import CheckResult, CheckStatus
+from aitui.domain.server import Server
 from aitui.format.report import format_json
 from aitui.format.styled import Line, Span, plain_text
 
@@ -41,3 +43,33 @@ def summary(checks: Sequence[CheckResult]) -> str:
         for status in (CheckStatus.PASSED, CheckStatus.FAILED, CheckStatus.OPEN)
     }
     return ", ".join(f"{count} {status.value}" for status, count in counts.items())
+
+
+_HOME = re.compile(r"/(?:home|Users)/[^/\s:'\",;]+|/root(?![\w-])")
+_USER = re.compile(r"(?<![\w.@:-])[\w.-]+(?::[^\s@/]*)?@(?=[\w\[])(?!\w+\.service)")
+_SECRET = re.compile(
+    r"(?i)((?:\bbearer\s|[\w-]*(?:api[_-]?key|token|passw(?:or)?d|secret)s?[\"']?\s*(?:[=:]|\s)\s*)[\"']?)"
+    r"(?!none\b|set, not shown)[^\s\"',;&]{4,}"
+)
+_SECRET_VARIABLE = re.compile(r"(?i)key|token|passw|secret|credential")
+_LEAST_SECRET = 4
+"""Characters: what is shorter would hide common words."""
+HIDDEN = "(hidden)"
+
+
+def redact(text: str, servers: Iterable[Server], environment: Mapping[str, str]) -> str:
+    """Hide keys, passwords, tokens and user names in a report, and write home directories as `~`.
+
+    Secrets are those of the servers, and the values of variables that are named like one.
+    """
+    secrets = {value for name, value in environment.items() if _SECRET_VARIABLE.search(name)}
+    for server in servers:
+        of_server = (server.api_key, server.client_key_password, *(server.basic_auth or ()))
+        secrets |= {one for one in of_server if one}
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= _LEAST_SECRET and not secret.startswith("/"):
+            text = text.replace(secret, HIDDEN)
+    home = environment.get("HOME", "").rstrip("/")
+    if home:
+        text = re.sub(rf"{re.escape(home)}(?![\w-])", "~", text)
+    return _SECRET.sub(rf"\1{HIDDEN}", _USER.sub("USER@", _HOME.sub("~", text)))

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from posixpath import basename
 
 from aitui.aio import background_task
@@ -27,6 +27,7 @@ HANG_SECONDS = 15.0
 """Seconds without an end after which a restart must at least have begun."""
 
 _MOST_LINES = 500
+_MOST_UNITS = 300
 _LONGEST_LINE = 2000
 _LONGEST_LIST = 1 << 18
 _UNIT_NAME = re.compile(r"[A-Za-z0-9:_\\@-][A-Za-z0-9:_.\\@-]{0,254}")
@@ -179,6 +180,20 @@ class SystemdService:
         await self._require("start", seconds=RESTART_SECONDS)
         return await self.facts()
 
+    async def start_transient(self, words: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Run a command as this unit, which goes on without the connection that started it.
+
+        A run of the same name that failed is forgotten.
+        """
+        await self._systemctl("reset-failed")
+        variables = (f"--setenv={name}={value}" for name, value in environment.items())
+        # KeyboardInterrupt lets a Python program remove its temporary files; `$` begins a variable.
+        options = (f"--unit={self.unit}", *variables, "--property=KillSignal=SIGINT")
+        command = (word.replace("$", "$$") for word in words)
+        done = await self._run("systemd-run", "--user", "--quiet", *options, "--", *command)
+        if done.status:
+            raise self._failure(f"{self.unit} can't be started", done)
+
     async def _require(self, verb: str, *, unit: bool = True, seconds: float = 30.0) -> None:
         done = await self._systemctl(verb, unit=unit, seconds=seconds)
         if done.status:
@@ -271,11 +286,36 @@ class SystemdService:
         done = await self._systemctl(
             "list-unit-files", "--type=service", "--no-legend", "--plain", unit=False
         )
-        known = [line.split()[0].removesuffix(".service") for line in _lines(done.stdout)]
-        likely = [f"{name}.service" for name in nearest(self.unit.rpartition(".")[0], known)]
-        why = f"the nearest {'is' if len(likely) == 1 else 'are'} {', '.join(likely)}"
+        known = [line.split()[0] for line in _lines(done.stdout)]
         what = f"There is no unit {self.unit} on {self._host.label}"
+        runners = await self._find_runners(known)
+        if runners:
+            names = ", ".join(runners)
+            why = f"{names} {'run' if runners[1:] else 'runs'} llama-swap"
+            remedy = (
+                f"export AI_SERVER_SERVICE_UNIT={runners[0]}, or set service_unit in config.toml"
+            )
+            return ServiceFailed(what, why=why, remedy=remedy)
+        stems = [name.removesuffix(".service") for name in known]
+        likely = [f"{name}.service" for name in nearest(self.unit.rpartition(".")[0], stems)]
+        why = f"the nearest {'is' if len(likely) == 1 else 'are'} {', '.join(likely)}"
         return ServiceFailed(what, why=why if likely else "", remedy=remedy)
+
+    async def _find_runners(self, units: Sequence[str]) -> tuple[str, ...]:
+        """Return which units run llama-swap by their ExecStart, those that are active first."""
+        names = [name for name in units if _UNIT_NAME.fullmatch(name) and "@." not in name]
+        if not names:
+            return ()
+        show = ("show", "--property=Id,ExecStart,ActiveState", "--", *names[:_MOST_UNITS])
+        done = await self._systemctl(*show, unit=False)
+        found: list[UnitInfo] = []
+        for block in done.stdout.split(b"\n\n"):
+            properties = read_properties(block)
+            info = build_unit_facts(properties.get("Id", ""), properties)
+            if info.unit and server_flags(info.exec_start) is not None:
+                found.append(info)
+        found.sort(key=lambda info: info.active_state != "active")
+        return tuple(info.unit for info in found)
 
     async def _read_process_arguments(self, main_pid: int) -> tuple[str, ...]:
         """Read the main process's arguments: systemd joins them with blanks."""

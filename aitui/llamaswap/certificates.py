@@ -156,9 +156,11 @@ def unreadable_file_error(what: str, path: Path, error: OSError) -> CertificateF
     """Return the error for a file that can't be opened or that the TLS library can't use."""
     setting = _SETTINGS[what]
     if isinstance(error, FileNotFoundError | NotADirectoryError):
+        folder = path.expanduser().parent
+        make = "" if folder.exists() else f"mkdir -p {format_path(folder)} && "
         return CertificateFileError(
             f"The {what} {format_path(path)} does not exist",
-            remedy=f"copy it there, or set {setting}: {copy_command(path)}",
+            remedy=f"copy it there, or set {setting}: {make}{copy_command(path)}",
         )
     if isinstance(error, PermissionError):
         return CertificateFileError(

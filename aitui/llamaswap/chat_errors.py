@@ -58,7 +58,7 @@ def chat_error(server: Server, response: Response, model: str) -> AituiError:
     """Return the exception for a chat request that failed."""
     error = _parse_error_object(response)
     if error is not None and _is_context_exceeded(error):
-        return _context_exceeded_error(error, response.status)
+        return _context_exceeded_error(error, response.status, model)
     text = parse_error(response).text
     if _is_about_images(text):
         return _image_error(text, response.status, model)
@@ -97,7 +97,7 @@ def _request_error(server: Server, response: Response, model: str) -> AituiError
 def stream_error(error: StreamError, model: str) -> AituiError:
     """Return the exception for an error object inside a stream."""
     if _is_context_exceeded(error):
-        return _context_exceeded_error(error, error.code or 500)
+        return _context_exceeded_error(error, error.code or 500, model)
     if _is_about_images(error.words):
         return _image_error(error.words, error.code or 500, model)
     if error.loading:
@@ -140,12 +140,12 @@ def _image_error(why: str, status: int, model: str) -> ImageRefused:
     return ImageRefused(f"{model} rejected an image", status=status, why=why)
 
 
-def _context_exceeded_error(error: StreamError, status: int) -> ContextExceeded:
+def _context_exceeded_error(error: StreamError, status: int, model: str) -> ContextExceeded:
     prompt, context = error.prompt_tokens, error.context_size
     if prompt is not None and context is not None:
-        what = f"The prompt has {prompt:,} tokens, the context holds {context:,}"
+        what = f"The prompt has {prompt:,} tokens, the context of {model} holds {context:,}"
     else:
-        what = "The context is full"
+        what = f"The context of {model} is full"
     return ContextExceeded(
         what,
         status=status,

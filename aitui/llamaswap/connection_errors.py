@@ -26,7 +26,13 @@ from aitui.llamaswap.certificates import (
 )
 from aitui.llamaswap.tls import fetch_unverified_chain
 from aitui.llamaswap.transport import RequestTrace
-from aitui.llamaswap.urls import authority_of, environment_proxy, host_of, is_https
+from aitui.llamaswap.urls import (
+    authority_of,
+    environment_proxy,
+    host_of,
+    is_https,
+    proxy_authority,
+)
 
 if TYPE_CHECKING:
     from aitui.domain.server import Server
@@ -93,10 +99,11 @@ async def _fetch_chain(server: "Server") -> list[bytes]:
 def _timeout_error(server: "Server", error: httpx.TimeoutException) -> TimedOut:
     where = authority_of(server)
     if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
+        proxy = environment_proxy(server)
         return TimedOut(
-            f"{where} does not answer",
+            f"{_name_proxy(proxy) if proxy else where} does not answer",
             why="no connection within the time limit",
-            remedy="check the network, VPN and firewall",
+            remedy=_without_proxy(server) if proxy else "check the network, VPN and firewall",
         )
     return TimedOut(f"{where} stopped responding", why="no response within the time limit")
 
@@ -107,7 +114,7 @@ def _other_error(server: "Server", error: Exception, *, speaks_http: bool) -> Ai
         return Unreachable(
             f"The proxy set in the environment does not connect to {where}",
             why=_error_text(error),
-            remedy=f"set NO_PROXY={host_of(server)}",
+            remedy=_without_proxy(server),
         )
     if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
         return Unreachable(
@@ -117,6 +124,14 @@ def _other_error(server: "Server", error: Exception, *, speaks_http: bool) -> Ai
         )
     hint = "" if is_https(server) or speaks_http else "check whether it requires https://"
     return ConnectionLost(f"The connection to {where} broke", why=_break_text(error), remedy=hint)
+
+
+def _name_proxy(proxy: str) -> str:
+    return f"The proxy {proxy_authority(proxy)} set in the environment"
+
+
+def _without_proxy(server: "Server") -> str:
+    return f"set NO_PROXY={host_of(server)}"
 
 
 _BREAKS = (
@@ -152,7 +167,15 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _connect_error(server: "Server", error: httpx.ConnectError) -> AituiError:
     where = authority_of(server)
+    proxy = environment_proxy(server)
     for cause in _causes(error):
+        if proxy and isinstance(cause, OSError) and cause.strerror:
+            # Without a proxy nothing is connected, and not even the server's name is looked up.
+            return Unreachable(
+                f"{_name_proxy(proxy)} can't be reached",
+                why=sanitize_line(cause.strerror),
+                remedy=_without_proxy(server),
+            )
         if isinstance(cause, socket.gaierror):
             return Unreachable(
                 f"The name {host_of(server)} is not known",

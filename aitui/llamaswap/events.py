@@ -130,7 +130,7 @@ def parse_event(frame: bytes, monotonic: Callable[[], float]) -> Event:
 
 def _parse_statuses(data: bytes, now: float) -> Event:
     models: dict[str, ModelStatus] = {}
-    for entry in _STATUSES.decode(data) or []:
+    for entry in schemas.decode_entries(_Status, _STATUSES, data):
         identifier = sanitize_line(entry.id)
         if identifier:
             models.setdefault(identifier, _build_status(identifier, entry, now))

@@ -14,10 +14,11 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import cast
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx
 from msgspec import Struct
+from msgspec.structs import replace
 
 from aitui.aio import shield
 from aitui.domain.sanitize import sanitize_line
@@ -143,8 +144,10 @@ class HttpClient:
     async def accept(self, response: Response) -> Response:
         """Return a response, unless it refuses our client certificate; raises TlsRefused then.
 
-        Some proxies complete the handshake first.
+        Some proxies complete the handshake first. Errors are shown, also if they repeat our key.
         """
+        if not response.is_success:
+            response = _hide_secrets(self._server, response)
         words = certificate_complaint(response) if is_https(self._server) else None
         if words is None:
             return response
@@ -266,6 +269,20 @@ async def _read_response(request: Request, response: httpx.Response) -> Response
         {name.lower(): value for name, value in response.headers.items()},
         bytes(body),
     )
+
+
+_LEAST_SECRET = 4
+"""Characters: what is shorter would hide common words."""
+
+
+def _hide_secrets(server: Server, response: Response) -> Response:
+    """Replace the server's key and password wherever the body repeats them."""
+    body = response.body
+    _, password = server.basic_auth or ("", "")
+    for secret in (server.api_key or "", password):
+        if len(secret) >= _LEAST_SECRET:
+            body = body.replace(secret.encode(), b"(hidden)")
+    return replace(response, body=body)
 
 
 def _check_encoding(request: Request, response: httpx.Response) -> None:
@@ -418,6 +435,8 @@ def _build_transport(
     server: Server, context: ssl.SSLContext | None, connections: int, proxy: str | None
 ) -> ClosingTransport:
     try:
+        # Python's sockets raise OverflowError for a port above 65,535: this raises ValueError.
+        _ = proxy and urlsplit(proxy).port
         return ClosingTransport(
             # Without a context httpx loads its default trust store, which costs 28 ms; an empty one
             # trusts no certificate and costs nothing.

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Self, TypeVar
-from urllib.parse import urlsplit
 
 import httpx
 from msgspec import Struct
@@ -25,7 +24,7 @@ from aitui.llamaswap.errors import Response, response_error
 from aitui.llamaswap.http import HttpClient, Request
 from aitui.llamaswap.tls import fetch_unverified_chain, tls_context
 from aitui.llamaswap.transport import RequestTrace
-from aitui.llamaswap.urls import authority_of, environment_proxy, host_of
+from aitui.llamaswap.urls import authority_of, environment_proxy, host_of, proxy_authority
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -93,7 +92,7 @@ async def fetch_unverified_certificate(server: Server) -> ServerCertificate:
 def proxy_address(server: Server) -> str:
     """Return host and port of the environment's proxy for a server, "" for none."""
     proxy = environment_proxy(server)
-    return urlsplit(proxy).netloc.rpartition("@")[2] if proxy else ""
+    return proxy_authority(proxy) if proxy else ""
 
 
 class ServerProbe:

@@ -8,6 +8,7 @@ and C1 would reach the terminal raw from nearly every Textual widget.
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -104,7 +105,7 @@ _PAGE = msgspec.json.Decoder(_Page)
 
 def parse_models(body: bytes, endpoint: str) -> tuple[ListedModel, ...]:
     """Parse `/v1/models`, each id once. Raises BadResponse."""
-    entries = decode_as("its JSON", _MODELS, body, endpoint).data or []
+    entries = _decode_list("data", _ListedEntry, _MODELS, body, endpoint)
     _check_model_count(len(entries), endpoint)
     models: dict[str, ListedModel] = {}
     for entry in entries:
@@ -119,7 +120,7 @@ def parse_running(body: bytes, endpoint: str) -> tuple[RunningModel, ...]:
 
     Raises BadResponse.
     """
-    entries = decode_as("its JSON", _RUNNING, body, endpoint).running or []
+    entries = _decode_list("running", _RunningEntry, _RUNNING, body, endpoint)
     _check_model_count(len(entries), endpoint)
     models: dict[str, RunningModel] = {}
     for entry in entries:
@@ -232,6 +233,61 @@ def decode_as(expected: str, decoder: msgspec.json.Decoder[_T], body: bytes, end
     )
 
 
+def _decode_list(
+    key: str, kind: type[_T], decoder: msgspec.json.Decoder[Any], body: bytes, endpoint: str
+) -> list[_T]:
+    """Decode the list under a key, without the entries that can't be read. Raises BadResponse."""
+    try:
+        return getattr(decode_as("its JSON", decoder, body, endpoint), key) or []
+    except BadResponse:
+        found = _load_leniently(body)
+        entries = _readable_entries(kind, found.get(key) if isinstance(found, dict) else None)
+        if not entries:
+            raise
+        return entries
+
+
+def decode_entries(
+    kind: type[_T], decoder: msgspec.json.Decoder[list[_T] | None], body: bytes
+) -> list[_T]:
+    """Decode a bare list, without the entries that can't be read. Raises msgspec.DecodeError."""
+    try:
+        return decoder.decode(body) or []
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        entries = _readable_entries(kind, _load_leniently(body))
+        if not entries:
+            raise
+        return entries
+
+
+def _load_leniently(body: bytes) -> object:
+    """Decode JSON with lone surrogates and bytes that aren't UTF-8; None if it is no JSON at all."""
+    import json
+
+    with suppress(ValueError, RecursionError):
+        return json.loads(body.removeprefix(_BOM).decode(errors="replace"))
+    return None
+
+
+def _readable_entries(kind: type[_T], found: object) -> list[_T]:
+    """Convert entries one by one: a field of a wrong type is dropped, an entry without its name as well."""
+    read = (_readable_fields(kind, one) for one in (found if isinstance(found, list) else ()))
+    return [kind(**fields) for fields in read if fields]
+
+
+def _readable_fields(kind: type[_T], entry: object) -> dict[str, object]:
+    fields: dict[str, object] = {}
+    if not (isinstance(entry, dict) and issubclass(kind, Struct)):
+        return fields
+    for field in msgspec.structs.fields(kind):
+        try:
+            fields[field.name] = msgspec.convert(entry[field.encode_name], field.type)
+        except (KeyError, msgspec.ValidationError):
+            if field.required or (field.name in {"id", "model"} and field.encode_name in entry):
+                return {}
+    return fields
+
+
 def looks_like_html(body: bytes) -> bool:
     """Whether a body is a web page, as proxies and login pages send it."""
     start = body[:512].removeprefix(_BOM).lstrip().lower()
@@ -262,12 +318,12 @@ def _check_model_count(count: int, endpoint: str) -> None:
 
 def parse_finished_requests(body: bytes) -> tuple[FinishedRequest, ...]:
     """Parse a bare list of rows. Raises msgspec.DecodeError."""
-    return _build_requests(_ROWS.decode(body))
+    return _build_requests(decode_entries(_Row, _ROWS, body))
 
 
 def parse_activity_page(body: bytes, endpoint: str) -> tuple[FinishedRequest, ...]:
     """Parse a page of `/api/metrics/activity`. Raises BadResponse."""
-    return _build_requests(decode_as("a page of activity", _PAGE, body, endpoint).data)
+    return _build_requests(_decode_list("data", _Row, _PAGE, body, endpoint))
 
 
 def _build_requests(rows: list[_Row] | None) -> tuple[FinishedRequest, ...]:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from aitui import __version__
+from aitui.domain.sanitize import sanitize_line
 
 if TYPE_CHECKING:
     from aitui.domain.server import Server
@@ -41,6 +42,23 @@ def environment_proxy(server: "Server") -> str | None:
     proxies = getproxies()
     found = proxies.get(server.url.partition(":")[0]) or proxies.get("all")
     return found if not found or "://" in found else f"http://{found}"
+
+
+def proxy_warning(server: "Server") -> str:
+    """Warn of a proxy in the environment that reads the server's key or password; "" if none does."""
+    proxy = environment_proxy(server)
+    if not proxy or is_https(server) or (server.api_key is None and server.basic_auth is None):
+        return ""
+    secret = "password" if server.api_key is None else "API key"
+    return (
+        f"The proxy {proxy_authority(proxy)} set in the environment reads the {secret}, because the "
+        f"URL is http://. Use https://, or set NO_PROXY={host_of(server)}."
+    )
+
+
+def proxy_authority(proxy: str) -> str:
+    """Return host and port of a proxy's URL, without its user and password."""
+    return sanitize_line(urlsplit(proxy).netloc.rpartition("@")[2], 200)
 
 
 def user_agent() -> str:

@@ -1,6 +1,7 @@
 """Prepare a chat: find the model, ask, create the conversation, and diagnose errors."""
 
 import asyncio
+import shlex
 import uuid
 from contextlib import suppress
 from importlib import import_module
@@ -10,6 +11,7 @@ from msgspec.structs import replace
 
 from aitui.domain.chat.conversation import Conversation, SamplingParameters
 from aitui.domain.chat.reply import Reply, ReplyPhase
+from aitui.domain.config.sizes import format_context_size, next_size
 from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.eviction import predict_victims
 from aitui.domain.models import Model, ModelKind, RunState
@@ -19,6 +21,7 @@ from aitui.errors import (
     Action,
     ActionRefused,
     AituiError,
+    ContextExceeded,
     HistoryError,
     LoadFailed,
     NoSuchModel,
@@ -179,6 +182,21 @@ async def diagnose_error(session: Session, model_id: str, error: AituiError) -> 
             action=error.action,
         )
     return error
+
+
+def with_larger_context(error: AituiError, model_id: str) -> AituiError:
+    """Return an error for a prompt that doesn't fit with the command that makes it fit."""
+    if not isinstance(error, ContextExceeded) or not (error.prompt_tokens and error.context_size):
+        return error
+    size = format_context_size(next_size(error.context_size, error.prompt_tokens))
+    return ContextExceeded(
+        error.what,
+        status=error.status,
+        prompt_tokens=error.prompt_tokens,
+        context_size=error.context_size,
+        why=error.why,
+        remedy=f"aitui ctx {shlex.quote(model_id)} {size}",
+    )
 
 
 async def explain_stop(session: Session, reply: Reply) -> str:

@@ -36,7 +36,7 @@ _TMUX_SECONDS = 5.0
 
 
 async def copy_text(
-    text: str, environment: Mapping[str, str], write: Callable[[str], None], folder: Path
+    text: str, environment: Mapping[str, str], write: Callable[[str], object], folder: Path
 ) -> str:
     """Copy text in the best of three ways; return where it went, in words.
 

@@ -104,6 +104,8 @@ class Job(Enum):
     CHANGE = "change"
     ROLLBACK = "rollback"
     UNDO = "undo"
+    DOWNLOAD = "download"
+    LOAD = "load"
     RELOAD = "reload"
     RESTART = "restart"
 
@@ -248,7 +250,29 @@ class ConfigRunner(Struct, frozen=True):
         async def work(progress: ProgressTracker) -> None:
             await reload_server(self.admin, self._live_session, progress, self.frontend.ask)
 
-        return await self._run(JobResult(Job.RELOAD), "Reloading the config file", RELOADING, work)
+        return await self.run_job(
+            JobResult(Job.RELOAD), "Reloading the config file", RELOADING, work
+        )
+
+    async def load_added_model(self, model_id: str) -> JobResult | None:
+        """Load a model whose block is in the file, after a reload if the server hasn't read that."""
+        session = self._live_session
+        model = (await session.monitor.poll_now()).model(model_id)
+        is_read = model is not None and not model.unread
+        if is_read:
+            if await load_model(session, model_id, self.frontend.ask) is None:
+                return None
+        elif not await confirm_reload(self.admin, self.frontend.ask):
+            return None
+
+        async def work(progress: ProgressTracker) -> None:
+            if not is_read:
+                await reload_server(self.admin, session, progress, self.frontend.ask)
+            await load_and_verify(session, ExpectedSetting(model_id), progress)
+
+        steps = ("load", "verify") if is_read else (*RELOADING, "load", "verify")
+        result = JobResult(Job.LOAD)
+        return await self.run_job(result, f"Loading {model_id}", steps, work, model=model_id)
 
     async def restart(self) -> JobResult | None:
         """Restart the service."""
@@ -259,7 +283,7 @@ class ConfigRunner(Struct, frozen=True):
             await restart_server(self.admin, self._live_session, progress)
 
         title = f"Restarting {self.admin.service.unit}"
-        return await self._run(JobResult(Job.RESTART), title, RESTARTING, work)
+        return await self.run_job(JobResult(Job.RESTART), title, RESTARTING, work)
 
     def watch_reload(self) -> AbstractAsyncContextManager[ReloadWatch | None]:
         """Watch the server while the block runs; None without a session."""
@@ -343,7 +367,7 @@ class ConfigRunner(Struct, frozen=True):
             subject = change.model or "the config file"
             if change.model:
                 verb = "Adding" if change.added else "Removing"
-        result = await self._run(
+        result = await self.run_job(
             JobResult(Job.CHANGE, plan),
             f"{verb} {subject}",
             CHANGING,
@@ -368,7 +392,7 @@ class ConfigRunner(Struct, frozen=True):
         watch: ReloadWatch | None,
         cause: AituiError | None = None,
     ) -> JobResult:
-        return await self._run(
+        return await self.run_job(
             JobResult(job, entry=entry, cause=cause),
             title,
             UNDOING,
@@ -376,7 +400,7 @@ class ConfigRunner(Struct, frozen=True):
             model=entry.model,
         )
 
-    async def _run(
+    async def run_job(
         self,
         result: JobResult,
         title: str,
@@ -385,6 +409,7 @@ class ConfigRunner(Struct, frozen=True):
         *,
         model: str = "",
     ) -> JobResult:
+        """Work in front of the user; an AituiError of it is in the result."""
         progress = ProgressTracker(self.admin.clock, self.frontend.begin(title, model), *steps)
         try:
             result = replace(result, written=await work(progress))

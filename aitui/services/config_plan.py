@@ -20,9 +20,11 @@ from aitui.domain.config.flag_edit import change_flag
 from aitui.domain.config.key_edit import change_key
 from aitui.domain.config.lint import Diagnostic, new_diagnostics
 from aitui.domain.config.locate import ValueSource
+from aitui.domain.config.preload import add_preload
 from aitui.domain.config.sizes import format_context_size
 from aitui.domain.config.text_merge import MergedText, find_conflict_mark
 from aitui.domain.config.verify import ConfigChange
+from aitui.domain.config.yaml_tree import parse_once
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.eviction import describe_other_uses, unload_costs
 from aitui.domain.memory.forecast import OffloadSlowdown, describe_fit
@@ -31,7 +33,7 @@ from aitui.domain.release import ServerRelease
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Snapshot
 from aitui.domain.units import count_of, format_rate, format_seconds
-from aitui.errors import Action, ConfigRefused, HostFileError
+from aitui.errors import Action, ConfigRefused, HostFileError, ValueUnchanged
 from aitui.host.base import FileKind
 from aitui.host.config_file import FileSnapshot
 from aitui.services.host_admin import HostAdmin
@@ -64,10 +66,22 @@ def flag_edit(model_id: str, flag: str, value: str, *, only_this_model: bool = F
 
     def edit(document: ConfigDocument) -> ConfigChange:
         change = change_key if flag in KEYS else change_flag
-        named = (block.id for block in document.models if model_id in {block.id, *block.aliases})
-        return change(document, next(named, model_id), flag, value, only_this_model=only_this_model)
+        model = _resolve_id(document, model_id)
+        return change(document, model, flag, value, only_this_model=only_this_model)
 
     return edit
+
+
+async def read_document(admin: HostAdmin) -> ConfigDocument:
+    """Read and parse the config file; raises HostError and ConfigRefused."""
+    text = decode_config((await admin.config.read()).content)
+    return await asyncio.to_thread(ConfigDocument.read, text, admin.server.llama_servers)
+
+
+def _resolve_id(document: ConfigDocument, wanted: str) -> str:
+    """Return the id of the model with that id or alias, `wanted` if there is none."""
+    named = (block.id for block in document.models if wanted in {block.id, *block.aliases})
+    return next(named, wanted)
 
 
 async def plan_change(admin: HostAdmin, edit: Edit) -> ChangePlan:
@@ -78,10 +92,11 @@ async def plan_change(admin: HostAdmin, edit: Edit) -> ChangePlan:
     reading = await admin.config.read()
 
     def plan() -> ChangePlan:
-        change = edit(
-            ConfigDocument.read(decode_config(reading.content), admin.server.llama_servers)
-        )
-        return _plan_of(reading, change, encode_config(change.after), admin.release())
+        with parse_once():
+            change = edit(
+                ConfigDocument.read(decode_config(reading.content), admin.server.llama_servers)
+            )
+            return _plan_of(reading, change, encode_config(change.after), admin.release())
 
     return await asyncio.to_thread(plan)
 
@@ -250,8 +265,7 @@ async def find_unused_files(admin: HostAdmin) -> tuple[str, ...]:
 
     Of a split model only the first part counts, a vision projector never. Raises HostError.
     """
-    reading = await admin.config.read()
-    document = await asyncio.to_thread(ConfigDocument.read, decode_config(reading.content))
+    document = await read_document(admin)
     named = model_files(document)
     found: list[str] = []
     for folder in model_folders(document):
@@ -292,6 +306,23 @@ async def plan_new_model(admin: HostAdmin, path: str, *, likely: Sequence[str] =
 
     plan = await plan_change(admin, edit)
     return replace(plan, notes=tuple(notes))
+
+
+async def plan_preload(admin: HostAdmin, model_id: str) -> ChangePlan:
+    """Plan to load a model, by id or alias, when llama-swap starts.
+
+    Raises ConfigRefused, HostError, and ValueUnchanged if the file says so already.
+    """
+
+    def edit(document: ConfigDocument) -> ConfigChange:
+        return add_preload(document, _resolve_id(document, model_id))
+
+    plan = await plan_change(admin, edit)
+    if not plan.change.diff:
+        raise ValueUnchanged(
+            f"{sanitize_line(model_id, LONGEST_LABEL)} is loaded at the start already"
+        )
+    return plan
 
 
 async def plan_removal(admin: HostAdmin, model_id: str) -> ChangePlan:

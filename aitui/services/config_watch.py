@@ -12,6 +12,7 @@ from aitui.domain.config.document import ConfigDocument, ModelBlock, decode_conf
 from aitui.domain.config.lint import Diagnostic, find_diagnostics
 from aitui.domain.config.read_rules import read_swap_rules
 from aitui.domain.config.swap_rules import SwapRules
+from aitui.domain.config.yaml_tree import parse_once, scalar_text
 from aitui.domain.llama_server import effective_flag_value, find_flag
 from aitui.domain.models import ModelKind
 from aitui.domain.sanitize import sanitize_line, sanitize_text
@@ -67,6 +68,8 @@ class ServerConfig(Struct, frozen=True):
     """The command of each model, macros expanded."""
     environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """The environment variables that the file sets for each model."""
+    listed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The models that a server with this file lists, each with its aliases."""
     in_force: bool = False
     swap_rules: SwapRules | None = None
     """The rules about which models may run together; None if the server would reject the file."""
@@ -170,9 +173,10 @@ def sanitize_config(config: ServerConfig) -> str:
 
 
 def _parse_config(where: str, reading: FileSnapshot, text: str, admin: HostAdmin) -> ServerConfig:
-    found = find_diagnostics(text, admin.release())
     try:
-        document = ConfigDocument.read(text, admin.server.llama_servers)
+        with parse_once():
+            found = find_diagnostics(text, admin.release())
+            document = ConfigDocument.read(text, admin.server.llama_servers)
         sizes = {block.id: document.context_size(block.id) for block in document.models}
         commands = {block.id: document.command(block.id) for block in document.models}
         environments = {block.id: document.variables(block.id) for block in document.models}
@@ -190,8 +194,19 @@ def _parse_config(where: str, reading: FileSnapshot, text: str, admin: HostAdmin
         contexts={name: size for name, size in sizes.items() if size},
         commands=commands,
         environments=environments,
+        listed=_listed_models(document),
         swap_rules=None if fatal else read_swap_rules(document),
     )
+
+
+def _listed_models(document: ConfigDocument) -> dict[str, tuple[str, ...]]:
+    """Return the models without `unlisted`, with their aliases, safe to show."""
+    listed = {}
+    for block in document.models:
+        unlisted = document.entries[block.id].keys.get("unlisted")
+        if unlisted is None or scalar_text(unlisted.value) in {None, "false", "False", "FALSE"}:
+            listed[sanitize_line(block.id, 200)] = block.aliases
+    return listed
 
 
 MAYBE_RUNNING_SECONDS = 60.0
@@ -323,7 +338,10 @@ class ConfigWatch:
         config = await read_server_config(self._admin, self._monitor.snapshot)
         self._is_readable = True
         rules = config.swap_rules if config.in_force else None
-        await self._monitor.update_config(config.contexts, rules, config.newer, config.doubt)
+        blocks = {} if config.in_force else config.listed
+        await self._monitor.update_config(
+            config.contexts, rules, config.newer, config.doubt, blocks
+        )
         self._hardware.update_commands(config.commands, config.environments)
         if self._context_sizes is not None:
             await self._context_sizes.record(self._admin.server.identity, config.contexts)

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from random import Random
 from typing import TYPE_CHECKING
 
+from aitui.domain.events import OtherEvent
 from aitui.errors import AituiError, BadResponse, NotSupported
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def retry_delay(attempts: int, random: Random) -> float:
 UNSUPPORTED_RETRY = 60.0
 SILENCE_SECONDS = 5.0
 SHORTEST_GAP = 0.1
+BRIEF_SECONDS = 2.0
 
 
 class EventStream:
@@ -81,12 +83,14 @@ class EventStream:
         failures = 0
         while True:
             await self._reachable.wait()
-            pause = UNSUPPORTED_RETRY
+            pause, began = UNSUPPORTED_RETRY, self._clock.monotonic()
             try:
                 async with asyncio.timeout(None) as self._stream:
                     await self._read()
-                failures = 0 if self.flows else failures + 1
-                pause = retry_delay(failures, self._random) if failures else SHORTEST_GAP
+                # A restart ends a stream once: what ends each after its first events is no server.
+                is_brief = self._clock.monotonic() - began < BRIEF_SECONDS
+                failures = failures + 1 if is_brief or not self.flows else 0
+                pause = retry_delay(failures, self._random) if failures > 1 else SHORTEST_GAP
                 if failures > 1:
                     self._warn(BadResponse("The server ends its stream of events at once"))
             except TimeoutError:
@@ -147,6 +151,8 @@ class EventStream:
     async def _read(self) -> None:
         async with self._client.events() as events:
             async for event in events:
+                if isinstance(event, OtherEvent) and not event.type:
+                    continue  # not even a frame: noise is no stream of events
                 if not self.flows:
                     self.flows = True
                     self.warning = ""

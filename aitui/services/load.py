@@ -304,6 +304,13 @@ def refuse_if_elsewhere(model: Model, change: str, verb: str) -> None:
             why=f"it runs on the peer {model.peer or 'named in its id'}",
             remedy="connect to that server",
         )
+    if model.unread:
+        raise ActionRefused(
+            f"{model.id} can't {change} yet",
+            why="it is in config.yaml, and the server hasn't read that file yet",
+            remedy="reload it",
+            action=Action.RELOAD_CONFIG,
+        )
     if not model.loadable:
         targets = ", ".join(model.targets)
         raise ActionRefused(

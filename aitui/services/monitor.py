@@ -6,6 +6,7 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from functools import cached_property
 from random import Random
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -263,13 +264,15 @@ class Monitor:
         swap_rules: "SwapRules | None" = None,
         note: str = "",
         doubt: str = "",
+        blocks: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
     ) -> None:
         """Take over the context sizes, in tokens, that the config file gives these models.
 
         `swap_rules` are its rules, None if the server may run by others; `note` says that the
-        server runs an older file, `doubt` that it may.
+        server runs an older file, `doubt` that it may. `blocks` are the models that the file lists,
+        with their aliases, unless the server has certainly read it.
         """
-        self._known.update_config(contexts)
+        self._known.update_config(contexts, blocks)
         self._swap_rules, self._config_note, self._config_doubt = swap_rules, note, doubt
         await self._publish()
 
@@ -354,17 +357,25 @@ class Monitor:
         return True
 
     async def _fetch_all(self) -> bool:
+        # A refresh that comes while this one runs is another one.
+        everything, self._list_everything = self._list_everything, False
+        try:
+            return await self._fetch_lists(with_version=everything or not self.snapshot.version)
+        except BaseException:
+            self._list_everything = self._list_everything or everything
+            raise
+
+    async def _fetch_lists(self, *, with_version: bool) -> bool:
         models = await self._client.models()
         for model in models:
             seconds = self._load_times.expected(self._identity, model.id)
             self._known.set_expected_loads(model.id, seconds)
         self._known.update_models(models)
         has_changed = await self._fetch_running()
-        if not self.snapshot.version or self._list_everything:
+        if with_version:
             # The table waits for the two lists alone: these are up to five requests more.
             await self._publish_live()
             await self._fetch_version()
-        self._list_everything = False
         self._listed_at = self._clock.monotonic()
         return has_changed
 

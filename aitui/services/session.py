@@ -97,14 +97,17 @@ async def open_session(
     """Open a session with one server; nothing is connected before the first request.
 
     `on_change` is called with each snapshot, `on_notice` with what was found out about a change of
-    the config file that was cut off.
+    the config file that was cut off, and of a proxy that reads secrets.
     """
     load_times = await LoadTimes.open(paths.state / LOAD_TIMES)
     measurements = await Measurements.open(paths.state / MEASUREMENTS)
     # httpx costs more to import than everything else here: the first frame comes before it.
     names = await asyncio.to_thread(_prepare_client, server)
     from aitui.llamaswap.client import LlamaSwapClient
+    from aitui.llamaswap.urls import proxy_warning
 
+    if on_notice is not None and (warning := proxy_warning(server)):
+        on_notice(warning)
     async with contextlib.AsyncExitStack() as stack:
         client = await stack.enter_async_context(LlamaSwapClient(server))
         monitor = Monitor(

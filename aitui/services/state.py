@@ -292,10 +292,12 @@ class ServerState:
         self._facts.failures.pop(model_id, None)
         self._stale = True
 
-    def update_config(self, contexts: Mapping[str, int]) -> None:
-        """Replace the context sizes, in tokens, that the config file sets."""
-        if contexts != self._facts.configured_context:
-            self._facts.configured_context = contexts
+    def update_config(
+        self, contexts: Mapping[str, int], blocks: Mapping[str, tuple[str, ...]]
+    ) -> None:
+        """Replace the context sizes, in tokens, that the config file sets, and its blocks."""
+        if (contexts, blocks) != (self._facts.configured_context, self._facts.configured):
+            self._facts.configured_context, self._facts.configured = contexts, blocks
             self._stale = True
 
     def update_memory(

@@ -338,12 +338,17 @@ class AituiApp(App[None]):
         self.clear_notifications()
 
     def action_doctor(self) -> None:
+        from aitui.format.doctor import redact
         from aitui.ui.screens.doctor import DoctorScreen, run_checks
 
         if not isinstance(self.screen, DoctorScreen):
             context, size = self._app_context, (self.size.width, self.size.height)
             checks = partial(run_checks, context, self.server, size)
-            self.push_screen(DoctorScreen(checks, context.clock))
+            own = (self.server,) if self.server else ()
+            hide = partial(
+                redact, servers=(*context.settings.servers, *own), environment=context.environment
+            )
+            self.push_screen(DoctorScreen(checks, context.clock, hide))
 
     def action_switch_server(self) -> None:
         self._tasks.run_in_background(self._servers.choose(self.server), "switch")
@@ -410,6 +415,10 @@ class AituiApp(App[None]):
         if current := self._current():
             current.config.add_model()
 
+    def action_download_model(self) -> None:
+        if current := self._current():
+            current.config.download_model()
+
     def action_read_config(self) -> None:
         if current := self._current():
             current.config.read_config()
@@ -418,6 +427,10 @@ class AituiApp(App[None]):
         if current := self._current():
             current.logs.retry()
         self.action_refresh_server()
+
+    def action_add_server(self) -> None:
+        """Ask for another server; what was typed before is still there."""
+        self._servers.describe_server()
 
     def action_undo_change(self) -> None:
         if current := self._current():

@@ -31,9 +31,11 @@ def render_diff(lines: Sequence[str], width: int, context: int = 1) -> Content:
 
 
 def _wrap(row: Content, width: int) -> Iterator[Content]:
-    """Break a row at a blank if there is one, else anywhere."""
+    """Break a row at a blank if there is one after its indentation, else anywhere."""
     while row.cell_length > width:
-        at = row.plain.rfind(" ", _HEAD_CELLS + width // 2, width) + 1 or width
+        text = row.plain
+        begins = _HEAD_CELLS + len(text[_HEAD_CELLS:]) - len(text[_HEAD_CELLS:].lstrip())
+        at = text.rfind(" ", begins, width) + 1 or width
         yield row[:at]
         row = Content(" " * _HEAD_CELLS) + row[at:]
     yield row

@@ -220,7 +220,13 @@ MODELS = KeyGroup(
     "models",
     # With priority, like the filter: a prompt that is typed ahead is no key.
     Key("enter", "chat", "chat", priority=True, manual="chat with the model"),
-    Key("l", "load", "load", manual="load; asks if that evicts another model"),
+    Key(
+        "l",
+        "load",
+        "load",
+        manual="load; asks if that evicts another model",
+        mends=Action.LOAD_MODEL,
+    ),
     Key("u", "unload", "unload", manual="unload, or abort a load; asks if in use"),
     Key("U", "app.unload_all", "unload all", manual="unload all; always asks"),
     Key("x", "cancel_request", "cancel a request", manual="cancel a running request; asks"),
@@ -396,7 +402,7 @@ FIRST_RUN = KeyGroup(
     Key("enter", "connect", "connect", bound=False),
     Key("down,j", "move(1)", "next", "select", sign="↑↓"),
     Key("up,k", "move(-1)", "previous", listed=False),
-    Key("a", "add_server", "another address"),
+    Key("a", "app.add_server", "another address"),
     Key("d", "app.open_demo", "demo"),
     Key("f5,r", "ask_again", "ask the ports again", "ask again", sign="r"),
 )
@@ -459,6 +465,11 @@ KEY_PASSWORD = KeyGroup(
     Key("escape", "dismiss", "Give up", "give up"),
     Key("enter", "submit", "connect", bound=False),
 )
+NEW_MODEL = KeyGroup(
+    "new model",
+    Key("escape", "dismiss", "Back", "back"),
+    Key("enter", "submit", "add", bound=False),
+)
 SERVERS = KeyGroup(
     "servers",
     Key("escape", "dismiss", "Back", "back"),
@@ -485,7 +496,9 @@ COMMANDS = KeyGroup(
 )
 
 PALETTE = (
+    ("Model", "Add a model: download it, or take a file", "app.download_model"),
     ("Undo", "Undo the last change to the config", "app.undo_change"),
+    ("Add a server", "Describe another server and save it", "app.add_server"),
     ("Demo", "Open a simulated server on this machine", "app.open_demo"),
 )
 """Palette entries without a key: title, words and action."""
@@ -501,7 +514,7 @@ VIEW_TABS = tuple(
 """The views in the order of their keys: key, name and action."""
 
 _KEYS_OF_ACTIONS = {
-    **{key.mends: APP.sign(key.action) for key in APP.keys if key.mends},
+    **{key.mends: key.sign or key.signs[0] for key in (*MODELS.keys, *APP.keys) if key.mends},
     Action.EDIT_CONFIG: f"{APP.sign('config')}, then {CONFIG.sign('edit')}",
 }
 

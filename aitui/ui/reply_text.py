@@ -5,7 +5,7 @@ from aitui.domain.chat.reply import RATE_WINDOW, Reply, ReplyPhase
 from aitui.domain.config.sizes import next_size
 from aitui.domain.models import Model
 from aitui.domain.snapshot import ConnectionPhase, Snapshot
-from aitui.domain.units import format_tokens
+from aitui.domain.units import format_seconds, format_tokens
 from aitui.errors import AituiError, ContextExceeded
 from aitui.format.chat import reply_figures
 from aitui.ui.keymap import CHAT_PANE, PROMPT
@@ -21,12 +21,7 @@ def phase_text(answer: Reply, model: Model | None, now: float) -> str:
             place = f", position {answer.position}" if answer.position else ""
             return f"queued at the server{place}, {elapsed} s"
         case ReplyPhase.LOADING:
-            share = of = ""
-            if model is not None and model.progress is not None:
-                share = f" {model.progress * 100:.0f} %"
-            elif model is not None and model.expected_load is not None:
-                of = f" of ≈{model.expected_load:.0f}"
-            return f"the model is loading{share}, {elapsed}{of} s"
+            return _load_text(model, elapsed)
         case ReplyPhase.PREFILL:
             share = "" if answer.progress is None else f" {answer.progress.share * 100:.0f} %"
             return f"reading the prompt{share}, {elapsed} s"
@@ -36,6 +31,14 @@ def phase_text(answer: Reply, model: Model | None, now: float) -> str:
             return "generating"
         case _:
             return str(answer.phase.value)
+
+
+def _load_text(model: Model | None, elapsed: str) -> str:
+    if model is not None and model.progress is not None:
+        return f"the model is loading {model.progress * 100:.0f} %, {elapsed} s"
+    if model is not None and model.expected_load is not None:
+        return f"loading, usually {format_seconds(model.expected_load)}, {elapsed} s so far"
+    return f"the model is loading, {elapsed} s"
 
 
 def silence_text(answer: Reply, snapshot: Snapshot, now: float) -> str:

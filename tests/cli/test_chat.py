@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from aitui.cli.args import parse
 from aitui.cli.chat import ReplyPrinter
 from aitui.demo.certificates import Certificates
 from aitui.domain.chat.reply import GrowingText, Reply
@@ -365,3 +366,14 @@ async def test_reasoning_without_a_reply_ends_its_line(
     await printer.write_until(done)
     assert re.sub(r"\x1b\[\d+m", "", out.getvalue()) == "Hm\n"
     assert out.getvalue().count("\x1b[2m") == styles
+
+
+async def test_a_prompt_beyond_the_context_names_the_model_and_the_size_that_holds_it(
+    loaded: Shell,
+) -> None:
+    outcome = await loaded.pipe("word " * 8_000, "chat", "--json")
+    assert outcome.status == FAILED
+    assert f"tokens, the context of {FAST} holds 8,192" in outcome.err
+    command = outcome.err.splitlines()[-1].strip()
+    assert command == f"aitui ctx {FAST} 16k"
+    assert parse(command.split()[1:]).size == "16k"

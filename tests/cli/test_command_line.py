@@ -471,3 +471,32 @@ async def test_on_a_terminal_a_load_shows_how_far_it_is(aitui: CommandLine) -> N
         interrupt(process)
         interrupt(process)
     assert f"{SLOW} " in shown
+
+
+@pytest.mark.parametrize("command", [("status",), ("unload", "fox")])
+async def test_a_proxy_that_reads_the_key_is_reported(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    aitui = CommandLine(
+        tmp_path,
+        {
+            "AI_SERVER_URL": "http://ai.example.org",
+            "AI_SERVER_API_KEY": "s3cr3t",
+            "http_proxy": "http://u:pw@127.0.0.1:9",
+        },
+    )
+    outcome = await aitui.run(*command)
+    assert outcome.status == UNREACHABLE
+    assert "The proxy 127.0.0.1:9 set in the environment reads the API key" in outcome.err
+    assert "The proxy 127.0.0.1:9 set in the environment can't be reached" in outcome.err
+    assert not [secret for secret in ("s3cr3t", "pw@") if secret in outcome.err]
+
+
+async def test_an_unload_says_what_it_waits_for(aitui: CommandLine, stand_in: StandIn) -> None:
+    stand_in.fault("/", Hang())
+    process = await aitui.start("unload", "--all")
+    assert process.stderr is not None
+    async with asyncio.timeout(30):
+        assert (await process.stderr.readline()).startswith(b"waiting for ")
+    interrupt(process)
+    assert (await finish(process)).status == INTERRUPTED

@@ -9,15 +9,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from random import Random
+from types import SimpleNamespace
+from typing import Any, cast
 
 import aiohttp
 import pytest
 
-from aitui.demo.catalogue import CODER, EMBEDDING, QWEN
+from aitui.demo import visitors
+from aitui.demo.catalogue import CODER, EMBEDDING, GPT_OSS, QWEN
 from aitui.demo.certificates import Certificates
 from aitui.demo.conversations import PAST
 from aitui.demo.dialect import Dialect
+from aitui.demo.log_ring import Broadcast
 from aitui.demo.world import DemoEnvironment, demo_world
 from aitui.store.history import FILE_NAME, ConversationHistory
 from certificates import (
@@ -233,6 +237,32 @@ async def test_the_demo_begins_with_a_past_and_clients_of_its_own() -> None:
     assert hour > timedelta(minutes=59)
     for client in ("pi/", "Open WebUI/"):
         assert client in line.decode()
+
+
+async def test_the_load_that_fails_in_the_demo_waits_until_it_is_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    events, visited = Broadcast[str](), []
+
+    async def visit(_swap: object, request: visitors.Visit) -> None:
+        visited.append(request.model)
+        raise EOFError
+
+    async def sleep(_seconds: float) -> None: ...
+
+    monkeypatch.setattr(visitors, "visit", visit)
+    monkeypatch.setattr(visitors, "asyncio", SimpleNamespace(sleep=sleep))
+    swap = SimpleNamespace(events=events, processes={GPT_OSS: object()})
+    server = cast("StandIn", SimpleNamespace(swap=swap))
+    *others, desk = visitors.Visitors(server, Random(1)).scripts()
+    for script in others:
+        script.close()
+    trying = asyncio.create_task(desk)
+    await asyncio.sleep(0)
+    assert visited == []
+    with events.reader(1), pytest.raises(EOFError):
+        await trying
+    assert visited == [GPT_OSS]
 
 
 async def test_every_demo_has_the_same_past() -> None:

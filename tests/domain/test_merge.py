@@ -383,3 +383,19 @@ def test_progress_belongs_to_a_load_that_both_report() -> None:
     loads = only(ModelFacts((), (running("a", RunState.STARTING),), (status,)))
     assert (loads.progress, loads.progress_note) == (0.5, "half")
     assert only(ModelFacts((), (running("a"),), (status,)), (loads,)).progress is None
+
+
+def test_a_block_that_the_server_does_not_list_is_unread() -> None:
+    configured = {"a": (), "new": ("n",), "other": ("alias",)}
+    listed = (ListedModel("a"), ListedModel("b", aliases=("alias",)))
+    models = merge_models(ModelFacts(listed, configured=configured), (), 0.0)
+    assert [(model.id, model.unread, model.loadable) for model in models] == [
+        ("a", False, True),
+        ("b", False, True),
+        ("new", True, False),
+    ]
+    read = (*listed, ListedModel("new"))
+    assert not any(
+        one.unread for one in merge_models(ModelFacts(read, configured=configured), models, 0.0)
+    )
+    assert merge_models(ModelFacts(configured=configured), (), 0.0) == ()

@@ -42,7 +42,9 @@ HTTP_FAULTS: dict[str, tuple[Fault, str]] = {
 
 _ONLY_STATUS = "the status decides, the body is not read"
 _SKIPPED = "an event that makes no sense is skipped: the polls show the state"
+_LEFT_OUT = "a number that can't be one is left out, and its entry stays"
 NOTHING_TO_SAY: dict[Cell, str] = {
+    **{(name, "odd numbers"): _LEFT_OUT for name in ("poll", "activity")},
     **{("load", name): _ONLY_STATUS for name in ("cut", "wrong types", "odd numbers")},
     **{("unload", name): _ONLY_STATUS for name in ("wrong types", "odd numbers")},
     **{("events", name): _SKIPPED for name in ("wrong types", "odd numbers")},
@@ -64,7 +66,7 @@ SAYS: dict[Cell, str] = {
         ("load", name): "QUEUED|queued|waiting|loading"
         for name in ("hang", "hang in the body", "trickle")
     },
-    **{("unload", name): "still runs" for name in ("garbage body", "status 204")},
+    **{("unload", name): "still running" for name in ("garbage body", "status 204")},
     **{("chat", name): "waiting|prompt" for name in ("hang", "hang in the body", "trickle")},
     **{("log", name): "connecting|live" for name in ("hang", "hang in the body", "trickle")},
     ("log", "status 204"): "lost, retry",
@@ -72,6 +74,10 @@ SAYS: dict[Cell, str] = {
     ("log", "garbage body"): "lost, retry",
     ("log", "nesting"): "lost, retry",
     ("log", "cut"): "broke",
+    ("hardware", "wrong types"): r"measured .* ago",
+    ("hardware", "odd numbers"): r"measured .* ago",
+    ("hardware", "status 404"): "doesn.t report its hardware",
+    ("hardware", "redirect"): "doesn.t report its hardware|does not follow redirects",
     ("chat", "wrong types"): "the reply is empty",
     ("chat", "odd numbers"): "done",
     ("chat", "status 204"): "never began",

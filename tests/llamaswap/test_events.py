@@ -162,6 +162,14 @@ def test_a_request_that_ended_is_named_by_its_id() -> None:
     assert event("inflight", {"operation": "remove", "id": "7"}) == RequestEnded("7")
 
 
+@pytest.mark.parametrize("odd", ["{}", "5", '{"id":7}', '{"id":"b\\ud800","name":1}'])
+def test_an_odd_status_hides_no_other_model(odd: str) -> None:
+    data = f'[{{"id":"a","state":"ready"}},{odd}]'
+    found = parse_event(json.dumps({"type": "modelStatus", "data": data}).encode(), lambda: 0.0)
+    assert isinstance(found, ModelStatusChanged)
+    assert (found.models[0].id, found.models[0].state) == ("a", RunState.READY)
+
+
 def test_rows_of_an_old_server_tell_which_model_was_used_and_when() -> None:
     rows = [
         {"model": "a", "timestamp": "1970-01-01T00:01:00.500000000Z"},

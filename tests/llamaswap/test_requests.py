@@ -5,11 +5,13 @@ import os
 import re
 
 import pytest
+from msgspec.structs import replace
 
 from aitui import errors
 from aitui.domain.snapshot import Endpoints
 from aitui.llamaswap.client import LlamaSwapClient
 from aitui.llamaswap.http import HttpClient, Request
+from aitui.llamaswap.urls import proxy_warning
 from llamaswap.conftest import server_at
 from llamaswap.raw_server import RawRequest, RawServer, always, answer, hang, json_answer, until
 
@@ -262,9 +264,58 @@ async def test_a_proxy_of_the_environment_is_asked_for_others(
         assert proxy.requests[0].target == "http://ai.example.org/health"
 
 
-async def test_a_proxy_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("http_proxy", "gopher://x")
+@pytest.mark.parametrize("proxy", ["gopher://x", "http://x:99999", "http://[::1"])
+async def test_a_proxy_that_cannot_be_used_is_named(
+    proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", proxy)
     async with LlamaSwapClient(server_at("http://ai.example.org")) as client:
         with pytest.raises(errors.Unreachable, match="proxy set in the environment") as caught:
             await client.health()
     assert "NO_PROXY=ai.example.org" in caught.value.remedy
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_proxy_that_refuses_is_not_taken_for_the_server(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"{scheme}_proxy", "http://somebody:s3cr3t@127.0.0.1:9")
+    async with LlamaSwapClient(server_at(f"{scheme}://ai.example.org")) as client:
+        with pytest.raises(errors.Unreachable, match=r"proxy 127.0.0.1:9 set in the") as caught:
+            await client.health()
+    assert "s3cr3t" not in str(caught.value)
+    assert caught.value.remedy == "set NO_PROXY=ai.example.org"
+
+
+@pytest.mark.parametrize(
+    ("url", "has_key", "exposes"),
+    [
+        ("http://ai.example.org", True, True),
+        ("http://ai.example.org", False, False),
+        ("https://ai.example.org", True, False),
+        ("http://spared.example.org", True, False),
+        ("http://127.0.0.1:8080", True, False),
+    ],
+)
+def test_a_proxy_that_reads_a_key_is_known(
+    url: str, has_key: bool, exposes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://u:pw@proxy.example.org:3128")
+    monkeypatch.setenv("no_proxy", "spared.example.org")
+    server = replace(server_at(url), api_key="k" if has_key else None)
+    assert ("The proxy proxy.example.org:3128" in proxy_warning(server)) is exposes
+    assert "pw" not in proxy_warning(server)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 502])
+async def test_a_key_that_the_server_repeats_is_not_shown(status: int) -> None:
+    respond = always(answer(b"no: Bearer s3cr3t-key and s3cr3t-word", status=status))
+    async with RawServer(respond) as there:
+        server = replace(
+            server_at(there.url), api_key="s3cr3t-key", basic_auth=("me", "s3cr3t-word")
+        )
+        async with LlamaSwapClient(server) as client:
+            with pytest.raises(errors.AituiError) as caught:
+                await client.running()
+    assert "s3cr3t" not in str(caught.value)

@@ -146,7 +146,6 @@ def test_a_field_of_the_wrong_type_is_named_with_endpoint_and_path() -> None:
         b'{"running":{}}',
         b'{"running":[5]}',
         b"\xff\xfe",
-        b'{"running":[{"model":"\xff"}]}',
         b"[" * 200_000,
         b'{"running":' + b'[{"x":' * 100_000,
     ],
@@ -162,3 +161,25 @@ def test_html_is_said_to_be_html_with_its_title() -> None:
     with pytest.raises(BadResponse, match="HTML, not JSON") as caught:
         wire.parse_models(page, "GET /v1/models")
     assert "Router login" in caught.value.why
+
+
+ODD_ENTRIES = [
+    (b'{"id":"odd","name":"\\ud83d"}', ["odd"]),
+    (b'{"id":"odd","description":"\xff"}', ["odd"]),
+    (b'{"id":"odd","name":7,"context_length":"many"}', ["odd"]),
+    (b'{"id":"odd\\ud800"}', ["odd\N{REPLACEMENT CHARACTER}"]),
+    (b'{"id":7}', []),
+    (b'{"name":"no id"}', []),
+    (b"[5]", []),
+    (b"null", []),
+]
+"""An entry of a list as JSON, and the ids that are shown of it."""
+
+
+@pytest.mark.parametrize(("entry", "ids"), ODD_ENTRIES)
+def test_an_odd_entry_hides_no_other_model(entry: bytes, ids: list[str]) -> None:
+    good = b'{"id":"good","name":"Good","context_length":4096}'
+    one, *others = wire.parse_models(b'{"data":[%s,%s]}' % (good, entry), "GET /v1/models")
+    assert (one.name, one.context_length, [model.id for model in others]) == ("Good", 4096, ids)
+    of_running = b'{"running":[%s,%s]}' % (entry, good)
+    assert [one.id for one in wire.parse_running(of_running, "GET /running")] == [*ids, "good"]

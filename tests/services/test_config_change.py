@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 from msgspec.structs import replace
 
+from aitui.domain.config import yaml_tree
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.models import Model, RunState
 from aitui.domain.progress import Steps, StepState
@@ -37,6 +38,8 @@ from aitui.services.config_change import ConfigRunner, Job, JobResult, PlanAnswe
 from aitui.services.config_plan import (
     ChangePlan,
     change_confirmation,
+    flag_edit,
+    plan_change,
     plan_new_model,
     plan_removal,
 )
@@ -426,6 +429,21 @@ async def test_no_to_the_plan_begins_nothing(setting: Setting) -> None:
     assert await setting.start(PlanAnswer.NO).change_flag("small", "ctx-size", "8192") is None
     assert setting.config.read_text() == CONFIG
     assert setting.frontend.titles == []
+
+
+async def test_a_plan_parses_the_old_and_the_new_text_once(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[str] = []
+    parse = yaml_tree._parse_tree
+
+    def note(text: str) -> yaml_tree.Node | None:
+        parsed.append(text)
+        return parse(text)
+
+    monkeypatch.setattr(yaml_tree, "_parse_tree", note)
+    plan = await plan_change(setting.runner.admin, flag_edit("small", "ctx-size", "8192"))
+    assert parsed == [CONFIG, plan.change.after]
 
 
 async def test_the_value_that_stands_already_unloads_nothing(setting: Setting) -> None:

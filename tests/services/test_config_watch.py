@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import cast
 
 import pytest
@@ -28,6 +29,7 @@ CONFIG = ServerConfig(
     (),
     (),
     contexts={"small": 4096},
+    listed={"small": ("s",)},
     commands={"small": "llama-server -c 4096"},
     in_force=True,
     swap_rules=RULES,
@@ -40,6 +42,7 @@ class FakeMonitor:
 
     snapshot: Snapshot = field(default_factory=Snapshot)
     contexts: Mapping[str, int] = field(default_factory=dict)
+    blocks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def update_config(
@@ -48,9 +51,10 @@ class FakeMonitor:
         swap_rules: SwapRules | None = None,
         note: str = "",
         doubt: str = "",
+        blocks: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
     ) -> None:
         """Take over the file."""
-        self.contexts = contexts
+        self.contexts, self.blocks = contexts, blocks
         read = replace(self.snapshot, swap_rules=swap_rules)
         await self._publish(replace(read, config_note=note, config_doubt=doubt))
 
@@ -137,7 +141,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Host:
 async def test_what_the_file_says_reaches_both_monitors(host: Host) -> None:
     host.config = replace(CONFIG, newer="the file is newer")
     assert await host.watch.read() is host.config
-    assert host.monitor.contexts == {"small": 4096}
+    assert (host.monitor.contexts, host.monitor.blocks) == ({"small": 4096}, {})
     assert host.monitor.snapshot.swap_rules is RULES
     assert host.monitor.snapshot.config_note == "the file is newer"
     assert host.hardware.commands == {"small": "llama-server -c 4096"}
@@ -146,6 +150,7 @@ async def test_what_the_file_says_reaches_both_monitors(host: Host) -> None:
 async def test_rules_of_a_file_that_the_server_may_not_run_are_not_passed_on(host: Host) -> None:
     host.config = replace(CONFIG, in_force=False)
     await host.watch.read()
+    assert host.monitor.blocks == {"small": ("s",)}
     assert host.monitor.snapshot.swap_rules is None
 
 

@@ -8,9 +8,8 @@ from msgspec.structs import replace
 from textual.theme import BUILTIN_THEMES
 
 from aitui.domain.confirmation import Confirmation
-from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus, Server
+from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus
 from aitui.errors import Unreachable
-from aitui.services.first_run import ServerSetup
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.dialogs import ServerChoice, ServersScreen
 from aitui.ui.screens.first_run import FirstRunScreen
@@ -58,10 +57,7 @@ async def setup(app: Driven) -> None:
 
 
 async def first_run(app: Driven) -> None:
-    def setup() -> ServerSetup:
-        return ServerSetup(Path("/x/config.toml"), Path("/x"), Server("", ""), STILL)
-
-    screen = FirstRunScreen((SERVER,), setup, STILL, "~/.config/aitui/config.toml", (9,))
+    screen = FirstRunScreen((SERVER,), STILL, "~/.config/aitui/config.toml", (9,))
     app.app.push_screen(screen)
     await app.see("connection refused")
 

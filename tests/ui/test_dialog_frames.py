@@ -20,7 +20,7 @@ from aitui.domain.models import Model
 from aitui.domain.progress import Steps, StepState
 from aitui.domain.snapshot import Snapshot
 from aitui.errors import KeyPasswordNeeded
-from aitui.ui.screens.confirm import Choice, ConfirmScreen
+from aitui.ui.screens.confirm import Choice, ConfirmScreen, LoadBars
 from aitui.ui.screens.context_size import ContextSizeScreen
 from aitui.ui.screens.dialogs import ChooseScreen, KeyPasswordScreen, ServerChoice, ServersScreen
 from aitui.ui.screens.help import HelpGroup, HelpScreen
@@ -90,6 +90,23 @@ async def test_the_memory_after_a_load_is_without_what_is_evicted_now(
         await app.see("wanted 20.0 ▏ Qwen3.6-35B 31.0")
         app.app.snapshot = replace(snapshot, version="later")
         await app.see("free 34.0", "free 45.0")
+
+
+async def test_a_question_that_loads_nothing_has_no_row_for_bars(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def question(now: Snapshot) -> Confirmation:
+        return Confirmation("Reload?", (f"version {now.version}",), yes="Reload")
+
+    show_instead_of_servers(monkeypatch, SNAPSHOT)
+    async with driven(SERVER, tmp_path, size=(80, 24), clock=STILL) as app:
+        screen = ConfirmScreen(question, SNAPSHOT)
+        await app.app.push_screen(screen)
+        await app.settle()
+        bars = screen.query_one(LoadBars)
+        # Shown until the next layout, its margin would move the text for a frame, each second.
+        bars.show(SNAPSHOT, question(SNAPSHOT))
+        assert not bars.display
 
 
 FIELDS: dict[str, Callable[[], ModalScreen[Any]]] = {

@@ -28,6 +28,9 @@ def test_a_line_goes_on_below_its_own_beginning() -> None:
         "       /srv/models/small.gguf --ctx-size 8192 ",
         "       --jinja",
     ]
+    path = "/srv/models/" + "x" * 30
+    rows = render_diff(("@@ -1 +1 @@", f"-a: --model {path}"), 50).plain.split("\n")
+    assert rows == ["   1 − a: --model ", f"       {path}"]
     assert max(map(len, render_diff(("@@ -1 +1 @@", "-" + "x" * 99), 30).plain.split("\n"))) == 30
 
 

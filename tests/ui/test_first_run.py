@@ -227,6 +227,21 @@ async def test_esc_and_back_keeps_what_was_typed(tmp_path: Path) -> None:
         await app.see("localhost:1", "~/certs", "lab")
 
 
+async def test_another_server_can_be_added_later(plain: StandIn, tmp_path: Path) -> None:
+    async with first_start(tmp_path, (port_of(plain.url),)) as app:
+        await app.see("14 models")
+        await app.press("enter")
+        await app.see("local ●", QUICK)
+        await app.press("colon", *"add a server")
+        await app.see("describe another server")
+        await app.press("enter")
+        await app.until(lambda: isinstance(app.app.screen, NewServerScreen), "asked")
+        await app.press(*"lab.example.org", "escape")
+        await app.press("colon", *"add a server", "enter")
+        await app.see("lab.example.org")
+    assert "lab" not in config_of(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("texts", "words"),
     [

@@ -215,7 +215,7 @@ def screens() -> list[Screen[Any]]:
         KeyPasswordScreen(error),
         ServersScreen((server, replace(server, name=ACTS)), ServerChoice(url=ENDS)),
         SetupScreen(server, server.certificate_files),
-        FirstRunScreen((replace(server, name=ACTS, url=ENDS),), setup, REAL_CLOCK, ENDS, ()),
+        FirstRunScreen((replace(server, name=ACTS, url=ENDS),), REAL_CLOCK, ENDS, ()),
         NewServerScreen(setup(), ServerDraft(ACTS, ENDS, "", UNFINISHED, ACTS)),
     ]
 

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.color import Color
 from textual.geometry import Region
 
-from aitui.domain.models import FinishedRequest, Model, RunState
+from aitui.domain.models import ClientUnload, FinishedRequest, Model, RunState
 from aitui.domain.snapshot import Clock
 from aitui.ui.widgets.model_detail import (
     DetailFacts,
@@ -160,3 +160,9 @@ def test_a_small_pane_has_the_most_important_in_one_line() -> None:
     assert line.startswith("48.3 tok/s   context ━")
     failed = "".join(text for text, _ in summary_row(FAILED, facts, 30))
     assert failed == "out of memory: 48211.00 MiB…"
+
+
+def test_an_unload_that_no_timeout_explains_names_the_client() -> None:
+    gone = replace(READY, state=RunState.STOPPED, unloaded=ClientUnload(WALL, "phone · curl"))
+    shown = " ".join(texts(gone, width=70))
+    assert "by another client (phone · curl)" in shown

@@ -16,6 +16,7 @@ from aitui.errors import Unreachable
 from aitui.services.load import load_confirmation
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.dialogs import ServerChoice, ServersScreen
+from aitui.ui.screens.first_run import FirstRunScreen
 from catalogue import LONG
 from ui.driven import opened
 from ui.hand_made import (
@@ -167,6 +168,17 @@ def test_a_question(looks_as_before: Picture, size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("size", [SMALL, MIDDLE], ids=words_of)
 def test_help(looks_as_before: Picture, size: tuple[int, int]) -> None:
     assert looks_as_before(BUSY, size, "question_mark")
+
+
+@pytest.mark.parametrize("size", [MIDDLE, SMALL, (40, 10)], ids=words_of)
+def test_first_run(looks_as_before: Picture, size: tuple[int, int]) -> None:
+    async def show(pilot: Pilot[None]) -> None:
+        config = "~/.config/aitui/config.toml"
+        pilot.app.push_screen(FirstRunScreen((SERVER,), STILL, config, (9,)))
+        while "refused" not in str(pilot.app.screen._compositor.render_strips()):
+            await pilot.pause(0.05)
+
+    assert looks_as_before(CONNECTING, size, prepare=show)
 
 
 def test_setup(looks_as_before: Picture) -> None:

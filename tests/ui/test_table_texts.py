@@ -12,6 +12,7 @@ from aitui.ui.widgets.model_table import (
     glyph,
     load_fraction,
     memory_text,
+    note_text,
     short_state_text,
     state_text,
     ttl_text,
@@ -59,6 +60,9 @@ def test_a_state_that_ended_has_its_time() -> None:
     assert state_text(CRASHED, FACTS).startswith("crashed ")
     assert short_state_text(FAILED, FACTS) == "failed"
     assert state_text(PEER, FACTS) == "peer"
+    unread = Model("new", unread=True)
+    assert (glyph(unread, FACTS), state_text(unread, FACTS)) == ("○", "unread")
+    assert note_text(unread, FACTS) == "in config.yaml, not read yet: H"
 
 
 def test_ttl_is_what_is_left_or_off() -> None:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from aitui.domain.confirmation import Confirmation
 from aitui.ui.screens.confirm import ConfirmScreen
@@ -32,6 +33,20 @@ def test_what_was_just_said_is_kept_once_and_the_oldest_goes() -> None:
         notices = add_notice(notices, Notice(3.0, str(number)))
     assert len(notices) == MAX_NOTICES
     assert notices[0].text == "0"
+
+
+def test_one_event_that_is_said_twice_is_kept_once_with_what_to_do() -> None:
+    short = Notice(1.0, "a could not be loaded: out of memory", severity="warning")
+    long = Notice(2.0, "out of memory\nL opens its log", "a could not be loaded", "error")
+    other = Notice(1.5, "b is ready")
+    for first, second in ((short, long), (long, short)):
+        found = add_notice(add_notice((first,), other), second)
+        assert [(one.text, one.severity) for one in found] == [
+            ("b is ready", "information"),
+            ("out of memory\nL opens its log", "error"),
+        ]
+    later = replace(short, at=60.0)
+    assert add_notice((long,), later) == (long, later)
 
 
 def test_sentences_of_a_message_stay_apart_in_one_line() -> None:

@@ -33,14 +33,15 @@ _OF_ONE_MODEL = (
 PLAIN_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_./+-]*(?:[ :][A-Za-z0-9_./+-]+)*")
 
 
-def model_files(document: ConfigDocument) -> frozenset[str]:
-    """Return the files that the config's `--model` flags name, macros expanded."""
-    return frozenset(_model_file_paths(document))
+def model_files(document: ConfigDocument) -> dict[str, str]:
+    """Return the files that the config's `--model` flags name, macros expanded, with the model's id."""
+    found = ((locate_flag(document, one.id, find_flag("--model")), one) for one in document.models)
+    return {value.text: block.id for value, block in found if value is not None and value.text}
 
 
 def model_folders(document: ConfigDocument) -> tuple[str, ...]:
     """Return the folders of the files that the config's `--model` flags name, in the file's order."""
-    folders = (posixpath.dirname(path) for path in _model_file_paths(document))
+    folders = (posixpath.dirname(path) for path in model_files(document))
     return tuple(dict.fromkeys(folder for folder in folders if folder.startswith("/")))
 
 
@@ -137,11 +138,6 @@ def remove_model(document: ConfigDocument, model_id: str) -> ConfigChange:
 
 def _model_file(document: ConfigDocument, model_id: str) -> str | None:
     return effective_flag_value(document.command(model_id), find_flag("--model"), document.named)
-
-
-def _model_file_paths(document: ConfigDocument) -> tuple[str, ...]:
-    found = (locate_flag(document, block.id, find_flag("--model")) for block in document.models)
-    return tuple(value.text for value in found if value is not None and value.text)
 
 
 def _build_change(

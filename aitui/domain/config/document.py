@@ -24,6 +24,7 @@ from aitui.domain.config.yaml_tree import (
 from aitui.domain.launch import NO_NAMES, NamedServers
 from aitui.domain.llama_server import CONTEXT_SIZE, CommandLine
 from aitui.domain.sanitize import sanitize_line
+from aitui.domain.suggest import nearest
 from aitui.errors import ConfigRefused
 
 MODEL_ID = "MODEL_ID"
@@ -257,8 +258,10 @@ class ConfigDocument(Struct, frozen=True):
         """Return the nodes of exactly that id. Raises ConfigRefused if there is none."""
         entry = self.entries.get(model_id)
         if entry is None:
+            near = sanitize_line(", ".join(nearest(model_id, self.entries)), 300)
             raise ConfigRefused(
                 f"The config file has no model “{sanitize_line(model_id, 80)}”.",
+                why=f"Nearest: {near}." if near else "",
                 remedy="It does not list the models of peers.",
             )
         return entry

@@ -1,5 +1,6 @@
 """Change or add one flag of a model's command, and nothing else."""
 
+import re
 import shlex
 
 from msgspec import Struct
@@ -45,6 +46,9 @@ from aitui.domain.sanitize import sanitize_line
 from aitui.errors import Action, ConfigRefused
 
 _IN_EDITOR = "Change it in the editor."
+_WHOLE_NUMBER = re.compile(r"\s*[+-]?\d*\s*")
+_GLUED = re.compile(r"[\d.]+-+[A-Za-z]")
+"""A number with the next flag behind it, the blank between them forgotten."""
 
 
 class FlagEdit(Struct, frozen=True):
@@ -107,6 +111,7 @@ def change_flag(
         return _append_flag(edit, sharers)
     if located.text == value or found_flag.takes is FlagArity.NOTHING:
         return _change_at(edit, located, document.text)
+    _refuse_old_value(edit, located)
     if only_this_model and (located.also or located.node is None):
         return _override_flag(edit, located)
     return _replace_flag(edit, located)
@@ -125,6 +130,20 @@ def _refuse_wrong_value_count(edit: FlagEdit) -> None:
     else:
         return
     raise ConfigRefused(f"{edit.name} can't be set that way.", line=edit.line, why=why)
+
+
+def _refuse_old_value(edit: FlagEdit, located: LocatedValue) -> None:
+    """Raise ConfigRefused if the value that would be replaced may be more than a value."""
+    old = located.text
+    is_number = bool(_WHOLE_NUMBER.fullmatch(old)) or "${env." in old
+    if _GLUED.match(old) or (edit.is_context_size and not is_number):
+        raise ConfigRefused(
+            f"“{sanitize_line(old, 60)}” is not a number, and is not replaced.",
+            line=located.line,
+            why=f"It may be more than the value of {sanitize_line(located.name, 60)}.",
+            remedy=_IN_EDITOR,
+            action=Action.EDIT_CONFIG,
+        )
 
 
 def _refuse_script(edit: FlagEdit) -> None:

@@ -7,6 +7,8 @@ mark, so text can be spliced there. Aliases lead to one and the same node.
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
@@ -84,12 +86,34 @@ _ENVIRONMENT_REFERENCE = re.compile(r"\$\{(env\.[^{}\s]*)\}")
 _SHOWN_BRACES = {0xE000: "{", 0xE001: "}"}
 
 
+_TREES: ContextVar[dict[str, Node | None] | None] = ContextVar("trees", default=None)
+
+
+@contextmanager
+def parse_once() -> Iterator[None]:
+    """Let `read_tree` parse each text once within the block: parsing is nearly all of an edit's time."""
+    before = _TREES.set({})
+    try:
+        yield
+    finally:
+        _TREES.reset(before)
+
+
 def read_tree(text: str) -> Node | None:
-    """Parse the first YAML document; None if it is empty.
+    """Return the first YAML document, parsed; None if it is empty.
 
     Raises ConfigRefused, with line and column, for what is no YAML, for duplicate keys, for an
     alias inside its own anchor, and for what is nested too deeply.
     """
+    trees = _TREES.get()
+    if trees is None:
+        return _parse_tree(text)
+    if text not in trees:
+        trees[text] = _parse_tree(text)
+    return trees[text]
+
+
+def _parse_tree(text: str) -> Node | None:
     if len(text) > LARGEST_FILE:
         raise ConfigRefused(f"More than {LARGEST_FILE:,} characters are not read.")
     from ruamel.yaml import YAML

@@ -17,8 +17,11 @@ from aitui.domain.checks import (
     passing_check,
 )
 from aitui.domain.config.document import ConfigDocument, decode_config
+from aitui.domain.config.flag_edit import change_flag
 from aitui.domain.config.lint import Diagnostic, find_diagnostics
+from aitui.domain.config.preload import preloaded_models
 from aitui.domain.config.yaml_tree import scalar_text
+from aitui.domain.launch import NO_NAMES, NamedServers
 from aitui.domain.models import ListedModel, ModelKind
 from aitui.domain.release import UNKNOWN, ServerRelease
 from aitui.domain.sanitize import sanitize_line
@@ -42,6 +45,7 @@ from aitui.host.service import SystemdService
 from aitui.host.ssh.host import SshHost
 from aitui.host.ssh.route import SshRoute, fetch_greeting, resolve_addresses, resolve_route
 from aitui.host.unit import UnitInfo
+from aitui.services.config_plan import CONTEXT_SIZE
 from aitui.services.doctor.checkup import Checkup, Report
 
 HOST_RESPONSE_TIMEOUT = 20.0
@@ -61,6 +65,8 @@ FOLDER = "config folder writable"
 OWNER = "config file's owner"
 VALID = "config file valid"
 MODELS = "config file's models"
+PRELOAD = "preload"
+CONTEXTS = "context sizes"
 
 UNIT = "unit"
 TEXT = "unit as written"
@@ -74,6 +80,10 @@ CONFIG_IN_EFFECT = "config file in force"
 _GREETING_SECONDS = 10.0
 _SHOWN_DIAGNOSTICS = 3
 _SHOWN_MODELS = 5
+_MOST_MODELS_TRIED = 20
+"""Each is edited and parsed again: up to 0.1 s."""
+_TRIED_SIZE = "12321"
+"""Tokens that no model has: what is there already is never replaced."""
 _TRUE = frozenset({"true", "yes", "on", "y"})
 _REMEDY = "fix it in $EDITOR"
 _TOLERANCE = 1.0
@@ -102,7 +112,7 @@ async def check_host(
     if host is None:
         return
     async with host:
-        checks = HostChecks(host, report, seconds)
+        checks = HostChecks(host, report, seconds, server.llama_servers)
         if isinstance(host, SshHost):
             await checks.check_ssh(server.ssh_host, host)
         config = ConfigFile(host, server.preset_path, clock=clock)
@@ -113,8 +123,11 @@ async def check_host(
 class HostChecks:
     """The checks of one machine, a method a stage, in this order; `seconds` limits each check."""
 
-    def __init__(self, host: Host, report: Report, seconds: float) -> None:
+    def __init__(
+        self, host: Host, report: Report, seconds: float, named: NamedServers = NO_NAMES
+    ) -> None:
         self._host = host
+        self._named = named
         self._report = report
         self._seconds = seconds
         self._checkup = Checkup(report)
@@ -198,7 +211,7 @@ class HostChecks:
         release: ServerRelease = UNKNOWN,
     ) -> None:
         """Check the file; nothing is written, not even to see whether it could be."""
-        names = (FOLDER, OWNER, VALID, MODELS)
+        names = (FOLDER, OWNER, VALID, MODELS, PRELOAD, CONTEXTS)
         if self._checkup.blocked:
             self._checkup.skip(CONFIG_FILE, *names)
             return
@@ -219,11 +232,14 @@ class HostChecks:
             text = await asyncio.to_thread(decode_config, reading.content)
         except ConfigRefused as error:
             self._report(failing_check(VALID, error))
-            self._checkup.skip(MODELS, why=error.what)
+            self._checkup.skip(MODELS, PRELOAD, CONTEXTS, why=error.what)
             return
         understood = await asyncio.to_thread(_parse_config, text, release)
         self._report(_validity_check(understood))
         self._report(_models_check(understood, listed))
+        self._report(_preload_check(understood))
+        shown = sanitize_line(reading.path, 300)
+        self._report(await asyncio.to_thread(_contexts_check, text, shown, self._named))
 
     async def check_service(self, service: SystemdService) -> None:
         """Check the unit; after a failure those checks go on that still make sense."""
@@ -384,6 +400,7 @@ class ConfigFindings(Struct, frozen=True):
     models: tuple[str, ...] = ()
     aliases: frozenset[str] = frozenset()
     hidden: frozenset[str] = frozenset()
+    preload: tuple[str, ...] = ()
     parses: bool = False
 
 
@@ -399,6 +416,7 @@ def _parse_config(text: str, release: ServerRelease) -> ConfigFindings:
         tuple(block.id for block in document.models),
         frozenset(name for block in document.models for name in block.aliases),
         frozenset(name for name in document.entries if _is_hidden(document, name)),
+        preloaded_models(document),
         parses=True,
     )
 
@@ -446,6 +464,40 @@ def _models_check(
         return defect_check(MODELS, "; ".join(differences), remedy, Action.RELOAD_CONFIG)
     count = count_of(len(understood.models), "model")
     return passing_check(MODELS, f"{count}, as the server lists them")
+
+
+def _preload_check(understood: ConfigFindings) -> CheckResult:
+    if not understood.parses or not understood.models:
+        return inconclusive_check(PRELOAD, "not tried: the file has no models")
+    if understood.preload:
+        return passing_check(PRELOAD, f"at its start it loads {_format_names(understood.preload)}")
+    seen = "none: after a start, the first request waits until its model is loaded"
+    return inconclusive_check(PRELOAD, seen, f"aitui preload {shlex.quote(understood.models[0])}")
+
+
+def _contexts_check(text: str, path: str, named: NamedServers) -> CheckResult:
+    """Check whether the context size of each model can be changed; blocks."""
+    try:
+        document = ConfigDocument.read(text, named)
+    except ConfigRefused:
+        return inconclusive_check(CONTEXTS, "not tried: the file doesn't parse")
+    refusals, remedies = [], []
+    models = document.models[:_MOST_MODELS_TRIED]
+    for block in models:
+        try:
+            change_flag(document, block.id, CONTEXT_SIZE, _TRIED_SIZE)
+        except ConfigRefused as error:
+            why = " ".join(filter(None, (error.what, error.why)))
+            name = sanitize_line(block.id, 100)
+            remedies.append(error.remedy)
+            refusals.append(f"{path}, line {error.line or block.first_line}: {name}: {why}")
+    if not refusals:
+        return passing_check(
+            CONTEXTS, f"aitui can change those of {count_of(len(models), 'model')}"
+        )
+    more = len(refusals) - _SHOWN_DIAGNOSTICS
+    seen = " ".join(refusals[:_SHOWN_DIAGNOSTICS]) + (f" and {more} more" if more > 0 else "")
+    return inconclusive_check(CONTEXTS, seen, remedies[0], Action.EDIT_CONFIG)
 
 
 def _format_names(names: Iterable[str]) -> str:

@@ -1,6 +1,7 @@
 """The whole check-up, in its order: what comes later builds on what came before."""
 
 import asyncio
+import shlex
 from collections.abc import AsyncGenerator, Callable, Collection, Coroutine
 from functools import partial
 from importlib import import_module
@@ -10,9 +11,12 @@ from msgspec.structs import replace
 
 from aitui.aio import background_task
 from aitui.domain.checks import CheckResult, CheckStage, failing_check, inconclusive_check
+from aitui.domain.server import WHERE_MADE
 from aitui.domain.snapshot import Clock, Server
-from aitui.errors import SettingsError
+from aitui.errors import HostError, SettingsError
 from aitui.host.listener import locate_host
+from aitui.host.open import LOCAL
+from aitui.host.ssh.address import SshAddress
 from aitui.services.doctor.checkup import Report
 from aitui.services.doctor.server import ServerChecks
 from aitui.services.doctor.terminal import TerminalInfo, check_terminal, setting_checks
@@ -20,7 +24,7 @@ from aitui.settings import Settings, require_server
 
 STAGES = (
     *("settings", "certificate files", "network", "answers", "events", "views", "clock"),
-    *("machine", "terminal"),
+    *("machine", "browsers", "terminal"),
 )
 
 
@@ -76,7 +80,12 @@ async def _run_stages(
         for check in setting_checks(settings):
             report(check)
         try:
-            await _check_server(require_server(settings), clock, report, begin)
+            server = require_server(settings)
+            await _check_server(server, clock, report, begin)
+            begin("browsers")
+            from aitui.services.doctor.browser import check_browsers
+
+            await check_browsers(server, terminal.environment, report)
         except SettingsError as error:
             report(failing_check("server", error))
     begin("terminal")
@@ -100,7 +109,7 @@ async def _check_server(
         from aitui.llamaswap.probe import ServerProbe
 
         for check in await asyncio.to_thread(certificate_checks, server, clock.wall()):
-            report(check)
+            report(_name_proxy(check, server))
         async with LlamaSwapClient(server) as client, ServerProbe(server, clock.monotonic) as probe:
             begin("network")
             await checks.check_network()
@@ -123,3 +132,18 @@ async def _check_server(
     from aitui.services.doctor.host import check_host
 
     await check_host(server, checks.models, clock, report, release=checks.release)
+
+
+def _name_proxy(check: CheckResult, server: Server) -> CheckResult:
+    """Fill the proxy's machine and directory into the command that copies a missing file."""
+    if WHERE_MADE not in check.remedy or server.proxy_ssh_host in {"", LOCAL}:
+        return check
+    try:
+        proxy = SshAddress.read(server.proxy_ssh_host)
+    except HostError:
+        return check
+    host = f"[{proxy.host}]" if ":" in proxy.host else proxy.host
+    place = f"{proxy.user}@{host}" if proxy.user else host
+    port = "" if proxy.port is None else f"-P {proxy.port} "
+    source = f"{port}{shlex.quote(f'{place}:{server.proxy_dir}/certs')}"
+    return replace(check, remedy=check.remedy.replace(WHERE_MADE, source))

@@ -16,6 +16,7 @@ from aitui.domain.release import UNKNOWN, ServerRelease
 from aitui.domain.snapshot import Clock, Server
 from aitui.domain.units import count_of, format_seconds
 from aitui.errors import (
+    Action,
     AituiError,
     BadResponse,
     CertificateFileError,
@@ -38,7 +39,7 @@ from aitui.llamaswap.probe import (
     proxy_address,
     resolve_addresses,
 )
-from aitui.llamaswap.urls import authority_of, host_of, is_https
+from aitui.llamaswap.urls import authority_of, host_of, is_https, proxy_warning
 from aitui.services.doctor.checkup import Checkup, Report
 
 NAME = "host name"
@@ -47,6 +48,7 @@ TLS = "TLS"
 SERVER_CERTIFICATE = "server certificate"
 CERTIFICATE_ACCEPTED = "certificate accepted"
 HEALTH = "/health"
+LOADED = "models loaded"
 EVENTS = "/api/events"
 VERSION = "version"
 LISTS_REQUESTS = "view: who is using it"
@@ -109,7 +111,7 @@ class ServerChecks:
         server, checkup = self._server, self._checkup
         proxy = proxy_address(server)
         if proxy:
-            why = f"requests go through the proxy {proxy}"
+            why = proxy_warning(server) or f"requests go through the proxy {proxy}"
             checkup.skip(NAME, PORT, TLS, SERVER_CERTIFICATE, why=why)
             return
         try:
@@ -180,7 +182,17 @@ class ServerChecks:
             return count_of(len(answer), "model")
 
         await self._check_endpoint(models, client.models, record_models)
-        await self._check_endpoint(running, client.running, _format_running)
+        loaded: list[RunningModel] | None = None
+
+        def record_running(answer: Sequence[RunningModel]) -> str:
+            nonlocal loaded
+            loaded = list(answer)
+            return _format_running(answer)
+
+        await self._check_endpoint(running, client.running, record_running)
+        if loaded == []:
+            seen = "none is loaded: the first request waits until its model is"
+            self._report(inconclusive_check(LOADED, seen, "load one", Action.LOAD_MODEL))
 
     async def _check_first_response(self, probe: ServerProbe) -> None:
         asked = self._clock.wall()

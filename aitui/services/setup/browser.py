@@ -1,26 +1,31 @@
 """The browser set-up of one server, read from its certificate files; stores of this machine filled."""
 
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from aitui.domain.checks import CheckResult, passing_check
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.server import Server
-from aitui.domain.setup.browser import FLATPAK, FLATPAK_STORE, USER_STORE, BrowserSetup
+from aitui.domain.setup.browser import (
+    BROWSERS,
+    FLATPAK,
+    FLATPAK_STORE,
+    USER_STORE,
+    Browser,
+    BrowserSetup,
+)
 from aitui.errors import HostError, SettingsError
 from aitui.host.base import Host
 from aitui.llamaswap.certificates import CA, CERTIFICATE, read_certificates
+from aitui.paths import home_directory
 
 P12 = "client-legacy.p12"
 _STORE_SECONDS = 60.0
-_FIND_STORES = f"""
-[ -d "$HOME/.var/app/{FLATPAK}" ] && echo '{FLATPAK_STORE}'
-if [ -d "$HOME/.pki/nssdb" ]; then echo '{USER_STORE}'; else
-  for name in chromium chromium-browser google-chrome brave-browser; do
-    command -v $name >/dev/null && echo '{USER_STORE}' && break
-  done
-fi
-true
-"""
+_FLATPAK_FOLDERS = (
+    *(f"~/.var/app/{FLATPAK}", f"~/.local/share/flatpak/app/{FLATPAK}"),
+    f"/var/lib/flatpak/app/{FLATPAK}",
+)
 
 
 def read_browser_setup(server: Server) -> BrowserSetup:
@@ -52,10 +57,24 @@ def read_browser_setup(server: Server) -> BrowserSetup:
     )
 
 
-async def find_stores(host: Host) -> tuple[str, ...]:
-    """Return the NSS stores of the browsers on a machine."""
-    done = await host.run(("sh", "-c", _FIND_STORES))
-    return tuple(done.stdout.decode("utf-8", "replace").split())
+def find_browsers(environment: Mapping[str, str]) -> tuple[Browser, ...]:
+    """Return the browsers of Chromium's family on this machine; blocks."""
+    home, path = home_directory(environment), environment.get("PATH", "")
+    flatpak = any((home / folder.removeprefix("~/")).is_dir() for folder in _FLATPAK_FOLDERS)
+    return tuple(
+        browser
+        for browser in BROWSERS
+        if any(shutil.which(name, path=path) for name in browser.programs)
+        or (flatpak and browser.store == FLATPAK_STORE)
+    )
+
+
+def find_stores(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the NSS stores of the browsers on this machine; blocks."""
+    found = [browser.store for browser in find_browsers(environment)]
+    if (home_directory(environment) / ".pki" / "nssdb").is_dir():
+        found.append(USER_STORE)
+    return tuple(dict.fromkeys(found))
 
 
 async def fill_store(host: Host, setup: BrowserSetup, store: str) -> CheckResult:

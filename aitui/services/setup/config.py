@@ -1,6 +1,5 @@
 """A first config file for the model files of a host, or what an existing one lacks."""
 
-import asyncio
 import posixpath
 from collections.abc import Sequence
 
@@ -8,7 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from aitui.domain.config.blocks import add_model, choose_template, model_files, model_folders
-from aitui.domain.config.document import ConfigDocument, decode_config
+from aitui.domain.config.document import ConfigDocument
 from aitui.domain.config.flag_edit import change_flag
 from aitui.domain.config.locate import ValueSource
 from aitui.domain.config.ports import add_port, models_without_port
@@ -31,7 +30,13 @@ from aitui.domain.setup.programs import LLAMA_SERVER_PATH
 from aitui.errors import ConfigRefused, HostFileError, ModelFileUnreadable, NoSuchFile
 from aitui.host.base import Host
 from aitui.host.sampler import HostSampler, read_model_header
-from aitui.services.config_plan import CONTEXT_SIZE, ChangePlan, is_model_file, plan_change
+from aitui.services.config_plan import (
+    CONTEXT_SIZE,
+    ChangePlan,
+    is_model_file,
+    plan_change,
+    read_document,
+)
 from aitui.services.host_admin import HostAdmin
 from aitui.services.setup.files import FilePlan, plan_file, write_file
 from aitui.services.setup.survey import find_gguf_files, find_programs
@@ -66,7 +71,7 @@ async def plan_config(admin: HostAdmin, folders: Sequence[str] = ()) -> ConfigPl
     notes = () if programs else (f"llama-server was not found: the commands name {server}",)
     usable = [path for path in paths if is_model_file(posixpath.basename(path))]
     try:
-        document = await _read_document(admin)
+        document = await read_document(admin)
     except NoSuchFile:
         models, unreadable = await _size_models(host, usable, server)
         text = first_config(models, server)
@@ -102,12 +107,6 @@ async def write_new_config(admin: HostAdmin, plan: ConfigPlan) -> None:
     await write_file(admin.host, plan.file, admin.clock, validate if plan.validator else None)
 
 
-async def _read_document(admin: HostAdmin) -> ConfigDocument:
-    reading = await admin.config.read()
-    text = decode_config(reading.content)
-    return await asyncio.to_thread(ConfigDocument.read, text, admin.server.llama_servers)
-
-
 async def _list_models(host: Host, folder: str) -> tuple[str, ...]:
     try:
         entries = await host.list(folder)
@@ -130,17 +129,15 @@ def _extend(
             result = reparse(result, added, None)
     else:
         for model in models:
-            result = _add_block(result, model)
+            if model.id not in result.entries:
+                result = _add_block(result, model, choose_template(result, ())[0])
     return ConfigChange(
         document.text, result.text, model="", flag="", old=None, new=None, where=ValueSource.KEY
     )
 
 
-def _add_block(document: ConfigDocument, model: NewModel) -> ConfigDocument:
+def _add_block(document: ConfigDocument, model: NewModel, like: str) -> ConfigDocument:
     """Add a block with the flags of another model, and the context that fits."""
-    if model.id in document.entries:
-        return document
-    like, _ = choose_template(document, ())
     added = reparse(document, add_model(document, model.id, model.path, like=like).after, None)
     size = str(model.context_size)
     changed = change_flag(added, model.id, CONTEXT_SIZE, size, only_this_model=True)
@@ -151,13 +148,50 @@ def _add_block(document: ConfigDocument, model: NewModel) -> ConfigDocument:
     return reparse(document, flagged.after, None)
 
 
+async def plan_model_block(
+    admin: HostAdmin, path: str, *, likely: Sequence[str] = ()
+) -> ChangePlan:
+    """Plan a block for a model file, with the flags of another model and the context that fits.
+
+    The other model is the first of `likely`, such as models that are known to run, else the last one.
+    Raises HostError, and ConfigRefused without a config file that can be extended.
+    """
+    host = admin.host
+    header = await read_model_header(host, path)
+    programs = await find_programs(host, _LLAMA_SERVER)
+    server = programs[0] if programs else LLAMA_SERVER_PATH.replace("~", await host.resolve("~/"))
+    model = _size_model(path, header, await _idle_memory(host), server)
+    notes = [model.note]
+
+    def edit(document: ConfigDocument) -> ConfigChange:
+        if document.entries:
+            like, own = choose_template(document, likely)
+            notes.append(f"its flags are copied from {sanitize_line(like, 120)}")
+            if own:
+                notes.append(f"! with {', '.join(own)}, which may be specific to that model")
+            after = _add_block(document, model, like).text
+        else:
+            after = _extend(document, [model], server).after
+        return ConfigChange(
+            document.text, after, model.id, "", None, path, ValueSource.KEY, added=True
+        )
+
+    plan = await plan_change(admin, edit)
+    return replace(plan, notes=tuple(notes))
+
+
+async def _idle_memory(host: Host) -> MemoryUsage:
+    """Return the memory of a host as if nothing were loaded there."""
+    return memory_usage(None, (), host=_without_llama_servers(await HostSampler(host).sample()))
+
+
 async def _size_models(
     host: Host, paths: Sequence[str], llama_server: str
 ) -> tuple[list[NewModel], tuple[str, ...]]:
     """Return the models of files with contexts that fit, and sentences about files that can't be read."""
     if not paths:
         return [], ()
-    usage = memory_usage(None, (), host=_without_llama_servers(await HostSampler(host).sample()))
+    usage = await _idle_memory(host)
     models, unreadable = [], []
     for path in paths:
         try:

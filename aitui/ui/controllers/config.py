@@ -1,6 +1,7 @@
 """The machine behind the server: its config file, view 5, its service, and every change of them."""
 
 import asyncio
+import os
 import posixpath
 import time
 from collections.abc import Awaitable, Callable
@@ -60,7 +61,13 @@ LOG_LINES = 8
 DIFF_LINES = 24
 
 _Change = Callable[[ConfigRunner], Awaitable[JobResult | None]]
-_DONE = {Job.UNDO: "Undone", Job.RELOAD: "Reloaded", Job.RESTART: "Restarted"}
+_DONE = {
+    Job.DOWNLOAD: "Downloaded",
+    Job.LOAD: "Loaded",
+    Job.UNDO: "Undone",
+    Job.RELOAD: "Reloaded",
+    Job.RESTART: "Restarted",
+}
 
 
 class DialogFrontend:
@@ -256,6 +263,25 @@ class ConfigController:
 
     def add_model(self) -> None:
         self._start("adding a model", self._add_model)
+
+    def download_model(self) -> None:
+        """Ask for a repository or a file, and add it; the question opens before the host is reached."""
+        from aitui.ui.screens.dialogs import NewModelScreen
+
+        def add(typed: str | None) -> None:
+            source, _, include = (typed or "").strip().partition(" ")
+            if typed and source.startswith(("/", "~/")):
+                source, include = typed.strip(), ""
+            if source:
+                from aitui.services.new_model import add_source
+
+                endpoint = os.environ.get("HF_ENDPOINT", "")
+                self._start(
+                    "adding a model",
+                    lambda runner: add_source(runner, source, include.strip(), "", endpoint),
+                )
+
+        self._app.push_screen(NewModelScreen(), add)
 
     def remove_model(self, model_id: str) -> None:
         async def remove(runner: ConfigRunner) -> JobResult | None:

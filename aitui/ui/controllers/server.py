@@ -199,6 +199,7 @@ class ServerSwitcher:
         self._is_settled = False
         self._demo: Server | None = None
         self._added: tuple[Server, ...] = ()
+        self._draft: ServerDraft | None = None
         self.controllers: ServerControllers | None = None
         """None until the session is open, and while there is no server."""
         self.paths = context.paths
@@ -243,8 +244,19 @@ class ServerSwitcher:
         setup = self._server_setup()
         config = setup.show_path(setup.config)
         servers, ports = context.settings.servers, context.usual_ports
-        screen = FirstRunScreen(servers, self._server_setup, context.clock, config, ports)
-        self._app.push_screen(screen)
+        self._app.push_screen(FirstRunScreen(servers, context.clock, config, ports))
+
+    def describe_server(self) -> None:
+        """Ask for a new server; what was typed before and not saved is still there."""
+        from aitui.services.first_run import ServerDraft
+        from aitui.ui.screens.new_server import NewServerScreen
+
+        def keep(draft: ServerDraft | None) -> None:
+            self._draft = draft
+
+        if not isinstance(self._app.screen, NewServerScreen):
+            screen = NewServerScreen(self._server_setup(), self._draft or ServerDraft())
+            self._app.push_screen(screen, keep)
 
     def _server_setup(self) -> "ServerSetup":
         from aitui.services.first_run import ServerSetup
@@ -266,6 +278,7 @@ class ServerSwitcher:
             self._app.screen.show_error(error)
             return
         self._added += (server,)
+        self._draft = None
         self._app.notify(f"Saved as {server.name} in {setup.show_path(setup.config)}")
         await self.go_to(server)
 

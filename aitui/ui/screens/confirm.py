@@ -280,7 +280,8 @@ class LoadBars(Widget):
 
     def _draw(self) -> None:
         bars = None
-        if self._shown is not None and self._shown[1].loads and self.size.width > BAR_LABEL:
+        wanted = self._shown is not None and bool(self._shown[1].loads)
+        if self._shown is not None and wanted and self.size.width > BAR_LABEL:
             snapshot, confirmation = self._shown
             width = self.size.width - BAR_LABEL
             evicted = [cost.model for cost in confirmation.costs]
@@ -293,5 +294,6 @@ class LoadBars(Widget):
                 named = Strip([Segment(label.ljust(BAR_LABEL), style)])
                 self._strips += [Strip.blank(0)] * bool(self._strips)
                 self._strips.append(Strip.join([named, bar]))
-        self.display = bars is not None or self.size.width == 0
+        # Without a width yet it can't be drawn; shown for nothing, its margin would move what follows.
+        self.display = bars is not None or (wanted and self.size.width == 0)
         self.refresh(layout=len(self._strips) != count)

@@ -15,7 +15,7 @@ from aitui.domain.snapshot import Server
 from aitui.errors import KeyPasswordNeeded, SettingsError, SshKeyPassphraseNeeded
 from aitui.format.fit import shorten_path
 from aitui.ui.frame import set_frame_title
-from aitui.ui.keymap import CHOOSE, KEY_PASSWORD, SERVERS, remedy_text
+from aitui.ui.keymap import CHOOSE, KEY_PASSWORD, NEW_MODEL, SERVERS, remedy_text
 from aitui.ui.plain import PlainText, plain
 from aitui.ui.widgets.dialog import BREAKPOINTS, SMALL_DIALOG_CELLS, Dialog
 from aitui.ui.widgets.key_bar import KeyBar
@@ -75,6 +75,28 @@ class KeyPasswordScreen(ModalScreen[str | None]):
                 yield PlainText("\n".join(filter(None, sentences)), id="words")
             yield Input(password=True, id="entry")
         yield KeyBar(KEY_PASSWORD.hint("submit"), KEY_PASSWORD.hint("dismiss"), id="keys")
+
+    @on(Input.Submitted)
+    def _handle_submit(self, message: Input.Submitted) -> None:
+        if self.is_current:
+            self.dismiss(message.value)
+
+
+class NewModelScreen(ModalScreen[str | None]):
+    """Ends with a repository and a pattern, or a file of the host, as typed; None to cancel."""
+
+    CSS_PATH = ["dialog.tcss", "small_dialog.tcss"]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = BREAKPOINTS
+    BINDINGS = NEW_MODEL.bindings()
+
+    def compose(self) -> ComposeResult:
+        with Dialog(SMALL_DIALOG_CELLS) as dialog:
+            set_frame_title(dialog, "Add a model")
+            with VerticalScroll(id="text", can_focus=False):
+                words = "A repository on Hugging Face with a pattern, or a GGUF file there"
+                yield PlainText(words, id="words")
+            yield Input(placeholder="AUTHOR/REPO *Q8_0*, or /models/NAME.gguf", id="entry")
+        yield KeyBar(NEW_MODEL.hint("submit"), NEW_MODEL.hint("dismiss"), id="keys")
 
     @on(Input.Submitted)
     def _handle_submit(self, message: Input.Submitted) -> None:

@@ -40,13 +40,17 @@ RunChecks = Callable[[], AsyncGenerator[CheckResult | CheckStage, None]]
 
 
 class DoctorScreen(Screen[None]):
-    """Shows each check as it ends; ends the check-up when it is closed."""
+    """Shows each check as it ends; ends the check-up when it is closed.
+
+    `redact` removes what is private from a copied report.
+    """
 
     CSS_PATH = "doctor.tcss"
     BINDINGS = DOCTOR.bindings()
 
-    def __init__(self, check_up: RunChecks, clock: Clock) -> None:
+    def __init__(self, check_up: RunChecks, clock: Clock, redact: Callable[[str], str]) -> None:
         super().__init__()
+        self._redact = redact
         self._run_checks = check_up
         self._clock = clock
         self._checks_running = True
@@ -71,7 +75,7 @@ class DoctorScreen(Screen[None]):
         self._begin()
 
     def action_copy_report(self) -> None:
-        self.app.copy_to_clipboard(as_text(self._checks))
+        self.app.copy_to_clipboard(self._redact(as_text(self._checks)))
 
     def action_scroll(self, lines: int) -> None:
         self._pane.scroll_relative(y=lines, animate=False)

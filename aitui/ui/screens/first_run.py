@@ -12,6 +12,7 @@ from textual.geometry import Size
 from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
+from textual.worker import Worker
 
 from aitui.domain.server import Clock, Server
 from aitui.format.fit import truncate
@@ -20,7 +21,6 @@ from aitui.ui.frame import Pieces, set_frame_title
 from aitui.ui.keymap import APP, CHOICE, FIRST_RUN
 from aitui.ui.messages import ServerAddRequested, ServerRequested
 from aitui.ui.plain import PlainText
-from aitui.ui.screens.new_server import NewServerScreen, SetupFactory
 from aitui.ui.theme import theme_style
 from aitui.ui.widgets.dialog import Dialog
 from aitui.ui.widgets.key_bar import KeyBar
@@ -99,7 +99,7 @@ class ServerRow(Widget, can_focus=True):
 class FirstRunScreen(Screen[None]):
     """Lists what answers at the usual ports of this machine and the servers of config.toml.
 
-    `setup` makes what checks and saves a new server. `ports` are asked once, and again on a key.
+    `config` is where a server is saved. `ports` are asked once, and again on a key.
     """
 
     CSS_PATH = "first_run.tcss"
@@ -108,23 +108,22 @@ class FirstRunScreen(Screen[None]):
     def __init__(
         self,
         servers: Sequence[Server],
-        setup: SetupFactory,
         clock: Clock,
         config: str,
         ports: tuple[int, ...],
     ) -> None:
         super().__init__()
         self._servers = servers
-        self._setup = setup
         self._header = ServerHeader(clock, id="header")
         self._config = config
         self._ports = ports
-        self._draft = ServerDraft()
         self._has_moved = False
         self._rows = [
             *(ServerRow(f"http://localhost:{port}", "", "connect") for port in ports),
             *(ServerRow(one.label, one.url, "connect") for one in servers),
-            ServerRow("another address", "https with a client certificate works too", "add_server"),
+            ServerRow(
+                "another address", "https with a client certificate works too", "app.add_server"
+            ),
             ServerRow("demo server", "simulated models, no network", "app.open_demo"),
         ]
 
@@ -146,7 +145,7 @@ class FirstRunScreen(Screen[None]):
     def on_mount(self) -> None:
         self.query_one("#found", FrameLine).title = ("Servers found", "", "on this machine")
         self.query_one("#next", FrameLine).title = ("What happens next", "", "")
-        hints = ("connect", "move(1)", "add_server", "app.open_demo", "ask_again")
+        hints = ("connect", "move(1)", "app.add_server", "app.open_demo", "ask_again")
         self.query_one(KeyBar).hints = (
             *(FIRST_RUN.hint(action) for action in hints),
             *(APP.hint(action) for action in ("doctor", "quit", "help")),
@@ -165,7 +164,8 @@ class FirstRunScreen(Screen[None]):
         """Ask the ports, all at once."""
         for row in self._rows[: len(self._ports)]:
             row.show(_ASKING, "…")
-        self.run_worker(self._ask(), group="ports", exclusive=True)
+        # Not a coroutine: Python complains of one that is cancelled before it has begun.
+        _: Worker[None] = self.run_worker(self._ask, group="ports", exclusive=True)
 
     def action_move(self, rows: int) -> None:
         self._has_moved = True
@@ -191,13 +191,6 @@ class FirstRunScreen(Screen[None]):
                 f"No llama-swap answers on {row.address}: {FIRST_RUN.sign('ask_again')} asks again"
             )
             self.notify(words, severity="warning")
-
-    def action_add_server(self) -> None:
-        """Ask for another address; what was typed before is still there."""
-        self.app.push_screen(NewServerScreen(self._setup(), self._draft), self._keep_draft)
-
-    def _keep_draft(self, draft: ServerDraft | None) -> None:
-        self._draft = draft or ServerDraft()
 
     async def _ask(self) -> None:
         found: list[FoundServer] = []
@@ -226,7 +219,7 @@ class FirstRunScreen(Screen[None]):
         self.set_class(size.height < MIDDLE_ROWS, "-list")
 
     def _next_steps(self) -> Content:
-        add = FIRST_RUN.sign("add_server")
+        add = FIRST_RUN.sign("app.add_server")
         facts = (
             ("saves", f"the address to {self._config}, and nothing else"),
             ("reads", "models, activity and logs; loads nothing by itself"),

@@ -1,8 +1,8 @@
 """A server that is described step by step: each field is checked as it is typed, each step by the doctor."""
 
 import asyncio
-from collections.abc import Callable
 from contextlib import aclosing
+from functools import partial
 
 from msgspec.structs import replace
 from textual import on
@@ -11,6 +11,7 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input
+from textual.worker import Worker
 
 from aitui.domain.checks import CheckResult
 from aitui.errors import AituiError
@@ -24,8 +25,6 @@ from aitui.ui.widgets.dialog import WIDE_DIALOG_CELLS, Dialog
 from aitui.ui.widgets.key_bar import KeyBar
 from aitui.ui.widgets.pane_body import FrameLine
 
-SetupFactory = Callable[[], ServerSetup]
-"""Makes what checks and saves a server."""
 FIELDS = {
     "url": ("address", "https://ai.example.org or localhost:8080"),
     "certificates": ("certificates", "a directory, a .p12, or PEM files"),
@@ -130,7 +129,9 @@ class NewServerScreen(ModalScreen[ServerDraft]):
         self.query_one("#password-line").display = self._draft.needs_password
 
     def _describe(self, field: str) -> None:
-        self.run_worker(self._describe_field(field), group=f"describe {field}", exclusive=True)
+        # Not a coroutine: Python complains of one that is cancelled before it has begun.
+        work = partial(self._describe_field, field)
+        _: Worker[None] = self.run_worker(work, group=f"describe {field}", exclusive=True)
 
     async def _describe_field(self, field: str) -> None:
         draft = self._draft
@@ -173,7 +174,8 @@ class NewServerScreen(ModalScreen[ServerDraft]):
             if not typed or self._checked.get(step) == wanted:
                 continue
             self._checked[step] = wanted
-            self.run_worker(self._check(step, wanted), group="checks", exclusive=True)
+            work = partial(self._check, step, wanted)
+            _: Worker[None] = self.run_worker(work, group="checks", exclusive=True)
             return
 
     async def _check(self, step: str, draft: ServerDraft) -> None:

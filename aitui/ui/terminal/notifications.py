@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 from textual.app import App
 from textual.notifications import SeverityLevel
 
@@ -13,6 +14,7 @@ from aitui.ui.terminal.screen_diff import is_terminal_ready
 
 MAX_NOTICES = 50
 """The maximum of notices in the list of messages."""
+_RECENT, _SAME_EVENT_SECONDS = 3, 10.0
 MAX_NOTICE_CELLS = 6000
 MAX_TITLE_CELLS, MAX_TEXT_CELLS = 120, 400
 """Cells of a toast: it must not cover the screen."""
@@ -50,17 +52,33 @@ class Notice(Struct, frozen=True):
     def line(self) -> tuple[tuple[str, str], ...]:
         """Return it as pieces of one line, with their colors."""
         sign, color = SIGNS[self.severity]
-        *lines, last = f"{self.heading}{self.text}".strip().split("\n")
-        ended = (f"{line}." if line[-1:].isalnum() else line for line in lines)
-        words = " ".join(" ".join((*ended, last)).split())
         ink = "error" if self.severity == "error" else "muted"
-        return (sign, color), (f" {self.clock_time} ", "muted"), (words, ink)
+        return (sign, color), (f" {self.clock_time} ", "muted"), (self.words, ink)
+
+    @property
+    def words(self) -> str:
+        """Return title and text in one line."""
+        words = ""
+        for line in f"{self.heading}{self.text}".strip().split("\n"):
+            # A remedy goes on in lower case, or begins with a command.
+            end = ("." if line[:1].isupper() else ";") if words[-1:].isalnum() else ""
+            words = f"{words}{end} {line}"
+        return " ".join(words.split())
 
 
 def add_notice(notices: tuple[Notice, ...], notice: Notice) -> tuple[Notice, ...]:
-    """Return the notices with one more; what was just said is said again only with its new time."""
-    if notices and (notices[-1].title, notices[-1].text) == (notice.title, notice.text):
-        notices = notices[:-1]
+    """Return the notices with one more; what was just said is said again only with its new time.
+
+    A failed load is noticed by the table and by the chat that waits for it: the longer one is kept.
+    """
+    for earlier in notices[-_RECENT:]:
+        shorter, longer = sorted((earlier, notice), key=lambda one: len(one.words))
+        repeated = longer.words == shorter.words and earlier is notices[-1]
+        more = longer.words[len(shorter.words) :]
+        extends = longer.words.startswith(shorter.words) and not more[:1].isalnum()
+        if repeated or (extends and notice.at - earlier.at < _SAME_EVENT_SECONDS):
+            kept = replace(longer, at=notice.at)
+            return (*(one for one in notices if one is not earlier), kept)
     return (*notices, notice)[-MAX_NOTICES:]
 
 

@@ -184,7 +184,7 @@ def _sent_rows(facts: SentFacts, width: int) -> tuple[_RailRow, ...]:
     ]
     words, style = limit_words(facts)
     if words:
-        rows.append(row("", words, style))
+        rows.append(_RailRow(((truncate(words, width), style),)))
     return tuple(rows) or (_RailRow((("nothing but the prompt", "muted"),)),)
 
 

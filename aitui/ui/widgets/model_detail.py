@@ -174,7 +174,8 @@ def _state_words(model: Model, facts: RowFacts, queue_text: str) -> list[str]:
     match model.state:
         case _ if not model.loadable:
             where = f"the peer {model.peer}" if model.peer else ", ".join(model.targets)
-            return [model.kind.value, f"served by {where}" if where else ""]
+            served = f"served by {where}" if where else ""
+            return [state_text(model, facts), note_text(model, facts) if model.unread else served]
         case RunState.STARTING:
             percent = "" if model.progress is None else f" {model.progress * 100:.0f} %"
             aborts = f"{_UNLOAD} aborts" if model.requested is not None else ""

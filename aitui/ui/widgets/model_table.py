@@ -25,7 +25,7 @@ from aitui.domain.units import format_countdown, format_rate
 from aitui.format.fit import shorten_id, truncate, truncate_words
 from aitui.format.status import state_counts
 from aitui.ui.frame import render_title
-from aitui.ui.keymap import MODEL_TABLE
+from aitui.ui.keymap import APP, MODEL_TABLE
 from aitui.ui.models_layout import ColumnNeed, fit_columns
 from aitui.ui.motions import motion_rows
 from aitui.ui.plain import render_centered
@@ -78,7 +78,7 @@ class TableColumn(Struct, frozen=True):
 def glyph(model: Model, facts: RowFacts) -> str:
     """One character for the state, so that color is never the only sign."""
     if not model.loadable:
-        return REMOTE_GLYPH
+        return GLYPHS[RunState.STOPPED] if model.unread else REMOTE_GLYPH
     if model.state is RunState.STARTING:
         quarter = int((load_fraction(model, facts) or 0.0) * 4 - 1)
         return LOADING_GLYPHS[max(0, min(quarter, 2))]
@@ -103,7 +103,7 @@ def state_style(model: Model) -> str:
 def state_text(model: Model, facts: RowFacts) -> str:
     """The state in words, with how far a load is."""
     if not model.loadable:
-        return model.kind.value
+        return "unread" if model.unread else model.kind.value
     match model.state:
         case RunState.STOPPED:
             return _not_running_text(model, facts)
@@ -193,6 +193,8 @@ def users_text(model: Model, facts: RowFacts) -> str:
 
 def note_text(model: Model, _facts: RowFacts) -> str:
     """The server's own words for the model, or what else its id stands for."""
+    if model.unread:
+        return f"in config.yaml, not read yet: {APP.sign('reload_config')}"
     if model.kind is ModelKind.PEER:
         return f"Served by the peer {model.peer}"
     if model.targets:

@@ -291,3 +291,26 @@ def test_a_value_that_this_server_does_not_take_is_refused(
 ) -> None:
     with pytest.raises(ConfigRefused, match=why):
         flag_changed(f"models:\n  a:\n    cmd: {command}\n", "a", flag, value)
+
+
+@pytest.mark.parametrize(
+    ("old", "flag", "new"),
+    [
+        ("-c 4096-m x.gguf", "ctx-size", "8192"),
+        ("-c many", "ctx-size", "8192"),
+        ("-c -m x.gguf", "ctx-size", "8192"),
+        ("--ctx-size=4096--top-k", "ctx-size", "8192"),
+        ("--temp 0.7-c 4096", "--temp", "0.2"),
+    ],
+)
+def test_what_may_be_more_than_a_value_is_not_replaced(old: str, flag: str, new: str) -> None:
+    with pytest.raises(ConfigRefused, match="is not a number, and is not replaced"):
+        flag_changed(in_a_file(f"cmd: llama-server {old}\n"), "a", flag, new)
+
+
+@pytest.mark.parametrize("old", ["-ts 3,1", "--cpu-range 0-3", "-c ''", "--temp abc"])
+def test_other_values_are_replaced(old: str) -> None:
+    flag = old.split(maxsplit=1)[0]
+    after = flag_changed(in_a_file(f"cmd: llama-server {old}\n"), "a", flag, "1").after
+    assert f"cmd: llama-server {flag} " in after
+    assert old not in after

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from domain.memory.files import BIG
 from e2e.config_change.answering import running_commands
 from e2e.config_change.conftest import Administered
 from e2e.service.user_manager import CONFIG
@@ -149,6 +150,24 @@ async def test_a_model_is_added_from_the_files_that_no_block_names(
         assert f"{models}/new-Q4_K_M.gguf" in text
         commands = await running_commands(on_this_machine.server.url)
         assert f"{models}/new-Q4_K_M.gguf" in commands["new-Q4_K_M"]
+
+
+async def test_the_palette_adds_a_model_by_its_file(
+    on_this_machine: Administered, tmp_path: Path
+) -> None:
+    file = tmp_path / "New one-Q8_0.gguf"
+    file.write_bytes(BIG)
+    async with driven(on_this_machine.server, tmp_path / "aitui", size=(120, 36)) as app:
+        await app.see("small")
+        await app.press(":", *"model:", "enter")
+        await app.see("Add a model", "AUTHOR/REPO")
+        await app.press(*str(file), "enter")
+        await app.see("its flags are copied from")
+        await app.armed()
+        await app.press("y")
+        await app.see("✓ verify")
+        commands = await running_commands(on_this_machine.server.url)
+        assert str(file) in commands["New one-Q8_0"]
 
 
 async def test_a_model_is_removed_after_a_dialog(

@@ -163,13 +163,13 @@ async def test_a_unit_that_cannot_be_enabled(systemd: UserManager, host: Inside)
     assert "WantedBy=default.target" in failed.remedy
 
 
-async def test_the_nearest_unit_is_named_for_a_wrong_name(
+async def test_the_unit_that_runs_llama_swap_is_named_for_a_wrong_name(
     service: SystemdService, host: Inside
 ) -> None:
     with pytest.raises(ServiceFailed) as refused:
         await SystemdService(host, "llamaswap").restart()
     assert refused.value.what == "There is no unit llamaswap.service on the machine"
-    assert refused.value.why == f"the nearest is {UNIT}"
+    assert refused.value.why == f"{UNIT} runs llama-swap"
     assert "AI_SERVER_SERVICE_UNIT" in refused.value.remedy
 
 

@@ -125,6 +125,7 @@ async def test_the_header_counts_the_days_until_the_file_is_renewed(
         await app.told("Renew it: aitui certs renew. It is valid until")
         await app.press("D")
         await app.see("client certificate dates")
+        await app.press("ctrl+d")
         await app.until(lambda: "renew it: aitui certs renew" in words(app), "how")
         await app.press("escape")
         put(authority.issue("renewed", days=300), own_files)

@@ -1,6 +1,7 @@
 """`aitui doctor` as a script calls it: a process of its own, its output and its exit status."""
 
 import asyncio
+import base64
 import json
 import os
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from aitui.cli.args import parse
 from aitui.domain.snapshot import Server
+from cli.command_line import CommandLine, read_until
 from stand_in import StandIn
 
 
@@ -86,10 +88,15 @@ async def test_a_certificate_that_isnt_accepted_is_status_4(tmp_path: Path, serv
     assert failed[0]["remedy"] == "set client_cert and client_key"
 
 
-async def test_the_default_server_without_its_files_names_them(tmp_path: Path) -> None:
+async def test_the_default_server_without_a_file_names_it_and_how_to_copy_it(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "root-ca.pem").touch()
     ran = await run(tmp_path, "aitui", "doctor", AI_SERVER_CERTS_DIR=str(tmp_path))
     assert ran.status == 4
     assert f"✘ client key: The client key {tmp_path}/client-key.pem does not exist" in ran.output
+    assert f"scp PROXY:CERTS/client.key {tmp_path}/client-key.pem" in ran.output
+    assert "scp PROXY:CERTS/root-ca.pem" not in ran.output
 
 
 async def test_output_that_cant_hold_the_marks_has_words(tmp_path: Path) -> None:
@@ -114,3 +121,27 @@ async def test_it_imports_nothing_that_draws(tmp_path: Path, server: Server) -> 
 def test_the_command_line_knows_it() -> None:
     arguments = parse(["doctor", "--json"])
     assert (arguments.command, arguments.json) == ("doctor", True)
+
+
+async def test_a_copied_report_names_neither_user_nor_home(tmp_path: Path, server: Server) -> None:
+    with_user = server.url.replace("https://", "https://fox:s3cr3t@")
+    environment = {**leading_to(server), "AI_SERVER_URL": with_user, "AI_SERVER_SSH_HOST": "fox@9"}
+    ran = await run(tmp_path, "aitui", "doctor", "--copy", **environment)
+    assert ran.errors == ""  # without a terminal there is no clipboard
+    assert "✔ certificate accepted: a request over TLS succeeded with it" in ran.output
+    assert "setting ssh_host: USER@9" in ran.output
+    assert "fox" not in ran.output
+    assert "s3cr3t" not in ran.output
+    assert str(tmp_path) not in ran.output
+
+
+async def test_a_report_is_copied_to_the_clipboard_of_a_terminal(
+    tmp_path: Path, server: Server
+) -> None:
+    environment = {**leading_to(server), "TERM": "xterm-kitty", "COLORTERM": "truecolor"}
+    aitui = CommandLine(tmp_path, environment)
+    async with aitui.at_terminal("doctor", "--copy") as (process, terminal):
+        shown = await read_until(terminal, "copied to the terminal's clipboard")
+        output, _ = await process.communicate()
+    copied = base64.b64decode(shown.partition("\x1b]52;c;")[2].partition("\x07")[0])
+    assert copied.decode() == output.decode().removesuffix("\n")

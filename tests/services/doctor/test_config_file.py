@@ -30,6 +30,20 @@ async def test_a_good_file_is_described(local: Server, preset: Path) -> None:
     assert report["config file's models"].seen == "1 model, as the server lists them"
 
 
+async def test_a_size_that_cant_be_changed_is_told_with_file_and_line(
+    local: Server, preset: Path
+) -> None:
+    assert (await machine_of(local))["context sizes"].seen == "aitui can change those of 1 model"
+    preset.write_text(
+        f'{VALID}  unusual:\n    cmd: "llama-server --port ${{PORT}} --ctx-size \\x34096"\n'
+    )
+    check = (await machine_of(local))["context sizes"]
+    assert check.status is CheckStatus.OPEN
+    assert check.seen.startswith(f"{preset}, line 5: unusual: ")
+    assert "contains escape sequences" in check.seen
+    assert check.shell_remedy == "Write it without escapes, in the editor (aitui)."
+
+
 async def test_a_link_is_told_with_where_it_leads(local: Server, preset: Path) -> None:
     link = preset.with_name("link.yaml")
     link.symlink_to(preset)

@@ -36,7 +36,7 @@ class Bench(Themed):
         self.animation_level = "none"
 
     def on_mount(self) -> None:
-        self.push_screen(DoctorScreen(self._check_up, FROZEN))
+        self.push_screen(DoctorScreen(self._check_up, FROZEN, str))
 
 
 async def checked(seen: Driven) -> None:
@@ -72,7 +72,7 @@ async def test_it_looks_at_the_server_that_is_shown(opened: Driven, server: Serv
 
 async def test_y_copies_the_whole_report(server: Server, tmp_path: Path) -> None:
     async with driven(server, tmp_path) as app:
-        app.app.push_screen(DoctorScreen(of_many_lines, FROZEN))
+        app.app.push_screen(DoctorScreen(of_many_lines, FROZEN, str))
         await checked(app)
         await app.press("y")
         await app.until(lambda: app.app.clipboard.startswith("✔ line 0: seen\n"), "copied")
@@ -151,7 +151,7 @@ async def test_closing_ends_the_check_up(server: Server, tmp_path: Path) -> None
             ended.set()
 
     async with driven(server, tmp_path) as app:
-        app.app.push_screen(DoctorScreen(endless, FROZEN))
+        app.app.push_screen(DoctorScreen(endless, FROZEN, str))
         await app.see("Checking 3 of 8: network")
         await app.press("escape")
         async with asyncio.timeout(15):

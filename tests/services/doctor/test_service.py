@@ -54,14 +54,27 @@ async def test_it_changes_nothing_there(served: Server, machine: UserManager) ->
     assert before == after
 
 
-async def test_a_unit_that_isnt_there_is_told_with_the_nearest(served: Server) -> None:
+async def test_a_unit_that_isnt_there_is_told_with_the_one_that_runs_llama_swap(
+    served: Server,
+) -> None:
     report = await machine_of(replace(served, service_unit="llamaswap"))
     assert report.status("unit") is CheckStatus.FAILED
     assert "There is no unit llamaswap.service" in report["unit"].seen
-    assert f"the nearest is {UNIT}" in report["unit"].seen
-    assert "AI_SERVER_SERVICE_UNIT" in report["unit"].remedy
+    assert f"{UNIT} runs llama-swap" in report["unit"].seen
+    assert report["unit"].remedy.startswith(f"export AI_SERVER_SERVICE_UNIT={UNIT}, or ")
     assert report.status("unit active") is CheckStatus.OPEN
     assert report.status("linger") is CheckStatus.FAILED
+
+
+async def test_units_are_found_by_their_commands_and_the_active_one_comes_first(
+    served: Server, machine: UserManager
+) -> None:
+    machine.write_unit("[Service]\nExecStart=/bin/sleep 1\n", "llama-swop.service")
+    machine.write_unit("[Service]\nExecStart=%h/bin/llama-swap -listen :1\n", "brain.service")
+    check = (await machine_of(replace(served, service_unit="llama-swop2")))["unit"]
+    assert f"{UNIT}, brain.service run llama-swap" in check.seen
+    unit = check.remedy.partition("=")[2].partition(",")[0]
+    assert (await machine_of(replace(served, service_unit=unit)))["unit"].seen.startswith(UNIT)
 
 
 async def test_a_name_that_no_unit_can_have(served: Server) -> None:

@@ -8,6 +8,7 @@ from aitui.errors import SettingsError
 from aitui.format.doctor import as_json, as_text
 from aitui.services.doctor.run import examine
 from aitui.settings import Settings
+from aitui.ui.keymap import remedy_text
 from catalogue import each_dialect
 from services.doctor.examined import NO_TERMINAL, REAL_CLOCK, examined, in_terminal
 from stand_in import StandIn
@@ -18,6 +19,15 @@ async def test_nothing_is_wrong_with_a_server_that_works(server: Server) -> None
     report = await examined(server)
     assert report.failed == []
     assert exit_code(report.checks) == 0
+
+
+async def test_a_server_without_a_loaded_model_is_told_with_the_key_and_the_command(
+    server: Server,
+) -> None:
+    check = (await examined(server))["models loaded"]
+    assert "none is loaded" in check.seen
+    assert check.shell_remedy == "load one (aitui load ID)"
+    assert remedy_text(check) == "load one (l)"
 
 
 @each_dialect

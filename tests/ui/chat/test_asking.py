@@ -406,7 +406,7 @@ async def test_the_own_chat_is_among_those_who_use_the_model(
     ("model", "words"),
     [
         (None, "the model is loading, 7 s"),
-        (Model("m", expected_load=29.0), "the model is loading, 7 of ≈29 s"),
+        (Model("m", expected_load=29.0), "loading, usually 29 s, 7 s so far"),
         (Model("m", expected_load=29.0, progress=0.37), "the model is loading 37 %, 7 s"),
     ],
 )

@@ -189,7 +189,7 @@ async def test_the_context_is_full_midway(pane: Pane) -> None:
     told = error(code=500, message="Context size has been exceeded.", type="server_error")
     pane.stand_in.fault(CHAT, Streams((says("half of"), b"data: " + told + b"\n\n")), 1)
     await pane.ask("hi")
-    await pane.app.see("half of", "The context is full")
+    await pane.app.see("half of", f"The context of {FAST} is full")
 
 
 async def test_retry_after_a_cut_asks_anew(pane: Pane) -> None:
@@ -243,7 +243,7 @@ async def test_an_answer_that_falls_silent_is_shown_as_waiting(pane: Pane) -> No
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (Refuses(400, CONTEXT), "41,210 tokens, the context holds 32,768"),
+        (Refuses(400, CONTEXT), "41,210 tokens, the context of"),
         (
             Refuses(429, error(message="Too many requests"), (("Retry-After", "7"),)),
             "7 s",
@@ -396,7 +396,7 @@ async def test_what_is_said_of_a_full_context_is_whole_on_screen(
     async with chatting(stand_in, server, tmp_path, size=size) as pane:
         stand_in.fault(CHAT, Refuses(400, CONTEXT), 1)
         await pane.send("hi")
-        await pane.app.told("The prompt has 41,210 tokens, the context holds 32,768")
+        await pane.app.told(f"The prompt has 41,210 tokens, the context of {FAST} holds 32,768")
         await pane.app.told("raise the context size")
 
 

@@ -1,0 +1,80 @@
+"""Every view and every dialog at every size that a terminal can have: nothing ends the app."""
+
+from pathlib import Path
+
+import pytest
+
+from aitui.domain.snapshot import Server
+from stand_in import StandIn
+from ui.chat.pane import CONFIG, FAST
+from ui.driven import Driven, driven
+from ui.hand_made import SERVER, STILL, show_instead_of_servers
+from ui.test_dialog_frames import DIALOGS, FIELDS, SNAPSHOT
+
+SIZES = [(1, 1), (2, 1), (1, 60), (3, 3), (9, 4), (500, 1), (39, 9)]
+LARGEST = (500, 200)
+VIEWS = {
+    "models": ("1",),
+    "zoomed": ("1", "z"),
+    "activity": ("1", "tab", "tab", "z"),
+    "logs": ("2",),
+    "config": ("3",),
+    "hardware": ("4",),
+    "filter": ("1", "slash", "a"),
+    "menu of servers": ("S",),
+    "keys": ("question_mark",),
+}
+
+
+async def become(app: Driven, size: tuple[int, int]) -> None:
+    """Let the terminal have a size, and draw it."""
+    await app.pilot.resize_terminal(*size)
+    await app.until(lambda: app.app.size == size, "resized")
+    await app.settle()
+    assert app.app._exception is None, size
+    assert app.app.is_running, size
+
+
+async def resize(app: Driven, *more: tuple[int, int]) -> None:
+    """Let the terminal have each of the sizes."""
+    for size in (*SIZES, *more, (80, 24)):
+        await become(app, size)
+
+
+async def test_every_dialog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    show_instead_of_servers(monkeypatch, SNAPSHOT)
+    async with driven(SERVER, tmp_path, size=(80, 24), clock=STILL) as app:
+        for build in (DIALOGS | FIELDS).values():
+            await app.app.push_screen(build())
+            await resize(app)
+            await app.app.pop_screen()
+
+
+async def test_every_view(tmp_path: Path) -> None:
+    async with StandIn(CONFIG) as there:
+        where = Server(there.url, identity="sizes", name="sizes")
+        async with driven(where, tmp_path) as app:
+            await app.until(lambda: app.models.snapshot.models, "listed")
+            for keys in VIEWS.values():
+                await app.press(*keys)
+                await resize(app)
+                await app.press("escape", "escape")
+
+
+async def test_a_chat_with_a_reply(tmp_path: Path) -> None:
+    async with StandIn(CONFIG) as there:
+        where = Server(there.url, identity="sizes", name="sizes")
+        async with driven(where, tmp_path) as app:
+            await app.until(lambda: app.models.snapshot.models, "listed")
+            app.go_to(FAST)
+            await app.press("enter")
+            await app.see("Ask")
+            await app.press(*"hi", "enter")
+            await app.see("hi", "tok/s")
+            await resize(app, LARGEST)
+            for cells in (1, 2, 3):
+                # The pane has the whole width: its text wrapped by a width below one cell.
+                await become(app, (cells, 24))
+                await app.press(*"日x", "enter")
+                await app.settle()
+                assert app.app._exception is None, cells
