@@ -114,7 +114,9 @@ def config_texts(draw: st.DrawFn) -> Written:
     ids = st.text(ID_CHARACTERS, min_size=1, max_size=8).filter(lambda one: one.strip() != "<<")
     for model_id in draw(st.lists(ids, min_size=1, max_size=4, unique=True)):
         body, size = draw(bodies(draw(sizes), shared))
-        text += draw(comments) + "  " + draw(keys(model_id)) + ":\n" + body
+        text += draw(comments) + "  " + draw(keys(model_id)) + ":\n"
+        # No command has a port, which llama-swap's default proxy would need.
+        text += "    proxy: http://127.0.0.1:9\n" + body
         found[model_id] = size
     text += draw(st.sampled_from(["", "\n\n", "# end\n", "hooks: {}\n"]))
     if draw(st.booleans()):
