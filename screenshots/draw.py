@@ -434,7 +434,7 @@ async def film(app: AituiApp, pilot: Pilot[None]) -> None:
     await camera.watch(1.0)
     await camera.press("enter")
     await camera.watch(0.5)
-    await camera.press(*"A table of three sorting algorithms, please", "enter")
+    await camera.press(*"Compare the quantizations of a 30B model", "enter")
     await camera.watch(60, has_replied)
     await camera.watch(2.5)
     await camera.press("escape", "escape", "c")

@@ -18,7 +18,7 @@ VIEWS = {
     "zoomed": ("1", "z"),
     "activity": ("1", "tab", "tab", "z"),
     "logs": ("2",),
-    "config": ("3",),
+    "config": ("5",),
     "hardware": ("4",),
     "filter": ("1", "slash", "a"),
     "menu of servers": ("S",),

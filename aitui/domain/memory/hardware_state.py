@@ -89,7 +89,7 @@ class HardwareState(Struct, frozen=True, eq=False):
 
         model = self.models.get(model_id)
         if model is None:
-            reason = "" if self.usage.source is None else "this model has not been loaded yet"
+            reason = "" if self.usage.source is None else "nothing is known of its memory yet"
             return FitForecast(FitVerdict.UNKNOWN, free=self.usage.free_bytes, reason=reason)
         known, profile, header = model.known, model.launch_profile, model.header
         return forecast_fit(self.usage, known, profile, context_size, header, evicted=evicted)

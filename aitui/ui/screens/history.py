@@ -1,5 +1,6 @@
 """Earlier conversations: find one by its title or its words, rename or delete it, go on with it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -35,6 +36,8 @@ _LEAST_TITLE_CELLS, _WHOLE_TITLE_CELLS = 24, 44
 _LEAST_MODEL_CELLS, _MOST_MODEL_CELLS = 16, 34
 _GAP = 2
 _CELLS = {"turns": 5, "tokens": 7, "age": 6}
+_EMPHASIS = re.compile(r"\*\*|^#+ ", re.MULTILINE)
+"""The marks of Markdown that a preview leaves out."""
 _PLACEHOLDER = "words from a title, a model or a message"
 
 
@@ -149,7 +152,8 @@ class HistoryScreen(ModalScreen[str | None]):
         width = max(20, self._preview.size.width - 4)
         lines: list[Content] = []
         for text, who, style in zip(texts, ("You", selected.model), ("$accent", ""), strict=False):
-            lines += [Content.styled(who, f"bold {style}"), *Content(text).wrap(width)[:3]]
+            words = _EMPHASIS.sub("", text)
+            lines += [Content.styled(who, f"bold {style}"), *Content(words).wrap(width)[:3]]
         self._preview.update(Content("\n").join(lines))
 
     # --- keys
