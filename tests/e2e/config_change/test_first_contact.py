@@ -71,7 +71,7 @@ async def test_no_trusts_nobody_and_says_why_nothing_is_shown(
         await app.see("small")
         await app.press("5")
         await app.answer("n")
-        await app.see("Not read: F5 tries again", "SHA256:")
+        await app.see("Not read. F5 tries again", "SHA256:")
     assert not (unknown.home / ".ssh" / "known_hosts").exists()
 
 
@@ -85,7 +85,7 @@ async def test_a_changed_host_key_is_refused_without_a_question(
     async with driven(over_ssh.server, tmp_path / "aitui", size=(120, 36)) as app:
         await app.see("small")
         await app.press("5")
-        await app.see("Not read: F5 tries again", "has CHANGED", "ssh-keygen -R")
+        await app.see("Not read. F5 tries again", "has CHANGED", "ssh-keygen -R")
         assert not app.asking
 
 
