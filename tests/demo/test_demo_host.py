@@ -158,7 +158,7 @@ async def test_a_restart_on_invalid_yaml_stays_down_until_it_is_mended(
 async def test_a_wrong_unit_is_explained_as_on_a_real_machine(host: SshHost) -> None:
     with pytest.raises(ServiceFailed, match=r"There is no unit llamaswap\.service") as failed:
         await SystemdService(host, "llamaswap").restart()
-    assert failed.value.why == f"the nearest is {UNIT}"
+    assert failed.value.why == f"{UNIT} runs llama-swap"
 
 
 async def test_a_command_that_is_not_known_is_not_found(host: SshHost) -> None:

@@ -112,7 +112,7 @@ async def test_facts_that_change_are_shown_and_must_be_read_anew(
         assert "▸ n Cancel" in asked.text
         assert not asked.is_armed
         asked.burst("y")
-        await asked.see("The facts changed: read them, then press y again.")
+        await asked.see("Something changed: read this again, then press y again.")
         await asked.armed()
         assert orders(stand_in) == before
         await asked.press("n")

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from queue import Queue
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -48,10 +49,10 @@ async def test_what_is_sent_before_the_chat_is_open_is_asked_when_it_is(
     open_history = ConversationHistory.open
     opening, may_open = asyncio.Event(), asyncio.Event()
 
-    async def open_late(path: Path) -> ConversationHistory:
+    async def open_late(path: Path, **more: Any) -> ConversationHistory:
         opening.set()
         await may_open.wait()
-        return await open_history(path)
+        return await open_history(path, **more)
 
     monkeypatch.setattr(ConversationHistory, "open", open_late)
     async with chatting(stand_in, server, tmp_path, "") as pane:
