@@ -46,9 +46,9 @@ def summary(checks: Sequence[CheckResult]) -> str:
 
 
 _HOME = re.compile(r"/(?:home|Users)/[^/\s:'\",;]+|/root(?![\w-])")
-_USER = re.compile(r"(?<![\w.@:-])[\w.-]+(?::[^\s@/]*)?@(?=[\w\[])(?!\w+\.service)")
+_USER = re.compile(r"(?<![\w.@:-])[\w.-]+(?::[^\s@/]{0,200}+)?@(?=[\w\[])(?!\w+\.service)")
 _SECRET = re.compile(
-    r"(?i)((?:\bbearer\s|[\w-]*(?:api[_-]?key|token|passw(?:or)?d|secret)s?[\"']?\s*(?:[=:]|\s)\s*)[\"']?)"
+    r"(?i)((?:\bbearer\s|(?:api[_-]?key|token|passw(?:or)?d|secret)s?[\"']?(?:\s*+[=:]|\s)\s*+)[\"']?)"
     r"(?!none\b|set, not shown)[^\s\"',;&]{4,}"
 )
 _SECRET_VARIABLE = re.compile(r"(?i)key|token|passw|secret|credential")

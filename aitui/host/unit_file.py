@@ -16,9 +16,10 @@ _IDENTITY = ("User", "Group", "SupplementaryGroups")
 _UNLIMITED, _INFINITY = "unlimited", "infinity"
 _SYSTEM_TARGET, _USER_TARGET = "multi-user.target", "default.target"
 _ADDRESS_FLAG = re.compile(
-    r"""(?P<gap>(?:[ \t]|\\\r?\n)+)--?(?:host|port)(?:=|(?:[ \t]|\\\r?\n)+)(?:"[^"]*"|'[^']*'|[^\s\\"']+)"""
+    r"""(?<![ \t])(?<!\\\n)(?<!\\\r\n)(?P<gap>(?:[ \t]|\\\r?\n)++)--?(?:host|port)"""
+    r"""(?:=|(?:[ \t]|\\\r?\n)++)(?:"[^"]*"|'[^']*'|[^\s\\"']+)"""
 )
-_SERVER = re.compile(r"""llama[-_.]?swap[^\s/"']*(?=[\s"'])""", re.IGNORECASE)
+_SERVER = re.compile(r"""llama[-_.]?swap[^\s/"']*(?P<is_folder>/?)""", re.IGNORECASE)
 _PORT = 8080
 
 
@@ -172,8 +173,8 @@ def _repair_flags(line: str) -> str:
     host = f"[{host}]" if ":" in host and not host.startswith("[") else host
     listen = "" if "listen" in flags else f"-listen {host}:{flags.get('port', _PORT)}"
 
-    program = _SERVER.search(line)
-    begin = program.end() if program else len(line)
+    programs = (found.end() for found in _SERVER.finditer(line) if not found["is_folder"])
+    begin = next(programs, len(line))
 
     def replace_flag(found: re.Match[str]) -> str:
         nonlocal listen

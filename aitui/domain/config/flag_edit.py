@@ -46,7 +46,7 @@ from aitui.domain.sanitize import sanitize_line
 from aitui.errors import Action, ConfigRefused
 
 _IN_EDITOR = "Change it in the editor."
-_WHOLE_NUMBER = re.compile(r"\s*[+-]?\d*\s*")
+_WHOLE_NUMBER = re.compile(r"\s*+[+-]?\d*+\s*+")
 _GLUED = re.compile(r"[\d.]+-+[A-Za-z]")
 """A number with the next flag behind it, the blank between them forgotten."""
 

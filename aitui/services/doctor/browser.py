@@ -31,7 +31,7 @@ _FILL = "aitui setup browser --apply"
 _STEPS = "aitui setup browser prints the steps"
 _LARGEST_FILE = 1 << 20
 _MOST_CERTIFICATES = 100
-_STORED = re.compile(r"(?P<name>.*?)\s+(?P<trust>[a-zA-Z]*,[a-zA-Z]*,[a-zA-Z]*)\s*")
+_TRUST = re.compile(r"[a-zA-Z]*(?:,[a-zA-Z]*){2}")
 _SYSTEM_TRUST = "etc/ssl/certs/ca-certificates.crt"
 
 
@@ -152,15 +152,15 @@ async def _read_store(host: LocalHost, folder: str, wanted: _Wanted) -> _StoredC
         done = await host.run(store)
         found = _StoredCertificates("certutil is missing" if done.status == 127 else "")
         for line in done.stdout.decode("utf-8", "replace").split("\n")[:_MOST_CERTIFICATES]:
-            match = _STORED.fullmatch(line)
-            if match is None:
+            name, _, trust = line.rstrip().rpartition(" ")
+            if not _TRUST.fullmatch(trust):
                 continue
-            der = (await host.run((*store, "-n", match["name"], "-r"))).stdout
-            is_trusted = "C" in match["trust"].partition(",")[0]
+            der = (await host.run((*store, "-n", name.rstrip(), "-r"))).stdout
+            is_trusted = "C" in trust.partition(",")[0]
             found = replace(
                 found,
                 trusts_ca=found.trusts_ca or (der == wanted.ca and is_trusted),
-                has_client=found.has_client or (der == wanted.client and "u" in match["trust"]),
+                has_client=found.has_client or (der == wanted.client and "u" in trust),
             )
     except NoSuchFile:
         return _StoredCertificates()
