@@ -9,13 +9,14 @@ import re
 from datetime import datetime, timedelta
 from enum import Enum
 from ipaddress import ip_address
+from typing import TypeAlias
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import (
-    CertificateIssuerPrivateKeyTypes,
+    CertificatePublicKeyTypes,
     PublicKeyTypes,
 )
 from cryptography.hazmat.primitives.serialization import (
@@ -45,6 +46,16 @@ _RSA_BITS = {"rsa2048": 2048, "rsa4096": 4096}
 _PBES2 = bytes.fromhex("06092a864886f70d01050d")
 _OLD_PBE = bytes.fromhex("060a2a864886f70d010c01")
 _P12_ROUNDS = {False: 20_000, True: 2048}
+
+
+PrivateKey: TypeAlias = (
+    rsa.RSAPrivateKey
+    | dsa.DSAPrivateKey
+    | ec.EllipticCurvePrivateKey
+    | ed25519.Ed25519PrivateKey
+    | ed448.Ed448PrivateKey
+)
+"""The keys that a CA can sign with and a browser can import."""
 
 
 class Purpose(Enum):
@@ -94,7 +105,7 @@ def host_name(text: str) -> x509.GeneralName:
     return x509.IPAddress(address)
 
 
-def new_key(kind: str) -> CertificateIssuerPrivateKeyTypes:
+def new_key(kind: str) -> PrivateKey:
     """Make a private key of a kind: p256, p384, rsa2048, rsa4096."""
     if kind in _RSA_BITS:
         return rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS[kind])
@@ -109,7 +120,7 @@ def openssl_key_options(kind: str) -> str:
     return f"-algorithm EC -pkeyopt ec_paramgen_curve:{curve} -pkeyopt ec_param_enc:named_curve"
 
 
-def key_pem(key: CertificateIssuerPrivateKeyTypes) -> bytes:
+def key_pem(key: PrivateKey) -> bytes:
     """Write a private key without a password."""
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
@@ -145,9 +156,7 @@ def host_text(name: x509.GeneralName) -> str:
     return str(name.value) if isinstance(name, x509.DNSName | x509.IPAddress) else ""
 
 
-def new_authority(
-    name: x509.Name, key: CertificateIssuerPrivateKeyTypes, now: datetime, days: int
-) -> x509.Certificate:
+def new_authority(name: x509.Name, key: PrivateKey, now: datetime, days: int) -> x509.Certificate:
     """Make the certificate of a root CA. One of the same name and key still verifies what it issued."""
     public = key.public_key()
     own_id = x509.SubjectKeyIdentifier.from_public_key(public)
@@ -163,9 +172,7 @@ def new_authority(
     )
 
 
-def new_request(
-    name: x509.Name, key: CertificateIssuerPrivateKeyTypes
-) -> x509.CertificateSigningRequest:
+def new_request(name: x509.Name, key: PrivateKey) -> x509.CertificateSigningRequest:
     """Make a request; names, purpose and dates are the CA's to decide."""
     return x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, _digest(key))
 
@@ -182,7 +189,7 @@ def sign(
     request: x509.CertificateSigningRequest,
     terms: Terms,
     authority: x509.Certificate,
-    key: CertificateIssuerPrivateKeyTypes,
+    key: PrivateKey,
     now: datetime,
 ) -> x509.Certificate:
     """Issue a certificate; it ends with its CA at the latest."""
@@ -205,7 +212,7 @@ def sign(
     return builder.sign(key, _digest(key))
 
 
-def openssl_extensions(terms: Terms, public: PublicKeyTypes) -> tuple[str, ...]:
+def openssl_extensions(terms: Terms, public: CertificatePublicKeyTypes) -> tuple[str, ...]:
     """Return what `sign` adds, as the lines of a file for `openssl x509 -extfile`."""
     usage = "digitalSignature"
     if _enciphers(terms.purpose, public):
@@ -242,7 +249,7 @@ authorityKeyIdentifier=keyid:always
 
 
 def to_p12(
-    key: CertificateIssuerPrivateKeyTypes,
+    key: PrivateKey,
     certificate: x509.Certificate,
     authorities: list[x509.Certificate],
     password: str,
@@ -265,7 +272,7 @@ def to_p12(
     # The builder refuses an empty password, which is what browsers are given (`-passout pass:`).
     encryption.password = secret  # type: ignore[attr-defined]
     name = common_name(certificate).encode()
-    return pkcs12.serialize_key_and_certificates(name, key, certificate, authorities, encryption)  # type: ignore[arg-type]
+    return pkcs12.serialize_key_and_certificates(name, key, certificate, authorities, encryption)
 
 
 def p12_form(content: bytes) -> str:
@@ -327,7 +334,7 @@ def is_issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> 
 def _builder(
     name: x509.Name,
     issuer: x509.Name,
-    key: PublicKeyTypes,
+    key: CertificatePublicKeyTypes,
     now: datetime,
     end: datetime,
 ) -> x509.CertificateBuilder:
@@ -335,7 +342,7 @@ def _builder(
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(issuer)
-        .public_key(key)  # type: ignore[arg-type]
+        .public_key(key)
         .serial_number(x509.random_serial_number())
         # The clocks of clients and proxies differ.
         .not_valid_before(now - _CLOCK_SKEW)
@@ -357,20 +364,20 @@ def _key_usage(*, signs_certificates: bool, enciphers: bool = False) -> x509.Key
     )
 
 
-def _enciphers(purpose: Purpose, key: PublicKeyTypes) -> bool:
+def _enciphers(purpose: Purpose, key: CertificatePublicKeyTypes) -> bool:
     """Whether TLS 1.2 may encrypt its secret with the key."""
     return purpose is Purpose.SERVER and isinstance(key, rsa.RSAPublicKey)
 
 
 def _issuer_id(authority: x509.Certificate) -> x509.AuthorityKeyIdentifier:
     try:
-        found = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+        own_id = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     except (x509.ExtensionNotFound, ValueError):
-        return x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.public_key())  # type: ignore[arg-type]
-    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(found.value)
+        own_id = x509.SubjectKeyIdentifier.from_public_key(authority.public_key())
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own_id)
 
 
-def _digest(key: CertificateIssuerPrivateKeyTypes) -> hashes.SHA256 | None:
+def _digest(key: PrivateKey) -> hashes.SHA256 | None:
     """Return what is signed: Ed25519 and Ed448 digest by themselves."""
     is_edwards = isinstance(key, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey)
     return None if is_edwards else hashes.SHA256()

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from aitui.domain.certs import (
     OPENSSL_AUTHORITY_CONFIG,
+    PrivateKey,
     Terms,
     certificate_pem,
     common_name,
@@ -118,7 +118,7 @@ class LocalAuthority:
         old = await self.certificate()
         return new_authority(old.subject, await self._key(old), datetime.now(UTC), days)
 
-    async def _key(self, authority: x509.Certificate) -> CertificateIssuerPrivateKeyTypes:
+    async def _key(self, authority: x509.Certificate) -> PrivateKey:
         try:
             key = await self.folder.private_key(CA_KEY)
         except TypeError:
@@ -189,7 +189,7 @@ class HostAuthority:
         return certificate
 
 
-async def make_key(kind: str) -> CertificateIssuerPrivateKeyTypes:
+async def make_key(kind: str) -> PrivateKey:
     """Make a key in a thread: RSA takes a second."""
     return await asyncio.to_thread(new_key, kind)
 

@@ -7,12 +7,13 @@ import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from msgspec import Struct
 
-from aitui.domain.certs import public_der
+from aitui.domain.certs import PrivateKey, public_der
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import (
     ActionRefused,
@@ -23,9 +24,6 @@ from aitui.errors import (
     NoSuchFile,
 )
 from aitui.host.base import CommandResult, FileInfo, Host
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 
 CA, CA_KEY = "root-ca.pem", "root-ca.key"
 REQUEST = "client.csr"
@@ -137,13 +135,8 @@ class CertFolder:
             raise AituiError(f"There is no {self.shown(name)}")
         return found[0]
 
-    async def private_key(
-        self, name: str, password: str | None = None
-    ) -> "CertificateIssuerPrivateKeyTypes":
+    async def private_key(self, name: str, password: str | None = None) -> PrivateKey:
         """Read a private key of this machine. Raises AituiError, TypeError if it needs a password."""
-        from cryptography.exceptions import UnsupportedAlgorithm
-        from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
         content = await self.read(name)
         if content is None:
             raise AituiError(f"There is no {self.shown(name)}")
@@ -157,7 +150,12 @@ class CertFolder:
                 f"The private key {self.shown(name)} can't be read",
                 why="the password is wrong" if password else sanitize_line(str(error), 200),
             ) from error
-        return key  # type: ignore[return-value]
+        if not isinstance(key, PrivateKey):
+            raise AituiError(
+                f"The private key {self.shown(name)} can't be used",
+                why="expected an RSA, DSA, EC or Ed25519 key",
+            )
+        return key
 
     async def public_key(self, name: str) -> bytes | None:
         """Return the public half of a private key in DER, None if that is locked or unreadable.

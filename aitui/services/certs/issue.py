@@ -3,13 +3,13 @@
 from datetime import UTC, datetime
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from msgspec import Struct
 
 from aitui.domain.certs import (
     CA_DAYS,
     CLIENT_DAYS,
     SERVER_DAYS,
+    PrivateKey,
     Purpose,
     Terms,
     certificate_pem,
@@ -211,9 +211,7 @@ async def pack(
     return CertChange((folder.shown(name),), () if password else (UNPROTECTED,))
 
 
-async def own_key(
-    folder: CertFolder, pair: CertPair, ask: AskPassword
-) -> CertificateIssuerPrivateKeyTypes:
+async def own_key(folder: CertFolder, pair: CertPair, ask: AskPassword) -> PrivateKey:
     """Read the key of a pair on this machine. Raises AituiError if it is another certificate's."""
     certificate = await folder.certificate(pair.certificate)
     try:

@@ -167,3 +167,10 @@ async def test_an_encrypted_ca_key_asks_for_its_password(made: Path, tmp_path: P
     assert refused.value.why == "the password is wrong"
     await issue(laptop, authority, folder_at(tmp_path / "phone"))
     assert asked == [str(key)] * 2
+
+
+async def test_a_key_that_cannot_sign_is_refused(tmp_path: Path) -> None:
+    key = tmp_path / "client-key.pem"
+    run_program("openssl", "genpkey", "-algorithm", "X25519", "-out", key, folder=tmp_path)
+    with pytest.raises(AituiError, match="can't be used"):
+        await folder_at(tmp_path).private_key(key.name)
