@@ -39,14 +39,12 @@ AskPassword = Callable[[str], Awaitable[str]]
 """Asks for the password of a file."""
 
 _SIGN = """\
-work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 printf '%s' "$1" >"$work/request"; printf '%s' "$2" >"$work/extensions"
 openssl x509 -req -in "$work/request" -CA "$5" -CAkey root-ca.key -passin pass: \\
   -set_serial "0x$3" -days "$4" -extfile "$work/extensions"
 """
 # A hard link is the move that replaces nothing.
 _NEW_CA = """\
-work=$(mktemp -d ./.aitui-XXXXXX); trap 'rm -rf "$work"' EXIT
 printf '%s' "$1" >"$work/config"
 openssl genpkey $2 -out "$work/key"
 openssl req -new -x509 -utf8 -key "$work/key" -subj "$3" -days "$4" -set_serial "0x$5" \\
@@ -55,10 +53,7 @@ chmod 644 "$work/certificate"
 ln "$work/key" root-ca.key
 ln "$work/certificate" root-ca.pem
 """
-
-
 _RENEW_CA = """\
-work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 printf '%s' "$1" >"$work/config"
 openssl x509 -in "$2" -signkey root-ca.key -passin pass: -clrext -days "$3" -set_serial "0x$4" \\
   -extfile "$work/config" -extensions ca

@@ -23,13 +23,18 @@ from aitui.errors import (
     HostFileError,
     NoSuchFile,
 )
-from aitui.host.base import CommandResult, FileInfo, Host
+from aitui.host.base import FileInfo, Host
 
 CA, CA_KEY = "root-ca.pem", "root-ca.key"
 REQUEST = "client.csr"
 P12, LEGACY_P12 = "client.p12", "client-legacy.p12"
 PRIVATE, PUBLIC = 0o600, 0o644
 _KEY_SECONDS = 60.0
+# Below the directory itself: what is made is moved or linked, which works within a file system.
+_IN_FOLDER = """\
+set -eu; umask 077; cd -- "$1"; shift
+work=$(mktemp -d ./.aitui-XXXXXX); trap 'rm -rf "$work"' EXIT
+"""
 _PRIVATE_KEY = re.compile(rb"-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
 
 
@@ -171,16 +176,15 @@ class CertFolder:
         result = await self.host.run(words)
         return result.stdout if result.status == 0 else None
 
-    async def script(self, text: str, *words: str) -> CommandResult:
-        """Run a script of `sh` in the directory, its words as `$1`, `$2`, …"""
-        whole = f'set -eu; umask 077; cd -- "$1"; shift\n{text}'
-        return await self.host.run(
-            ("sh", "-c", whole, "sh", self.path, *words), seconds=_KEY_SECONDS
-        )
+    async def openssl(self, script: str, *words: str) -> bytes:
+        """Run a script that uses openssl in the directory, and return its output.
 
-    async def openssl(self, text: str, *words: str) -> bytes:
-        """Run a script that uses openssl, and return its output. Raises AituiError if it fails."""
-        result = await self.script(text, *words)
+        Its words are `$1`, `$2`, …; `$work` is a directory that is removed at the end. Raises AituiError
+        if it fails.
+        """
+        result = await self.host.run(
+            ("sh", "-c", f"{_IN_FOLDER}{script}", "sh", self.path, *words), seconds=_KEY_SECONDS
+        )
         if result.status == 0:
             return result.stdout
         lines = [line for line in result.stderr.decode(errors="replace").splitlines() if line]

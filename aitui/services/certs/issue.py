@@ -46,7 +46,6 @@ from aitui.services.certs.folder import (
 )
 
 _REQUEST = """\
-work=$(mktemp -d ./.aitui-XXXXXX); trap 'rm -rf "$work"' EXIT
 printf '[req]\\ndistinguished_name=dn\\nprompt=no\\n[dn]\\n' >"$work/config"
 openssl genpkey $1 -out "$work/key"
 openssl req -new -utf8 -key "$work/key" -subj "$2" -config "$work/config"
@@ -54,14 +53,11 @@ if [ "$4" ]; then mv -f "$work/key" "$3"; else ln "$work/key" "$3"; fi
 """
 # Without -legacy: OpenSSL 3 has 3DES in its default provider, and versions before 3 lack the option.
 _LEGACY_P12 = """\
-work=$(mktemp -d ./.aitui-XXXXXX); trap 'rm -rf "$work"' EXIT
 openssl pkcs12 -export -keypbe PBE-SHA1-3DES -certpbe PBE-SHA1-3DES -macalg sha1 \\
   -inkey client.key -in client.crt -certfile root-ca.pem -name "$1" \\
   -passin pass: -passout pass: -out "$work/p12"
 mv -f "$work/p12" client-legacy.p12
 """
-
-
 UNPROTECTED = "It has no password: delete it after the import"
 
 
