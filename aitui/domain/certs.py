@@ -9,7 +9,7 @@ import re
 from datetime import datetime, timedelta
 from enum import Enum
 from ipaddress import ip_address
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -128,6 +128,18 @@ def key_pem(key: PrivateKey) -> bytes:
 def public_der(key: PublicKeyTypes) -> bytes:
     """Write a public key: equal for equal keys."""
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+class KeyHolder(Protocol):
+    """A certificate, a request, or a private key."""
+
+    def public_key(self) -> PublicKeyTypes:
+        """Return the public key."""
+
+
+def have_same_key(one: KeyHolder, other: KeyHolder) -> bool:
+    """Whether both have the same public key."""
+    return public_der(one.public_key()) == public_der(other.public_key())
 
 
 def certificate_pem(certificate: x509.Certificate) -> bytes:

@@ -464,11 +464,11 @@ def check_key(server: Server) -> None:
             remedy="set client_key to a re-encrypted copy: openssl pkey -provider legacy "
             f"-provider default -in {format_path(path)} -aes256 -out {_copy_of(path, 'aes')}",
         )
-    from aitui.domain.certs import public_der
+    from aitui.domain.certs import have_same_key
 
     key = _load_key(server, path, found[0])
     certificate = read_certificates(CERTIFICATE, server.client_cert)[0]
-    if public_der(key.public_key()) != public_der(certificate.public_key()):
+    if not have_same_key(key, certificate):
         raise CertificateFileError(
             f"The client key {format_path(path)} does not belong to {format_path(server.client_cert)}",
             why=f"that certificate is for {format_name(certificate.subject)}, with another key",

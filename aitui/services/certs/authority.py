@@ -18,6 +18,7 @@ from aitui.domain.certs import (
     common_name,
     days_left,
     fingerprint_of,
+    have_same_key,
     is_issued_by,
     key_pem,
     new_authority,
@@ -25,12 +26,11 @@ from aitui.domain.certs import (
     openssl_extensions,
     openssl_key_options,
     openssl_subject,
-    public_der,
     sign,
     subject,
 )
 from aitui.errors import AituiError
-from aitui.services.certs.folder import CA_KEY, PRIVATE, CertFolder, NewFile
+from aitui.services.certs.folder import CA_KEY, PRIVATE, CertFolder, CertPair, NewFile
 
 ISSUED, REVOKED = "issued", "revoked"
 """Directories of the CA with a copy of each certificate, for `revoke`."""
@@ -104,27 +104,21 @@ class LocalAuthority:
 
     async def sign(self, request: x509.CertificateSigningRequest, terms: Terms) -> x509.Certificate:
         authority = await self.certificate()
-        key = await self._key(authority)
+        key = await self._key()
         certificate = sign(request, terms, authority, key, datetime.now(UTC))
         await _record(self.folder, certificate)
         return certificate
 
     async def renew(self, days: int) -> x509.Certificate:
         old = await self.certificate()
-        return new_authority(old.subject, await self._key(old), datetime.now(UTC), days)
+        return new_authority(old.subject, await self._key(), datetime.now(UTC), days)
 
-    async def _key(self, authority: x509.Certificate) -> PrivateKey:
-        try:
-            key = await self.folder.private_key(CA_KEY)
-        except TypeError:
-            password = await self._ask(self.folder.shown(CA_KEY))
-            key = await self.folder.private_key(CA_KEY, password)
-        if public_der(key.public_key()) != public_der(authority.public_key()):
-            raise AituiError(
-                f"{self.folder.shown(CA_KEY)} is not the key of {self.folder.shown(self.folder.ca)}",
-                remedy="pass the directory that has both: --ca-dir DIR",
-            )
-        return key
+    async def _key(self) -> PrivateKey:
+        pair, remedy = (
+            CertPair(self.folder.ca, CA_KEY),
+            "pass the directory that has both: --ca-dir DIR",
+        )
+        return await own_key(self.folder, pair, self._ask, remedy)
 
 
 class HostAuthority:
@@ -178,8 +172,7 @@ class HostAuthority:
             certificate = x509.load_pem_x509_certificate(output)
         except ValueError as error:
             raise AituiError(f"openssl returned no certificate in {self.folder.shown()}") from error
-        same_key = public_der(certificate.public_key()) == public_der(holder.public_key())
-        if not (same_key and is_issued_by(certificate, issuer)):
+        if not (have_same_key(certificate, holder) and is_issued_by(certificate, issuer)):
             raise AituiError(f"{self.folder.shown()} returned a certificate for another request")
         return certificate
 
@@ -187,6 +180,19 @@ class HostAuthority:
 async def make_key(kind: str) -> PrivateKey:
     """Make a key in a thread: RSA takes a second."""
     return await asyncio.to_thread(new_key, kind)
+
+
+async def own_key(folder: CertFolder, pair: CertPair, ask: AskPassword, remedy: str) -> PrivateKey:
+    """Read the key of a pair on this machine. Raises AituiError if it is another certificate's."""
+    certificate = await folder.certificate(pair.certificate)
+    try:
+        key = await folder.private_key(pair.key)
+    except TypeError:
+        key = await folder.private_key(pair.key, await ask(folder.shown(pair.key)))
+    if not have_same_key(key, certificate):
+        what = f"{folder.shown(pair.key)} is not the key of {folder.shown(pair.certificate)}"
+        raise AituiError(what, remedy=remedy)
+    return key
 
 
 async def copies_in(folder: CertFolder, name: str) -> dict[str, x509.Certificate]:
@@ -213,11 +219,11 @@ async def _record(folder: CertFolder, certificate: x509.Certificate) -> None:
 
 
 async def _certificate_with_key(folder: CertFolder) -> x509.Certificate:
-    if not await folder.exists(CA_KEY) or not await folder.exists(folder.ca):
-        missing = folder.ca if await folder.exists(CA_KEY) else CA_KEY
+    missing = [name for name in (CA_KEY, folder.ca) if not await folder.exists(name)]
+    if missing:
         raise AuthorityKeyMissing(
             f"There is no CA in {folder.shown()}",
-            why=f"{missing} is missing",
+            why=f"{missing[0]} is missing",
             remedy="pass its directory with --ca-dir or its host with --on, or create one: "
             "aitui certs new-ca",
         )

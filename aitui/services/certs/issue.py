@@ -9,29 +9,29 @@ from aitui.domain.certs import (
     CA_DAYS,
     CLIENT_DAYS,
     SERVER_DAYS,
-    PrivateKey,
     Purpose,
     Terms,
     certificate_pem,
     check_common_name,
     common_name,
+    have_same_key,
     host_name,
     key_pem,
     new_request,
     openssl_key_options,
     openssl_subject,
-    public_der,
     server_subject,
     subject,
     to_p12,
 )
-from aitui.errors import ActionRefused, AituiError
+from aitui.errors import ActionRefused
 from aitui.services.certs.authority import (
     ISSUED,
     REVOKED,
     AskPassword,
     Authority,
     make_key,
+    own_key,
 )
 from aitui.services.certs.folder import (
     CA_KEY,
@@ -59,6 +59,7 @@ openssl pkcs12 -export -keypbe PBE-SHA1-3DES -certpbe PBE-SHA1-3DES -macalg sha1
 mv -f "$work/p12" client-legacy.p12
 """
 UNPROTECTED = "It has no password: delete it after the import"
+NEW_CLIENT = "create both again: aitui certs client NAME --force"
 
 
 class CertChange(Struct, frozen=True):
@@ -175,7 +176,7 @@ async def _copy_root(
     if not found:
         await folder.write([NewFile(folder.ca, certificate_pem(root))])
         return (folder.shown(folder.ca),), ()
-    if public_der(root.public_key()) in {public_der(one.public_key()) for one in found}:
+    if any(have_same_key(root, one) for one in found):
         return (), ()
     other = f"{folder.shown(folder.ca)} is another CA and stays: right if it is that of the proxy"
     return (), (other,)
@@ -199,24 +200,9 @@ async def pack(
     """Pack a client's key and certificates into a PKCS#12 file."""
     pair = await folder.client_pair()
     certificate = await folder.certificate(pair.certificate)
-    key = await own_key(folder, pair, ask)
+    key = await own_key(folder, pair, ask, NEW_CLIENT)
     authorities = await folder.certificates(folder.ca)
     content = to_p12(key, certificate, authorities, password, legacy=legacy)
     name = LEGACY_P12 if legacy else P12
     await folder.write([NewFile(name, content, PRIVATE)], replace=force)
     return CertChange((folder.shown(name),), () if password else (UNPROTECTED,))
-
-
-async def own_key(folder: CertFolder, pair: CertPair, ask: AskPassword) -> PrivateKey:
-    """Read the key of a pair on this machine. Raises AituiError if it is another certificate's."""
-    certificate = await folder.certificate(pair.certificate)
-    try:
-        key = await folder.private_key(pair.key)
-    except TypeError:
-        key = await folder.private_key(pair.key, await ask(folder.shown(pair.key)))
-    if public_der(key.public_key()) != public_der(certificate.public_key()):
-        raise AituiError(
-            f"{folder.shown(pair.key)} is not the key of {folder.shown(pair.certificate)}",
-            remedy="create both again: aitui certs client NAME --force",
-        )
-    return key

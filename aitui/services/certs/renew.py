@@ -15,11 +15,11 @@ from aitui.domain.certs import (
     Terms,
     certificate_pem,
     fingerprint_of,
+    have_same_key,
     hosts_of,
     is_issued_by,
     new_request,
     openssl_extensions,
-    public_der,
 )
 from aitui.errors import ActionRefused, AituiError
 from aitui.services.certs.authority import (
@@ -27,6 +27,7 @@ from aitui.services.certs.authority import (
     AskPassword,
     Authority,
     AuthorityKeyMissing,
+    own_key,
     record_name,
 )
 from aitui.services.certs.folder import (
@@ -38,7 +39,7 @@ from aitui.services.certs.folder import (
     CertPair,
     NewFile,
 )
-from aitui.services.certs.issue import CertChange, own_key, pack_there
+from aitui.services.certs.issue import NEW_CLIENT, CertChange, pack_there
 
 _CERTIFICATE = re.compile(
     rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\r?\n?", re.DOTALL
@@ -90,7 +91,7 @@ async def renew(
         output = await folder.openssl(_REQUEST_AGAIN, pair.certificate, pair.key)
         request = x509.load_pem_x509_csr(output[output.index(b"-----BEGIN") :])
     else:
-        request = new_request(old.subject, await own_key(folder, pair, ask))
+        request = new_request(old.subject, await own_key(folder, pair, ask, NEW_CLIENT))
     try:
         root = await authority.certificate()
     except AuthorityKeyMissing:
@@ -120,7 +121,7 @@ async def renew_authority(
     written = []
     for folder in (authority.folder, *folders):
         found = await folder.certificates(folder.ca)
-        if [public_der(one.public_key()) for one in found] == [public_der(old.public_key())]:
+        if len(found) == 1 and have_same_key(found[0], old):
             new = NewFile(folder.ca, certificate_pem(certificate))
             await folder.write([new], replace=True)
             written.append(folder.shown(folder.ca))
@@ -155,8 +156,7 @@ async def _update_copy(folder: CertFolder, certificate: x509.Certificate) -> lis
     """Write a renewed client certificate and its p12 over the proxy's copies of the old one."""
     found = await folder.certificates(GUIDE_PAIR.certificate)
     written: list[str] = []
-    same_key = found and public_der(found[0].public_key()) == public_der(certificate.public_key())
-    if not same_key:
+    if not found or not have_same_key(found[0], certificate):
         return written
     if fingerprint_of(found[0]) != fingerprint_of(certificate):
         new = NewFile(GUIDE_PAIR.certificate, certificate_pem(certificate))
