@@ -22,6 +22,7 @@ LARGEST_FOLDER = 20_000
 _LARGEST_PID = (1 << 31) - 1
 """`pid_t` has 32 bits: `kill` takes larger numbers for others."""
 _LONGEST_NUMBER = 20
+_LONGEST_REASON = 400
 
 _T = TypeVar("_T")
 
@@ -37,6 +38,12 @@ class CommandResult(Struct, frozen=True):
     stdout: bytes = b""
     stderr: bytes = b""
     is_truncated: bool = False
+
+    @property
+    def last_line(self) -> str:
+        """The last line of its errors, else of its output, safe to show."""
+        text = (self.stderr or self.stdout).decode("utf-8", "replace").strip()
+        return sanitize_line(text.rpartition("\n")[2], _LONGEST_REASON)
 
 
 class FileKind(Enum):

@@ -207,8 +207,8 @@ class CertFolder:
         script = 'umask 077; mkdir -p -- "$1"'
         result = await self.host.run(("sh", "-c", script, "sh", path))
         if result.status:
-            why = sanitize_line(result.stderr.decode(errors="replace").strip(), 200)
-            raise HostFileError(f"Can't make the directory {self.shown(folder)}", why=why)
+            what = f"Can't make the directory {self.shown(folder)}"
+            raise HostFileError(what, why=result.last_line)
 
     async def write(self, files: Sequence[NewFile], *, replace: bool = False) -> None:
         """Write files: all new, or each in the place of an old one. Raises ActionRefused."""

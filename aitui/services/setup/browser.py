@@ -82,12 +82,11 @@ async def fill_store(host: Host, setup: BrowserSetup, store: str) -> CheckResult
     commands = setup.p12_commands() + setup.store_commands(store)
     done = await host.run(("sh", "-ec", commands), seconds=_STORE_SECONDS)
     if done.status:
-        lines = (done.stderr or done.stdout).decode("utf-8", "replace").strip().split("\n")
         remedy = (
             "certutil and pk12util are in the package libnss3-tools" if done.status == 127 else ""
         )
-        why = sanitize_line(lines[-1], 300)
-        raise HostError(f"The store {store} was not filled", why=why, remedy=remedy)
+        what = f"The store {store} was not filled"
+        raise HostError(what, why=done.last_line, remedy=remedy)
     return passing_check("store", f"{store} has {setup.ca_name} and the client's certificate")
 
 

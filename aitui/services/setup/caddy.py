@@ -19,7 +19,7 @@ from aitui.domain.setup.caddyfile import (
 from aitui.domain.setup.shell import shell_path, write_commands
 from aitui.domain.snapshot import Clock, Server
 from aitui.errors import ConfigRefused, HostError, NoSuchFile, SettingsError
-from aitui.host.base import CommandResult, Host
+from aitui.host.base import Host
 from aitui.host.open import open_host
 from aitui.host.ssh.address import SshAddress
 from aitui.host.ssh.host import SshHost
@@ -144,7 +144,7 @@ async def apply_caddy(host: Host, plan: CaddyPlan, clock: Clock) -> CheckResult:
         command = ("caddy", "validate", "--adapter", "caddyfile", "--config", path)
         done = await host.run(command, seconds=_RELOAD_SECONDS)
         if done.status not in {0, 127}:
-            raise ConfigRefused("Caddy rejects the new Caddyfile", why=_reason(done))
+            raise ConfigRefused("Caddy rejects the new Caddyfile", why=done.last_line)
 
     await write_file(host, plan.file, clock, None if proxy.in_container else validate)
     folder = await host.resolve(posixpath.dirname(plan.file.path))
@@ -155,7 +155,7 @@ async def apply_caddy(host: Host, plan: CaddyPlan, clock: Clock) -> CheckResult:
     await _put_back(host, plan, clock)
     raise HostError(
         "Caddy could not load the new Caddyfile: the old one was restored",
-        why=_reason(done),
+        why=done.last_line,
         remedy=f"set proxy_reload; in {proxy.folder} this failed: {sanitize_line(proxy.reload, 200)}",
     )
 
@@ -187,8 +187,3 @@ def _refuse_plain_url(server: Server) -> None:
             f"{server.url} is not behind a proxy that requires certificates",
             remedy="pass the URL of the proxy, like --url https://ai.example.org",
         )
-
-
-def _reason(done: CommandResult) -> str:
-    lines = (done.stderr or done.stdout).decode("utf-8", "replace").strip().split("\n")
-    return sanitize_line(lines[-1], 400)

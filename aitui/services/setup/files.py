@@ -70,8 +70,8 @@ async def write_file(
     home = await host.resolve("~/")
     made = await host.run(("mkdir", "-p", "--", folder.replace("~", home, 1)))
     if made.status:
-        why = display_path(made.stderr.decode("utf-8", "replace").strip())
-        raise HostFileError(f"Can't create the directory {display_path(folder)}", why=why)
+        what = f"Can't create the directory {display_path(folder)}"
+        raise HostFileError(what, why=made.last_line)
     real = await host.resolve(folder)
     name = plan.path.rpartition("/")[2]
     path, temporary = f"{real}/{name}", f"{real}/.{name}.aitui-{secrets.token_hex(8)}.tmp"

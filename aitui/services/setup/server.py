@@ -78,10 +78,9 @@ async def install_llama_swap(host: Host, survey: ServerSurvey) -> AsyncIterator[
     """Run the commands that install llama-swap. Raises HostError if they fail."""
     done = await host.run(("sh", "-c", survey.llama_swap), seconds=_INSTALL_SECONDS)
     if done.status:
-        lines = (done.stderr or done.stdout).decode("utf-8", "replace").strip().split("\n")
         raise HostError(
             "llama-swap was not installed",
-            why=sanitize_line(lines[-1], 300),
+            why=done.last_line,
             remedy=f"run the commands on {host.label}: aitui setup server",
         )
     found = (await find_programs(host, "llama-swap"))[:1]
