@@ -29,7 +29,7 @@ from aitui.errors import (
 from aitui.format.doctor import as_json, as_lines, summary
 from aitui.format.report import format_json
 from aitui.format.styled import Span
-from aitui.host.base import Host
+from aitui.host.base import Host, expand_home
 from aitui.host.local import LocalHost
 from aitui.host.open import LOCAL, open_host
 from aitui.services.certs.authority import Authority, HostAuthority, LocalAuthority
@@ -152,7 +152,7 @@ async def _path_on(host: Host, path: str) -> str:
     try:
         return await host.resolve(path)
     except NoSuchFile:
-        return path if path.startswith("/") else f"{await host.resolve('~/')}/{path[2:]}"
+        return await expand_home(host, path)
 
 
 def _no_folder_error() -> SettingsError:

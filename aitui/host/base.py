@@ -1,6 +1,7 @@
 """The machine behind a server: the protocol, its values, and bounded output of commands."""
 
 import asyncio
+import posixpath
 import re
 import secrets
 import stat
@@ -149,6 +150,13 @@ def disk_full_error(what: str) -> HostFileError:
 def display_path(path: str) -> str:
     """Return a path as messages show it."""
     return sanitize_line(path, 300)
+
+
+async def expand_home(host: Host, path: str) -> str:
+    """Return a path with the login's home directory for `~/`; it need not exist."""
+    if path != "~" and not path.startswith("~/"):
+        return path
+    return posixpath.join(await host.resolve("~/"), path[2:])
 
 
 async def start_or_undo(

@@ -19,7 +19,7 @@ from aitui.domain.confirmation import Confirmation
 from aitui.domain.progress import ProgressTracker
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import ActionRefused, HostError, NoSuchFile
-from aitui.host.base import CommandResult
+from aitui.host.base import CommandResult, expand_home
 from aitui.host.service import SystemdService
 from aitui.services.config_change import ConfigRunner, Job, JobResult
 from aitui.services.config_plan import is_model_file, read_document
@@ -310,7 +310,7 @@ def _choose_model(wanted: HubModel, files: Sequence[HubFile]) -> HubFile:
 
 async def _models_folder(admin: HostAdmin) -> str:
     """Return `~/models` if models of the config are below it, else their first writable folder."""
-    usual = posixpath.join(await admin.host.resolve("~/"), "models")
+    usual = await expand_home(admin.host, "~/models")
     folders = model_folders(await _read_config(admin))
     if any(f"{one}/".startswith(f"{usual}/") for one in folders):
         return usual
@@ -323,8 +323,7 @@ async def _models_folder(admin: HostAdmin) -> str:
 
 async def _expand(admin: HostAdmin, path: str) -> str:
     """Return a path with the login's home for `~`; raises ActionRefused for one that isn't absolute."""
-    if path == "~" or path.startswith("~/"):
-        return posixpath.join(await admin.host.resolve("~/"), path[2:])
+    path = await expand_home(admin.host, path)
     if path and not path.startswith("/"):
         what = f"{sanitize_line(path, 120)} is neither absolute nor below ~/"
         raise ActionRefused(what, remedy=f"name its whole path on {admin.host.label}")

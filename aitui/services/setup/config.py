@@ -28,7 +28,7 @@ from aitui.domain.setup.first_config import (
 )
 from aitui.domain.setup.programs import LLAMA_SERVER_PATH
 from aitui.errors import ConfigRefused, HostFileError, ModelFileUnreadable, NoSuchFile
-from aitui.host.base import Host
+from aitui.host.base import Host, expand_home
 from aitui.host.sampler import HostSampler, read_model_header
 from aitui.services.config_plan import (
     CONTEXT_SIZE,
@@ -66,9 +66,8 @@ async def plan_config(admin: HostAdmin, folders: Sequence[str] = ()) -> ConfigPl
     without one. Raises HostError, and ConfigRefused if the file can't be read.
     """
     host = admin.host
-    paths, programs = await find_gguf_files(host, folders), await find_programs(host, _LLAMA_SERVER)
-    server = programs[0] if programs else LLAMA_SERVER_PATH.replace("~", await host.resolve("~/"))
-    notes = () if programs else (f"llama-server was not found: the commands name {server}",)
+    paths = await find_gguf_files(host, folders)
+    server, notes = await _find_llama_server(host)
     usable = [path for path in paths if is_model_file(posixpath.basename(path))]
     try:
         document = await read_document(admin)
@@ -92,6 +91,14 @@ async def plan_config(admin: HostAdmin, folders: Sequence[str] = ()) -> ConfigPl
     change = await plan_change(admin, lambda found: _extend(found, models, server))
     file = FilePlan(admin.config.path, change.reading, change.change.after)
     return ConfigPlan(file, change if file.is_change else None, notes)
+
+
+async def _find_llama_server(host: Host) -> tuple[str, tuple[str, ...]]:
+    """Return the program that new commands name, and a note if it isn't there yet."""
+    if programs := await find_programs(host, _LLAMA_SERVER):
+        return programs[0], ()
+    path = await expand_home(host, LLAMA_SERVER_PATH)
+    return path, (f"llama-server was not found: the commands name {path}",)
 
 
 async def write_new_config(admin: HostAdmin, plan: ConfigPlan) -> None:
@@ -158,8 +165,7 @@ async def plan_model_block(
     """
     host = admin.host
     header = await read_model_header(host, path)
-    programs = await find_programs(host, _LLAMA_SERVER)
-    server = programs[0] if programs else LLAMA_SERVER_PATH.replace("~", await host.resolve("~/"))
+    server, _ = await _find_llama_server(host)
     model = _size_model(path, header, await _idle_memory(host), server)
     notes = [model.note]
 

@@ -10,7 +10,7 @@ from aitui.domain.config.verify import text_diff
 from aitui.domain.setup.shell import write_commands
 from aitui.domain.snapshot import Clock
 from aitui.errors import FileAlreadyExists, HostError, HostFileError, NoSuchFile
-from aitui.host.base import Host, display_path
+from aitui.host.base import Host, display_path, expand_home
 from aitui.host.config_file import ConfigFile, FileSnapshot, Validate
 
 
@@ -67,8 +67,7 @@ async def write_file(
         file = ConfigFile(host, plan.path, clock=clock)
         return (await file.write(plan.before, content, validate=validate)).warnings
     folder = plan.path.rpartition("/")[0] or "/"
-    home = await host.resolve("~/")
-    made = await host.run(("mkdir", "-p", "--", folder.replace("~", home, 1)))
+    made = await host.run(("mkdir", "-p", "--", await expand_home(host, folder)))
     if made.status:
         what = f"Can't create the directory {display_path(folder)}"
         raise HostFileError(what, why=made.last_line)
