@@ -18,6 +18,7 @@ from aitui.domain.checks import CheckResult, exit_code, inconclusive_check, pass
 from aitui.domain.config.key_edit import change_global_ttl
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.sanitize import sanitize_text
+from aitui.domain.server import LISTEN_PORT
 from aitui.domain.setup.browser import FLATPAK_COMMANDS, FLATPAK_STORE
 from aitui.domain.setup.first_config import NewModel, first_config
 from aitui.domain.setup.programs import (
@@ -105,7 +106,7 @@ def choose_server(arguments: Arguments, settings: Settings, home: Path) -> Serve
         server = require_server(settings)
     else:
         name = "127.0.0.1" if address == LOCAL else SshAddress.read(address).host
-        server = server_at(f"http://{name}:8080", home, settings.server)
+        server = server_at(f"http://{name}:{LISTEN_PORT}", home, settings.server)
     if needs_url:
         return replace(server, proxy_ssh_host=address)
     return replace(server, ssh_host=address)

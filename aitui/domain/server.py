@@ -35,7 +35,9 @@ class Clock(Struct, frozen=True):
         return cls(time.monotonic, time.time, boot)
 
 
-USUAL_PORTS = (8080, 9292, 8090)
+LISTEN_PORT = 8080
+"""Where llama-swap listens if nothing else is set."""
+USUAL_PORTS = (LISTEN_PORT, 9292, 8090)
 """Where a llama-swap of this machine usually listens."""
 _NAMES_WHERE_MADE = {"client.pem": "client.crt", "client-key.pem": "client.key"}
 """What the guide's openssl commands call the files that have other names on the client."""

@@ -19,7 +19,7 @@ from aitui.host.unit import (
     read_properties,
     server_flags,
 )
-from aitui.host.unit_file import UnitFileFault, find_faults
+from aitui.host.unit_file import DAEMON_RELOAD, UnitFileFault, find_faults
 
 RESTART_SECONDS = 130.0
 """A stop may take systemd's 90 seconds: llama-swap lets running chats end."""
@@ -60,7 +60,6 @@ _BAD_CONFIG = re.compile(
     r"|yaml: ",
     re.IGNORECASE,
 )
-_DAEMON_RELOAD = "then systemctl --user daemon-reload"
 _CORRECT_CONFIG = "fix the config file, or undo the last change with `aitui undo`"
 _START = "start it again"
 _ACTIONS = {_CORRECT_CONFIG: Action.SHOW_CONFIG, _START: Action.RESTART_SERVICE}
@@ -453,7 +452,7 @@ def _reason_from_load_state(facts: UnitInfo) -> tuple[str, str] | None:
         return "it is masked, so systemd won't start it", f"systemctl --user unmask {facts.unit}"
     if facts.load_state in {"bad-setting", "error"}:
         why = facts.load_error or "its file has a setting that systemd rejects"
-        return why, f"systemd-analyze --user verify {facts.unit} names the line, {_DAEMON_RELOAD}"
+        return why, f"systemd-analyze --user verify {facts.unit} names the line, {DAEMON_RELOAD}"
     return None
 
 
@@ -462,13 +461,13 @@ def _reason_from_status(facts: UnitInfo) -> tuple[str, str] | None:
     match facts.exit_status:
         case 200:
             why = "its working directory can't be entered"
-            return why, f"fix it in the unit, {_DAEMON_RELOAD}"
+            return why, f"fix it in the unit, {DAEMON_RELOAD}"
         case 203:
             why = f"{program} can't be run: it is missing, or isn't executable"
-            return why, f"fix ExecStart in {facts.fragment_path or 'the unit'}, {_DAEMON_RELOAD}"
+            return why, f"fix ExecStart in {facts.fragment_path or 'the unit'}, {DAEMON_RELOAD}"
         case 216 | 217:
             why = "the unit sets another user or group, and a user's systemd instance can't switch to it"
-            return why, f"remove User= and Group= from {facts.fragment_path}, {_DAEMON_RELOAD}"
+            return why, f"remove User= and Group= from {facts.fragment_path}, {DAEMON_RELOAD}"
     return None
 
 
@@ -476,10 +475,10 @@ def _reason_from_journal(journal: Sequence[str]) -> tuple[str, str] | None:
     for line in reversed(journal):
         unknown = _UNKNOWN_FLAG.search(line)
         if unknown:
-            remedy = f"fix ExecStart in the unit, {_DAEMON_RELOAD}"
+            remedy = f"fix ExecStart in the unit, {DAEMON_RELOAD}"
             return f"its command has a flag that is unknown: {unknown['flag']}", remedy
         if _BAD_FLAG.search(line):
-            return sanitize_line(line, _LONGEST), f"fix ExecStart in the unit, {_DAEMON_RELOAD}"
+            return sanitize_line(line, _LONGEST), f"fix ExecStart in the unit, {DAEMON_RELOAD}"
         if _PORT_TAKEN.search(line):
             return sanitize_line(line, _LONGEST), "find out who listens there: ss -ltnp"
         if _BAD_CONFIG.search(line):

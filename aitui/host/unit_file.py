@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from aitui.domain.sanitize import sanitize_line
+from aitui.domain.server import LISTEN_PORT
 from aitui.host.unit import server_flags
 
 _CONTINUATION = re.compile(r"\\\n(?:[ \t]*[#;][^\n]*\n)*")
 _SECTION = re.compile(r"\[(?P<name>[^\]]+)\]\s*")
-_DAEMON_RELOAD = "then systemctl --user daemon-reload"
+DAEMON_RELOAD = "then systemctl --user daemon-reload"
 _IDENTITY = ("User", "Group", "SupplementaryGroups")
 _UNLIMITED, _INFINITY = "unlimited", "infinity"
 _SYSTEM_TARGET, _USER_TARGET = "multi-user.target", "default.target"
@@ -20,7 +21,6 @@ _ADDRESS_FLAG = re.compile(
     r"""(?:=|(?:[ \t]|\\\r?\n)++)(?:"[^"]*"|'[^']*'|[^\s\\"']+)"""
 )
 _SERVER = re.compile(r"""llama[-_.]?swap[^\s/"']*(?P<is_folder>/?)""", re.IGNORECASE)
-_PORT = 8080
 
 
 class UnitFileFault(Struct, frozen=True):
@@ -67,19 +67,19 @@ def _setting_faults(setting: UnitSetting) -> Iterator[UnitFileFault]:
             yield UnitFileFault(
                 f"{setting.name}={sanitize_line(setting.value, 200)} is set in a user unit, "
                 "and a user's systemd instance can't switch users",
-                f"remove that line, {_DAEMON_RELOAD}",
+                f"remove that line, {DAEMON_RELOAD}",
                 fatal=True,
             )
         case "Service", "LimitMEMLOCK_BYTES":
             yield UnitFileFault(
                 "systemd has no setting LimitMEMLOCK_BYTES= and ignores it",
-                f"write LimitMEMLOCK=infinity instead, {_DAEMON_RELOAD}",
+                f"write LimitMEMLOCK=infinity instead, {DAEMON_RELOAD}",
                 fatal=False,
             )
         case "Service", "LimitMEMLOCK" if _UNLIMITED in setting.value:
             yield UnitFileFault(
                 "LimitMEMLOCK=unlimited is no limit that systemd knows, so it ignores the line",
-                f"write LimitMEMLOCK=infinity instead, {_DAEMON_RELOAD}",
+                f"write LimitMEMLOCK=infinity instead, {DAEMON_RELOAD}",
                 fatal=False,
             )
         case "Service", "ExecStart":
@@ -88,7 +88,7 @@ def _setting_faults(setting: UnitSetting) -> Iterator[UnitFileFault]:
             yield UnitFileFault(
                 "WantedBy=multi-user.target names a target that a user's systemd instance doesn't have, "
                 "so the unit won't start automatically",
-                f"write WantedBy=default.target, {_DAEMON_RELOAD}, and enable it again",
+                f"write WantedBy=default.target, {DAEMON_RELOAD}, and enable it again",
                 fatal=False,
             )
 
@@ -103,7 +103,7 @@ def _flag_faults(command: str) -> Iterator[UnitFileFault]:
     if wrong:
         yield UnitFileFault(
             f"llama-swap has no option {' and '.join(wrong)}",
-            f"write -listen ADDRESS:PORT in ExecStart, {_DAEMON_RELOAD}",
+            f"write -listen ADDRESS:PORT in ExecStart, {DAEMON_RELOAD}",
             fatal=True,
         )
 
@@ -171,7 +171,7 @@ def _repair_flags(line: str) -> str:
         return line
     host = flags.get("host", "0.0.0.0")  # noqa: S104
     host = f"[{host}]" if ":" in host and not host.startswith("[") else host
-    listen = "" if "listen" in flags else f"-listen {host}:{flags.get('port', _PORT)}"
+    listen = "" if "listen" in flags else f"-listen {host}:{flags.get('port', LISTEN_PORT)}"
 
     programs = (found.end() for found in _SERVER.finditer(line) if not found["is_folder"])
     begin = next(programs, len(line))

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from aitui.domain.checks import CheckResult, defect_check, passing_check
 from aitui.domain.sanitize import sanitize_line
+from aitui.domain.server import LISTEN_PORT
 from aitui.domain.setup.caddyfile import (
     CERTIFICATE_FILES,
     CONTAINER_FOLDER,
@@ -26,7 +27,6 @@ from aitui.host.ssh.host import SshHost
 from aitui.host.ssh.route import resolve_route
 from aitui.services.setup.files import FilePlan, plan_file, write_file
 
-_PORT = 8080
 _CONTAINER = re.compile(r"\b(?:docker|podman|nerdctl)\b")
 _RELOAD_SECONDS = 60.0
 _IN_FOLDER = 'cd -- "$1" && exec sh -c "$2"'
@@ -84,13 +84,13 @@ class CaddyPlan(Struct, frozen=True):
 async def default_upstream(server: Server) -> str:
     """Return where the proxy probably finds llama-swap: on its own machine, or at `ssh_host`."""
     if server.ssh_host in {"", server.proxy_ssh_host}:
-        return f"127.0.0.1:{_PORT}"
+        return f"127.0.0.1:{LISTEN_PORT}"
     host = open_host(server)
     if not isinstance(host, SshHost):
-        return f"{socket.gethostname()}:{_PORT}"
+        return f"{socket.gethostname()}:{LISTEN_PORT}"
     route = await resolve_route(server.ssh_host, host.ssh_config)
     is_direct = not (route.jumps or route.by_command)
-    return f"{route.host if is_direct else SshAddress.read(server.ssh_host).host}:{_PORT}"
+    return f"{route.host if is_direct else SshAddress.read(server.ssh_host).host}:{LISTEN_PORT}"
 
 
 def caddy_commands(server: Server, upstream: str, *, exists: bool = False) -> str:

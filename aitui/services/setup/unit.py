@@ -3,12 +3,12 @@
 import asyncio
 import shlex
 from collections.abc import AsyncIterator, Sequence
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from aitui.domain.checks import CheckResult, defect_check, inconclusive_check, passing_check
-from aitui.domain.snapshot import Server
+from aitui.domain.server import LISTEN_PORT, Server
+from aitui.domain.setup.programs import LLAMA_SWAP_PATH
 from aitui.errors import HostError
 from aitui.host.base import Host, display_path
 from aitui.host.unit import UnitInfo, server_flags
@@ -17,13 +17,10 @@ from aitui.services.host_admin import HostAdmin
 from aitui.services.setup.files import FilePlan, plan_file, write_file
 from aitui.services.setup.survey import find_programs
 
-PROGRAM = "~/bin/llama-swap"
 _SETTLING_SECONDS = 1.0
 """How long a service has to run before it counts as started, even if something listens at once."""
 _LISTENING_SECONDS = 20.0
 _POLL_INTERVAL = 0.1
-_PORT = 8080
-"""Where llama-swap listens if nothing else is set."""
 
 
 class UnitPlan(Struct, frozen=True):
@@ -77,15 +74,12 @@ def unit_commands(unit: str) -> str:
 
 def listen_address(server: Server) -> str:
     """Return where llama-swap has to listen for this URL: behind a proxy on every address."""
-    parts = urlsplit(server.url)
-    if parts.scheme == "https":
-        return "0.0.0.0:8080"
-    host = parts.hostname or ""
-    is_loopback = host == "localhost" or host.startswith("127.") or host == "::1"
-    return f"{'127.0.0.1' if is_loopback else '0.0.0.0'}:{parts.port or 80}"  # noqa: S104
+    if server.url.startswith("https:"):
+        return f"0.0.0.0:{LISTEN_PORT}"
+    return f"{'127.0.0.1' if server.is_loopback else '0.0.0.0'}:{server.port}"  # noqa: S104
 
 
-def describe_new_unit(server: Server, program: str = PROGRAM) -> str:
+def describe_new_unit(server: Server, program: str = LLAMA_SWAP_PATH) -> str:
     """Return the text of a unit for a server without one."""
     return new_unit(program, listen_address(server), server.preset_path)
 
@@ -95,13 +89,13 @@ async def plan_unit(admin: HostAdmin) -> UnitPlan:
     facts = await admin.service.facts()
     path = facts.fragment_path or unit_path(admin.service.unit)
     found = await find_programs(admin.host, "llama-swap")
-    program = found[0] if found else PROGRAM
+    program = found[0] if found else LLAMA_SWAP_PATH
 
     def edit(text: str | None) -> str:
         return describe_new_unit(admin.server, program) if text is None else repair_unit(text)
 
     file = await plan_file(admin.host, path, edit, admin.clock)
-    missing, own = "" if found else PROGRAM, facts.program
+    missing, own = "" if found else LLAMA_SWAP_PATH, facts.program
     if own and facts.exists:
         missing = own if (await admin.host.run(("test", "-x", own))).status else ""
     port = _listen_port(_command_of(file.after))
@@ -161,7 +155,7 @@ def _command_of(text: str) -> tuple[str, ...]:
 
 def _listen_port(words: Sequence[str]) -> int:
     port = (server_flags(words) or {}).get("listen", "").rpartition(":")[2]
-    return int(port) if port.isdecimal() else _PORT
+    return int(port) if port.isdecimal() else LISTEN_PORT
 
 
 async def _is_listening(host: Host, port: int) -> bool:
