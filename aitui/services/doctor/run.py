@@ -45,13 +45,7 @@ def examine_server(
 ) -> AsyncGenerator[CheckResult | CheckStage, None]:
     """Return the checks of some stages, for a server that is being set up."""
 
-    async def check(report: Report) -> None:
-        def begin(words: str) -> None:
-            report(CheckStage(words, STAGES.index(words) + 1, len(STAGES)))
-
-        await _check_server(server, clock, report, begin, stages)
-
-    return _run(check)
+    return _run(lambda report: _check_server(server, clock, report, stages))
 
 
 async def _run(
@@ -68,9 +62,7 @@ async def _run(
 async def _run_stages(
     settings: Settings | SettingsError, terminal: TerminalInfo, clock: Clock, report: Report
 ) -> None:
-    def begin(words: str) -> None:
-        report(CheckStage(words, STAGES.index(words) + 1, len(STAGES)))
-
+    begin = partial(_begin, report)
     begin("settings")
     if isinstance(settings, SettingsError):
         report(failing_check("settings", settings))
@@ -81,7 +73,7 @@ async def _run_stages(
             report(check)
         try:
             server = require_server(settings)
-            await _check_server(server, clock, report, begin)
+            await _check_server(server, clock, report)
             begin("browsers")
             from aitui.services.doctor.browser import check_browsers
 
@@ -92,13 +84,14 @@ async def _run_stages(
     await check_terminal(terminal, report)
 
 
+def _begin(report: Report, words: str) -> None:
+    report(CheckStage(words, STAGES.index(words) + 1, len(STAGES)))
+
+
 async def _check_server(
-    server: Server,
-    clock: Clock,
-    report: Report,
-    begin: Callable[[str], None],
-    stages: Collection[str] = STAGES,
+    server: Server, clock: Clock, report: Report, stages: Collection[str] = STAGES
 ) -> None:
+    begin = partial(_begin, report)
     checks = ServerChecks(server, clock, report)
     if "network" in stages:
         begin("certificate files")
