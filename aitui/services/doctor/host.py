@@ -234,12 +234,12 @@ class HostChecks:
             self._report(failing_check(VALID, error))
             self._checkup.skip(MODELS, PRELOAD, CONTEXTS, why=error.what)
             return
-        understood = await asyncio.to_thread(_parse_config, text, release)
+        understood = await asyncio.to_thread(_parse_config, text, release, self._named)
         self._report(_validity_check(understood))
         self._report(_models_check(understood, listed))
         self._report(_preload_check(understood))
         shown = sanitize_line(reading.path, 300)
-        self._report(await asyncio.to_thread(_contexts_check, text, shown, self._named))
+        self._report(await asyncio.to_thread(_contexts_check, understood.document, shown))
 
     async def check_service(self, service: SystemdService) -> None:
         """Check the unit; after a failure those checks go on that still make sense."""
@@ -394,20 +394,23 @@ async def _login_ids(host: Host, option: str) -> tuple[int, ...]:
 
 
 class ConfigFindings(Struct, frozen=True):
-    """What the file says; `hidden` are models that the server keeps out of its list."""
+    """What the file says; `hidden` are models that the server keeps out of its list.
+
+    `document` is None if it doesn't parse.
+    """
 
     diagnostics: tuple[Diagnostic, ...]
     models: tuple[str, ...] = ()
     aliases: frozenset[str] = frozenset()
     hidden: frozenset[str] = frozenset()
     preload: tuple[str, ...] = ()
-    parses: bool = False
+    document: ConfigDocument | None = None
 
 
-def _parse_config(text: str, release: ServerRelease) -> ConfigFindings:
+def _parse_config(text: str, release: ServerRelease, named: NamedServers) -> ConfigFindings:
     wrong = find_diagnostics(text, release)
     try:
-        document = ConfigDocument.read(text)
+        document = ConfigDocument.read(text, named)
     except ConfigRefused:
         # Why is among the problems.
         return ConfigFindings(wrong)
@@ -417,7 +420,7 @@ def _parse_config(text: str, release: ServerRelease) -> ConfigFindings:
         frozenset(name for block in document.models for name in block.aliases),
         frozenset(name for name in document.entries if _is_hidden(document, name)),
         preloaded_models(document),
-        parses=True,
+        document,
     )
 
 
@@ -444,7 +447,7 @@ def _validity_check(understood: ConfigFindings) -> CheckResult:
 def _models_check(
     understood: ConfigFindings, listed: tuple[ListedModel, ...] | None
 ) -> CheckResult:
-    if not understood.parses:
+    if understood.document is None:
         return inconclusive_check(MODELS, "not tried: the file doesn't parse")
     if listed is None:
         return inconclusive_check(MODELS, "not tried: the server's list is unknown")
@@ -467,7 +470,7 @@ def _models_check(
 
 
 def _preload_check(understood: ConfigFindings) -> CheckResult:
-    if not understood.parses or not understood.models:
+    if not understood.models:
         return inconclusive_check(PRELOAD, "not tried: the file has no models")
     if understood.preload:
         return passing_check(PRELOAD, f"at its start it loads {_format_names(understood.preload)}")
@@ -475,11 +478,9 @@ def _preload_check(understood: ConfigFindings) -> CheckResult:
     return inconclusive_check(PRELOAD, seen, f"aitui preload {shlex.quote(understood.models[0])}")
 
 
-def _contexts_check(text: str, path: str, named: NamedServers) -> CheckResult:
+def _contexts_check(document: ConfigDocument | None, path: str) -> CheckResult:
     """Check whether the context size of each model can be changed; blocks."""
-    try:
-        document = ConfigDocument.read(text, named)
-    except ConfigRefused:
+    if document is None:
         return inconclusive_check(CONTEXTS, "not tried: the file doesn't parse")
     refusals, remedies = [], []
     models = document.models[:_MOST_MODELS_TRIED]
