@@ -13,10 +13,9 @@ from aitui.services.certs.folder import CertFolder, NewFile
 
 
 class Revocation(Struct, frozen=True):
-    """What is revoked now: `name` with the number of its certificates, `fingerprints` all there are."""
+    """What is revoked now: the client's `name`, and the `fingerprints` of all that are revoked."""
 
     name: str
-    count: int
     fingerprints: tuple[str, ...]
 
 
@@ -49,7 +48,7 @@ async def revoke(
         one for one in (await copies_in(authority, REVOKED)).values() if days_left(one, now) >= 0
     ]
     fingerprints = sorted(map(fingerprint_of, revoked))
-    return Revocation(common_name(found[0]), len(found), tuple(fingerprints))
+    return Revocation(common_name(found[0]), tuple(fingerprints))
 
 
 def caddy_matcher(fingerprints: tuple[str, ...]) -> str:
