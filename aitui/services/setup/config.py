@@ -27,6 +27,7 @@ from aitui.domain.setup.first_config import (
     purpose_flag,
 )
 from aitui.domain.setup.programs import LLAMA_SERVER_PATH
+from aitui.domain.units import format_bytes
 from aitui.errors import ConfigRefused, HostFileError, ModelFileUnreadable, NoSuchFile
 from aitui.host.base import Host, expand_home
 from aitui.host.sampler import HostSampler, read_model_header
@@ -41,7 +42,6 @@ from aitui.services.host_admin import HostAdmin
 from aitui.services.setup.files import FilePlan, plan_file, write_file
 from aitui.services.setup.survey import find_gguf_files, find_programs
 
-_GIB = 1 << 30
 _UNKNOWN_CONTEXT = 8192
 _LLAMA_SERVER = "llama-server"
 
@@ -229,18 +229,14 @@ def _size_model(path: str, header: GgufHeader, usage: MemoryUsage, llama_server:
         note = f"{where} not estimated: {first.reason or 'unknown kind of model'}"
         return replace(model, context_size=size, note=note)
     if first.verdict is FitVerdict.NO:
-        note = f"does not fit into {where}: it needs {_amount(first.needed.needed)}"
+        note = f"does not fit into {where}: it needs {format_bytes(first.needed.needed)}"
         return replace(model, note=note, on_gpu=False)
     below = min(longest, first.largest_context or smallest)
     size = max((size for size in USUAL_CONTEXTS if size <= below), default=smallest)
     needed = fit(size).needed or first.needed
     limit = "the trained maximum" if size == longest else f"trained for {longest:,}"
-    note = f"about {_amount(needed.needed)} of {where}; {size:,} tokens, {limit}"
+    note = f"about {format_bytes(needed.needed)} of {where}; {size:,} tokens, {limit}"
     return replace(model, context_size=size, note=note)
-
-
-def _amount(size: int) -> str:
-    return f"{size / _GIB:.1f} GB"
 
 
 def _without_llama_servers(sample: HostSample) -> HostSample:
