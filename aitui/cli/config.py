@@ -146,14 +146,7 @@ async def _add(runner: ConfigRunner, arguments: Arguments) -> None:
     except asyncio.CancelledError:
         print("aitui: Interrupted. The same command continues.", file=sys.stderr)
         raise
-    if result.written is not None:
-        print(
-            *result.written.warnings,
-            sep="\n",
-            end="\n" if result.written.warnings else "",
-            file=sys.stderr,
-        )
-        print(result.written.entry.description)
+    _print_change(result)
 
 
 async def _undo(runner: ConfigRunner, _: Arguments) -> None:
@@ -187,10 +180,14 @@ async def _change_flag(runner: ConfigRunner, arguments: Arguments) -> None:
     flag = arguments.flag
     runner.admin.server.refuse_if_read_only(f"changing {sanitize_line(flag, 60)}")
     result = await runner.change_flag(arguments.model, flag, arguments.value, only=arguments.only)
-    written = require_success(result, "Not changed").written
-    if written is not None:
-        print(*written.warnings, sep="\n", end="\n" if written.warnings else "", file=sys.stderr)
-        print(written.entry.description)
+    _print_change(require_success(result, "Not changed"))
+
+
+def _print_change(result: JobResult) -> None:
+    if result.written is not None:
+        for warning in result.written.warnings:
+            print(warning, file=sys.stderr)
+        print(result.written.entry.description)
 
 
 _JOBS: dict[str, Callable[[ConfigRunner, Arguments], Awaitable[None]]] = {
