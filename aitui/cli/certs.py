@@ -274,7 +274,7 @@ async def _show(arguments: Arguments, places: _Places) -> int:
             )
         )
     if not rows:
-        print(f"There are no certificates in {places.target.shown()}", file=sys.stderr)
+        print(f"There are no certificates in {places.target.show_path()}", file=sys.stderr)
     return 0 if rows else 1
 
 
@@ -310,7 +310,7 @@ async def _revoke(arguments: Arguments, places: _Places) -> int:
     if "/" in name or name.endswith((".pem", ".crt")):
         given = await _folder_at(Path()).certificate(str(_absolute(Path(name))))
     revocation = await revoke(name, authority, places.local, given)
-    print(f"{sanitize_line(revocation.name, 80)} is marked as revoked in {authority.shown()}")
+    print(f"{sanitize_line(revocation.name, 80)} is marked as revoked in {authority.show_path()}")
     print(
         "The proxy accepts it until its config is changed: Caddy reads no revocation list (CRL).\n"
         "Add this to the site's block in the Caddyfile:\n"

@@ -107,9 +107,9 @@ class BrowserSetup(Struct, frozen=True):
         path = shell_path(store)
         return (
             f"mkdir -p {path}\n"
-            f"[ -e {path}/cert9.db ] || certutil -d sql:{_unfolded(path)} -N --empty-password\n"
-            f"pk12util -d sql:{_unfolded(path)} -i {shell_path(self.p12)} -W ''\n"
-            f"certutil -d sql:{_unfolded(path)} -A -t CT,C,C -n {shlex.quote(self.ca_name)} "
+            f"[ -e {path}/cert9.db ] || certutil -d sql:{_home_variable_path(path)} -N --empty-password\n"
+            f"pk12util -d sql:{_home_variable_path(path)} -i {shell_path(self.p12)} -W ''\n"
+            f"certutil -d sql:{_home_variable_path(path)} -A -t CT,C,C -n {shlex.quote(self.ca_name)} "
             f"-i {shell_path(self.ca)}\n"
         )
 
@@ -183,6 +183,6 @@ flatpak kill {FLATPAK}
 """What lets the Brave Flatpak see the policy, once its file is there."""
 
 
-def _unfolded(path: str) -> str:
+def _home_variable_path(path: str) -> str:
     """Write `~/` as `$HOME`, which a shell also expands behind `sql:`."""
     return f'"$HOME"/{path[2:]}' if path.startswith("~/") else path

@@ -171,9 +171,13 @@ class HostAuthority:
         try:
             certificate = x509.load_pem_x509_certificate(output)
         except ValueError as error:
-            raise AituiError(f"openssl returned no certificate in {self.folder.shown()}") from error
+            raise AituiError(
+                f"openssl returned no certificate in {self.folder.show_path()}"
+            ) from error
         if not (have_same_key(certificate, holder) and is_issued_by(certificate, issuer)):
-            raise AituiError(f"{self.folder.shown()} returned a certificate for another request")
+            raise AituiError(
+                f"{self.folder.show_path()} returned a certificate for another request"
+            )
         return certificate
 
 
@@ -188,9 +192,11 @@ async def own_key(folder: CertFolder, pair: CertPair, ask: AskPassword, remedy: 
     try:
         key = await folder.private_key(pair.key)
     except TypeError:
-        key = await folder.private_key(pair.key, await ask(folder.shown(pair.key)))
+        key = await folder.private_key(pair.key, await ask(folder.show_path(pair.key)))
     if not have_same_key(key, certificate):
-        what = f"{folder.shown(pair.key)} is not the key of {folder.shown(pair.certificate)}"
+        what = (
+            f"{folder.show_path(pair.key)} is not the key of {folder.show_path(pair.certificate)}"
+        )
         raise AituiError(what, remedy=remedy)
     return key
 
@@ -222,7 +228,7 @@ async def _certificate_with_key(folder: CertFolder) -> x509.Certificate:
     missing = [name for name in (CA_KEY, folder.ca) if not await folder.exists(name)]
     if missing:
         raise AuthorityKeyMissing(
-            f"There is no CA in {folder.shown()}",
+            f"There is no CA in {folder.show_path()}",
             why=f"{missing[0]} is missing",
             remedy="pass its directory with --ca-dir or its host with --on, or create one: "
             "aitui certs new-ca",

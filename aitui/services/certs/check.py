@@ -74,7 +74,7 @@ async def _roles(folder: CertFolder) -> tuple[_Role, ...]:
     at = (
         f"--on {folder.host.label} --there --ca-dir {shlex.quote(folder.path)}"
         if folder.is_remote
-        else f"--dir {folder.shown()}"
+        else f"--dir {folder.show_path()}"
     )
     return (
         _Role("CA", CertPair(folder.ca, CA_KEY), f"aitui certs renew ca {at}", is_authority=True),
@@ -94,7 +94,7 @@ async def list_certificates(folder: CertFolder, now: datetime) -> tuple[CertRow,
     copies = (await copies_in(folder, ISSUED)) | revoked
     listed = {one for _, one in found}
     found += [(path, one) for path, one in copies.items() if one not in listed]
-    rows = ((_row(folder.shown(name), one, now), one in known) for name, one in found)
+    rows = ((_row(folder.show_path(name), one, now), one in known) for name, one in found)
     return tuple(replace(row, is_revoked=is_revoked) for row, is_revoked in rows)
 
 
@@ -138,13 +138,13 @@ async def check_folder(
         else:
             continue
         if not await place.exists(role.pair.certificate) and role.is_authority:
-            yield inconclusive_check("CA certificate", f"there is no {place.shown(place.ca)}")
+            yield inconclusive_check("CA certificate", f"there is no {place.show_path(place.ca)}")
             continue
         any_there = True
         async for check in _check_role(role, place, roots, now):
             yield check
     if not any_there:
-        yield defect_check("certificates", f"there are none in {folder.shown()}", "--dir DIR")
+        yield defect_check("certificates", f"there are none in {folder.show_path()}", "--dir DIR")
     places = {folder.path: folder, authorities.path: authorities}
     for place in places.values():
         async for check in _check_private_files(place):
@@ -154,7 +154,7 @@ async def check_folder(
 async def _check_role(
     role: _Role, folder: CertFolder, roots: list[x509.Certificate], now: datetime
 ) -> AsyncIterator[CheckResult]:
-    name, shown = f"{role.words} certificate", folder.shown(role.pair.certificate)
+    name, shown = f"{role.words} certificate", folder.show_path(role.pair.certificate)
     try:
         certificate = await folder.certificate(role.pair.certificate)
     except AituiError as error:
@@ -212,19 +212,19 @@ async def _check_key(
     name, key = f"{role.words} key", role.pair.key
     if not await folder.exists(key):
         if not role.is_authority:  # a CA's key is best elsewhere
-            yield defect_check(name, f"there is no {folder.shown(key)}", "copy it there")
+            yield defect_check(name, f"there is no {folder.show_path(key)}", "copy it there")
         return
     public = await folder.public_key(key)
     if public is None:
         yield inconclusive_check(
-            name, f"{folder.shown(key)} is locked with a password or unreadable"
+            name, f"{folder.show_path(key)} is locked with a password or unreadable"
         )
     elif public == public_der(certificate.public_key()):
-        yield passing_check(name, f"{folder.shown(key)} is the key of the certificate")
+        yield passing_check(name, f"{folder.show_path(key)} is the key of the certificate")
     else:
         yield defect_check(
             name,
-            f"{folder.shown(key)} is not the key of {folder.shown(role.pair.certificate)}",
+            f"{folder.show_path(key)} is not the key of {folder.show_path(role.pair.certificate)}",
             "copy the right key there, or create both again with --force",
         )
     if not is_private(key):  # the others are checked by their names
@@ -238,18 +238,18 @@ async def _check_private_files(folder: CertFolder) -> AsyncIterator[CheckResult]
         if name.endswith((".p12", ".pfx")):
             form = p12_form(await folder.read(name) or b"")
             remedy = "for browsers: aitui certs p12 --legacy" if form == "modern" else ""
-            yield passing_check("p12", f"{folder.shown(name)}: {_P12_SEEN[form]}", remedy)
+            yield passing_check("p12", f"{folder.show_path(name)}: {_P12_SEEN[form]}", remedy)
     exposed = await folder.names_in_git(private)
     if exposed:
         yield defect_check(
             "git",
-            f"{folder.shown()} is in a git repository that does not ignore {', '.join(exposed)}",
-            f"move it, or make git ignore it: echo '*' > {folder.shown('.gitignore')}",
+            f"{folder.show_path()} is in a git repository that does not ignore {', '.join(exposed)}",
+            f"move it, or make git ignore it: echo '*' > {folder.show_path('.gitignore')}",
         )
 
 
 async def _check_mode(folder: CertFolder, name: str) -> CheckResult:
-    shown = folder.shown(name)
+    shown = folder.show_path(name)
     try:
         mode = await folder.mode(name)
     except NoSuchFile as error:

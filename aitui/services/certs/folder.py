@@ -78,7 +78,7 @@ class CertFolder:
         """Return the path of a file on its host."""
         return name if name.startswith("/") else f"{self.path}/{name}"
 
-    def shown(self, name: str = "") -> str:
+    def show_path(self, name: str = "") -> str:
         """Return the path of a file as a shell takes it, after its host if that is another one."""
         path = sanitize_line(shlex.quote(self.path_of(name) if name else self.path), 300)
         return f"{self.host.label}:{path}" if self.is_remote else path
@@ -128,7 +128,7 @@ class CertFolder:
             return x509.load_pem_x509_certificates(content)
         except ValueError as error:
             raise AituiError(
-                f"{self.shown(name)} holds no readable certificate",
+                f"{self.show_path(name)} holds no readable certificate",
                 why=sanitize_line(str(error), 200),
                 remedy=f"inspect it: openssl x509 -noout -text -in {shlex.quote(self.path_of(name))}",
             ) from error
@@ -137,14 +137,14 @@ class CertFolder:
         """Read the first certificate in a file. Raises AituiError, also if there is no file."""
         found = await self.certificates(name)
         if not found:
-            raise AituiError(f"There is no {self.shown(name)}")
+            raise AituiError(f"There is no {self.show_path(name)}")
         return found[0]
 
     async def private_key(self, name: str, password: str | None = None) -> PrivateKey:
         """Read a private key of this machine. Raises AituiError, TypeError if it needs a password."""
         content = await self.read(name)
         if content is None:
-            raise AituiError(f"There is no {self.shown(name)}")
+            raise AituiError(f"There is no {self.show_path(name)}")
         try:
             secret = None if password is None else password.encode("utf-8", "surrogateescape")
             # The file may hold the certificate as well.
@@ -152,12 +152,12 @@ class CertFolder:
             key = load_pem_private_key(content if block is None else block[0], secret)
         except (ValueError, UnsupportedAlgorithm) as error:
             raise AituiError(
-                f"The private key {self.shown(name)} can't be read",
+                f"The private key {self.show_path(name)} can't be read",
                 why="the password is wrong" if password else sanitize_line(str(error), 200),
             ) from error
         if not isinstance(key, PrivateKey):
             raise AituiError(
-                f"The private key {self.shown(name)} can't be used",
+                f"The private key {self.show_path(name)} can't be used",
                 why="expected an RSA, DSA, EC or Ed25519 key",
             )
         return key
@@ -190,7 +190,7 @@ class CertFolder:
         lines = [line for line in result.stderr.decode(errors="replace").splitlines() if line]
         missing = result.status == 127
         raise AituiError(
-            f"openssl failed in {self.shown()}",
+            f"openssl failed in {self.show_path()}",
             why=sanitize_line("; ".join(lines[-3:]), 400),
             remedy="install openssl there" if missing else "",
         )
@@ -199,7 +199,7 @@ class CertFolder:
         """Raise ActionRefused if one of these files exists."""
         for name in names:
             if await self.exists(name):
-                raise _exists_error(self.shown(name))
+                raise _exists_error(self.show_path(name))
 
     async def make(self, folder: str = "") -> None:
         """Make the directory, or one in it, that its owner alone can enter."""
@@ -207,7 +207,7 @@ class CertFolder:
         script = 'umask 077; mkdir -p -- "$1"'
         result = await self.host.run(("sh", "-c", script, "sh", path))
         if result.status:
-            what = f"Can't make the directory {self.shown(folder)}"
+            what = f"Can't make the directory {self.show_path(folder)}"
             raise HostFileError(what, why=result.last_line)
 
     async def write(self, files: Sequence[NewFile], *, replace: bool = False) -> None:
@@ -227,7 +227,7 @@ class CertFolder:
                 with suppress(NoSuchFile):
                     await self.host.remove(path)
             if isinstance(error, FileAlreadyExists):
-                raise _exists_error(self.shown(files[len(done)].name)) from error
+                raise _exists_error(self.show_path(files[len(done)].name)) from error
             raise
         if replace:
             for temporary, path in zip(done, paths, strict=True):
@@ -258,7 +258,7 @@ class CertFolder:
                 path = Path(self.path_of(name))
                 aside = path.with_name(f"{path.stem}-{stamp}{path.suffix}")
                 await self.host.rename(str(path), str(aside))
-                moved.append(self.shown(str(aside)))
+                moved.append(self.show_path(str(aside)))
         return tuple(moved)
 
     async def warnings(self) -> tuple[str, ...]:
@@ -270,12 +270,12 @@ class CertFolder:
             with suppress(NoSuchFile):
                 mode = await self.mode(name)
                 if mode & 0o044:
-                    seen = f"others can read {self.shown(name)} (mode {mode:04o})"
+                    seen = f"others can read {self.show_path(name)} (mode {mode:04o})"
                     warnings.append(f"{seen}: {self.chmod(name)}")
         exposed = await self.names_in_git(private)
         if exposed:
             warnings.append(
-                f"{self.shown()} is in a git repository that doesn't ignore {', '.join(exposed)}"
+                f"{self.show_path()} is in a git repository that doesn't ignore {', '.join(exposed)}"
             )
         return tuple(warnings)
 

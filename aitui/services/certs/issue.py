@@ -82,7 +82,7 @@ async def create_authority(
         moved = await folder.set_aside(old, f"{now:%Y%m%d-%H%M%S}")
     elif await folder.exists(CA_KEY) or await folder.exists(folder.ca):
         raise ActionRefused(
-            f"{folder.shown()} already has a CA",
+            f"{folder.show_path()} already has a CA",
             why="a new one locks out every client of the old one",
             remedy="keep it, or use another --dir; --force moves the old one aside",
         )
@@ -94,7 +94,9 @@ async def create_authority(
             "certificate for the proxy and for each client (--force), and copy root-ca.pem to them"
         )
     certificate = await folder.certificate(folder.ca)
-    return CertChange((folder.shown(CA_KEY), folder.shown(folder.ca)), tuple(notes), certificate)
+    return CertChange(
+        (folder.show_path(CA_KEY), folder.show_path(folder.ca)), tuple(notes), certificate
+    )
 
 
 class Wanted(Struct, frozen=True):
@@ -142,7 +144,7 @@ async def issue(wanted: Wanted, authority: Authority, folder: CertFolder) -> Cer
         if pair.key == pair.certificate:
             files = [NewFile(pair.key, certificate_pem(certificate) + key_pem(key), PRIVATE)]
         await folder.write(files, replace=wanted.force)
-    written = (folder.shown(pair.key), folder.shown(pair.certificate))
+    written = (folder.show_path(pair.key), folder.show_path(pair.certificate))
     copied, notes = await _copy_root(root, folder)
     return CertChange((*written, *copied), notes, certificate)
 
@@ -175,10 +177,12 @@ async def _copy_root(
     found = await folder.certificates(folder.ca)
     if not found:
         await folder.write([NewFile(folder.ca, certificate_pem(root))])
-        return (folder.shown(folder.ca),), ()
+        return (folder.show_path(folder.ca),), ()
     if any(have_same_key(root, one) for one in found):
         return (), ()
-    other = f"{folder.shown(folder.ca)} is another CA and stays: right if it is that of the proxy"
+    other = (
+        f"{folder.show_path(folder.ca)} is another CA and stays: right if it is that of the proxy"
+    )
     return (), (other,)
 
 
@@ -186,7 +190,7 @@ async def pack_there(folder: CertFolder) -> str:
     """Make client-legacy.p12 on a host from its client.crt and client.key; return its path."""
     certificate = await folder.certificate(GUIDE_PAIR.certificate)
     await folder.openssl(_LEGACY_P12, common_name(certificate))
-    return folder.shown(LEGACY_P12)
+    return folder.show_path(LEGACY_P12)
 
 
 async def pack(
@@ -205,4 +209,4 @@ async def pack(
     content = to_p12(key, certificate, authorities, password, legacy=legacy)
     name = LEGACY_P12 if legacy else P12
     await folder.write([NewFile(name, content, PRIVATE)], replace=force)
-    return CertChange((folder.shown(name),), () if password else (UNPROTECTED,))
+    return CertChange((folder.show_path(name),), () if password else (UNPROTECTED,))

@@ -74,7 +74,7 @@ async def pairs_to_renew(folder: CertFolder, pair: str) -> tuple[tuple[CertPair,
     if not found:
         missing = " and no ".join(one.certificate for one, _ in wanted)
         raise AituiError(
-            f"There is nothing to renew in {folder.shown()}",
+            f"There is nothing to renew in {folder.show_path()}",
             why=f"there is no {missing}",
             remedy="pass the directory: --dir DIR",
         )
@@ -103,7 +103,7 @@ async def renew(
     content = _CERTIFICATE.sub(lambda _: certificate_pem(certificate), content, count=1)
     mode = await folder.mode(pair.certificate)
     await folder.write([NewFile(pair.certificate, content, mode)], replace=True)
-    written = [folder.shown(pair.certificate)]
+    written = [folder.show_path(pair.certificate)]
     if authority.folder.is_remote and renewal.purpose is Purpose.CLIENT:
         written += await _update_copy(authority.folder, certificate)
     return CertChange(tuple(written), (), certificate)
@@ -124,7 +124,7 @@ async def renew_authority(
         if len(found) == 1 and have_same_key(found[0], old):
             new = NewFile(folder.ca, certificate_pem(certificate))
             await folder.write([new], replace=True)
-            written.append(folder.shown(folder.ca))
+            written.append(folder.show_path(folder.ca))
     note = (
         f"No client is locked out: old copies of it work until {old.not_valid_after_utc:%Y-%m-%d}"
     )
@@ -138,7 +138,7 @@ async def _refuse_another_authority(
     authority: Authority,
     folder: CertFolder,
 ) -> None:
-    shown = folder.shown(renewal.pair.certificate)
+    shown = folder.show_path(renewal.pair.certificate)
     if await authority.folder.exists(f"{REVOKED}/{record_name(old)}"):
         raise ActionRefused(
             f"{shown} is revoked",
@@ -146,7 +146,7 @@ async def _refuse_another_authority(
         )
     if not renewal.force and not is_issued_by(old, root):
         raise ActionRefused(
-            f"{shown} was not issued by the CA in {authority.folder.shown()}",
+            f"{shown} was not issued by the CA in {authority.folder.show_path()}",
             why="the proxy may reject a certificate from another CA",
             remedy="pass the right CA with --ca-dir or --on, or add --force",
         )
@@ -161,7 +161,7 @@ async def _update_copy(folder: CertFolder, certificate: x509.Certificate) -> lis
     if fingerprint_of(found[0]) != fingerprint_of(certificate):
         new = NewFile(GUIDE_PAIR.certificate, certificate_pem(certificate))
         await folder.write([new], replace=True)
-        written.append(folder.shown(GUIDE_PAIR.certificate))
+        written.append(folder.show_path(GUIDE_PAIR.certificate))
     if await folder.exists(LEGACY_P12) and await folder.exists(GUIDE_PAIR.key):
         written.append(await pack_there(folder))
     return written
@@ -188,11 +188,11 @@ async def _write_request(
     )
     steps = (
         "The CA's key is not here. Sign the request on the machine that has it:",
-        f"  scp {folder.shown(name)} CA-HOST:{name}",
+        f"  scp {folder.show_path(name)} CA-HOST:{name}",
         "There, in the directory of root-ca.key:",
         f"  {command}",
         "Then here:",
-        f"  scp CA-HOST:{signed} {folder.shown(onto)}",
+        f"  scp CA-HOST:{signed} {folder.show_path(onto)}",
         "With SSH to that machine, one command is enough: aitui certs renew --on CA-HOST --ca-dir DIR",
     )
-    return CertChange((folder.shown(name),), steps)
+    return CertChange((folder.show_path(name),), steps)

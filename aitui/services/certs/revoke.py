@@ -75,7 +75,7 @@ def _unknown_error(
     names = sorted({sanitize_line(common_name(one), 80) for one in known})
     return AituiError(
         f"There is no certificate of {sanitize_line(name, 80)}",
-        why=f"known in {authority.shown()}: {', '.join(names) or 'none'}",
+        why=f"known in {authority.show_path()}: {', '.join(names) or 'none'}",
         remedy="give the path of its certificate, or start over with another CA: "
         "aitui certs new-ca --dir DIR",
     )

@@ -192,7 +192,7 @@ async def test_its_files_are_checked_there(authority: HostAuthority) -> None:
     folder = authority.folder
     checks = [check async for check in check_folder(folder, folder, datetime.now(UTC))]
     failed = [check.seen for check in checks if check.status is CheckStatus.FAILED]
-    assert failed == [f"others can read {folder.shown('client.key')} (mode 0640)"]
+    assert failed == [f"others can read {folder.show_path('client.key')} (mode 0640)"]
     assert {"CA key", "client key", "client issuer"} <= {
         check.name for check in checks if check.status is CheckStatus.PASSED
     }
