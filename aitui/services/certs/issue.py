@@ -99,7 +99,7 @@ async def create_authority(
     )
 
 
-class Wanted(Struct, frozen=True):
+class CertPlan(Struct, frozen=True):
     """A certificate to make: for which pair of files, of what name, on what terms."""
 
     pair: CertPair
@@ -111,23 +111,23 @@ class Wanted(Struct, frozen=True):
 
 def server_certificate(
     names: tuple[str, ...], key_type: str, days: int | None, *, force: bool
-) -> Wanted:
+) -> CertPlan:
     """Describe the proxy's certificate. Raises SettingsError for a wrong name."""
     for name in names:
         host_name(name)
     terms = Terms(Purpose.SERVER, names, days or SERVER_DAYS)
-    return Wanted(SERVER_PAIR, server_subject(names), terms, key_type, force)
+    return CertPlan(SERVER_PAIR, server_subject(names), terms, key_type, force)
 
 
 def client_certificate(
     pair: CertPair, name: str, key_type: str, days: int | None, *, force: bool
-) -> Wanted:
+) -> CertPlan:
     """Describe a client's certificate. Raises SettingsError for a wrong name."""
     terms = Terms(Purpose.CLIENT, (), days or CLIENT_DAYS)
-    return Wanted(pair, check_common_name(name), terms, key_type, force)
+    return CertPlan(pair, check_common_name(name), terms, key_type, force)
 
 
-async def issue(wanted: Wanted, authority: Authority, folder: CertFolder) -> CertChange:
+async def issue(wanted: CertPlan, authority: Authority, folder: CertFolder) -> CertChange:
     """Make a key and its certificate in a folder: the key is made on the folder's machine."""
     root, pair = await authority.certificate(), wanted.pair
     if not wanted.force:
@@ -150,7 +150,7 @@ async def issue(wanted: Wanted, authority: Authority, folder: CertFolder) -> Cer
 
 
 async def _issue_there(
-    wanted: Wanted, authority: Authority, folder: CertFolder
+    wanted: CertPlan, authority: Authority, folder: CertFolder
 ) -> x509.Certificate:
     await folder.make()
     pair, name = wanted.pair, openssl_subject(wanted.name)

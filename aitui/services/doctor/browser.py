@@ -46,7 +46,7 @@ class _StoredCertificates(Struct, frozen=True):
     has_client: bool = False
 
 
-class _Wanted(Struct, frozen=True):
+class _ExpectedFiles(Struct, frozen=True):
     """The CA and the client's certificate as DER, and what a browser needs for them."""
 
     setup: BrowserSetup
@@ -72,7 +72,9 @@ async def check_browsers(
     else:
         report(passing_check(BROWSERS, ", ".join(browser.name for browser in browsers)))
     try:
-        wanted = await asyncio.to_thread(_read_wanted, server, server.ca, server.client_cert)
+        wanted = await asyncio.to_thread(
+            _read_expected_files, server, server.ca, server.client_cert
+        )
     except AituiError as error:
         report(inconclusive_check(P12, f"not checked: {error.what}"))
         return
@@ -87,10 +89,10 @@ async def check_browsers(
         report(await asyncio.to_thread(_policy_check, browser, wanted.setup, root))
 
 
-def _read_wanted(server: Server, ca: Path, client: Path) -> _Wanted:
+def _read_expected_files(server: Server, ca: Path, client: Path) -> _ExpectedFiles:
     from cryptography.hazmat.primitives.serialization import Encoding
 
-    return _Wanted(
+    return _ExpectedFiles(
         read_browser_setup(server),
         read_certificates(CA, ca)[0].public_bytes(Encoding.DER),
         read_certificates(CERTIFICATE, client)[0].public_bytes(Encoding.DER),
@@ -145,7 +147,7 @@ def _trust_check(
     return check(name, seen, _FILL)
 
 
-async def _read_store(host: LocalHost, folder: str, wanted: _Wanted) -> _StoredCertificates:
+async def _read_store(host: LocalHost, folder: str, wanted: _ExpectedFiles) -> _StoredCertificates:
     """Look for both certificates in an NSS store; it has none if it doesn't exist."""
     try:
         store = ("certutil", "-d", f"sql:{await host.resolve(folder)}", "-L")

@@ -20,7 +20,7 @@ from aitui.services.certs.authority import AuthorityKeyMissing, HostAuthority
 from aitui.services.certs.check import check_folder
 from aitui.services.certs.folder import CLIENT_PAIR, GUIDE_PAIR, SERVER_PAIR, CertFolder
 from aitui.services.certs.issue import (
-    Wanted,
+    CertPlan,
     client_certificate,
     create_authority,
     issue,
@@ -89,7 +89,7 @@ def certificate(path: Path) -> x509.Certificate:
     return x509.load_pem_x509_certificate(path.read_bytes())
 
 
-def laptop(pair: object = CLIENT_PAIR, *, force: bool = False) -> Wanted:
+def laptop(pair: object = CLIENT_PAIR, *, force: bool = False) -> CertPlan:
     assert isinstance(pair, type(CLIENT_PAIR))
     return client_certificate(pair, "laptop", "p256", None, force=force)
 
