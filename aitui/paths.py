@@ -43,6 +43,11 @@ def home_directory(environment: Mapping[str, str]) -> Path:
     return home if home.is_absolute() else Path.home()
 
 
+def abbreviate_home(path: Path, home: Path) -> str:
+    """Write a path with `~/` for the home directory."""
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
+
+
 def _directory(environment: Mapping[str, str], variable: str, usual: Path) -> Path:
     """Return a variable's directory; by the specification, a relative path is ignored."""
     named = Path(environment.get(variable, ""))

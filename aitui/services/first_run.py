@@ -25,6 +25,7 @@ from aitui.errors import (
     Unauthorized,
     Unreachable,
 )
+from aitui.paths import abbreviate_home
 from aitui.settings import server_at
 from aitui.settings.new_server import add_server, check_name, suggest_name
 from aitui.settings.table import CERTIFICATES
@@ -195,10 +196,7 @@ class ServerSetup:
 
     def show_path(self, path: Path) -> str:
         """Write a path as in config.toml: `~` for the home directory."""
-        try:
-            return f"~/{path.relative_to(self._home)}"
-        except ValueError:
-            return str(path)
+        return abbreviate_home(path, self._home)
 
     def _known_servers(self) -> Mapping[str, object]:
         return read_config_file(self.config, required=False).servers

@@ -18,7 +18,7 @@ from aitui.domain.setup.browser import (
 from aitui.errors import HostError, SettingsError
 from aitui.host.base import Host
 from aitui.llamaswap.certificates import CA, CERTIFICATE, read_certificates
-from aitui.paths import home_directory
+from aitui.paths import abbreviate_home, home_directory
 
 P12 = "client-legacy.p12"
 _STORE_SECONDS = 60.0
@@ -48,11 +48,11 @@ def read_browser_setup(server: Server) -> BrowserSetup:
     common = authority.get_attributes_for_oid(NameOID.COMMON_NAME)
     return BrowserSetup(
         url=server.url,
-        ca=_shown(server.ca),
+        ca=_show_path(server.ca),
         ca_name=sanitize_line(str(common[0].value), 200) if common else "llama-swap CA",
-        certificate=_shown(server.client_cert),
-        key=_shown(server.client_key or server.client_cert),
-        p12=_shown(server.client_cert.with_name(P12)),
+        certificate=_show_path(server.client_cert),
+        key=_show_path(server.client_key or server.client_cert),
+        p12=_show_path(server.client_cert.with_name(P12)),
         issuer=parts,
     )
 
@@ -90,8 +90,5 @@ async def fill_store(host: Host, setup: BrowserSetup, store: str) -> CheckResult
     return passing_check("store", f"{store} has {setup.ca_name} and the client's certificate")
 
 
-def _shown(path: Path) -> str:
-    """Return a path with `~/` for the home directory."""
-    absolute = path.expanduser().absolute()
-    home = Path.home()
-    return f"~/{absolute.relative_to(home)}" if absolute.is_relative_to(home) else str(absolute)
+def _show_path(path: Path) -> str:
+    return abbreviate_home(path.expanduser().absolute(), Path.home())
