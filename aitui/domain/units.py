@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 
 _GIB = 1024**3
 
@@ -9,6 +10,12 @@ _GIB = 1024**3
 def count_of(number: int, noun: str) -> str:
     """Format a number of things: "1 model", "1,204 models"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def join_some(words: Sequence[str], most: int, separator: str = ", ") -> str:
+    """Join words; `most` of them are followed by "and 3 more"."""
+    more = len(words) - most
+    return separator.join(words[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def format_position(number: int, count: int) -> str:

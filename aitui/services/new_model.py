@@ -18,6 +18,7 @@ from aitui.domain.config.document import ConfigDocument
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.progress import ProgressTracker
 from aitui.domain.sanitize import sanitize_line
+from aitui.domain.units import join_some
 from aitui.errors import ActionRefused, HostError, NoSuchFile
 from aitui.host.base import CommandResult, expand_home
 from aitui.host.service import SystemdService
@@ -299,11 +300,9 @@ def _choose_model(wanted: HubModel, files: Sequence[HubFile]) -> HubFile:
     if not models:
         what = f"No model file of {wanted.repository} matches {pattern}"
         raise ActionRefused(what, why="llama-server reads GGUF files", remedy="change --include")
-    names = [one.file for one in models[:_MOST_NAMED]]
-    more = f" and {len(models) - _MOST_NAMED} more" if len(models) > _MOST_NAMED else ""
     raise ActionRefused(
         f"{len(models)} models of {wanted.repository} match {pattern}",
-        why=f"{', '.join(names)}{more}",
+        why=join_some([one.file for one in models], _MOST_NAMED),
         remedy="choose one with --include, like --include '*Q8_0*'",
     )
 

@@ -26,7 +26,7 @@ from aitui.domain.models import ListedModel, ModelKind
 from aitui.domain.release import UNKNOWN, ServerRelease
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock, Server
-from aitui.domain.units import count_of
+from aitui.domain.units import count_of, join_some
 from aitui.errors import (
     Action,
     AituiError,
@@ -434,9 +434,8 @@ def _validity_check(understood: ConfigFindings) -> CheckResult:
     if not wrong:
         return passing_check(VALID, count_of(len(understood.models), "model"))
     first = sorted(wrong, key=lambda problem: not problem.fatal)
-    shown = [f"line {problem.line}: {problem.words}" for problem in first[:_SHOWN_DIAGNOSTICS]]
-    more = len(wrong) - len(shown)
-    seen = "; ".join(shown) + (f" and {more} more" if more else "")
+    found = [f"line {problem.line}: {problem.words}" for problem in first]
+    seen = join_some(found, _SHOWN_DIAGNOSTICS, "; ")
     if first[0].fatal:
         seen = f"llama-swap would not start with this file: {seen}"
         return defect_check(VALID, seen, _REMEDY, Action.EDIT_CONFIG)
@@ -496,15 +495,12 @@ def _contexts_check(document: ConfigDocument | None, path: str) -> CheckResult:
         return passing_check(
             CONTEXTS, f"aitui can change those of {count_of(len(models), 'model')}"
         )
-    more = len(refusals) - _SHOWN_DIAGNOSTICS
-    seen = " ".join(refusals[:_SHOWN_DIAGNOSTICS]) + (f" and {more} more" if more > 0 else "")
+    seen = join_some(refusals, _SHOWN_DIAGNOSTICS, " ")
     return inconclusive_check(CONTEXTS, seen, remedies[0], Action.EDIT_CONFIG)
 
 
 def _format_names(names: Iterable[str]) -> str:
-    every = [sanitize_line(name, 100) for name in names]
-    more = len(every) - _SHOWN_MODELS
-    return ", ".join(every[:_SHOWN_MODELS]) + (f" and {more} more" if more > 0 else "")
+    return join_some([sanitize_line(name, 100) for name in names], _SHOWN_MODELS)
 
 
 async def _unit_file_check(service: SystemdService, facts: UnitInfo) -> CheckResult:

@@ -14,7 +14,7 @@ from aitui.domain.events import Event, RequestEnded, RequestsCounted, RequestsLi
 from aitui.domain.models import ListedModel, RunningModel
 from aitui.domain.release import UNKNOWN, ServerRelease
 from aitui.domain.snapshot import Clock, Server
-from aitui.domain.units import count_of, format_seconds
+from aitui.domain.units import count_of, format_seconds, join_some
 from aitui.errors import (
     Action,
     AituiError,
@@ -385,9 +385,7 @@ def _require_ok(health: Response) -> None:
 def _format_running(models: Sequence[RunningModel]) -> str:
     if not models:
         return "no model is running"
-    shown = [f"{model.id} {model.state.value}" for model in models[:_SHOWN_MODELS]]
-    more = len(models) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")
+    return join_some([f"{model.id} {model.state.value}" for model in models], _SHOWN_MODELS)
 
 
 def _format_milliseconds(seconds: float) -> str:

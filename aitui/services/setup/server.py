@@ -15,7 +15,7 @@ from aitui.domain.setup.programs import (
     llama_server_commands,
     llama_swap_commands,
 )
-from aitui.domain.units import count_of
+from aitui.domain.units import count_of, join_some
 from aitui.errors import HostError
 from aitui.host.base import Host
 from aitui.host.sampler import HostSampler
@@ -104,8 +104,7 @@ async def _models_check(host: Host) -> CheckResult:
         )
         return inconclusive_check("models", f"no GGUF files in {usual} …", remedy)
     folders = list(dict.fromkeys(map(posixpath.dirname, files)))
-    more = f" and {len(folders) - _SHOWN_FOLDERS} more" if len(folders) > _SHOWN_FOLDERS else ""
-    where = f"{', '.join(folders[:_SHOWN_FOLDERS])}{more}"
+    where = join_some(folders, _SHOWN_FOLDERS)
     return passing_check("models", f"{count_of(len(files), 'GGUF file')} in {where}")
 
 
