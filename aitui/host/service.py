@@ -25,6 +25,8 @@ RESTART_SECONDS = 130.0
 """A stop may take systemd's 90 seconds: llama-swap lets running chats end."""
 HANG_SECONDS = 15.0
 """Seconds without an end after which a restart must at least have begun."""
+GRACE_SECONDS = 1.0
+"""How much longer one may take whose unit is neither stopping nor starting: it may end just then."""
 
 _MOST_LINES = 500
 _MOST_UNITS = 300
@@ -164,7 +166,7 @@ class SystemdService:
         shown = await self._systemctl("show", "--property=ActiveState", seconds=HANG_SECONDS)
         state = read_properties(shown.stdout).get("ActiveState", "")
         is_busy = state in {"deactivating", "activating", "reloading"}
-        if not is_busy and not (await asyncio.wait({restarting}, timeout=1.0))[0]:
+        if not is_busy and not (await asyncio.wait({restarting}, timeout=GRACE_SECONDS))[0]:
             raise HostTimedOut(
                 f"systemctl restart does not end on {self._host.label}",
                 why=f"{self.unit} is {state or 'in an unknown state'}, neither stopping nor starting",
