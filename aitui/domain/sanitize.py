@@ -15,6 +15,10 @@ from functools import cache
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 ELLIPSIS = "…"
+HIDDEN = "(hidden)"
+"""What stands for a secret."""
+LEAST_SECRET = 4
+"""Characters: what is shorter would hide common words."""
 
 _STRING_BODY = r"[^\x00-\x1f\x7f-\x9f]*"
 _STRING_END = r"(?:\x07|\x1b\\|\x9c)"

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from aitui.domain.checks import CheckResult, CheckStatus
+from aitui.domain.sanitize import HIDDEN, LEAST_SECRET
 from aitui.domain.server import Server
 from aitui.format.report import format_json
 from aitui.format.styled import Line, Span, plain_text
@@ -52,9 +53,6 @@ _SECRET = re.compile(
     r"(?!none\b|set, not shown)[^\s\"',;&]{4,}"
 )
 _SECRET_VARIABLE = re.compile(r"(?i)key|token|passw|secret|credential")
-_LEAST_SECRET = 4
-"""Characters: what is shorter would hide common words."""
-HIDDEN = "(hidden)"
 
 
 def redact(text: str, servers: Iterable[Server], environment: Mapping[str, str]) -> str:
@@ -67,7 +65,7 @@ def redact(text: str, servers: Iterable[Server], environment: Mapping[str, str])
         of_server = (server.api_key, server.client_key_password, *(server.basic_auth or ()))
         secrets |= {one for one in of_server if one}
     for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) >= _LEAST_SECRET and not secret.startswith("/"):
+        if len(secret) >= LEAST_SECRET and not secret.startswith("/"):
             text = text.replace(secret, HIDDEN)
     home = environment.get("HOME", "").rstrip("/")
     if home:

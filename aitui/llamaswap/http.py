@@ -21,7 +21,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from aitui.aio import shield
-from aitui.domain.sanitize import sanitize_line
+from aitui.domain.sanitize import HIDDEN, LEAST_SECRET, sanitize_line
 from aitui.domain.server import Server
 from aitui.errors import (
     AituiError,
@@ -271,17 +271,13 @@ async def _read_response(request: Request, response: httpx.Response) -> Response
     )
 
 
-_LEAST_SECRET = 4
-"""Characters: what is shorter would hide common words."""
-
-
 def _hide_secrets(server: Server, response: Response) -> Response:
     """Replace the server's key and password wherever the body repeats them."""
     body = response.body
     _, password = server.basic_auth or ("", "")
     for secret in (server.api_key or "", password):
-        if len(secret) >= _LEAST_SECRET:
-            body = body.replace(secret.encode(), b"(hidden)")
+        if len(secret) >= LEAST_SECRET:
+            body = body.replace(secret.encode(), HIDDEN.encode())
     return replace(response, body=body)
 
 
