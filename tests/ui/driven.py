@@ -223,8 +223,11 @@ def opened(
     clock: Clock = REAL_CLOCK,
 ) -> AituiApp:
     """The app, not yet running, without animations."""
+    known = tuple(servers) or (server,)
+    # As `--read-only` has it, which every server of the settings then is.
+    template = Server("", "", read_only=all(one.read_only for one in known))
     opening = AppContext(
-        settings=Settings(server, tuple(servers) or (server,)),
+        settings=Settings(server, known, template=template),
         paths=Paths.below(folder),
         home=folder,
         clock=clock,

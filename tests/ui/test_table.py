@@ -323,15 +323,6 @@ async def test_a_filter_leaves_the_cursor_on_a_model_that_it_shows(app: Driven) 
     assert app.under_cursor == STEADY
 
 
-async def test_where_the_chat_has_the_whole_screen_the_filter_shows_the_models_again(
-    app: Driven,
-) -> None:
-    app.go_to(QUICK)
-    await app.press("enter", "escape", "slash", *"slow", "enter")
-    await app.see("Models ", "STATE")
-    await app.until(lambda: app.models.focused is app.table, "in focus")
-
-
 async def test_a_ready_model_that_dies_is_shown_as_crashed(app: Driven, stand_in: StandIn) -> None:
     app.go_to(QUICK)
     await app.press("l")

@@ -113,6 +113,8 @@ _VALUES = HelpGroup(
 
 _TEXTUAL_BINDINGS = {"app.focus_next": "next pane", "app.focus_previous": "previous pane"}
 """Our words for the bindings that Textual adds; they come last."""
+_UNUSED_BINDINGS = {"screen.copy_text", "page_left", "page_right"}
+"""Bindings of Textual's that have nothing to act on here: nothing scrolls sideways by pages."""
 
 
 class HelpText(VerticalScroll):
@@ -313,7 +315,7 @@ def active_keys(screen: Screen[Any]) -> list[tuple[str, str, str]]:
     )
     for active in bindings:
         binding, of_app = active.binding, active.node is screen.app
-        if not binding.description or binding.action == "screen.copy_text":
+        if not binding.description or binding.action in _UNUSED_BINDINGS:
             continue
         if writing is not None:
             is_letter = len(binding.key) == 1 or binding.key in _PUNCTUATION_KEYS
