@@ -95,7 +95,7 @@ class WaitNotice:
             self._timer.cancel()
 
     def pause(self, ask: Ask) -> Ask:
-        """Return an Ask whose time doesn't count."""
+        """Return an Ask that the notice does not count as waiting."""
 
         async def ask_meanwhile(build: Callable[[Snapshot], Confirmation]) -> bool:
             self.__exit__()

@@ -26,7 +26,7 @@ RESTART_SECONDS = 130.0
 HANG_SECONDS = 15.0
 """Seconds without an end after which a restart must at least have begun."""
 GRACE_SECONDS = 1.0
-"""How much longer one may take whose unit is neither stopping nor starting: it may end just then."""
+"""How much longer a restart may take if its unit is neither stopping nor starting: it may end just then."""
 
 _MOST_LINES = 500
 _MOST_UNITS = 300

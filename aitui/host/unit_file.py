@@ -109,7 +109,7 @@ def _flag_faults(command: str) -> Iterator[UnitFileFault]:
 
 
 def repair_unit(text: str) -> str:
-    """Return a unit's text with its faulty lines changed, and every other byte as it was.
+    """Return a unit's text with its faulty lines changed, and every other byte unchanged.
 
     Of ExecStart only the flags that llama-swap doesn't have are replaced: its program stays.
     """

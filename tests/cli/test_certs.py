@@ -22,7 +22,7 @@ DONE, FAILED, USAGE, REFUSED = 0, 1, 2, 6
 
 @pytest.fixture
 def user(tmp_path: Path) -> CommandLine:
-    """A user whose server's certificates are in a directory that doesn't exist yet."""
+    """A user with the server's certificates in a directory that doesn't exist yet."""
     named = {"AI_SERVER_URL": "https://ai.example.org", "AI_SERVER_CERTS_DIR": str(tmp_path / "c")}
     return CommandLine(tmp_path / "home", named)
 

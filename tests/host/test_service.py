@@ -12,7 +12,7 @@ from aitui.host.local import LocalHost
 
 
 class HangingHost(LocalHost):
-    """A machine whose `systemctl restart` ends when it may; the unit is in one state after the other."""
+    """A machine on which `systemctl restart` ends when it may; the unit is in one state after the other."""
 
     def __init__(self, *states: str) -> None:
         super().__init__()

@@ -51,7 +51,7 @@ def certificates_in(store: Path) -> str:
 
 
 def paste(commands: str, home: Path, folder: Path) -> None:
-    """Run them in a shell whose `flatpak` and `sudo` only note that they were called."""
+    """Run them in a shell with a `flatpak` and a `sudo` that only note that they were called."""
     for name in ("flatpak", "sudo"):
         program = folder / "bin" / name
         program.parent.mkdir(exist_ok=True)

@@ -109,7 +109,7 @@ async def test_a_machine_without_a_browser_has_nothing_wrong(desk: Desk) -> None
     assert "Chromium trust" not in report
 
 
-async def test_a_browser_that_nobody_set_up_is_no_fault(desk: Desk) -> None:
+async def test_a_browser_without_set_up_is_no_fault(desk: Desk) -> None:
     report = await desk.report()
     assert report.failed == []
     assert "Chromium, " in report["browsers"].seen

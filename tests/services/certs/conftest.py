@@ -51,7 +51,7 @@ def run_program(*words: str | Path, folder: Path, home: Path | None = None) -> s
 
 @pytest.fixture
 def _open_umask() -> Iterator[None]:
-    """A login that lets everybody read and write what it makes."""
+    """A login that lets every user read and write what it makes."""
     before = os.umask(0)
     yield
     os.umask(before)

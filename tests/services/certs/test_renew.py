@@ -49,7 +49,7 @@ async def test_the_guides_certificate_gets_todays_form(guide_files: Path, tmp_pa
     assert is_issued_by(new, certificate(folder / "root-ca.pem"))
 
 
-async def test_a_renewed_ca_locks_nobody_out(guide_files: Path, tmp_path: Path) -> None:
+async def test_a_renewed_ca_locks_no_client_out(guide_files: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(guide_files, tmp_path / "guide")
     old, key = certificate(folder / "root-ca.pem"), (folder / "root-ca.key").read_bytes()
     here = tmp_path / "here"

@@ -30,7 +30,7 @@ async def test_a_good_file_is_described(local: Server, preset: Path) -> None:
     assert report["config file's models"].seen == "1 model, as the server lists them"
 
 
-async def test_a_size_that_cant_be_changed_is_told_with_file_and_line(
+async def test_a_size_that_cant_be_changed_is_named_with_file_and_line(
     local: Server, preset: Path
 ) -> None:
     assert (await machine_of(local))["context sizes"].seen == "aitui can change those of 1 model"

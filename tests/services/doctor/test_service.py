@@ -54,7 +54,7 @@ async def test_it_changes_nothing_there(served: Server, machine: UserManager) ->
     assert before == after
 
 
-async def test_a_unit_that_isnt_there_is_told_with_the_one_that_runs_llama_swap(
+async def test_a_missing_unit_is_reported_with_the_one_that_runs_llama_swap(
     served: Server,
 ) -> None:
     report = await machine_of(replace(served, service_unit="llamaswap"))

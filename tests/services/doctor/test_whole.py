@@ -21,7 +21,7 @@ async def test_nothing_is_wrong_with_a_server_that_works(server: Server) -> None
     assert exit_code(report.checks) == 0
 
 
-async def test_a_server_without_a_loaded_model_is_told_with_the_key_and_the_command(
+async def test_a_server_without_a_loaded_model_is_reported_with_the_key_and_the_command(
     server: Server,
 ) -> None:
     check = (await examined(server))["models loaded"]
