@@ -437,7 +437,7 @@ class ChatController:
             await history.rename(conversation_id, title)
         if chat is not None and chat is self.chat:
             self.pane.heading = title
-        self._refresh_offer(conversation_id)
+        self._refresh_lists(conversation_id)
 
     async def delete_conversation(self, conversation_id: str) -> None:
         """Delete a conversation; raises AituiError while a reply streams in it."""
@@ -446,11 +446,15 @@ class ChatController:
         self._queues.pop(conversation_id, None)
         if after is not None and before is self.chat:
             self.show(after)
-        self._refresh_offer(conversation_id)
+        else:
+            self._refresh_lists(conversation_id)
 
-    def _refresh_offer(self, conversation_id: str) -> None:
+    def _refresh_lists(self, conversation_id: str) -> None:
+        """Read again what the rail and an empty chat show of the history."""
         if self.chat is not None and self.pane.last_conversation == conversation_id:
             self.show(self.chat)
+        else:
+            self.list_in_rail()
 
     def show(self, chat: ChatSession) -> None:
         """Show a chat on the pane."""

@@ -124,6 +124,11 @@ class ChatRail(Vertical):
 
     watch_open_id = watch_conversations
 
+    def tick(self) -> None:
+        """Update the ages."""
+        if self.display:
+            self.watch_conversations()
+
     def _conversation_row(self, one: ListedConversation, now: float, width: int) -> _RailRow:
         heading = truncate(one.heading, max(1, width - _AGE_CELLS - _TOKENS_CELLS))
         tokens = "" if one.tokens is None else format_tokens(one.tokens)
