@@ -45,10 +45,8 @@ async def search_conversations(history: ConversationHistory, words: str) -> dict
 
     Raises HistoryError.
     """
-    found: dict[str, str] = {}
-    for one in await history.search(words):
-        found.setdefault(one.conversation, sanitize_line(one.excerpt, 200))
-    return found
+    found = await history.search(words)
+    return {one: sanitize_line(excerpt, LONGEST_HEADING) for one, excerpt in found.items()}
 
 
 async def preview_conversation(history: ConversationHistory, conversation_id: str) -> list[str]:

@@ -151,8 +151,8 @@ class ConversationHistory:
             lambda: db.read_last_texts(self._open_database, conversation_id, length)
         )
 
-    async def search(self, text: str, limit: int = 200) -> tuple[db.SearchHit, ...]:
-        """Find the turns that contain all the words."""
+    async def search(self, text: str, limit: int = 5000) -> dict[str, str]:
+        """Find the conversations with a turn that contains all the words; return the text around."""
         search = db.search_words if self._full_text else db.search_text
         return await self._run(
             lambda: self._with_index(lambda: search(self._open_database, text, limit))

@@ -268,16 +268,6 @@ class ConversationSummary(Struct, frozen=True):
     tokens: int | None = None
 
 
-class SearchHit(Struct, frozen=True):
-    """A turn in which a search found something; `excerpt` is the text around it."""
-
-    conversation: str
-    turn: str
-    heading: str
-    excerpt: str
-    changed: float
-
-
 def write_conversation(database: sqlite3.Connection, conversation: Conversation) -> None:
     """Write a conversation's own row; the title of an existing one is left to `rename`."""
     row = {name: getattr(conversation, name) for name in _COLUMNS}
@@ -403,43 +393,54 @@ def read_last_texts(
     return tuple(reversed(rows))
 
 
-def search_words(database: sqlite3.Connection, text: str, limit: int) -> tuple[SearchHit, ...]:
-    """Find the turns with words that begin like all of these, the best first. Needs FTS5."""
+def search_words(database: sqlite3.Connection, text: str, limit: int) -> dict[str, str]:
+    """Find the conversations with a turn whose words begin like all of these; needs FTS5.
+
+    The text around the best match of each is returned, the best first.
+    """
     quoted = [word.replace('"', '""') for word in text.replace("\0", " ").split()]
     if not quoted:
-        return ()
-    rows = database.execute(
-        f"SELECT c.id, t.id, {_HEADING}, snippet(words, 0, '', '', '…', 12), c.changed"  # noqa: S608
-        " FROM words JOIN turns t ON t.number = words.rowid"
-        " JOIN conversations c ON c.id = t.conversation"
-        " WHERE words MATCH ? ORDER BY rank LIMIT ?",
-        (" ".join(f'"{word}"*' for word in quoted), limit),
-    ).fetchall()
-    return tuple(
-        SearchHit(talk, turn, _single_line(heading), _single_line(found), changed)
-        for talk, turn, heading, found, changed in rows
+        return {}
+    wanted = " ".join(f'"{word}"*' for word in quoted)
+    best: dict[str, int] = {}
+    for conversation, number in database.execute(
+        "SELECT t.conversation, t.number FROM words JOIN turns t ON t.number = words.rowid"
+        " WHERE words MATCH ? ORDER BY rank",
+        (wanted,),
+    ):
+        best.setdefault(conversation, number)
+        if len(best) == limit:
+            break
+    places = ", ".join("?" * len(best))
+    # Of these alone: the snippets of all turns would take longer than the search.
+    excerpts = dict(
+        database.execute(
+            "SELECT rowid, snippet(words, 0, '', '', '…', 12) FROM words"  # noqa: S608
+            f" WHERE words MATCH ? AND rowid IN ({places})",
+            (wanted, *best.values()),
+        ).fetchall()
     )
+    return {conversation: excerpts[number] for conversation, number in best.items()}
 
 
-def search_text(database: sqlite3.Connection, text: str, limit: int) -> tuple[SearchHit, ...]:
-    """Find the turns that contain all the words anywhere, the latest first."""
+def search_text(database: sqlite3.Connection, text: str, limit: int) -> dict[str, str]:
+    """Find the conversations with a turn that contains all the words anywhere, the latest first.
+
+    The text around the first word in the latest such turn of each is returned.
+    """
     words = text.replace("\0", " ").split()
     if not words:
-        return ()
+        return {}
     escaped = [re.sub(r"([%_\\])", r"\\\1", word) for word in words]
     like = " AND ".join(["t.text LIKE ? ESCAPE '\\'"] * len(words))
     rows = database.execute(
-        f"SELECT c.id, t.id, {_HEADING}, t.text, c.changed"  # noqa: S608
+        # SQLite takes the text from the row of the maximum.
+        "SELECT c.id, t.text, max(t.number)"  # noqa: S608
         " FROM turns t JOIN conversations c ON c.id = t.conversation"
-        f" WHERE {like} ORDER BY c.changed DESC, t.number DESC LIMIT ?",
+        f" WHERE {like} GROUP BY c.id ORDER BY c.changed DESC LIMIT ?",
         (*(f"%{word}%" for word in escaped), limit),
-    ).fetchall()
-    return tuple(
-        SearchHit(
-            talk, turn, _single_line(heading), _single_line(_excerpt(found, words[0])), changed
-        )
-        for talk, turn, heading, found, changed in rows
     )
+    return {conversation: _excerpt(found, words[0]) for conversation, found, _ in rows}
 
 
 def _excerpt(text: str, word: str) -> str:
