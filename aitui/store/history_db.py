@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from aitui.domain.chat.conversation import (
     LONGEST_TITLE,
     Conversation,
+    ListedConversation,
     SamplingParameters,
     Turn,
     TurnState,
@@ -252,22 +253,6 @@ def forget_prompts(database: sqlite3.Connection, conversation_id: str) -> None:
     database.execute("DELETE FROM drafts WHERE key = ?", (conversation_id,))
 
 
-class ConversationSummary(Struct, frozen=True):
-    """One line of the list of conversations.
-
-    `changed` is Unix time. `tokens` are those of the last reply and all before it, None if its server
-    didn't report them.
-    """
-
-    id: str
-    heading: str
-    server: str
-    model: str
-    turns: int
-    changed: float
-    tokens: int | None = None
-
-
 def write_conversation(database: sqlite3.Connection, conversation: Conversation) -> None:
     """Write a conversation's own row; the title of an existing one is left to `rename`."""
     row = {name: getattr(conversation, name) for name in _COLUMNS}
@@ -346,11 +331,11 @@ def _turn(database: sqlite3.Connection, facts: str, text: str, reasoning: str) -
 
 def list_conversations(
     database: sqlite3.Connection, server: str, model: str, limit: int
-) -> tuple[ConversationSummary, ...]:
+) -> tuple[ListedConversation, ...]:
     """List the conversations with a turn, of one server and model or of all, the latest first."""
     rows = database.execute(
-        f"SELECT c.id, {_HEADING}, c.server, c.model,"  # noqa: S608
-        " (SELECT count(*) FROM turns t WHERE t.conversation = c.id) AS turns, c.changed,"
+        f"SELECT c.id, {_HEADING}, c.changed, c.model,"  # noqa: S608
+        " (SELECT count(*) FROM turns t WHERE t.conversation = c.id) AS turns,"
         " (SELECT t.facts FROM turns t WHERE t.conversation = c.id AND t.role = 'assistant'"
         " AND t.state != 'running' ORDER BY t.number DESC LIMIT 1)"
         " FROM conversations c WHERE turns > 0 AND (? = '' OR c.server = ?)"
@@ -359,8 +344,8 @@ def list_conversations(
         (server, server, model, model, limit),
     ).fetchall()
     return tuple(
-        ConversationSummary(
-            row[0], _single_line(row[1]), row[2], row[3], row[4], row[5], _tokens_used(row[6])
+        ListedConversation(
+            row[0], _single_line(row[1]), row[2], row[3], row[4], _tokens_used(row[5])
         )
         for row in rows
     )

@@ -3,9 +3,9 @@
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from aitui.domain.chat.conversation import ListedConversation
 from aitui.errors import AituiError
 from aitui.services.history import (
-    ListedConversation,
     deletion_confirmation,
     list_conversations,
     preview_conversation,

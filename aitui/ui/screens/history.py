@@ -13,11 +13,11 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
+from aitui.domain.chat.conversation import ListedConversation
 from aitui.domain.units import format_age, format_tokens
 from aitui.format.fit import shorten_id, truncate
 from aitui.services.history import (
     SORTS,
-    ListedConversation,
     match_conversations,
     sort_conversations,
 )

@@ -13,10 +13,10 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
+from aitui.domain.chat.conversation import ListedConversation
 from aitui.domain.snapshot import Clock
 from aitui.domain.units import format_age, format_tokens
 from aitui.format.fit import truncate
-from aitui.services.history import ListedConversation
 from aitui.ui.frame import set_frame_title
 from aitui.ui.keymap import APP
 from aitui.ui.plots import Band, bar

@@ -9,10 +9,9 @@ import pytest
 from rich.cells import cell_len
 from textual.widgets import OptionList
 
-from aitui.domain.chat.conversation import Conversation, Role, Turn
+from aitui.domain.chat.conversation import Conversation, ListedConversation, Role, Turn
 from aitui.domain.chat.reply import TokenUsage
 from aitui.domain.snapshot import Server
-from aitui.services.history import ListedConversation
 from aitui.ui.screens.history import ConversationSource, HistoryScreen
 from stand_in import StandIn
 from ui.chat.pane import FAST, OTHER, Pane, chatting
