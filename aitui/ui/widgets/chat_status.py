@@ -15,12 +15,11 @@ from aitui.domain.chat.conversation import ImageAttachment, SamplingParameters
 from aitui.domain.chat.reply import Reply, ReplyPhase
 from aitui.domain.models import Model
 from aitui.domain.snapshot import Clock, Snapshot
-from aitui.domain.units import format_rate, format_tokens
+from aitui.domain.units import format_elapsed, format_rate, format_tokens
 from aitui.format.fit import truncate, truncate_words
 from aitui.ui.frame import Pieces, render_title
 from aitui.ui.keymap import PROMPT, TRANSCRIPT
 from aitui.ui.reply_text import phase_text, silence_text
-from aitui.ui.text import seconds_text
 from aitui.ui.theme import theme_style
 
 WARNING_SHARE, ERROR_SHARE = 80, 95
@@ -91,7 +90,7 @@ class ChatStatus(Widget):
         rates, more = reply.rates, []
         if rates.tokens:
             more.append(f"{rates.tokens:,} tokens")
-            more.append(seconds_text(max(0.0, now - reply.asked)))
+            more.append(format_elapsed(max(0.0, now - reply.asked)))
         if rates.per_second and not silence:
             pieces += [(f" {format_rate(rates.per_second)}", "bold foreground"), (" tok/s", "")]
         if more:
