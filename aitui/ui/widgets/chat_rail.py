@@ -9,7 +9,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.message import Message
-from textual.reactive import reactive
+from textual.reactive import reactive, var
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -81,9 +81,9 @@ class RailPane(Widget):
 class ChatRail(Vertical):
     """Shows what it is given; `detach` removes an image by its place."""
 
-    facts: reactive[SentFacts] = reactive(SentFacts(), init=False)
-    conversations: reactive[tuple[ListedConversation, ...]] = reactive((), init=False)
-    open_id: reactive[str] = reactive("", init=False)
+    facts: var[SentFacts] = var(SentFacts(), init=False)
+    conversations: var[tuple[ListedConversation, ...]] = var((), init=False)
+    open_id: var[str] = var("", init=False)
     """The conversation that is shown."""
 
     class ConversationChosen(Message):
