@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 from msgspec.structs import replace
 
-from aitui.domain.chat.conversation import ListedConversation
+from aitui.domain.chat.conversation import ListedConversation, Role
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.sanitize import sanitize_line, sanitize_text
 from aitui.store.history import ConversationHistory
@@ -36,9 +36,12 @@ async def search_conversations(history: ConversationHistory, words: str) -> dict
     return {one: sanitize_line(excerpt, LONGEST_HEADING) for one, excerpt in found.items()}
 
 
-async def preview_conversation(history: ConversationHistory, conversation_id: str) -> list[str]:
+async def preview_conversation(
+    history: ConversationHistory, conversation_id: str
+) -> list[tuple[Role, str]]:
     """Return the last prompt and the last reply, the beginning of each; raises HistoryError."""
-    return [sanitize_text(text) for _, text in await history.last_texts(conversation_id)]
+    texts = await history.last_texts(conversation_id)
+    return [(Role(role), sanitize_text(text)) for role, text in texts]
 
 
 def match_conversations(

@@ -371,11 +371,12 @@ def read_last_texts(
 ) -> tuple[tuple[str, str], ...]:
     """Return the last prompt and the last reply, each its role and the beginning of its text."""
     rows = database.execute(
-        "SELECT role, substr(text, 1, ?) FROM turns WHERE conversation = ? AND text != ''"
-        " ORDER BY number DESC LIMIT 2",
+        "SELECT role, substr(text, 1, ?) FROM turns WHERE number IN"
+        " (SELECT max(number) FROM turns WHERE conversation = ? AND text != '' GROUP BY role)"
+        " ORDER BY number",
         (length, conversation_id),
-    ).fetchall()
-    return tuple(reversed(rows))
+    )
+    return tuple(rows.fetchall())
 
 
 def search_words(database: sqlite3.Connection, text: str, limit: int) -> dict[str, str]:

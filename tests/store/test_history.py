@@ -170,6 +170,15 @@ async def test_words_are_found(path: Path, words: str, full_text: bool) -> None:
     await history.close()
 
 
+async def test_the_last_texts_are_a_prompt_and_a_reply(history: ConversationHistory) -> None:
+    once = talk(answer="First.")
+    again = ended(edits.add_alternative_reply(once, "c-a", "c-b", 5.0), "Second.")
+    await history.save(again)
+    assert await history.last_texts("c") == (("user", "Why?"), ("assistant", "Second."))
+    await history.save(edits.add_prompt(again, "c-r", "And then?", 6.0))
+    assert await history.last_texts("c") == (("assistant", "Second."), ("user", "And then?"))
+
+
 @pytest.mark.parametrize("full_text", [True, False])
 async def test_a_conversation_with_many_matches_hides_no_other(path: Path, full_text: bool) -> None:
     history = await ConversationHistory.open(path, full_text=full_text)

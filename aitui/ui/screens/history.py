@@ -13,7 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
-from aitui.domain.chat.conversation import ListedConversation
+from aitui.domain.chat.conversation import ListedConversation, Role
 from aitui.domain.units import format_age, format_tokens
 from aitui.format.fit import shorten_id, truncate
 from aitui.services.history import (
@@ -144,14 +144,15 @@ class HistoryScreen(ModalScreen[str | None]):
             self._listed_words, self._found = words, found
             self._show()
 
-    def show_preview(self, conversation_id: str, texts: Sequence[str]) -> None:
+    def show_preview(self, conversation_id: str, texts: Sequence[tuple[Role, str]]) -> None:
         """Show the end of a conversation if it is still the selected one."""
         selected = self._selected
         if selected is None or selected.id != conversation_id:
             return
         width = max(20, self._preview.size.width - 4)
         lines: list[Content] = []
-        for text, who, style in zip(texts, ("You", selected.model), ("$accent", ""), strict=False):
+        for role, text in texts:
+            who, style = ("You", "$accent") if role is Role.USER else (selected.model, "")
             words = _EMPHASIS.sub("", text)
             lines += [Content.styled(who, f"bold {style}"), *Content(words).wrap(width)[:3]]
         self._preview.update(Content("\n").join(lines))

@@ -12,6 +12,7 @@ from textual.widgets import OptionList
 from aitui.domain.chat.conversation import Conversation, ListedConversation, Role, Turn
 from aitui.domain.chat.reply import TokenUsage
 from aitui.domain.snapshot import Server
+from aitui.ui.plain import PlainText
 from aitui.ui.screens.history import ConversationSource, HistoryScreen
 from stand_in import StandIn
 from ui.chat.pane import FAST, OTHER, Pane, chatting
@@ -212,6 +213,22 @@ async def test_a_long_list_is_not_measured_again_for_each_row(
         screen.show_all(known)
         await app.see("number 999", "1,000")
     assert 0 < measured.call_count < 10 * len(known)
+
+
+async def test_the_last_prompt_and_the_last_reply_are_below_the_list(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with chatting(stand_in, server, tmp_path, size=(120, 36)) as pane:
+        await pane.ask("about **apples**")
+        await pane.send("/retry")
+        await pane.app.until(lambda: len(pane.bodies) == 2, "asked again")
+        await pane.ended()
+        await pane.app.press("ctrl+o", "tab")
+        await pane.app.see("about apples")
+        preview = pane.app.app.screen.query_one("#preview", PlainText)
+        who, prompt, model, reply = str(preview.content).split("\n")[:4]
+        assert (who, prompt, model) == ("You", "about apples", FAST)
+        assert reply.startswith("stand-in: ")
 
 
 async def test_an_empty_history_says_how_it_fills(
