@@ -24,6 +24,7 @@ from aitui.services.chat_setup import (
     confirm_chat,
     diagnose_error,
     explain_stop,
+    needed_context,
 )
 from aitui.services.history import list_conversations
 from aitui.store.history import ConversationHistory
@@ -32,7 +33,7 @@ from aitui.ui.controllers.models import offer_evicted_models
 from aitui.ui.controllers.prompts import PromptDraft, PromptStore
 from aitui.ui.controllers.transcript_sync import TranscriptPresenter
 from aitui.ui.keymap import APP, CHAT_PANE, MODELS, PROMPT
-from aitui.ui.reply_text import completion_notice, failure_text, needed_context
+from aitui.ui.reply_text import completion_notice, failure_text
 from aitui.ui.terminal.external_editor import edit_text
 from aitui.ui.theme import hue_of
 from aitui.ui.widgets.chat_status import WARNING_SHARE, SentFacts
