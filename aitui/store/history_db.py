@@ -380,7 +380,7 @@ def read_last_texts(
 
 
 def search_words(database: sqlite3.Connection, text: str, limit: int) -> dict[str, str]:
-    """Find the conversations with a turn whose words begin like all of these; needs FTS5.
+    """Find the conversations with a turn that has words beginning like all of these; needs FTS5.
 
     The text around the best match of each is returned, the best first.
     """

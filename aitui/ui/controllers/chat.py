@@ -254,7 +254,7 @@ class ChatController:
             pane.last_conversation = last.id
 
     @property
-    def offered(self) -> str:
+    def offered_conversation(self) -> str:
         """The conversation that an empty one offers, if nothing was asked in it meanwhile."""
         chat = self.chat
         return self.pane.last_conversation if chat and not chat.conversation.turns else ""

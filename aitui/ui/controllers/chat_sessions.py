@@ -118,7 +118,7 @@ class ChatSessions:
         return None if here is None else await self.begin(here.conversation.model)
 
     def find_open(self, conversation_id: str) -> ChatSession | None:
-        """The chat with that conversation, where it is open here."""
+        """Return the chat with that conversation if it is open here."""
         chats = self.by_model.values()
         return next((chat for chat in chats if chat.conversation.id == conversation_id), None)
 

@@ -59,7 +59,7 @@ class ConversationsController:
 
     async def resume_last(self) -> None:
         """Show the one that an empty chat offers."""
-        if last := self._chats.offered:
+        if last := self._chats.offered_conversation:
             await self.resume(last)
 
     def search(self, words: str) -> None:
