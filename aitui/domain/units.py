@@ -39,6 +39,11 @@ def format_tokens(tokens: int) -> str:
     return f"{sign}>999G"
 
 
+def format_elapsed(seconds: float) -> str:
+    """Format how long something took or takes, with tenths below ten seconds."""
+    return f"{min(seconds, 9.9):.1f} s" if seconds < 10 else format_seconds(seconds)
+
+
 def format_seconds(seconds: float) -> str:
     """Format a time in its two largest units, rounded down: "18 s", "1m 35s", "2h 05m"."""
     whole = _whole_seconds(seconds)

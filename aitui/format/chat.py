@@ -1,7 +1,7 @@
 """The figures of a reply that has ended, for the line below it."""
 
 from aitui.domain.chat.conversation import Turn
-from aitui.domain.units import count_of, format_rate, format_seconds
+from aitui.domain.units import count_of, format_elapsed, format_rate
 
 
 def reply_figures(turn: Turn) -> tuple[str, ...]:
@@ -12,8 +12,7 @@ def reply_figures(turn: Turn) -> tuple[str, ...]:
     if rate := _rate(turn):
         parts.append(f"{format_rate(rate)} tok/s")
     if turn.ended is not None and turn.began:
-        seconds = max(0.0, turn.ended - turn.began)
-        parts.append(f"{seconds:.1f} s" if seconds < 10 else format_seconds(seconds))
+        parts.append(format_elapsed(max(0.0, turn.ended - turn.began)))
     if turn.first_token is not None:
         parts.append(f"first token {turn.first_token:.2f} s")
     if (timings := turn.timings) is not None:

@@ -6,7 +6,7 @@ from rich.cells import cell_len, set_cell_size
 
 
 def truncate(text: str, cells: int) -> str:
-    """The text in at most that many cells; `…` tells that words are missing."""
+    """The text in at most that many cells; `…` marks what is missing."""
     if cell_len(text) <= cells:
         return text
     return set_cell_size(text, max(0, cells - 1)).rstrip() + "…" if cells > 0 else ""

@@ -184,18 +184,25 @@ async def diagnose_error(session: Session, model_id: str, error: AituiError) -> 
     return error
 
 
+def needed_context(error: AituiError) -> int:
+    """Return the context size that a refused prompt needs, 0 if that isn't known."""
+    if isinstance(error, ContextExceeded) and error.prompt_tokens and error.context_size:
+        return next_size(error.context_size, error.prompt_tokens)
+    return 0
+
+
 def with_larger_context(error: AituiError, model_id: str) -> AituiError:
     """Return an error for a prompt that doesn't fit with the command that makes it fit."""
-    if not isinstance(error, ContextExceeded) or not (error.prompt_tokens and error.context_size):
+    size = needed_context(error)
+    if not isinstance(error, ContextExceeded) or not size:
         return error
-    size = format_context_size(next_size(error.context_size, error.prompt_tokens))
     return ContextExceeded(
         error.what,
         status=error.status,
         prompt_tokens=error.prompt_tokens,
         context_size=error.context_size,
         why=error.why,
-        remedy=f"aitui ctx {shlex.quote(model_id)} {size}",
+        remedy=f"aitui ctx {shlex.quote(model_id)} {format_context_size(size)}",
     )
 
 

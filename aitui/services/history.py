@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 
-from msgspec import Struct
+from msgspec.structs import replace
 
+from aitui.domain.chat.conversation import ListedConversation, Role
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.sanitize import sanitize_line, sanitize_text
 from aitui.store.history import ConversationHistory
@@ -12,29 +13,15 @@ LONGEST_HEADING = 200
 MOST_CONVERSATIONS = 5000
 
 
-class ListedConversation(Struct, frozen=True):
-    """A conversation to choose; `changed` is Unix time, `tokens` is None if no server counted them."""
-
-    id: str
-    heading: str
-    changed: float
-    model: str = ""
-    turns: int = 0
-    tokens: int | None = None
-
-
 async def list_conversations(
     history: ConversationHistory, server: str = "", model: str = "", limit: int = MOST_CONVERSATIONS
 ) -> tuple[ListedConversation, ...]:
     """List those of one server and model, or all, the latest first; raises HistoryError."""
     return tuple(
-        ListedConversation(
-            one.id,
-            sanitize_line(one.heading, LONGEST_HEADING),
-            one.changed,
-            sanitize_line(one.model, LONGEST_HEADING),
-            one.turns,
-            one.tokens,
+        replace(
+            one,
+            heading=sanitize_line(one.heading, LONGEST_HEADING),
+            model=sanitize_line(one.model, LONGEST_HEADING),
         )
         for one in await history.conversations(server, limit, model=model)
     )
@@ -45,15 +32,16 @@ async def search_conversations(history: ConversationHistory, words: str) -> dict
 
     Raises HistoryError.
     """
-    found: dict[str, str] = {}
-    for one in await history.search(words):
-        found.setdefault(one.conversation, sanitize_line(one.excerpt, 200))
-    return found
+    found = await history.search(words)
+    return {one: sanitize_line(excerpt, LONGEST_HEADING) for one, excerpt in found.items()}
 
 
-async def preview_conversation(history: ConversationHistory, conversation_id: str) -> list[str]:
+async def preview_conversation(
+    history: ConversationHistory, conversation_id: str
+) -> list[tuple[Role, str]]:
     """Return the last prompt and the last reply, the beginning of each; raises HistoryError."""
-    return [sanitize_text(text) for _, text in await history.last_texts(conversation_id)]
+    texts = await history.last_texts(conversation_id)
+    return [(Role(role), sanitize_text(text)) for role, text in texts]
 
 
 def match_conversations(

@@ -12,7 +12,13 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from aitui.domain.chat.conversation import Conversation, SamplingParameters, Turn, TurnState
+from aitui.domain.chat.conversation import (
+    Conversation,
+    ListedConversation,
+    SamplingParameters,
+    Turn,
+    TurnState,
+)
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HistoryError
 from aitui.store import history_db as db
@@ -137,7 +143,7 @@ class ConversationHistory:
 
     async def conversations(
         self, server: str = "", limit: int = 5000, *, model: str = ""
-    ) -> tuple[db.ConversationSummary, ...]:
+    ) -> tuple[ListedConversation, ...]:
         """List the conversations of one server and model or of all, the latest first."""
         return await self._run(
             lambda: db.list_conversations(self._open_database, server, model, limit)
@@ -151,8 +157,8 @@ class ConversationHistory:
             lambda: db.read_last_texts(self._open_database, conversation_id, length)
         )
 
-    async def search(self, text: str, limit: int = 200) -> tuple[db.SearchHit, ...]:
-        """Find the turns that contain all the words."""
+    async def search(self, text: str, limit: int = 5000) -> dict[str, str]:
+        """Find the conversations with a turn that contains all the words; return the text around."""
         search = db.search_words if self._full_text else db.search_text
         return await self._run(
             lambda: self._with_index(lambda: search(self._open_database, text, limit))

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from aitui.domain.chat.conversation import (
     LONGEST_TITLE,
     Conversation,
+    ListedConversation,
     SamplingParameters,
     Turn,
     TurnState,
@@ -252,32 +253,6 @@ def forget_prompts(database: sqlite3.Connection, conversation_id: str) -> None:
     database.execute("DELETE FROM drafts WHERE key = ?", (conversation_id,))
 
 
-class ConversationSummary(Struct, frozen=True):
-    """One line of the list of conversations.
-
-    `changed` is Unix time. `tokens` are those of the last reply and all before it, None if its server
-    didn't report them.
-    """
-
-    id: str
-    heading: str
-    server: str
-    model: str
-    turns: int
-    changed: float
-    tokens: int | None = None
-
-
-class SearchHit(Struct, frozen=True):
-    """A turn in which a search found something; `excerpt` is the text around it."""
-
-    conversation: str
-    turn: str
-    heading: str
-    excerpt: str
-    changed: float
-
-
 def write_conversation(database: sqlite3.Connection, conversation: Conversation) -> None:
     """Write a conversation's own row; the title of an existing one is left to `rename`."""
     row = {name: getattr(conversation, name) for name in _COLUMNS}
@@ -356,11 +331,11 @@ def _turn(database: sqlite3.Connection, facts: str, text: str, reasoning: str) -
 
 def list_conversations(
     database: sqlite3.Connection, server: str, model: str, limit: int
-) -> tuple[ConversationSummary, ...]:
+) -> tuple[ListedConversation, ...]:
     """List the conversations with a turn, of one server and model or of all, the latest first."""
     rows = database.execute(
-        f"SELECT c.id, {_HEADING}, c.server, c.model,"  # noqa: S608
-        " (SELECT count(*) FROM turns t WHERE t.conversation = c.id) AS turns, c.changed,"
+        f"SELECT c.id, {_HEADING}, c.changed, c.model,"  # noqa: S608
+        " (SELECT count(*) FROM turns t WHERE t.conversation = c.id) AS turns,"
         " (SELECT t.facts FROM turns t WHERE t.conversation = c.id AND t.role = 'assistant'"
         " AND t.state != 'running' ORDER BY t.number DESC LIMIT 1)"
         " FROM conversations c WHERE turns > 0 AND (? = '' OR c.server = ?)"
@@ -369,8 +344,8 @@ def list_conversations(
         (server, server, model, model, limit),
     ).fetchall()
     return tuple(
-        ConversationSummary(
-            row[0], _single_line(row[1]), row[2], row[3], row[4], row[5], _tokens_used(row[6])
+        ListedConversation(
+            row[0], _single_line(row[1]), row[2], row[3], row[4], _tokens_used(row[5])
         )
         for row in rows
     )
@@ -396,50 +371,62 @@ def read_last_texts(
 ) -> tuple[tuple[str, str], ...]:
     """Return the last prompt and the last reply, each its role and the beginning of its text."""
     rows = database.execute(
-        "SELECT role, substr(text, 1, ?) FROM turns WHERE conversation = ? AND text != ''"
-        " ORDER BY number DESC LIMIT 2",
+        "SELECT role, substr(text, 1, ?) FROM turns WHERE number IN"
+        " (SELECT max(number) FROM turns WHERE conversation = ? AND text != '' GROUP BY role)"
+        " ORDER BY number",
         (length, conversation_id),
-    ).fetchall()
-    return tuple(reversed(rows))
+    )
+    return tuple(rows.fetchall())
 
 
-def search_words(database: sqlite3.Connection, text: str, limit: int) -> tuple[SearchHit, ...]:
-    """Find the turns with words that begin like all of these, the best first. Needs FTS5."""
+def search_words(database: sqlite3.Connection, text: str, limit: int) -> dict[str, str]:
+    """Find the conversations with a turn that has words beginning like all of these; needs FTS5.
+
+    The text around the best match of each is returned, the best first.
+    """
     quoted = [word.replace('"', '""') for word in text.replace("\0", " ").split()]
     if not quoted:
-        return ()
-    rows = database.execute(
-        f"SELECT c.id, t.id, {_HEADING}, snippet(words, 0, '', '', '…', 12), c.changed"  # noqa: S608
-        " FROM words JOIN turns t ON t.number = words.rowid"
-        " JOIN conversations c ON c.id = t.conversation"
-        " WHERE words MATCH ? ORDER BY rank LIMIT ?",
-        (" ".join(f'"{word}"*' for word in quoted), limit),
-    ).fetchall()
-    return tuple(
-        SearchHit(talk, turn, _single_line(heading), _single_line(found), changed)
-        for talk, turn, heading, found, changed in rows
+        return {}
+    wanted = " ".join(f'"{word}"*' for word in quoted)
+    best: dict[str, int] = {}
+    for conversation, number in database.execute(
+        "SELECT t.conversation, t.number FROM words JOIN turns t ON t.number = words.rowid"
+        " WHERE words MATCH ? ORDER BY rank",
+        (wanted,),
+    ):
+        best.setdefault(conversation, number)
+        if len(best) == limit:
+            break
+    places = ", ".join("?" * len(best))
+    # Of these alone: the snippets of all turns would take longer than the search.
+    excerpts = dict(
+        database.execute(
+            "SELECT rowid, snippet(words, 0, '', '', '…', 12) FROM words"  # noqa: S608
+            f" WHERE words MATCH ? AND rowid IN ({places})",
+            (wanted, *best.values()),
+        ).fetchall()
     )
+    return {conversation: excerpts[number] for conversation, number in best.items()}
 
 
-def search_text(database: sqlite3.Connection, text: str, limit: int) -> tuple[SearchHit, ...]:
-    """Find the turns that contain all the words anywhere, the latest first."""
+def search_text(database: sqlite3.Connection, text: str, limit: int) -> dict[str, str]:
+    """Find the conversations with a turn that contains all the words anywhere, the latest first.
+
+    The text around the first word in the latest such turn of each is returned.
+    """
     words = text.replace("\0", " ").split()
     if not words:
-        return ()
+        return {}
     escaped = [re.sub(r"([%_\\])", r"\\\1", word) for word in words]
     like = " AND ".join(["t.text LIKE ? ESCAPE '\\'"] * len(words))
     rows = database.execute(
-        f"SELECT c.id, t.id, {_HEADING}, t.text, c.changed"  # noqa: S608
+        # SQLite takes the text from the row of the maximum.
+        "SELECT c.id, t.text, max(t.number)"  # noqa: S608
         " FROM turns t JOIN conversations c ON c.id = t.conversation"
-        f" WHERE {like} ORDER BY c.changed DESC, t.number DESC LIMIT ?",
+        f" WHERE {like} GROUP BY c.id ORDER BY c.changed DESC LIMIT ?",
         (*(f"%{word}%" for word in escaped), limit),
-    ).fetchall()
-    return tuple(
-        SearchHit(
-            talk, turn, _single_line(heading), _single_line(_excerpt(found, words[0])), changed
-        )
-        for talk, turn, heading, found, changed in rows
     )
+    return {conversation: _excerpt(found, words[0]) for conversation, found, _ in rows}
 
 
 def _excerpt(text: str, word: str) -> str:

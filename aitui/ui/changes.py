@@ -6,8 +6,7 @@ from textual.notifications import SeverityLevel
 
 from aitui.domain.models import Model, RunState
 from aitui.domain.snapshot import Snapshot
-from aitui.domain.units import format_bytes, format_seconds
-from aitui.ui.text import seconds_text
+from aitui.domain.units import format_bytes, format_elapsed, format_seconds
 
 
 def describe_changes(
@@ -41,7 +40,7 @@ def describe_changes(
             verb = "crashed" if failed.crashed else "could not be loaded"
             yield f"{model.id} {verb}: {failed.reason}", "warning"
         if (earlier.state, model.state) == (RunState.STARTING, RunState.READY):
-            took = f" after {seconds_text(now - earlier.since)}" if earlier.dated else ""
+            took = f" after {format_elapsed(now - earlier.since)}" if earlier.dated else ""
             yield f"{model.id} is ready{took}", "information"
 
 

@@ -29,7 +29,7 @@ class AppContext(Struct, frozen=True):
 
     `demo_at_once` opens `demo_world` instead of the chosen server, as `--demo` wants it. `theme` is
     the one to begin with, empty for Textual's; `usual_ports` are asked where nothing names a server;
-    `environment` tells of the terminal.
+    `environment` describes the terminal.
     """
 
     settings: "Settings"

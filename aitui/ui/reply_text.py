@@ -2,7 +2,6 @@
 
 from aitui.domain.chat.conversation import Turn, TurnState
 from aitui.domain.chat.reply import RATE_WINDOW, Reply, ReplyPhase
-from aitui.domain.config.sizes import next_size
 from aitui.domain.models import Model
 from aitui.domain.snapshot import ConnectionPhase, Snapshot
 from aitui.domain.units import format_seconds, format_tokens
@@ -87,13 +86,6 @@ def completion_notice(answer: Reply) -> str:
             return f"{answer.model} has not replied"
         case _:
             return ""
-
-
-def needed_context(error: AituiError) -> int:
-    """The context size that a prompt needs that was refused, 0 if that isn't known."""
-    if isinstance(error, ContextExceeded) and error.prompt_tokens and error.context_size:
-        return next_size(error.context_size, error.prompt_tokens)
-    return 0
 
 
 def failure_text(error: AituiError, size: int) -> str:

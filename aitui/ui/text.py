@@ -70,11 +70,6 @@ def error_text(error: AituiError) -> str:
     return "\n".join(part for part in (place, error.why, remedy_text(error)) if part)
 
 
-def seconds_text(seconds: float) -> str:
-    """Seconds of something that just ended, as exact as they are known."""
-    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-
-
 def restore_confirmation(error: LoadFailed, victim: str) -> Confirmation:
     """Offers to bring back a model that was evicted in vain."""
     return Confirmation(

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from aitui.domain.units import (
     format_countdown,
+    format_elapsed,
     format_gb,
     format_moment,
     format_rate,
@@ -59,6 +60,14 @@ def test_tokens_are_in_units_of_1024_rounded_down(tokens: int, text: str) -> Non
 )
 def test_a_time_is_told_in_its_two_largest_units(seconds: float, text: str) -> None:
     assert format_seconds(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (9.94, "9.9 s"), (9.97, "9.9 s"), (95.4, "1m 35s"), (float("nan"), "–")],
+)
+def test_what_took_less_than_ten_seconds_has_a_tenth(seconds: float, text: str) -> None:
+    assert format_elapsed(seconds) == text
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ async def test_a_deleted_turn_is_gone(history: ConversationHistory) -> None:
     await history.save(conversation)
     await history.save(edits.delete_turn(conversation, "c-a"))
     assert list((await history.read("c")).turns) == ["c-q"]
-    assert await history.search("because") == ()
+    assert await history.search("because") == {}
 
 
 async def test_the_list_begins_with_the_latest_of_that_server(history: ConversationHistory) -> None:
@@ -155,7 +155,7 @@ async def test_a_deleted_conversation_is_gone(history: ConversationHistory) -> N
     await history.save(talk())
     await history.delete("c")
     assert await history.conversations() == ()
-    assert await history.search("because") == ()
+    assert await history.search("because") == {}
     with pytest.raises(HistoryError, match="no longer exists"):
         await history.read("c")
 
@@ -166,7 +166,30 @@ async def test_words_are_found(path: Path, words: str, full_text: bool) -> None:
     history = await ConversationHistory.open(path, full_text=full_text)
     await history.save(talk("x", answer='Short waves scatter: λ⁻⁴. 100% "blue" a_b'))
     await history.save(talk("y", answer="100 axb"))
-    assert [found.conversation for found in await history.search(words)] == ["x"]
+    assert list(await history.search(words)) == ["x"]
+    await history.close()
+
+
+async def test_the_last_texts_are_a_prompt_and_a_reply(history: ConversationHistory) -> None:
+    once = talk(answer="First.")
+    again = ended(edits.add_alternative_reply(once, "c-a", "c-b", 5.0), "Second.")
+    await history.save(again)
+    assert await history.last_texts("c") == (("user", "Why?"), ("assistant", "Second."))
+    await history.save(edits.add_prompt(again, "c-r", "And then?", 6.0))
+    assert await history.last_texts("c") == (("assistant", "Second."), ("user", "And then?"))
+
+
+@pytest.mark.parametrize("full_text", [True, False])
+async def test_a_conversation_with_many_matches_hides_no_other(path: Path, full_text: bool) -> None:
+    history = await ConversationHistory.open(path, full_text=full_text)
+    await history.save(talk("rare", answer="A long text in which the word blue stands once."))
+    often = replace(talk("often", answer="blue"), changed=9.0)
+    for number in range(300):
+        often = often.with_turn(replace(often.turns["often-a"], id=f"o{number}"))
+    await history.save(often)
+    found = await history.search("blue")
+    assert found.keys() == {"rare", "often"}
+    assert "word blue stands" in found["rare"]
     await history.close()
 
 
@@ -175,7 +198,7 @@ async def test_words_are_found(path: Path, words: str, full_text: bool) -> None:
 async def test_what_is_nowhere_is_not_found(path: Path, words: str, full_text: bool) -> None:
     history = await ConversationHistory.open(path, full_text=full_text)
     await history.save(talk())
-    assert await history.search(words) == ()
+    assert await history.search(words) == {}
     await history.close()
 
 
@@ -282,12 +305,12 @@ async def test_a_damaged_index_is_rebuilt_and_reported(path: Path, statement: st
     warnings: list[str] = []
     history = await ConversationHistory.open(path, on_warning=warnings.append)
     await history.save(talk("more"))
-    found = {one.conversation for one in await history.search("because")}
+    found = set(await history.search("because"))
     assert found == {"c", "more"}
     assert warnings == ["The search index of the conversations was damaged and is rebuilt"]
     assert len(await history.conversations()) == 2
     await history.delete("c")
-    assert {one.conversation for one in await history.search("because")} == {"more"}
+    assert set(await history.search("because")) == {"more"}
     await history.close()
 
 
@@ -307,7 +330,7 @@ async def test_no_reply_of_an_aitui_that_was_killed_stays_running(path: Path) ->
     killed._locks.release_all()
     again = await ConversationHistory.open(path)
     assert states() == [("cut", "so far")]
-    assert [one.conversation for one in await again.search("far")] == ["c"]
+    assert list(await again.search("far")) == ["c"]
     assert not (await again.resume("c", lambda: "x")).forked
     await again.close()
     await killed.close()

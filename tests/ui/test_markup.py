@@ -18,13 +18,14 @@ from textual.screen import Screen
 from textual.widgets._toast import Toast
 
 import aitui.ui
+from aitui.domain.chat.conversation import ListedConversation
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.models import Model
 from aitui.domain.progress import Step, Steps, StepState
 from aitui.domain.snapshot import Server, Snapshot
 from aitui.errors import AituiError, KeyPasswordNeeded
 from aitui.services.first_run import ServerDraft, ServerSetup
-from aitui.services.history import ListedConversation, deletion_confirmation
+from aitui.services.history import deletion_confirmation
 from aitui.ui import keymap
 from aitui.ui.keymap import KeyGroup
 from aitui.ui.plain import plain

@@ -287,6 +287,21 @@ class Conversation(Struct, frozen=True):
         return replace(self, turns={**self.turns, turn.id: turn})
 
 
+class ListedConversation(Struct, frozen=True):
+    """One line of the list of conversations.
+
+    `changed` is Unix time. `tokens` are those of the last reply and all before it, None if its server
+    didn't report them.
+    """
+
+    id: str
+    heading: str
+    changed: float
+    model: str = ""
+    turns: int = 0
+    tokens: int | None = None
+
+
 class ChatRequest(Struct, frozen=True):
     """The body of a chat request; `messages` are complete."""
 

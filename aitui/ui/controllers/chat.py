@@ -2,10 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from aitui.domain.chat.conversation import Conversation, ImageAttachment, Role
@@ -15,277 +13,39 @@ from aitui.domain.units import format_age
 from aitui.errors import (
     AituiError,
     ContextExceeded,
-    HistoryError,
     ImageRefused,
     LoadFailed,
     ServerError,
 )
 from aitui.services.activity import OwnReply
 from aitui.services.chat import ChatSession
-from aitui.services.chat_saving import SlotSizeCache
 from aitui.services.chat_setup import (
-    begin_conversation,
     chat_confirmation,
     confirm_chat,
     diagnose_error,
     explain_stop,
-    import_chat_client,
-    new_id,
+    needed_context,
 )
 from aitui.services.history import list_conversations
-from aitui.services.monitor import detect_suspends
-from aitui.store.history import FILE_NAME, ConversationHistory
+from aitui.store.history import ConversationHistory
+from aitui.ui.controllers.chat_sessions import ChatSessions
 from aitui.ui.controllers.models import offer_evicted_models
+from aitui.ui.controllers.prompts import PromptDraft, PromptStore
 from aitui.ui.controllers.transcript_sync import TranscriptPresenter
 from aitui.ui.keymap import APP, CHAT_PANE, MODELS, PROMPT
-from aitui.ui.reply_text import completion_notice, failure_text, needed_context
+from aitui.ui.reply_text import completion_notice, failure_text
 from aitui.ui.terminal.external_editor import edit_text
 from aitui.ui.theme import hue_of
 from aitui.ui.widgets.chat_status import WARNING_SHARE, SentFacts
 
 if TYPE_CHECKING:
     from aitui.domain.snapshot import Snapshot
-    from aitui.llamaswap.chat import ChatClient
-    from aitui.paths import Paths
-    from aitui.services.session import Session
     from aitui.ui.context import ServerContext
     from aitui.ui.widgets.chat_pane import ChatPane
 
 
-_STOP = APP.sign("interrupt")
-
 DRAFT_SAVE_DELAY = 0.5
 """Seconds after which what was written is kept."""
-QUEUED_CHARACTERS = 400
-"""Of a queued prompt that are shown at most."""
-
-
-class PromptDraft(Struct, frozen=True):
-    """The text of the prompt; `editing` is the turn that it replaces, `queued` if it waited."""
-
-    text: str = ""
-    attachments: tuple[ImageAttachment, ...] = ()
-    editing: str = ""
-    queued: bool = False
-
-    @property
-    def label(self) -> str:
-        """One line for a list; `▣` if images go along."""
-        return "▣ " * bool(self.attachments) + " ".join(self.text[:QUEUED_CHARACTERS].split())
-
-
-class PromptStore:
-    """Drafts, of each conversation one, and what was asked before, in the history.
-
-    Conversations in which nothing was asked yet are nowhere: the draft of such a one belongs to its
-    model. Attachments are not kept. What can't be kept stops nothing: `warn` says it once.
-    """
-
-    def __init__(self, warn: Callable[[str], None]) -> None:
-        self._warn = warn
-        self._reported: set[str] = set()
-        self._draft_keys: dict[str, str] = {}
-        self._unsaved: dict[str, tuple[ChatSession, PromptDraft]] = {}
-        self._has_loaded_history = False
-
-    async def load_history(self, history: ConversationHistory) -> tuple[str, ...]:
-        """Return the prompts from before this aitui started; nothing the second time."""
-        known, self._has_loaded_history = self._has_loaded_history, True
-        try:
-            return () if known else await history.prompts()
-        except HistoryError as error:
-            self._report_once(error)
-            return ()
-
-    async def add_to_history(self, history: ConversationHistory, text: str) -> None:
-        """Store a prompt in the history."""
-        try:
-            await history.add_prompt(text)
-        except HistoryError as error:
-            self._report_once(error)
-
-    async def load_draft(
-        self, history: ConversationHistory, conversation: Conversation
-    ) -> PromptDraft:
-        """Return the unsent text from when aitui ended."""
-        key = self._draft_keys[conversation.id] = _draft_key(conversation)
-        try:
-            text, editing = await history.draft(key)
-        except HistoryError as error:
-            self._report_once(error)
-            return PromptDraft()
-        turn = conversation.turns.get(editing)
-        return PromptDraft(text, () if turn is None else turn.attachments, editing)
-
-    def set_draft(self, chat: ChatSession, prompt: PromptDraft) -> bool:
-        """Take what is being written; return whether `save_drafts` has to be called a little later."""
-        waits = bool(self._unsaved)
-        self._unsaved[chat.conversation.id] = (chat, prompt)
-        return not waits
-
-    async def save_drafts(self, history: ConversationHistory) -> None:
-        """Save the drafts that changed since the last call."""
-        unsaved, self._unsaved = self._unsaved, {}
-        try:
-            for chat, prompt in unsaved.values():
-                conversation, key = chat.conversation, _draft_key(chat.conversation)
-                before = self._draft_keys.get(conversation.id, key)
-                if before != key:
-                    # The first question was asked meanwhile.
-                    await history.save_draft(before, "")
-                self._draft_keys[conversation.id] = key
-                await history.save_draft(key, prompt.text, prompt.editing)
-        except HistoryError as error:
-            self._report_once(error)
-
-    def _report_once(self, error: HistoryError) -> None:
-        if str(error) not in self._reported:
-            self._reported.add(str(error))
-            self._warn(str(error))
-
-
-def _draft_key(conversation: Conversation) -> str:
-    return conversation.id if conversation.turns else f"{conversation.server} {conversation.model}"
-
-
-class ChatSessions:
-    """Every model has one conversation that is open, and which stays when another is shown.
-
-    What would cut an answer raises ValueError, with words for a person.
-    """
-
-    def __init__(
-        self,
-        session: "Session",
-        paths: "Paths",
-        on_change: Callable[[ChatSession, Reply], None],
-        warn: Callable[[str], None],
-    ) -> None:
-        self.session = session
-        self.by_model: dict[str, ChatSession] = {}
-        self.history: ConversationHistory | None = None
-        self.slots = SlotSizeCache()
-        self._paths = paths
-        self._on_change = on_change
-        self._warn = warn
-        self._client: ChatClient | None = None
-
-    @property
-    def any_busy(self) -> bool:
-        """Whether any answer is under way."""
-        return any(chat.busy for chat in self.by_model.values())
-
-    async def watch_sleep(self) -> None:
-        """After each suspend of the machine, cut replies that don't continue; runs until cancelled."""
-        async for _ in detect_suspends(self.session.clock):
-            for chat in self.by_model.values():
-                chat.check_after_suspend()
-
-    async def close(self) -> None:
-        """Stop every reply and keep the text received."""
-        async with AsyncExitStack() as closing:
-            if self.history is not None:
-                closing.push_async_callback(self.history.close)
-            if self._client is not None:
-                closing.push_async_callback(self._client.aclose)
-            for chat in self.by_model.values():
-                closing.push_async_callback(chat.close)
-
-    async def open_model(self, model_id: str) -> ChatSession:
-        """The conversation with that model, a new one where none is open."""
-        return self.by_model.get(model_id) or await self.begin(model_id)
-
-    async def begin(self, model_id: str) -> ChatSession:
-        """Start a new conversation with that model, and close the previous one."""
-        self._require_idle(model_id)
-        history = await self.open_history()
-        return await self._open_chat(await begin_conversation(self.session, model_id, history))
-
-    async def resume(self, conversation_id: str) -> ChatSession:
-        """Continue a conversation of the history, or a copy if another aitui uses it."""
-        here = self.find_open(conversation_id)
-        history = await self.open_history()
-        if here is not None:
-            return here
-        if history is None:
-            raise ValueError("there is no history")
-        opened = await history.resume(conversation_id, new_id)
-        try:
-            chat = await self._open_chat(opened.conversation)
-        except ValueError:
-            await history.release(opened.conversation.id)
-            raise
-        if opened.forked:
-            self._warn("Another aitui is using that conversation: this is a copy")
-        return chat
-
-    async def switch_model(self, chat: ChatSession, model_id: str) -> None:
-        """Continue a conversation with another model, and close that model's own."""
-        before = chat.conversation.model
-        if model_id == before:
-            return
-        there = self.by_model.get(model_id)
-        self._require_idle(model_id)
-        await chat.set_model(model_id)
-        if there is not None:
-            await there.close()
-        self.by_model[model_id] = self.by_model.pop(before, chat)
-
-    async def delete_conversation(self, conversation_id: str) -> ChatSession | None:
-        """Delete a conversation; if it was open, start a new one."""
-        here = self.find_open(conversation_id)
-        if here is not None and here.busy:
-            raise AituiError(
-                "A reply is running in that conversation", remedy=f"{_STOP} in its chat stops it"
-            )
-        history = await self.open_history()
-        if history is not None:
-            await history.delete(conversation_id)
-        return None if here is None else await self.begin(here.conversation.model)
-
-    def find_open(self, conversation_id: str) -> ChatSession | None:
-        """The chat with that conversation, where it is open here."""
-        chats = self.by_model.values()
-        return next((chat for chat in chats if chat.conversation.id == conversation_id), None)
-
-    async def _open_chat(self, conversation: Conversation) -> ChatSession:
-        self._require_idle(conversation.model)
-        if self._client is None:
-            client_class = await import_chat_client()
-            self._client = client_class(self.session.server)
-        before = self.by_model.get(conversation.model)
-        if before is not None:
-            await before.close()
-        chat = ChatSession(
-            self._client,
-            conversation,
-            clock=self.session.clock,
-            new_id=new_id,
-            history=self.history,
-            on_change=lambda answer: self._on_change(chat, answer),
-        )
-        self.by_model[conversation.model] = chat
-        return chat
-
-    def _require_idle(self, model_id: str) -> None:
-        chat = self.by_model.get(model_id)
-        if chat is not None and chat.busy:
-            raise ValueError(
-                f"a reply of {model_id} is still running: {_STOP} in its chat stops it"
-            )
-
-    async def open_history(self) -> ConversationHistory | None:
-        """Open the history with its first use; None, with a warning, if it can't be kept."""
-        if self.history is None:
-            try:
-                self.history = await ConversationHistory.open(
-                    self._paths.data / FILE_NAME, on_warning=self._warn
-                )
-            except HistoryError as error:
-                self._warn(f"Conversations are not saved: {error}")
-        return self.history
-
-
 EMPTY_TEXT = "Start typing. / lists commands."
 _CONTENT_TOO_LARGE = 413
 _EARLIER_IMAGE_REMEDY = (
@@ -437,7 +197,7 @@ class ChatController:
             await history.rename(conversation_id, title)
         if chat is not None and chat is self.chat:
             self.pane.heading = title
-        self._refresh_offer(conversation_id)
+        self._refresh_lists(conversation_id)
 
     async def delete_conversation(self, conversation_id: str) -> None:
         """Delete a conversation; raises AituiError while a reply streams in it."""
@@ -446,11 +206,15 @@ class ChatController:
         self._queues.pop(conversation_id, None)
         if after is not None and before is self.chat:
             self.show(after)
-        self._refresh_offer(conversation_id)
+        else:
+            self._refresh_lists(conversation_id)
 
-    def _refresh_offer(self, conversation_id: str) -> None:
+    def _refresh_lists(self, conversation_id: str) -> None:
+        """Read again what the rail and an empty chat show of the history."""
         if self.chat is not None and self.pane.last_conversation == conversation_id:
             self.show(self.chat)
+        else:
+            self.list_in_rail()
 
     def show(self, chat: ChatSession) -> None:
         """Show a chat on the pane."""
@@ -490,7 +254,7 @@ class ChatController:
             pane.last_conversation = last.id
 
     @property
-    def offered(self) -> str:
+    def offered_conversation(self) -> str:
         """The conversation that an empty one offers, if nothing was asked in it meanwhile."""
         chat = self.chat
         return self.pane.last_conversation if chat and not chat.conversation.turns else ""
@@ -646,7 +410,7 @@ class ChatController:
         conversation_id, prompt = chat.conversation.id, prompt or PromptDraft()
         if self._is_waiting(chat):
             self._return_prompt(chat, prompt)
-            self._warn(f"A reply is still running: {_STOP} stops it")
+            self._warn(f"A reply is still running: {APP.sign('interrupt')} stops it")
             return
         self._pending_requests.add(conversation_id)
         self._tasks.run_in_background(self._run(chat, ask, prompt), f"chat {conversation_id}")

@@ -3,9 +3,9 @@
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from aitui.domain.chat.conversation import ListedConversation
 from aitui.errors import AituiError
 from aitui.services.history import (
-    ListedConversation,
     deletion_confirmation,
     list_conversations,
     preview_conversation,
@@ -59,7 +59,7 @@ class ConversationsController:
 
     async def resume_last(self) -> None:
         """Show the one that an empty chat offers."""
-        if last := self._chats.offered:
+        if last := self._chats.offered_conversation:
             await self.resume(last)
 
     def search(self, words: str) -> None:

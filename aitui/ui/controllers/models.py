@@ -9,12 +9,13 @@ from urllib.parse import quote
 from aitui.domain.confirmation import Ask
 from aitui.domain.models import ActiveRequest, Model, find_model
 from aitui.domain.snapshot import ConnectionPhase
+from aitui.domain.units import format_elapsed
 from aitui.errors import LoadFailed
 from aitui.services.load import describe_queued, load_model, open_loads, stays_queued
 from aitui.services.unload import cancel_request, unload_all_models, unload_model
 from aitui.ui.context import ServerContext
 from aitui.ui.keymap import MODELS
-from aitui.ui.text import NOT_REACHED, restore_confirmation, seconds_text
+from aitui.ui.text import NOT_REACHED, restore_confirmation
 
 MODEL_PAGES_SINCE = 231
 """The release since which the web page shows one model by its URL."""
@@ -113,7 +114,7 @@ class ModelsController:
             await offer_evicted_models(error, self._ask, self.load)
             return
         if loaded is not None and loaded.seconds:
-            self._app.notify(f"{loaded.model_id} is ready after {seconds_text(loaded.seconds)}")
+            self._app.notify(f"{loaded.model_id} is ready after {format_elapsed(loaded.seconds)}")
             self._notifier.notify_if_away(f"{loaded.model_id} is ready")
         elif loaded is not None:
             self._app.notify(f"{loaded.model_id} is loaded already")

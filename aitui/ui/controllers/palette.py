@@ -23,7 +23,7 @@ from aitui.ui.screens.help import active_keys
 from aitui.ui.screens.palette import Command, PaletteScreen, StyledText
 
 if TYPE_CHECKING:
-    from aitui.services.history import ListedConversation
+    from aitui.domain.chat.conversation import ListedConversation
     from aitui.ui.controllers.server import ServerSwitcher
     from aitui.ui.screens.models import ModelsScreen
 

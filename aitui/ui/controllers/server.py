@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from aitui.paths import Paths
     from aitui.services.first_run import ServerDraft, ServerSetup
     from aitui.ui.background import TaskRunner
-    from aitui.ui.controllers.chat import ChatController, PromptStore
+    from aitui.ui.controllers.chat import ChatController
     from aitui.ui.controllers.config import ConfigController
     from aitui.ui.controllers.conversations import ConversationsController
     from aitui.ui.controllers.logs import LogController
     from aitui.ui.controllers.models import ModelsController
+    from aitui.ui.controllers.prompts import PromptStore
     from aitui.ui.controllers.slash_commands import SlashCommandRunner
     from aitui.ui.screens.models import ModelsScreen
     from aitui.ui.screens.setup import SetupScreen
@@ -209,7 +210,7 @@ class ServerSwitcher:
 
     @cached_property
     def _prompts(self) -> "PromptStore":
-        from aitui.ui.controllers.chat import PromptStore
+        from aitui.ui.controllers.prompts import PromptStore
 
         return PromptStore(lambda words: self._app.notify(words, severity="warning"))
 

@@ -13,11 +13,11 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
+from aitui.domain.chat.conversation import ListedConversation, Role
 from aitui.domain.units import format_age, format_tokens
 from aitui.format.fit import shorten_id, truncate
 from aitui.services.history import (
     SORTS,
-    ListedConversation,
     match_conversations,
     sort_conversations,
 )
@@ -144,14 +144,15 @@ class HistoryScreen(ModalScreen[str | None]):
             self._listed_words, self._found = words, found
             self._show()
 
-    def show_preview(self, conversation_id: str, texts: Sequence[str]) -> None:
+    def show_preview(self, conversation_id: str, texts: Sequence[tuple[Role, str]]) -> None:
         """Show the end of a conversation if it is still the selected one."""
         selected = self._selected
         if selected is None or selected.id != conversation_id:
             return
         width = max(20, self._preview.size.width - 4)
         lines: list[Content] = []
-        for text, who, style in zip(texts, ("You", selected.model), ("$accent", ""), strict=False):
+        for role, text in texts:
+            who, style = ("You", "$accent") if role is Role.USER else (selected.model, "")
             words = _EMPHASIS.sub("", text)
             lines += [Content.styled(who, f"bold {style}"), *Content(words).wrap(width)[:3]]
         self._preview.update(Content("\n").join(lines))
@@ -283,13 +284,14 @@ class HistoryScreen(ModalScreen[str | None]):
         found = match_conversations(self._all, words, self._found)
         self._listed = sort_conversations(found, self._sort, reverse=self._reverse)[:MOST_LISTED]
         self._show_title(len(found))
-        self._show_columns()
+        columns = self._columns()
+        self._show_columns(columns)
         self._list.clear_options()
         if not self._listed:
             self._preview.update("")
             self._list.add_option(Option(plain(self._empty_text(words)), disabled=True))
         else:
-            self._list.add_options(Option(Content.assemble(self._row(one))) for one in self._listed)
+            self._list.add_options(Option(self._row(one, columns)) for one in self._listed)
             ids = [one.id for one in self._listed]
             kept = before is not None and self.focused is not self._entry and before.id in ids
             at = ids.index(before.id) if kept and before is not None else 0
@@ -346,24 +348,12 @@ class HistoryScreen(ModalScreen[str | None]):
         cells["title"] = max(1, cells["title"] + free)
         return cells
 
-    def _show_columns(self) -> None:
+    def _show_columns(self, columns: Mapping[str, int]) -> None:
         arrow = "▾" if SORTS[self._sort][1] is not self._reverse else "▴"
-        texts = {
-            name: f"{name.upper()}{arrow if name == self._sort else ''}" for name in self._columns()
-        }
-        self._titles.update(Content.styled(self._line(texts), "bold $muted"))
+        texts = {name: f"{name.upper()}{arrow if name == self._sort else ''}" for name in columns}
+        self._titles.update(Content.styled(_format_row(texts, columns), "bold $muted"))
 
-    def _line(self, texts: Mapping[str, str]) -> str:
-        """The cells of one row, numbers at the right of their columns."""
-        parts = []
-        for name, width in self._columns().items():
-            text = truncate(texts[name], width)
-            blanks = " " * (width - cell_len(text))
-            parts.append(blanks + text if name in _CELLS else text + blanks)
-        return (" " * _GAP).join(parts)
-
-    def _row(self, one: ListedConversation) -> Content:
-        columns = self._columns()
+    def _row(self, one: ListedConversation, columns: Mapping[str, int]) -> Content:
         title = set_cell_size(truncate(one.heading, columns["title"]), columns["title"])
         texts = {
             "title": "",
@@ -372,7 +362,7 @@ class HistoryScreen(ModalScreen[str | None]):
             "tokens": "–" if one.tokens is None else format_tokens(one.tokens),
             "age": format_age(self._now - one.changed),
         }
-        rest = self._line(texts)[columns["title"] :]
+        rest = _format_row(texts, columns)[columns["title"] :]
         row = Content.assemble(self._mark(title), (rest, "$muted"))
         if excerpt := self._excerpt(one):
             width = self._list.scrollable_content_region.width - 3
@@ -390,3 +380,13 @@ class HistoryScreen(ModalScreen[str | None]):
             if at >= 0 and len(lower) == len(text):
                 drawn = drawn.stylize("bold $accent", at, at + len(word))
         return drawn
+
+
+def _format_row(texts: Mapping[str, str], columns: Mapping[str, int]) -> str:
+    """The cells of one row, numbers at the right of their columns."""
+    parts = []
+    for name, width in columns.items():
+        text = truncate(texts[name], width)
+        blanks = " " * (width - cell_len(text))
+        parts.append(blanks + text if name in _CELLS else text + blanks)
+    return (" " * _GAP).join(parts)

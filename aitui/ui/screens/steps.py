@@ -10,11 +10,11 @@ from textual.screen import ModalScreen
 
 from aitui.domain.progress import Step, Steps, StepState
 from aitui.domain.snapshot import Clock, Snapshot
+from aitui.domain.units import format_elapsed
 from aitui.format.fit import shorten_id
 from aitui.ui.keymap import STEPS
 from aitui.ui.plain import PlainText
 from aitui.ui.screens.confirm import Choice
-from aitui.ui.text import seconds_text
 from aitui.ui.widgets.dialog import BREAKPOINTS, Dialog
 from aitui.ui.widgets.key_bar import KeyBar
 
@@ -155,8 +155,8 @@ class StepsScreen(ModalScreen[None]):
         if started:
             elapsed = max(0.0, now - started[0].began)
             about = self._expected_time()
-            words = f" of about {seconds_text(about)}" if about else ""
-            time = (seconds_text(elapsed), "bold")
+            words = f" of about {format_elapsed(about)}" if about else ""
+            time = (format_elapsed(elapsed), "bold")
             yield Content.assemble(("elapsed ", "$muted"), time, (words, "$muted"))
         if note := self._progress[1]:
             yield Content.styled(f"log       {shorten_id(note, MAX_LINE_CELLS)}", "$muted")
@@ -191,7 +191,7 @@ class StepsScreen(ModalScreen[None]):
             parts.append((f" {reported * 100:.0f} %", "bold $transit"))
         if expected:
             left = expected - elapsed
-            words = f"{seconds_text(left)} left" if left > 0 else "longer than usual"
+            words = f"{format_elapsed(left)} left" if left > 0 else "longer than usual"
             parts.append((f" {words}", "$muted"))
         return Content.assemble(*parts)
 
@@ -201,7 +201,7 @@ def _step_line(step: Step, now: float, drawn: Content | None = None) -> Content:
     running = step.state is StepState.RUNNING
     time = ""
     if running or step.state in {StepState.DONE, StepState.FAILED}:
-        time = seconds_text(step.seconds(now))
+        time = format_elapsed(step.seconds(now))
     words = step.words
     if running and (left := step.limit - step.seconds(now)) > 0:
         words = f"{words}, at most {left:.0f} s more"

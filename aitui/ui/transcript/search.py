@@ -93,12 +93,12 @@ class TranscriptSearch:
         """Return the matches of a piece that is drawn."""
         return () if laid.rows is None else self._matches_of(laid)
 
-    def folded(self, fold: LaidOutPiece) -> list[LaidOutPiece]:
+    def pieces_in_fold(self, fold: LaidOutPiece) -> list[LaidOutPiece]:
         """Return the pieces with a match that this line of folded reasoning hides."""
         pieces = next((pieces for one, pieces in self._folds() if one is fold), ())
         return [laid for laid in pieces if self._matches_of(laid)]
 
-    def hidden(self, laid: LaidOutPiece) -> int:
+    def hidden_count(self, laid: LaidOutPiece) -> int:
         """Return how many matches this line of folded reasoning hides."""
         return self._hidden.get(laid, 0)
 

@@ -18,7 +18,7 @@ from aitui.domain.clients import client_name
 from aitui.domain.eviction import ClientRequest
 from aitui.domain.models import FinishedRequest
 from aitui.domain.snapshot import Clock, Snapshot
-from aitui.domain.units import count_of, format_rate, format_seconds, format_tokens
+from aitui.domain.units import count_of, format_elapsed, format_rate, format_tokens
 from aitui.format.fit import shorten_id, truncate
 from aitui.format.requests import has_failed, status_words
 from aitui.ui.drawn_lines import DrawnLines
@@ -416,7 +416,7 @@ def _cell(text: str, cells: int) -> str:
 
 def _took(seconds: float, *, wide: bool) -> str:
     """Return seconds in at most five cells: `6.4s`, `21s`, `2m05s`, `1h05m`; with blanks if `wide`."""
-    words = f"{seconds:.1f} s" if seconds < 9.95 else format_seconds(seconds)
+    words = format_elapsed(seconds)
     return words if wide else words.replace(" ", "")[:5]
 
 

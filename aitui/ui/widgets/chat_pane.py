@@ -5,7 +5,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
-from textual.reactive import reactive
+from textual.reactive import var
 
 from aitui.domain.chat.conversation import ImageAttachment
 from aitui.domain.slash import Suggestion
@@ -32,22 +32,22 @@ class ChatPane(Vertical):
 
     BINDINGS = CHAT_PANE.bindings()
 
-    model_id: reactive[str] = reactive("")
-    heading: reactive[str] = reactive("")
-    is_replying: reactive[bool] = reactive(False)
-    needed_context: reactive[int] = reactive(0)
+    model_id: var[str] = var("")
+    heading: var[str] = var("")
+    is_replying: var[bool] = var(False)
+    needed_context: var[int] = var(0)
     """The context size, in tokens, that a prompt needs that was refused; 0 if none is offered."""
-    last_conversation: reactive[str] = reactive("")
+    last_conversation: var[str] = var("")
     """The id of the model's last conversation, while it is offered in an empty one."""
-    attachments: reactive[tuple[ImageAttachment, ...]] = reactive(())
+    attachments: var[tuple[ImageAttachment, ...]] = var(())
     """The images for the next prompt."""
-    queued: reactive[tuple[str, ...]] = reactive(())
+    queued: var[tuple[str, ...]] = var(())
     """Prompts that are sent when the reply has ended, the next one first."""
-    is_written: reactive[bool] = reactive(False)
+    is_written: var[bool] = var(False)
     """Whether there is anything in the prompt: other keys work then."""
-    has_rail: reactive[bool] = reactive(False)
+    has_rail: var[bool] = var(False)
     """Whether the rail is shown beside it."""
-    suggested: reactive[str] = reactive("")
+    suggested: var[str] = var("")
     """The command that is selected in the list above the prompt; empty while there is no list."""
 
     class RailShown(Message):

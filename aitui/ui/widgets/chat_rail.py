@@ -9,14 +9,14 @@ from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.message import Message
-from textual.reactive import reactive
+from textual.reactive import reactive, var
 from textual.strip import Strip
 from textual.widget import Widget
 
+from aitui.domain.chat.conversation import ListedConversation
 from aitui.domain.snapshot import Clock
 from aitui.domain.units import format_age, format_tokens
 from aitui.format.fit import truncate
-from aitui.services.history import ListedConversation
 from aitui.ui.frame import set_frame_title
 from aitui.ui.keymap import APP
 from aitui.ui.plots import Band, bar
@@ -81,9 +81,9 @@ class RailPane(Widget):
 class ChatRail(Vertical):
     """Shows what it is given; `detach` removes an image by its place."""
 
-    facts: reactive[SentFacts] = reactive(SentFacts(), init=False)
-    conversations: reactive[tuple[ListedConversation, ...]] = reactive((), init=False)
-    open_id: reactive[str] = reactive("", init=False)
+    facts: var[SentFacts] = var(SentFacts(), init=False)
+    conversations: var[tuple[ListedConversation, ...]] = var((), init=False)
+    open_id: var[str] = var("", init=False)
     """The conversation that is shown."""
 
     class ConversationChosen(Message):
@@ -123,6 +123,11 @@ class ChatRail(Vertical):
         )
 
     watch_open_id = watch_conversations
+
+    def tick(self) -> None:
+        """Update the ages."""
+        if self.display:
+            self.watch_conversations()
 
     def _conversation_row(self, one: ListedConversation, now: float, width: int) -> _RailRow:
         heading = truncate(one.heading, max(1, width - _AGE_CELLS - _TOKENS_CELLS))

@@ -7,7 +7,7 @@ from rich.cells import cell_len
 from rich.segment import Segment
 from textual import events
 from textual.message import Message
-from textual.reactive import reactive, var
+from textual.reactive import var
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -15,12 +15,11 @@ from aitui.domain.chat.conversation import ImageAttachment, SamplingParameters
 from aitui.domain.chat.reply import Reply, ReplyPhase
 from aitui.domain.models import Model
 from aitui.domain.snapshot import Clock, Snapshot
-from aitui.domain.units import format_rate, format_tokens
+from aitui.domain.units import format_elapsed, format_rate, format_tokens
 from aitui.format.fit import truncate, truncate_words
 from aitui.ui.frame import Pieces, render_title
 from aitui.ui.keymap import PROMPT, TRANSCRIPT
 from aitui.ui.reply_text import phase_text, silence_text
-from aitui.ui.text import seconds_text
 from aitui.ui.theme import theme_style
 
 WARNING_SHARE, ERROR_SHARE = 80, 95
@@ -47,10 +46,10 @@ _PHASE_STYLES = {
 class ChatStatus(Widget):
     """The rule above the prompt, with the state of the reply in it."""
 
-    reply: reactive[Reply | None] = reactive(None)
+    reply: var[Reply | None] = var(None)
     snapshot: var[Snapshot] = var(Snapshot())
     """Has the model of the reply; the clock draws its load once a second."""
-    trouble: reactive[str] = reactive("")
+    trouble: var[str] = var("")
     """The reason why the reply failed."""
 
     def __init__(
@@ -91,7 +90,7 @@ class ChatStatus(Widget):
         rates, more = reply.rates, []
         if rates.tokens:
             more.append(f"{rates.tokens:,} tokens")
-            more.append(seconds_text(max(0.0, now - reply.asked)))
+            more.append(format_elapsed(max(0.0, now - reply.asked)))
         if rates.per_second and not silence:
             pieces += [(f" {format_rate(rates.per_second)}", "bold foreground"), (" tok/s", "")]
         if more:
@@ -141,13 +140,13 @@ class SentLines(Widget):
     A click takes a queued prompt back, and removes an image.
     """
 
-    facts: reactive[SentFacts] = reactive(SentFacts())
-    queued: reactive[tuple[str, ...]] = reactive(())
+    facts: var[SentFacts] = var(SentFacts())
+    queued: var[tuple[str, ...]] = var(())
     """Prompts that wait for the end of the reply, the next one first."""
-    room: reactive[int] = reactive(LEAST_HEIGHT)
+    room: var[int] = var(LEAST_HEIGHT)
     """Rows of the pane; below `LEAST_HEIGHT` only images and the last queued prompt are shown."""
 
-    beside: reactive[bool] = reactive(False)
+    beside: var[bool] = var(False)
     """Whether a rail beside the chat shows everything but the queue."""
 
     class Detached(Message):
@@ -200,12 +199,11 @@ class SentLines(Widget):
             rows += self._chip_rows()
             if self.room >= LEAST_HEIGHT and (gauge := self._gauge()):
                 rows.append(gauge)
-        if rows == self._rows and self.display is bool(rows):
-            return
-        self._rows = rows
         self.display = bool(rows)
         self.styles.height = len(rows) + (self.room >= LEAST_HEIGHT)
-        self.refresh()
+        if rows != self._rows:
+            self._rows = rows
+            self.refresh()
 
     def _queue_rows(self) -> list[list[_Piece]]:
         count = len(self.queued)

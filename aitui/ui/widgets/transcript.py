@@ -301,10 +301,10 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
     def search_next(self, direction: int) -> None:
         """Go to the next or the previous match, around the ends; what is folded is unfolded."""
         search = self._search
-        at_fold = search.current is not None and search.hidden(search.current[0])
+        at_fold = search.current is not None and search.hidden_count(search.current[0])
         place = search.current if at_fold else search.next(direction)
-        if place is not None and search.hidden(place[0]):
-            found = search.folded(place[0])
+        if place is not None and search.hidden_count(place[0]):
+            found = search.pieces_in_fold(place[0])
             self._toggle_reasoning(self._layout.entries.index(place[0]))
             # Those that were laid out again meanwhile are found with the next key.
             laid = found[0 if direction > 0 else -1]
@@ -336,7 +336,7 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
             for row, start, end in match:
                 if row == inside:
                     strip = highlight_selection(strip, GUTTER + start, GUTTER + end, style)
-        if count := search.hidden(laid):
+        if count := search.hidden_count(laid):
             words = f" {count:,} found "
             end = GUTTER + cell_len(laid.piece.source) + 1 + len(words)
             strip = add_hint(strip, words, self._part_style("found"), min(end, self.room.width))

@@ -3,16 +3,21 @@
 import re
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+from rich.cells import cell_len
 from textual.widgets import OptionList
 
-from aitui.domain.chat.conversation import Conversation, Role, Turn
+from aitui.domain.chat.conversation import Conversation, ListedConversation, Role, Turn
 from aitui.domain.chat.reply import TokenUsage
 from aitui.domain.snapshot import Server
-from aitui.ui.screens.history import HistoryScreen
+from aitui.ui.plain import PlainText
+from aitui.ui.screens.history import ConversationSource, HistoryScreen
 from stand_in import StandIn
 from ui.chat.pane import FAST, OTHER, Pane, chatting
+from ui.driven import driven
+from ui.hand_made import SERVER, STILL, live, show_instead_of_servers
 
 
 async def test_a_conversation_is_found_and_gone_on_with_after_a_restart(
@@ -192,6 +197,38 @@ async def test_the_list_has_title_model_length_and_age_and_is_sorted_by_each(
         await pane.app.see(column)
         assert titles() == [letter * 3 for letter in order]
     assert pane.app.app.screen.query_one(OptionList).highlighted is not None
+
+
+async def test_a_long_list_is_not_measured_again_for_each_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show_instead_of_servers(monkeypatch, live())
+    known = tuple(ListedConversation(str(at), f"number {at}", float(at)) for at in range(1000))
+    measured = Mock(side_effect=cell_len)
+    screen = HistoryScreen("", Mock(spec=ConversationSource), 0.0)
+    async with driven(SERVER, tmp_path, size=(80, 24), clock=STILL) as app:
+        await app.app.push_screen(screen)
+        await app.settle()
+        monkeypatch.setattr("aitui.ui.screens.history.cell_len", measured)
+        screen.show_all(known)
+        await app.see("number 999", "1,000")
+    assert 0 < measured.call_count < 10 * len(known)
+
+
+async def test_the_last_prompt_and_the_last_reply_are_below_the_list(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with chatting(stand_in, server, tmp_path, size=(120, 36)) as pane:
+        await pane.ask("about **apples**")
+        await pane.send("/retry")
+        await pane.app.until(lambda: len(pane.bodies) == 2, "asked again")
+        await pane.ended()
+        await pane.app.press("ctrl+o", "tab")
+        await pane.app.see("about apples")
+        preview = pane.app.app.screen.query_one("#preview", PlainText)
+        who, prompt, model, reply = str(preview.content).split("\n")[:4]
+        assert (who, prompt, model) == ("You", "about apples", FAST)
+        assert reply.startswith("stand-in: ")
 
 
 async def test_an_empty_history_says_how_it_fills(

@@ -1,11 +1,12 @@
 """Beside a zoomed chat: the conversations, what is sent with every prompt, the context by part."""
 
+import time
 from pathlib import Path
 
 import pytest
 
 from aitui.domain.chat.conversation import ImageAttachment
-from aitui.domain.snapshot import Server
+from aitui.domain.snapshot import Clock, Server
 from stand_in import StandIn
 from ui.chat.pane import FAST, Pane, chatting
 
@@ -69,3 +70,30 @@ async def test_a_click_in_the_rail_opens_another_conversation(
         await pane.app.see("Conversations 2", "^o all")
         await pane.app.click("about cats")
         await pane.app.until(lambda: pane.said[:1] == ["about cats"], "opened")
+
+
+async def test_a_rail_follows_what_the_list_renames_and_deletes(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with chatting(stand_in, server, tmp_path, FAST, size=(120, 36)) as pane:
+        await pane.ask("about cats")
+        await pane.send("/clear")
+        await pane.app.until(lambda: not pane.said, "new")
+        await zoom(pane)
+        await pane.ask("about dogs")
+        await pane.app.see("Conversations 2")
+        await pane.send("/rename Puppies")
+        await pane.app.until(lambda: "Puppies" in headings(pane), "renamed")
+        await pane.app.press("ctrl+o", *"cats", "tab", "delete")
+        await pane.app.see("Delete this conversation?", "about cats")
+        await pane.app.answer("y")
+        await pane.app.until(lambda: headings(pane) == ["Puppies"], "deleted")
+        await pane.app.press("escape", "escape")
+        assert "2 h" not in pane.app.text
+        pane.widget.rail._clock = Clock(time.monotonic, lambda: time.time() + 7200)
+        await pane.app.see("2 h")
+
+
+def headings(pane: Pane) -> list[str]:
+    """The conversations that the rail has."""
+    return [one.heading for one in pane.widget.rail.conversations]
