@@ -137,9 +137,8 @@ class EventStream:
             stream.reschedule(asyncio.get_running_loop().time())
 
     def _warn(self, error: AituiError) -> None:
-        reason = f"{error.what}: {error.why}" if error.why else error.what
         self.warning = (
-            f"{reason}. Without events, changes show up to {IDLE_WITHOUT_EVENTS:g} s late, "
+            f"{error.summary}. Without events, changes show up to {IDLE_WITHOUT_EVENTS:g} s late, "
             "and requests of other clients not at all"
         )
 
