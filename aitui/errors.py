@@ -46,6 +46,11 @@ class AituiError(Exception):
         self.action = action
 
     @property
+    def summary(self) -> str:
+        """Return what happened and why, without a remedy."""
+        return f"{self.what}: {self.why}" if self.why else self.what
+
+    @property
     def shell_remedy(self) -> str:
         """Return the remedy with its shell command."""
         return remedy_with(self.remedy, self.action.value if self.action else "")

@@ -45,15 +45,6 @@ LIMIT = 120.0
 FONT_OF_ANOTHER_HOST = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 
 
-def drawn(app: AituiApp, name: str) -> None:
-    """Save what is on screen; the picture loads nothing from anywhere."""
-    picture = FONT_OF_ANOTHER_HOST.sub("", app.export_screenshot(title="aitui"))
-    folder = HERE if name in IN_README else HERE / "all"
-    folder.mkdir(exist_ok=True)
-    (folder / name).write_text(picture, encoding="utf-8")
-    print(f"drew {name}")
-
-
 async def wait_for(condition: Callable[[], bool], what: str) -> None:
     """Wait until something is so, on a machine however busy; raises TimeoutError that names it."""
     end = time.monotonic() + LIMIT
@@ -91,8 +82,13 @@ class Artist:
         return isinstance(self.app.screen, ConfirmScreen) and self.app.screen._armed
 
     def draw(self, name: str) -> None:
-        """Save what is on screen."""
-        drawn(self.app, f"{name}-{self.app.size.width}x{self.app.size.height}.svg")
+        """Save what is on screen; the picture loads nothing from anywhere."""
+        picture = FONT_OF_ANOTHER_HOST.sub("", self.app.export_screenshot(title="aitui"))
+        name = f"{name}-{self.app.size.width}x{self.app.size.height}.svg"
+        folder = HERE if name in IN_README else HERE / "all"
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_text(picture, encoding="utf-8")
+        print(f"drew {name}")
 
     async def see(self, *texts: str) -> None:
         """Wait until the screen says all of that."""
@@ -347,7 +343,7 @@ async def demo(size: tuple[int, int]) -> AsyncIterator[tuple[AituiApp, Pilot[Non
     """The demo at that size, from 12:41:16 UTC on."""
     with tempfile.TemporaryDirectory() as folder:
         paths, now = Paths.below(Path(folder)), clock()
-        opening = AppContext(
+        context = AppContext(
             settings=read_settings(SettingsFlags(), {}, paths.config, Path(folder)),
             paths=paths,
             home=Path(folder),
@@ -356,7 +352,7 @@ async def demo(size: tuple[int, int]) -> AsyncIterator[tuple[AituiApp, Pilot[Non
             demo_world=partial(demo_server, now.wall),
             start_with_demo=True,
         )
-        app = AituiApp(opening)
+        app = AituiApp(context)
         async with app.run_test(size=size) as pilot:
             yield app, pilot
 

@@ -100,9 +100,7 @@ class _Places:
         """The command that has the proxy read its config again."""
         settings = self._settings
         server = settings.server if isinstance(settings, Settings) else _NO_SERVER
-        return sanitize_line(
-            f"cd {shlex.quote(server.proxy_dir)} && {server.proxy_reload or 'caddy reload'}", 300
-        )
+        return sanitize_line(f"cd {shlex.quote(server.proxy_dir)} && {server.proxy_reload}", 300)
 
     @property
     def local(self) -> tuple[CertFolder, ...]:

@@ -58,8 +58,9 @@ def inconclusive_check(
 
 def failing_check(name: str, error: AituiError) -> CheckResult:
     """Return a check that failed with an exception."""
-    seen = f"{error.what}: {error.why}" if error.why else error.what
-    return CheckResult(name, CheckStatus.FAILED, seen, error.remedy, error.exit_code, error.action)
+    return CheckResult(
+        name, CheckStatus.FAILED, error.summary, error.remedy, error.exit_code, error.action
+    )
 
 
 def defect_check(name: str, seen: str, remedy: str, action: Action | None = None) -> CheckResult:

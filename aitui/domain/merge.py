@@ -108,7 +108,7 @@ class _FactIndex:
         self.statuses = _by_id(facts.statuses)
         visible = self._visible_ids()
         self.unread = self._unread_ids(visible)
-        visible.update(dict.fromkeys(self.unread))
+        visible.update(self.unread)
         folded, self.aliases = self._fold_aliases(visible)
         self.ids = [model_id for model_id in visible if model_id not in folded]
         owners = {name: owner for owner, names in self.aliases.items() for name in names}
@@ -138,21 +138,21 @@ class _FactIndex:
                 del ids[model_id]
         return ids
 
-    def _unread_ids(self, visible: Collection[str]) -> frozenset[str]:
+    def _unread_ids(self, visible: Collection[str]) -> dict[str, None]:
         """Return the blocks of the config file that the server doesn't know by any of their names.
 
-        Without a list from the server none of them is unread.
+        They are in the order of the file. Without a list from the server none of them is unread.
         """
         facts = self._facts
         if not (facts.configured and facts.listed):
-            return frozenset()
+            return {}
         known = {*visible, *self.statuses}
         known.update(name for _, names in _alias_pairs(facts) for name in names)
-        return frozenset(
-            model_id
+        return {
+            model_id: None
             for model_id, aliases in facts.configured.items()
             if known.isdisjoint((model_id, *aliases))
-        )
+        }
 
     def _fold_aliases(
         self, visible: Collection[str]

@@ -75,8 +75,8 @@ class Server(Struct, frozen=True):
     "local" for this machine. `ssh_home` is the home directory with the SSH settings, if it isn't
     the user's own. `read_only` refuses loads, unloads, everything on the host, and a chat with a
     model that isn't loaded. `proxy_ssh_host` is the machine of the reverse proxy, in the words of
-    `ssh_host`, `proxy_dir` its folder there and `proxy_reload` the command that has it read its files,
-    empty for Caddy's own. `clients` are names of its clients by address, `llama_servers` more
+    `ssh_host`, `proxy_dir` its directory there and `proxy_reload` the command that reloads it, run in that
+    directory. `clients` are names of its clients by address, `llama_servers` more
     programs that take llama-server's flags, by path, file name or image. `origins` maps a setting's
     name to the place its value came from.
     """
@@ -99,7 +99,7 @@ class Server(Struct, frozen=True):
     service_unit: str = "llama-swap.service"
     proxy_ssh_host: str = ""
     proxy_dir: str = "/etc/caddy"
-    proxy_reload: str = ""
+    proxy_reload: str = "caddy reload"
     endpoints: Endpoints = field(default_factory=Endpoints)
     color: str = ""
     read_only: bool = False

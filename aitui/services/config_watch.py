@@ -1,8 +1,8 @@
 """The config file read now and then, for the table and the warnings, and cut-off changes settled."""
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from aitui.aio import sleep_until
 from aitui.domain.config.document import ConfigDocument, ModelBlock, decode_config
 from aitui.domain.config.lint import Diagnostic, find_diagnostics
-from aitui.domain.config.read_rules import read_swap_rules
+from aitui.domain.config.read_rules import read_swap_rules, read_switch
 from aitui.domain.config.swap_rules import SwapRules
-from aitui.domain.config.yaml_tree import parse_once, scalar_text
+from aitui.domain.config.yaml_tree import parse_once
 from aitui.domain.llama_server import effective_flag_value, find_flag
 from aitui.domain.models import ModelKind
 from aitui.domain.sanitize import sanitize_line, sanitize_text
@@ -104,7 +104,7 @@ async def _find_out_whether_read(
     modified = config.reading.facts.modified
     if modified <= max(facts.started_at, admin.last_reload_at or 0.0) + 1.0:
         return config
-    changed = time.strftime("%H:%M", time.localtime(modified))
+    changed = format_moment(modified, admin.clock.wall())
     newer = f"the file was changed at {changed}; the server still runs an older version"
     runs_it = await _runs_this_file(admin, config, snapshot)
     if runs_it is not None:
@@ -204,8 +204,9 @@ def _listed_models(document: ConfigDocument) -> dict[str, tuple[str, ...]]:
     listed = {}
     for block in document.models:
         unlisted = document.entries[block.id].keys.get("unlisted")
-        if unlisted is None or scalar_text(unlisted.value) in {None, "false", "False", "FALSE"}:
-            listed[sanitize_line(block.id, 200)] = block.aliases
+        with suppress(ConfigRefused):  # the diagnostics have it
+            if not read_switch(unlisted, left_out=False):
+                listed[sanitize_line(block.id, 200)] = block.aliases
     return listed
 
 

@@ -74,7 +74,8 @@ class EventStream:
         self._stream: asyncio.Timeout | None = None
         self._last_status = float("-inf")
         self._silent_since: float | None = None
-        self.flows = False
+        self.began_at: float | None = None
+        """When the first event of the open stream came (monotonic seconds), None if none did."""
         self.warning = ""
         """Why none come, after two attempts that failed."""
 
@@ -83,28 +84,22 @@ class EventStream:
         failures = 0
         while True:
             await self._reachable.wait()
-            pause, began = UNSUPPORTED_RETRY, self._clock.monotonic()
+            error: AituiError | None = None
             try:
                 async with asyncio.timeout(None) as self._stream:
                     await self._read()
-                # A restart ends a stream once: what ends each after its first events is no server.
-                is_brief = self._clock.monotonic() - began < BRIEF_SECONDS
-                failures = failures + 1 if is_brief or not self.flows else 0
-                pause = retry_delay(failures, self._random) if failures > 1 else SHORTEST_GAP
-                if failures > 1:
-                    self._warn(BadResponse("The server ends its stream of events at once"))
             except TimeoutError:
-                pause = SHORTEST_GAP
-            except NotSupported as error:
-                self._warn(error)
-            except AituiError as error:
-                failures += 1
-                pause = retry_delay(failures, self._random)
-                if failures > 1:
-                    self._warn(error)
+                pass  # dropped by aitui
+            except AituiError as failed:
+                error = failed
             finally:
                 self._stream = None
-            flowed, self.flows = self.flows, False
+            failures = 0 if error is None else failures + 1
+            pause, unsupported = SHORTEST_GAP, isinstance(error, NotSupported)
+            if error is not None and (unsupported or failures > 1):
+                self._warn(error)
+                pause = UNSUPPORTED_RETRY if unsupported else retry_delay(failures, self._random)
+            flowed, self.began_at = self.began_at is not None, None
             await self._on_end(flowed)
             await asyncio.sleep(pause)
 
@@ -125,7 +120,7 @@ class EventStream:
     def expect_status(self) -> None:
         """Expect an event for a change that `/running` showed, which may still be on its way."""
         now = self._clock.monotonic()
-        if self.flows and now - self._last_status > SILENCE_SECONDS:
+        if self.began_at is not None and now - self._last_status > SILENCE_SECONDS:
             self._silent_since = now
 
     def drop_if_silent(self) -> None:
@@ -142,9 +137,8 @@ class EventStream:
             stream.reschedule(asyncio.get_running_loop().time())
 
     def _warn(self, error: AituiError) -> None:
-        reason = f"{error.what}: {error.why}" if error.why else error.what
         self.warning = (
-            f"{reason}. Without events, changes show up to {IDLE_WITHOUT_EVENTS:g} s late, "
+            f"{error.summary}. Without events, changes show up to {IDLE_WITHOUT_EVENTS:g} s late, "
             "and requests of other clients not at all"
         )
 
@@ -153,8 +147,11 @@ class EventStream:
             async for event in events:
                 if isinstance(event, OtherEvent) and not event.type:
                     continue  # not even a frame: noise is no stream of events
-                if not self.flows:
-                    self.flows = True
+                if self.began_at is None:
+                    self.began_at = self._clock.monotonic()
                     self.warning = ""
                     await self._on_begin()
                 await self._on_event(event)
+        # A restart ends a stream once: what ends each after its first events is no server.
+        if self.began_at is None or self._clock.monotonic() - self.began_at < BRIEF_SECONDS:
+            raise BadResponse("The server ends its stream of events at once")

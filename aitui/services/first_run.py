@@ -40,7 +40,7 @@ PKCS12_SUFFIXES = (".p12", ".pfx")
 
 
 class FoundServer(Struct, frozen=True):
-    """What answers at a port of this machine, in words; `seconds` is how long a request took."""
+    """The answer of a port of this machine, in words; `is_there` says whether there was any."""
 
     url: str
     words: str
@@ -140,7 +140,7 @@ class ServerSetup:
     def describe_field(self, field: str, draft: ServerDraft) -> str:
         """Return what a typed field means. Reads the disk. Raises AituiError if it can't be used."""
         if field == "url":
-            return server_at(draft.url, self._home, self._template).url if draft.url else ""
+            return self._url(draft) if draft.url else ""
         if field == "certificates":
             return self._describe_certificates(draft)
         if field == "password":
@@ -155,7 +155,7 @@ class ServerSetup:
     def name_of(self, draft: ServerDraft) -> str:
         """Return the name that was typed, else one that is free."""
         return draft.name.strip() or suggest_name(
-            server_at(draft.url, self._home, self._template).url, self._known_servers()
+            self._url(draft), read_config_file(self.config, required=False).servers
         )
 
     def server(self, draft: ServerDraft, *, unpack: bool = True) -> Server:
@@ -198,8 +198,8 @@ class ServerSetup:
         """Write a path as in config.toml: `~` for the home directory."""
         return abbreviate_home(path, self._home)
 
-    def _known_servers(self) -> Mapping[str, object]:
-        return read_config_file(self.config, required=False).servers
+    def _url(self, draft: ServerDraft) -> str:
+        return server_at(draft.url, self._home, self._template).url
 
     def _server(self, draft: ServerDraft, files: Mapping[str, str]) -> Server:
         ssh_host = draft.ssh_host.strip()
@@ -239,8 +239,7 @@ class ServerSetup:
         return (self._base / text).absolute()
 
     def _unpacked_folder(self, draft: ServerDraft) -> Path:
-        url = server_at(draft.url, self._home, self._template).url
-        host = url.partition("://")[2].replace("/", "-").replace(":", "-")
+        host = self._url(draft).partition("://")[2].replace("/", "-").replace(":", "-")
         return self.config.parent / "certs" / host
 
     def _unpack(self, path: Path, password: str, folder: Path) -> None:
@@ -254,7 +253,7 @@ class ServerSetup:
                 continue
             if target.exists():
                 raise CertificateFileError(
-                    f"{self.show_path(target)} is there already, and another one",
+                    f"{self.show_path(target)} already exists, with other content",
                     remedy=f"move it away: mv {shlex.quote(str(target))} "
                     f"{shlex.quote(f'{target}.old')}",
                 )
@@ -265,9 +264,7 @@ class ServerSetup:
 
         if not draft.certificates.strip():
             return ""
-        if draft.url and not server_at(draft.url, self._home, self._template).url.startswith(
-            "https"
-        ):
+        if draft.url and not self._url(draft).startswith("https"):
             raise SettingsError("No certificate is used: the URL is http://")
         paths = self._paths(draft.certificates)
         if draft.needs_password:

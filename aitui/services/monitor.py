@@ -170,7 +170,7 @@ class Monitor:
             client,
             clock,
             random,
-            on_begin=self._publish,
+            on_begin=self._handle_stream_start,
             on_event=self._apply_event,
             on_end=self._handle_stream_end,
         )
@@ -319,7 +319,8 @@ class Monitor:
             link = self.snapshot.connection
             if link.phase is ConnectionPhase.LIVE:
                 pause = poll_interval(
-                    in_transit=self._known.in_transit, events_flow=self._events.flows
+                    in_transit=self._known.in_transit,
+                    events_flow=self._events.began_at is not None,
                 )
             else:
                 pause = max(0.0, (link.retry_at or asked) - asked)
@@ -333,8 +334,10 @@ class Monitor:
         sent_at = self._clock.monotonic()
         try:
             async with asyncio.timeout(None) as self._attempt:
-                stale = self._clock.monotonic() - self._listed_at > LIST_INTERVAL
-                if self._list_everything or (stale and not self._events.flows):
+                # A reload ends the stream: lists from after its begin stand as long as it does.
+                began_at = self._events.began_at
+                oldest = sent_at - LIST_INTERVAL if began_at is None else began_at
+                if self._list_everything or self._listed_at < oldest:
                     has_changed = await self._fetch_all()
                 else:
                     has_changed = await self._fetch_running()
@@ -366,6 +369,7 @@ class Monitor:
             raise
 
     async def _fetch_lists(self, *, with_version: bool) -> bool:
+        sent_at = self._clock.monotonic()
         models = await self._client.models()
         for model in models:
             seconds = self._load_times.expected(self._identity, model.id)
@@ -376,7 +380,7 @@ class Monitor:
             # The table waits for the two lists alone: these are up to five requests more.
             await self._publish_live()
             await self._fetch_version()
-        self._listed_at = self._clock.monotonic()
+        self._listed_at = sent_at
         return has_changed
 
     async def _fetch_status(self) -> None:
@@ -489,6 +493,11 @@ class Monitor:
         self._known.record_finished_requests(requests)
         await self._publish()
 
+    async def _handle_stream_start(self) -> None:
+        """Fetch the lists again: no event reports a reload from before the first one."""
+        self._wake.set()
+        await self._publish()
+
     async def _handle_stream_end(self, flowed: bool) -> None:  # noqa: FBT001
         """Fetch everything again: a reload and a restart end every stream cleanly."""
         self._known.clear_event_state()
@@ -540,7 +549,7 @@ class Monitor:
             requests=self._known.requests,
             finished=self._known.finished_requests,
             generation_rate=self._known.generation_rate,
-            events_flow=self._events.flows,
+            events_flow=self._events.began_at is not None,
             companions=self._known.companions,
             warnings=(*self._warnings, *self._certificate.warnings, *self._event_warnings),
             certificate_expires_at=self._certificate.expires_at,

@@ -262,7 +262,7 @@ async def _server_file(admin: HostAdmin, outcome: str) -> FileSnapshot | None:
             if facts.names_config:
                 raise ConfigRefused(
                     f"{outcome}: llama-swap could not read its config file",
-                    why=f"{error.what}: {error.why}" if error.why else error.what,
+                    why=error.summary,
                     remedy=f"put the file there, or change -config in {facts.unit}",
                 ) from error
     try:

@@ -62,7 +62,7 @@ class ServerSampleSource:
             self.history = SampleHistory()
             return SERVER_SAMPLE_MAX_PAUSE
         except AituiError as error:
-            self.error = f"{error.what}: {error.why}" if error.why else error.what
+            self.error = error.summary
             return SERVER_SAMPLE_RETRY
         self.error, self._refused = "", 0
         self._empty = 0 if new else self._empty + 1
@@ -106,7 +106,7 @@ class HostSampleSource:
             # Old figures would look like new ones.
             self.latest = self.facts = None
             self._facts_due = 0.0
-            self.error = ": ".join(words for words in (error.what, error.why) if words)
+            self.error = error.summary
             return LONGEST_PAUSE
         self.latest, self.error = found, ""
         self.history = self.history.with_samples([found.sample])

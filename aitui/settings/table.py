@@ -53,6 +53,21 @@ def _value(read: Callable[[RawValue], T]) -> Callable[[RawValue, Path], T]:
     return lambda given, _: read(given)
 
 
+def _text(name: str, words: str, *, example: str = "") -> Setting[str]:
+    default: str = getattr(_PLAIN, name)
+    return Setting(
+        name, words, default, lambda given, _: values.read_text(given, example or default)
+    )
+
+
+def _ssh_host(
+    name: str, words: str, *, at_default_url: str | None = None, shown: str = ""
+) -> Setting[str]:
+    return Setting(
+        name, words, "", _value(values.read_ssh_host), at_default_url, shown, takes_empty=True
+    )
+
+
 def _endpoint(name: str, words: str) -> Setting[str]:
     default: str = getattr(_PLAIN.endpoints, name)
 
@@ -113,47 +128,27 @@ TIMEOUT = Setting(
     shown="300000",
     field="timeout",
 )
-SSH_HOST = Setting(
+SSH_HOST = _ssh_host(
     "ssh_host",
     "the SSH host of the server; `local` for this machine",
-    _PLAIN.ssh_host,
-    _value(values.read_ssh_host),
     at_default_url="ai-server@192.168.2.3",
-    takes_empty=True,
 )
-PRESET_PATH = Setting(
-    "preset_path",
-    "llama-swap's config file on that machine",
-    _PLAIN.preset_path,
-    # `~` is expanded on the server's machine, not here.
-    lambda given, _: values.read_text(given, _PLAIN.preset_path),
-)
+# `~` is expanded on the server's machine, not here.
+PRESET_PATH = _text("preset_path", "llama-swap's config file on that machine")
 SERVICE_UNIT = Setting(
     "service_unit",
     "the systemd user unit that runs llama-swap",
     _PLAIN.service_unit,
     _value(values.read_service_unit),
 )
-PROXY_SSH_HOST = Setting(
-    "proxy_ssh_host",
-    "the SSH host of the reverse proxy; `local` for this machine",
-    _PLAIN.proxy_ssh_host,
-    _value(values.read_ssh_host),
-    shown="none",
-    takes_empty=True,
+PROXY_SSH_HOST = _ssh_host(
+    "proxy_ssh_host", "the SSH host of the reverse proxy; `local` for this machine", shown="none"
 )
-PROXY_DIR = Setting(
-    "proxy_dir",
-    "the directory with Caddyfile and certs/ on that machine",
-    _PLAIN.proxy_dir,
-    lambda given, _: values.read_text(given, _PLAIN.proxy_dir),
-)
-PROXY_RELOAD = Setting(
+PROXY_DIR = _text("proxy_dir", "the directory with Caddyfile and certs/ on that machine")
+PROXY_RELOAD = _text(
     "proxy_reload",
-    "the command that reloads the proxy, run in that folder",
-    _PLAIN.proxy_reload,
-    lambda given, _: values.read_text(given, "docker compose exec -T caddy caddy reload"),
-    shown="caddy reload",
+    "the command that reloads the proxy, run in that directory",
+    example="docker compose exec -T caddy caddy reload",
 )
 ENDPOINTS = tuple(
     _endpoint(name, words)

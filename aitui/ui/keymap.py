@@ -524,6 +524,11 @@ def takes_letters(focused: Widget | None) -> bool:
     return isinstance(focused, Input) or (focused is not None and focused.id == "prompt")
 
 
+def one_line_error(error: "AituiError") -> str:
+    """Return what happened, why, and the remedy on one line."""
+    return " — ".join(filter(None, (error.what, error.why, remedy_text(error))))
+
+
 def remedy_text(of: "AituiError | CheckResult") -> str:
     """Return the remedy with its key, or with its command if there is no key."""
     if of.action is None:

@@ -385,6 +385,12 @@ def test_progress_belongs_to_a_load_that_both_report() -> None:
     assert only(ModelFacts((), (running("a"),), (status,)), (loads,)).progress is None
 
 
+def test_unread_blocks_are_in_the_order_of_the_file() -> None:
+    configured = dict.fromkeys(("zeta", "gamma", "alpha", "beta"), ())
+    models = merge_models(ModelFacts((ListedModel("old"),), configured=configured), (), 0.0)
+    assert [model.id for model in models] == ["old", *configured]
+
+
 def test_a_block_that_the_server_does_not_list_is_unread() -> None:
     configured = {"a": (), "new": ("n",), "other": ("alias",)}
     listed = (ListedModel("a"), ListedModel("b", aliases=("alias",)))

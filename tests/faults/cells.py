@@ -6,7 +6,7 @@ from faults.matrix import Cell, Matrix
 from faults.operations import OPERATIONS
 
 _BROKE = "closed before an answer came|the other side reset it|connection to .* broke"
-_SILENT = "did not finish|went silent|does not answer"
+_SILENT = "did not finish|stopped responding|does not answer"
 _NOT_JSON = "can't be (its JSON|samples)|not part of a reply"
 HTTP_FAULTS: dict[str, tuple[Fault, str]] = {
     "closed before": (faults.close_before, _BROKE),
@@ -94,13 +94,8 @@ IMPOSSIBLE: dict[Cell, str] = {
 HTTP = Matrix(
     "test_http.py",
     OPERATIONS,
-    {name: fault for name, (fault, _) in HTTP_FAULTS.items()},
+    HTTP_FAULTS,
     IMPOSSIBLE,
+    SAYS,
     NOTHING_TO_SAY,
 )
-
-
-def expected(operation: str, fault: str) -> str:
-    """The pattern of what the app says in that cell, empty for nothing."""
-    cell = (operation, fault)
-    return "" if cell in NOTHING_TO_SAY else SAYS.get(cell, HTTP_FAULTS[fault][1])

@@ -80,14 +80,9 @@ SAYS: dict[Cell, str] = {("restart", "silent"): "systemctl restart does not end"
 HOST = Matrix(
     "test_host.py",
     HOST_OPERATIONS,
-    {name: fault for name, (fault, _) in FAULTS.items()},
+    FAULTS,
     IMPOSSIBLE,
+    SAYS,
     NOTHING_TO_SAY,
     every=31,
 )
-
-
-def expected(operation: str, fault: str) -> str:
-    """The pattern of what the app says in that cell, empty for nothing."""
-    cell = (operation, fault)
-    return "" if cell in NOTHING_TO_SAY else SAYS.get(cell, FAULTS[fault][1])

@@ -17,20 +17,26 @@ class Named(Protocol):
 
 
 Cell = tuple[str, str]
+_INTERNAL = re.compile(
+    r"Traceback|\w+Error\b|\w+Exception\b|object at 0x|<class|\bNone\b|bytearray"
+)
+"""What only a programmer would understand."""
 
 
 @dataclass(frozen=True)
 class Matrix:
     """One table. `test` is the file of its tests; `every` so many cells are a part of every run.
 
-    `impossible` are the cells that can't occur, and `silent` those in which the app rightly says
-    nothing, each with its reason.
+    `faults` are each with a pattern of what the app says, empty where there is nothing to say; `says`
+    are the patterns of cells that differ. `impossible` are the cells that can't occur, and `silent`
+    those in which the app rightly says nothing, each with its reason.
     """
 
     test: str
-    operations: Sequence[Any]
-    faults: Mapping[str, Any]
+    operations: Sequence[Named]
+    faults: Mapping[str, tuple[Any, str]]
     impossible: Mapping[Cell, str]
+    says: Mapping[Cell, str] = field(default_factory=dict)
     silent: Mapping[Cell, str] = field(default_factory=dict)
     every: int = 9
 
@@ -50,6 +56,16 @@ class Matrix:
             for column, fault in enumerate(self.faults)
             if (operation.name, fault) not in self.impossible
         ]
+
+    def check(self, operation: str, fault: str, texts: Sequence[str]) -> None:
+        """Check that what the app has shown is fit for people, and says what it has to."""
+        for text in texts:
+            assert not _INTERNAL.search(text), text
+            assert not set(text) & {"\x1b", "\x07", "\u202e", "\x85"}, text
+        cell = (operation, fault)
+        says = "" if cell in self.silent else self.says.get(cell, self.faults[fault][1])
+        shown = " ".join("\n".join(texts).split())
+        assert re.search(says, shown), f"never said: {says}\n" + "\n".join(texts)
 
     def lines(self, outcomes: Iterable[tuple[str, str]]) -> list[str]:
         """Draw it: ✓ held, ✘ failed, – can't occur, blank not part of this run.

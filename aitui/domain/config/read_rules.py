@@ -94,9 +94,9 @@ class _RulesReader:
             settings = self._entries(entry)
             group = SwapGroup(
                 name,
-                swap=_read_switch(settings.get("swap"), left_out=True),
-                exclusive=_read_switch(settings.get("exclusive"), left_out=True),
-                persistent=_read_switch(settings.get("persistent"), left_out=False),
+                swap=read_switch(settings.get("swap"), left_out=True),
+                exclusive=read_switch(settings.get("exclusive"), left_out=True),
+                persistent=read_switch(settings.get("persistent"), left_out=False),
             )
             for member in _read_members(settings.get("members")):
                 if member in group_of or member not in self._models:
@@ -176,7 +176,8 @@ def _is_absent(entry: MappingEntry | None) -> bool:
     return isinstance(entry.value, YamlScalar) and scalar_text(entry.value) is None
 
 
-def _read_switch(entry: MappingEntry | None, *, left_out: bool) -> bool:
+def read_switch(entry: MappingEntry | None, *, left_out: bool) -> bool:
+    """Return a key that is true or false, as llama-swap reads it. Raises ConfigRefused."""
     if entry is None or _is_absent(entry):
         return left_out
     node = entry.value

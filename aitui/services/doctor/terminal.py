@@ -188,7 +188,7 @@ def _setting_values(server: Server) -> Iterator[tuple[str, str]]:
     if server.proxy_ssh_host:
         yield "proxy_ssh_host", server.proxy_ssh_host
         yield "proxy_dir", server.proxy_dir
-        yield "proxy_reload", server.proxy_reload or "caddy reload"
+        yield "proxy_reload", server.proxy_reload
     for setting in ENDPOINTS:
         if server.origins.get(setting.name, _DEFAULT) != _DEFAULT:
             yield setting.name, str(getattr(server.endpoints, setting.name.removesuffix("_path")))

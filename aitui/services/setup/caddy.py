@@ -43,8 +43,8 @@ class Proxy(Struct, frozen=True):
     def of(cls, server: Server) -> "Proxy":
         """Return the proxy of a server's settings."""
         folder = server.proxy_dir.rstrip("/")
-        reload = server.proxy_reload or "caddy reload --adapter caddyfile --config Caddyfile"
-        return cls(folder, reload, _CONTAINER.search(reload) is not None)
+        in_container = _CONTAINER.search(server.proxy_reload) is not None
+        return cls(folder, server.proxy_reload, in_container)
 
     @property
     def path(self) -> str:

@@ -15,7 +15,7 @@ from aitui.domain.snapshot import Server
 from aitui.errors import KeyPasswordNeeded, SettingsError, SshKeyPassphraseNeeded
 from aitui.format.fit import shorten_path
 from aitui.ui.frame import set_frame_title
-from aitui.ui.keymap import CHOOSE, KEY_PASSWORD, NEW_MODEL, SERVERS, remedy_text
+from aitui.ui.keymap import CHOOSE, KEY_PASSWORD, NEW_MODEL, SERVERS, one_line_error, remedy_text
 from aitui.ui.plain import PlainText, plain
 from aitui.ui.widgets.dialog import BREAKPOINTS, SMALL_DIALOG_CELLS, Dialog
 from aitui.ui.widgets.key_bar import KeyBar
@@ -206,8 +206,8 @@ class ServersScreen(ModalScreen[ServerChoice | None]):
         try:
             self._check(typed)
         except SettingsError as error:
-            refusal = " ".join(part for part in (error.what, error.why, remedy_text(error)) if part)
-            self.query_one("#words", PlainText).update(Content.styled(refusal, "$error"))
+            words = Content.styled(one_line_error(error), "$error")
+            self.query_one("#words", PlainText).update(words)
         else:
             self.dismiss(ServerChoice(url=typed))
 

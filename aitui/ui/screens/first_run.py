@@ -1,7 +1,6 @@
 """The first start: what answers on this machine, another address, the demo; nothing connects by itself."""
 
 from collections.abc import Sequence
-from functools import partial
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -193,8 +192,7 @@ class FirstRunScreen(Screen[None]):
             self.notify(words, severity="warning")
 
     async def _ask(self) -> None:
-        found: list[FoundServer] = []
-        await ask_usual_ports(partial(self._show, found), self._ports)
+        await ask_usual_ports(self._show, self._ports)
         servers = [row for row in self._rows if row.is_server]
         for row in servers[:1]:
             self.notify(f"llama-swap answers on {row.address}")
@@ -203,8 +201,7 @@ class FirstRunScreen(Screen[None]):
         if not self._has_moved and self.is_current:
             (servers[:1] or self._rows[-2:])[0].focus()
 
-    def _show(self, found: list[FoundServer], server: FoundServer) -> None:
-        found.append(server)
+    def _show(self, server: FoundServer) -> None:
         row = next(row for row in self._rows if row.address == server.url)
         mark = _OTHER if server.is_there else _FAILED
         row.show(_FOUND if server.is_llama_swap else mark, server.words)

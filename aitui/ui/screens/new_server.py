@@ -17,7 +17,7 @@ from aitui.domain.checks import CheckResult
 from aitui.errors import AituiError
 from aitui.services.first_run import STEPS, ServerDraft, ServerSetup, check_step
 from aitui.ui.frame import set_frame_title
-from aitui.ui.keymap import NEW_SERVER, remedy_text
+from aitui.ui.keymap import NEW_SERVER, one_line_error
 from aitui.ui.messages import ServerAddRequested
 from aitui.ui.plain import PlainText
 from aitui.ui.screens.doctor import CheckRow
@@ -103,9 +103,7 @@ class NewServerScreen(ModalScreen[ServerDraft]):
 
     def show_error(self, error: AituiError) -> None:
         """Show why it could not be saved."""
-        self._write_note(
-            " ".join(filter(None, (error.what, error.why, remedy_text(error)))), is_error=True
-        )
+        self._write_note(one_line_error(error), is_error=True)
 
     @on(Input.Changed)
     def _handle_change(self, message: Input.Changed) -> None:
@@ -140,8 +138,7 @@ class NewServerScreen(ModalScreen[ServerDraft]):
             note = words, False
         except AituiError as error:
             is_empty = not getattr(draft, field).strip()
-            words = " ".join(filter(None, (error.what, error.why, remedy_text(error))))
-            note = ("", False) if is_empty else (words, True)
+            note = ("", False) if is_empty else (one_line_error(error), True)
         self._notes[field] = note
         sign = (
             Content.styled("✘", "$error")

@@ -134,6 +134,19 @@ async def test_models_of_a_reloaded_config_appear(watch: Watched, stand_in: Stan
     assert snapshot.model(STEADY) is None
 
 
+async def test_models_of_a_config_that_was_reloaded_between_two_streams_appear(
+    impatient: None, watch: Watched, stand_in: StandIn
+) -> None:
+    await watch.until_events_flow()
+    stand_in.fault("/api/events", ConnectionClose())
+    await stand_in.reload(CATALOGUE.replace(STEADY, "brand-new"))
+    await watch.until(lambda now: now.model("brand-new") is not None)
+    await stand_in.reload(CATALOGUE)
+    stand_in.clear_faults()
+    snapshot = await watch.until(lambda now: now.model("brand-new") is None)
+    assert snapshot.model(STEADY) is not None
+
+
 @each_dialect
 async def test_models_that_ran_before_a_reload_are_stopped_after_it(
     watch: Watched, other: OtherClient, stand_in: StandIn
