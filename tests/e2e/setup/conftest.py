@@ -19,7 +19,8 @@ def machine(systemd: UserManager) -> UserManager:
                 path.unlink()
     systemd.systemctl("daemon-reload")
     systemd.systemctl("reset-failed")
-    shutil.rmtree(systemd.home / "models", ignore_errors=True)
+    for name in ("models", "programs"):
+        shutil.rmtree(systemd.home / name, ignore_errors=True)
     return systemd
 
 

@@ -65,12 +65,12 @@ async def test_a_reply_that_is_stopped_holds_the_queue_until_it_is_sent(
     stand_in: StandIn, server: Server, tmp_path: Path
 ) -> None:
     async with chatting(stand_in, server, tmp_path, ENDLESS) as pane:
-        await pane.send("/set max_tokens 20")
-        await pane.app.told("max_tokens 20")
         await queue(pane, "and this?")
         await pane.app.press("ctrl+c")
         await pane.app.told("so the queued prompt is not sent")
         await pane.ended()
+        await pane.send("/set max_tokens 20")
+        await pane.app.told("max_tokens 20")
         await pane.app.see("queued", "and this?", "⏎ send queued")
         assert len(pane.bodies) == 1
         await pane.app.press("enter")
