@@ -522,15 +522,17 @@ ABOUT = {
     "reverse": "Turns the order of the sorted column round.",
     "copy_id": "Copies the id of the selected model, also over SSH and from tmux.",
     "find": "Finds text and marks every match.",
-    "edit": "Opens the file in your editor. aitui checks it before it is written.",
+    "edit": "Opens the file in your editor. aitui checks it before saving.",
     "remove": "Removes the model from the config file. Shows the diff and asks first.",
     "app.change_context": "Changes the context size of the selected model in the config file. "
     "Shows what fits, then the diff and the models and requests that a reload ends, and asks.",
     "app.config": "Opens the server's config file, with every problem in it marked.",
     "app.refresh_server": "Asks the server for everything again. Reconnects at once if it is lost.",
     "app.switch_server": "Connects to another server of config.toml, to a URL, or to the demo.",
+    "app.switch_profile": "Lists the server's profiles and switches to one. Shows what changes and asks.",
     "app.models": "The models, the requests of all clients, and the memory of the cards.",
     "app.logs": "The logs of llama-swap and of each model. Reading a log never loads a model.",
+    "app.activity": "The requests of all clients: tokens, rates and times, and who waited for what.",
     "app.hardware": "Memory by model, utilization, temperature, power and clock of each card, "
     "and the host.",
     "app.help": "The keys of this view and of the others, and what the signs mean.",
