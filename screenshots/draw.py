@@ -83,7 +83,10 @@ class Artist:
 
     def draw(self, name: str) -> None:
         """Save what is on screen; the picture loads nothing from anywhere."""
+        # What lies behind a dialog is drawn only for the stack that the context names.
+        stack = visible_screen_stack.set(self.app._background_screens)
         picture = FONT_OF_ANOTHER_HOST.sub("", self.app.export_screenshot(title="aitui"))
+        visible_screen_stack.reset(stack)
         name = f"{name}-{self.app.size.width}x{self.app.size.height}.svg"
         folder = HERE if name in IN_README else HERE / "all"
         folder.mkdir(exist_ok=True)

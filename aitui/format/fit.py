@@ -28,12 +28,15 @@ _QUANTIZATION = re.compile(
 )
 # `_` divides words, but not the digits of `v1_5`.
 _WORD_END = re.compile(r"[-/: ]|(?<=[A-Za-z])_(?=[A-Za-z])")
+_OWNER = re.compile(r"([A-Za-z]+)_(?=\1)")
+"""The first part of `Qwen_Qwen3.6`, which says nothing that the second doesn't."""
 
 
 def shorten_id(model_id: str, width: int) -> str:
     """The id in at most `width` cells, with `…` in the place of the words that were left out.
 
-    The quantization at its end stays; a word is cut only if no other fits.
+    The quantization at its end stays; a word is cut only if no other fits. An owner that the name
+    repeats goes if nothing else would stay.
     """
     if cell_len(model_id) <= width:
         return model_id
@@ -50,6 +53,8 @@ def shorten_id(model_id: str, width: int) -> str:
     room = width - 1 - cell_len(tail)
     heads = (model_id[:end] for end in reversed(ends) if end <= len(model_id) - len(tail))
     head = next((text for text in heads if cell_len(text) <= room), "")
+    if (owner := _OWNER.match(model_id)) and len(head) <= owner.end():
+        return shorten_id(model_id[owner.end() :], width)
     return (head or set_cell_size(model_id, room).rstrip()) + "…" + tail
 
 

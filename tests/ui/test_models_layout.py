@@ -189,6 +189,8 @@ def test_a_very_long_id_gets_shorter_before_figures_leave() -> None:
         ("Qwen3-Coder-30B-A3B-Instruct-UD-Q6_K_XL", 39, "Qwen3-Coder-30B-A3B-Instruct-UD-Q6_K_XL"),
         ("Qwen3-Coder-30B-A3B-Instruct-UD-Q6_K_XL", 29, "Qwen3-Coder-30B-…-UD-Q6_K_XL"),
         ("Qwen3-Coder-30B-A3B-Instruct-UD-Q6_K_XL", 24, "Qwen3-Coder-…-UD-Q6_K_XL"),
+        ("Qwen_Qwen3.6-35B-A3B-Q8_0", 19, "Qwen_Qwen3.6-…-Q8_0"),
+        ("Qwen_Qwen3.6-35B-A3B-Q8_0", 18, "Qwen3.6-35B-…-Q8_0"),
         ("Llama-3_3-Nemotron-Super-49B-v1_5-Q4_K_M", 29, "Llama-3_3-Nemotron-…-Q4_K_M"),
         ("bartowski_Meta-Llama-4-GGUF_Q4_K_M", 24, "bartowski_Meta-…_Q4_K_M"),
         ("author/团队/非常长的模型名称用于测试列宽-Q8_0", 24, "author/团队/…-Q8_0"),

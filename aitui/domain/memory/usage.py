@@ -377,7 +377,7 @@ def headroom_on_cards(
     label = "" if all_of_them else _cards_label(cards)
     free = [usage.free_on(gpu, ()) or 0 for gpu in cards]
     if now is not None and placement.headroom(free) < sum(free):
-        label = f"{label} with its tensor split".strip()
+        label = f"{label} (tensor split)".strip()
     return Headroom(now, after, label, len(cards))
 
 

@@ -147,7 +147,7 @@ def test_a_model_on_all_cards_has_the_room_of_all() -> None:
 def test_a_tensor_split_is_the_reason_why_less_is_free() -> None:
     profile = launch_profile("llama-server -m a.gguf -ts 1,1")
     found = forecast_fit(both(), measured(10, "-ts 1,1"), profile, 4096)
-    assert "16 GB free now with its tensor split" in describe_fit(found)
+    assert "16 GB free now (tensor split)" in describe_fit(found)
     even = launch_profile("llama-server -m a.gguf -ts 8,22")
     assert forecast_fit(both(), measured(10, "-ts 8,22"), even, 4096).where == ""
 
