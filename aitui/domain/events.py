@@ -54,6 +54,12 @@ class ActivityAdded(Struct, frozen=True):
     id: int
 
 
+class SessionHeadersNamed(Struct, frozen=True):
+    """`uiConfig`: the headers, in lower case, the first of which names a request's session."""
+
+    names: tuple[str, ...]
+
+
 class OtherEvent(Struct, frozen=True):
     """An event of a type that this version doesn't know."""
 
@@ -62,5 +68,5 @@ class OtherEvent(Struct, frozen=True):
 
 Event = (
     ModelStatusChanged | LogWritten | RequestsCounted | RequestsListed | RequestUpdated
-    | RequestEnded | RequestsFinished | ActivityAdded | OtherEvent
+    | RequestEnded | RequestsFinished | ActivityAdded | SessionHeadersNamed | OtherEvent
 )  # fmt: skip
