@@ -60,6 +60,12 @@ class SessionHeadersNamed(Struct, frozen=True):
     names: tuple[str, ...]
 
 
+class ProfileChanged(Struct, frozen=True):
+    """`profileChanged` of servers from v241 on, also the first time: the active profile, "" for none."""
+
+    active: str
+
+
 class OtherEvent(Struct, frozen=True):
     """An event of a type that this version doesn't know."""
 
@@ -68,5 +74,6 @@ class OtherEvent(Struct, frozen=True):
 
 Event = (
     ModelStatusChanged | LogWritten | RequestsCounted | RequestsListed | RequestUpdated
-    | RequestEnded | RequestsFinished | ActivityAdded | SessionHeadersNamed | OtherEvent
+    | RequestEnded | RequestsFinished | ActivityAdded | SessionHeadersNamed | ProfileChanged
+    | OtherEvent
 )  # fmt: skip

@@ -19,6 +19,7 @@ from aitui.domain.events import (
     LogWritten,
     ModelStatusChanged,
     OtherEvent,
+    ProfileChanged,
     RequestEnded,
     RequestsCounted,
     RequestsFinished,
@@ -90,12 +91,17 @@ class _UiConfig(msgspec.Struct):
     activity: _ActivityConfig | None = None
 
 
+class _ActiveProfile(msgspec.Struct):
+    active: str | None = None
+
+
 _FRAME = msgspec.json.Decoder(_Frame)
 _TEXT = msgspec.json.Decoder(str)
 _STATUSES = msgspec.json.Decoder(list[_Status] | None)
 _LOG = msgspec.json.Decoder(_Log)
 _IN_FLIGHT = msgspec.json.Decoder(_InFlight)
 _ACTIVITY = msgspec.json.Decoder(_Activity)
+_PROFILE = msgspec.json.Decoder(_ActiveProfile)
 _UI_CONFIG = msgspec.json.Decoder(_UiConfig)
 
 SESSION_HEADERS = ("x-session-id", "x-litellm-session-id")
@@ -122,7 +128,7 @@ async def read_events(
             yield event
 
 
-def parse_event(  # noqa: PLR0911 - one for each kind
+def parse_event(
     frame: bytes,
     monotonic: Callable[[], float],
     session_headers: tuple[str, ...] = SESSION_HEADERS,
@@ -134,24 +140,14 @@ def parse_event(  # noqa: PLR0911 - one for each kind
         kind, data = envelope.type, bytes(envelope.data)
         if data.startswith(b'"'):  # unless a server stops wrapping it
             data = _TEXT.decode(data).encode()
-        match kind:
-            case "modelStatus":
-                return _parse_statuses(data, monotonic())
-            case "logData":
-                found = _LOG.decode(data)
-                return LogWritten(sanitize_line(found.source, 100), sanitize_text(found.data))
-            case "inflight":
-                return _parse_in_flight(data, monotonic(), session_headers)
-            case "metrics":
-                return RequestsFinished(schemas.parse_finished_requests(data))
-            case "activity":
-                return ActivityAdded(_ACTIVITY.decode(data).id)
-            case "uiConfig":
-                return _parse_ui_config(data)
+        if kind == "inflight":
+            return _parse_in_flight(data, monotonic(), session_headers)
+        if (parse := _PARSERS.get(kind)) is not None:
+            return parse(data, monotonic())
     return OtherEvent(sanitize_line(kind, 100))
 
 
-def _parse_ui_config(data: bytes) -> Event:
+def _parse_ui_config(data: bytes, _: float) -> Event:
     activity = _UI_CONFIG.decode(data).activity or _ActivityConfig()
     return SessionHeadersNamed(
         tuple(name.lower() for name in schemas.parse_names(activity.session_id))
@@ -223,3 +219,21 @@ def _sanitize_headers(found: dict[str, Any] | None) -> dict[str, str]:
         sanitize_line(key, 100).lower(): schemas.sanitize_name(value)
         for key, value in texts[:_MOST_HEADERS]
     }
+
+
+def _parse_log(data: bytes, _: float) -> Event:
+    found = _LOG.decode(data)
+    return LogWritten(sanitize_line(found.source, 100), sanitize_text(found.data))
+
+
+_PARSERS: dict[str, Callable[[bytes, float], Event]] = {
+    "modelStatus": _parse_statuses,
+    "logData": _parse_log,
+    "metrics": lambda data, _: RequestsFinished(schemas.parse_finished_requests(data)),
+    "uiConfig": _parse_ui_config,
+    "activity": lambda data, _: ActivityAdded(_ACTIVITY.decode(data).id),
+    "profileChanged": lambda data, _: ProfileChanged(
+        sanitize_line(_PROFILE.decode(data).active or "", 100)
+    ),
+}
+"""What parses the data of a frame, by its type; the time of receipt is in monotonic seconds."""

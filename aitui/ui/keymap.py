@@ -176,6 +176,13 @@ APP = KeyGroup(
         manual="refresh; reconnect at once",
         mends=Action.REFRESH,
     ),
+    Key(
+        "P",
+        "switch_profile",
+        "profiles of the server",
+        "profiles",
+        manual="profiles of the server; asks",
+    ),
     Key("S", "switch_server", "another server", "servers", manual="another server, or any URL"),
     Key("1", "models", "models", manual="the models"),
     Key("2", "logs", "logs", manual="the log of the server"),

@@ -143,7 +143,7 @@ async def test_a_model_is_added_from_the_files_that_no_block_names(
         await app.press("enter")
         await app.armed()
         await app.see("new-Q4_K_M:")
-        await app.press("y")
+        await app.answer("y")
         await app.see("✓ verify")
         text = on_this_machine.config.read_text()
         assert text.startswith(before)
@@ -164,7 +164,7 @@ async def test_the_palette_adds_a_model_by_its_file(
         await app.press(*str(file), "enter")
         await app.see("its flags are copied from")
         await app.armed()
-        await app.press("y")
+        await app.answer("y")
         await app.see("✓ verify")
         commands = await running_commands(on_this_machine.server.url)
         assert str(file) in commands["New one-Q8_0"]
