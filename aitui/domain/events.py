@@ -54,6 +54,12 @@ class ActivityAdded(Struct, frozen=True):
     id: int
 
 
+class ProfileChanged(Struct, frozen=True):
+    """`profileChanged` of servers from v241 on, also the first time: the active profile, "" for none."""
+
+    active: str
+
+
 class OtherEvent(Struct, frozen=True):
     """An event of a type that this version doesn't know."""
 
@@ -62,5 +68,6 @@ class OtherEvent(Struct, frozen=True):
 
 Event = (
     ModelStatusChanged | LogWritten | RequestsCounted | RequestsListed | RequestUpdated
-    | RequestEnded | RequestsFinished | ActivityAdded | OtherEvent
+    | RequestEnded | RequestsFinished | ActivityAdded | ProfileChanged
+    | OtherEvent
 )  # fmt: skip

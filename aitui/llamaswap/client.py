@@ -11,6 +11,8 @@ from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
+import msgspec
+
 from aitui.domain.release import ServerRelease
 from aitui.errors import AituiError
 from aitui.llamaswap.errors import (
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from aitui.domain.hardware.sample import HardwareSample
     from aitui.domain.logs import LineBatch
     from aitui.domain.models import FinishedRequest, ListedModel, RunningModel
+    from aitui.domain.profiles import Profiles
     from aitui.domain.server import Server
 
 _LIST_SECONDS = 30.0
@@ -168,6 +171,22 @@ class LlamaSwapClient:
 
         response = await self._get("/api/hardware", _SHORT_SECONDS, known=detection_error)
         return parse_hardware(response.body, response.endpoint)
+
+    async def profiles(self) -> "Profiles":
+        """Fetch the profiles and which one is active; NotSupported before v241."""
+        from aitui.llamaswap.profiles import parse_profiles, unsupported_error
+
+        response = await self._get("/api/profiles", _SHORT_SECONDS, known=unsupported_error)
+        return parse_profiles(response.body, response.endpoint)
+
+    async def choose_profile(self, name: str) -> None:
+        """Make a profile the active one, none if the name is empty; NotSupported before v241."""
+        body = msgspec.json.encode({"name": name or None})
+        limit = min(_SHORT_SECONDS, self._server.timeout)
+        request = Request("PUT", "/api/profiles/active", limit, body=body)
+        response = await self._http.request(request)
+        if not response.is_success:
+            raise response_error(self._server, response)
 
     async def context_sizes(self, model_id: str) -> frozenset[int]:
         """Fetch the context sizes that a model may run with; once, right after it was loaded.

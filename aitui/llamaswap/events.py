@@ -19,6 +19,7 @@ from aitui.domain.events import (
     LogWritten,
     ModelStatusChanged,
     OtherEvent,
+    ProfileChanged,
     RequestEnded,
     RequestsCounted,
     RequestsFinished,
@@ -81,12 +82,17 @@ class _Activity(msgspec.Struct):
     id: int
 
 
+class _ActiveProfile(msgspec.Struct):
+    active: str | None = None
+
+
 _FRAME = msgspec.json.Decoder(_Frame)
 _TEXT = msgspec.json.Decoder(str)
 _STATUSES = msgspec.json.Decoder(list[_Status] | None)
 _LOG = msgspec.json.Decoder(_Log)
 _IN_FLIGHT = msgspec.json.Decoder(_InFlight)
 _ACTIVITY = msgspec.json.Decoder(_Activity)
+_PROFILE = msgspec.json.Decoder(_ActiveProfile)
 
 
 async def read_events(
@@ -113,18 +119,8 @@ def parse_event(frame: bytes, monotonic: Callable[[], float]) -> Event:
         kind, data = envelope.type, bytes(envelope.data)
         if data.startswith(b'"'):  # unless a server stops wrapping it
             data = _TEXT.decode(data).encode()
-        match kind:
-            case "modelStatus":
-                return _parse_statuses(data, monotonic())
-            case "logData":
-                found = _LOG.decode(data)
-                return LogWritten(sanitize_line(found.source, 100), sanitize_text(found.data))
-            case "inflight":
-                return _parse_in_flight(data, monotonic())
-            case "metrics":
-                return RequestsFinished(schemas.parse_finished_requests(data))
-            case "activity":
-                return ActivityAdded(_ACTIVITY.decode(data).id)
+        if (parse := _PARSERS.get(kind)) is not None:
+            return parse(data, monotonic())
     return OtherEvent(sanitize_line(kind, 100))
 
 
@@ -191,3 +187,21 @@ def _sanitize_headers(found: dict[str, Any] | None) -> dict[str, str]:
         sanitize_line(key, 100).lower(): schemas.sanitize_name(value)
         for key, value in texts[:_MOST_HEADERS]
     }
+
+
+def _parse_log(data: bytes, _: float) -> Event:
+    found = _LOG.decode(data)
+    return LogWritten(sanitize_line(found.source, 100), sanitize_text(found.data))
+
+
+_PARSERS: dict[str, Callable[[bytes, float], Event]] = {
+    "modelStatus": _parse_statuses,
+    "logData": _parse_log,
+    "inflight": _parse_in_flight,
+    "metrics": lambda data, _: RequestsFinished(schemas.parse_finished_requests(data)),
+    "activity": lambda data, _: ActivityAdded(_ACTIVITY.decode(data).id),
+    "profileChanged": lambda data, _: ProfileChanged(
+        sanitize_line(_PROFILE.decode(data).active or "", 100)
+    ),
+}
+"""What parses the data of a frame, by its type; the time of receipt is in monotonic seconds."""

@@ -11,6 +11,7 @@ from aitui.domain.clients import THIS_CHAT, ClientNames, client_name
 from aitui.domain.events import (
     Event,
     ModelStatusChanged,
+    ProfileChanged,
     RequestEnded,
     RequestsCounted,
     RequestsFinished,
@@ -219,7 +220,8 @@ class ServerState:
     """The facts about one server, gathered from its answers and its events.
 
     `models` are those of the last merge, `total_models` counts them with those it left out.
-    `generation_rate` is the tokens per second that all clients get now, None if unknown.
+    `generation_rate` is the tokens per second that all clients get now, None if unknown, `profile` the
+    active profile, "" for none.
     """
 
     def __init__(
@@ -246,6 +248,7 @@ class ServerState:
         self.companions: frozenset[frozenset[str]] = frozenset()
         self.lists_only_ready = False
         self.generation_rate: float | None = None
+        self.profile = ""
 
     @property
     def requests(self) -> ActiveRequests:
@@ -399,6 +402,8 @@ class ServerState:
                 _remember(self._facts.last_used, request.model, self._clock.monotonic())
             case RequestEnded(request_id):
                 self._remove_request(request_id)
+            case ProfileChanged(active):
+                self.profile = active
             case RequestsFinished(requests):
                 self.record_finished_requests(requests)
             case _:
