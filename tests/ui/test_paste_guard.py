@@ -247,7 +247,12 @@ def test_a_paste_has_a_largest_size_and_says_what_is_left_out() -> None:
 
 @pytest.mark.parametrize(
     ("pasted", "kept"),
-    [("A\u200d" * 400, "A" * 400), ("\u200dA", "A"), ("👩\u200d💻", "👩\u200d💻"), ("ක්\u200dර",) * 2],
+    [
+        ("A\u200d" * 400, "A" * 400),
+        ("\u200dA", "A"),
+        ("👩\u200d💻", "👩\u200d💻"),
+        ("ක්\u200dර",) * 2,
+    ],
 )
 def test_a_joiner_that_joins_nothing_is_left_out(pasted: str, kept: str) -> None:
     assert read(PasteGuard(), f"{BEGINS}{pasted}{ENDS}") == [PastedText(kept)]
