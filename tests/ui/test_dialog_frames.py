@@ -92,6 +92,19 @@ async def test_the_memory_after_a_load_is_without_what_is_evicted_now(
         await app.see("free 34.0", "free 45.0")
 
 
+async def test_a_cost_goes_on_below_its_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = "cuts off 1 request: phone · Open WebUI, running for 30 s or more"
+    cost = ModelCost(READY.id, "unloads", "", (words,))
+    question = Confirmation("Unload all?", (), yes="Unload all", costs=(cost,))
+    show_instead_of_servers(monkeypatch, SNAPSHOT)
+    async with driven(SERVER, tmp_path, size=(80, 24), clock=STILL) as app:
+        await app.app.push_screen(ConfirmScreen(lambda _: question, SNAPSHOT))
+        await app.see("cuts off 1 request")
+        assert app.place_of("more")[0] == app.place_of("cuts off")[0]
+
+
 async def test_a_question_that_loads_nothing_has_no_row_for_bars(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ import pytest
 from aitui.domain.models import ActiveRequests, Model, RunState
 from aitui.domain.snapshot import Server, Snapshot
 from aitui.ui.controllers.palette import cost_of_all, model_commands, screen_commands
-from aitui.ui.screens.palette import Command, PaletteScreen, match_commands
+from aitui.ui.screens.palette import Command, CommandList, PaletteScreen, match_commands
 from catalogue import QUICK, STEADY
 from other_client import OtherClient
 from ui.driven import Driven, driven
@@ -50,6 +50,21 @@ async def test_a_load_says_its_cost_and_runs(
         await app.see("unloads 1", f"evicts {STEADY}", "aitui asks before it does this")
         await app.press("enter")
         await app.see(f"Load {QUICK}?")
+
+
+async def test_an_entry_is_one_row_also_in_the_smallest_terminal(
+    server: Server, tmp_path: Path, other: OtherClient
+) -> None:
+    await other.load(STEADY)
+    async with driven(server, tmp_path, size=(40, 10)) as app:
+        await app.see(STEADY)
+        await app.press("colon", *f"load {QUICK}")
+        await app.until(lambda: isinstance(app.app.screen, PaletteScreen), "open")
+        listed = app.app.screen.query_one(CommandList)
+        await app.until(lambda: listed.option_count > 0, "listed")
+        assert listed.virtual_size.height == listed.option_count
+        rows = [line.strip(" │▌") for line in app.text.splitlines() if f"load {QUICK}" in line]
+        assert rows[1].endswith("  l"), rows
 
 
 async def test_each_action_says_what_it_does(app: Driven) -> None:

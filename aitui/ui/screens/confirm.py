@@ -20,6 +20,7 @@ from aitui.ui.diff import render_diff
 from aitui.ui.keymap import CHOICE, CONFIRM
 from aitui.ui.memory_bar import load_bars
 from aitui.ui.plain import PlainText
+from aitui.ui.text import wrap_text
 from aitui.ui.theme import hue_of, theme_style
 from aitui.ui.widgets.dialog import BREAKPOINTS, LOW_ROWS, WIDE_DIALOG_CELLS, Dialog
 from aitui.ui.widgets.key_bar import KeyBar
@@ -214,7 +215,8 @@ class ConfirmScreen(ModalScreen[bool]):
             gap = " " * max(1, room - 1 - cell_len(name) - cell_len(cost.outcome))
             edge = ("▌", f"${hue}")
             lines.append(Content.assemble(edge, (name, "bold"), gap, cost.outcome))
-            lines += (style_fact(f"  {line}", "$warning") for line in cost.costs)
+            parts = (part for line in cost.costs for part in wrap_text(line, room - 2))
+            lines += (style_fact(f"  {part}", "$warning") for part in parts)
         if costs and facts:
             lines.append(Content(""))
         lines += map(style_fact, facts)

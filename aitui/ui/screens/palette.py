@@ -26,8 +26,10 @@ from aitui.ui.widgets.key_bar import KeyBar
 
 MOST_LISTED = 100
 """Matches that are listed; the title counts all of them."""
-PREVIEW_FROM_ROWS = 30
+PREVIEW_FROM_ROWS, BARS_FROM_ROWS = 24, 30
 _KEY_CELLS = 5
+_TITLE_CELLS = 26
+"""Cells of a title that are left if it has a cost."""
 
 StyledText = tuple[str, str]
 
@@ -113,6 +115,7 @@ class PaletteScreen(ModalScreen[Command | None]):
 
     def on_resize(self, event: events.Resize) -> None:
         self.query_one("#preview").display = event.size.height >= PREVIEW_FROM_ROWS
+        self.set_class(event.size.height >= BARS_FROM_ROWS, "-bars")
         self._list()
 
     def add_commands(self, commands: Sequence[Command]) -> None:
@@ -140,7 +143,7 @@ class PaletteScreen(ModalScreen[Command | None]):
         found = match_commands(self._commands, query)
         self._listed = found[:MOST_LISTED]
         listed, snapshot = self.query_one(CommandList), self._snapshot()
-        width = min(86, self.size.width - 4) - 8
+        width = listed.scrollable_content_region.width or min(86, self.size.width - 4) - 8
         listed.clear_options()
         listed.add_options(
             Option(Content.assemble(*_pieces(command, query, width, snapshot)))
@@ -173,7 +176,8 @@ class PaletteScreen(ModalScreen[Command | None]):
             lines += map(style_fact, asked.facts)
             if asked.needed:
                 lines.append(Content.styled("aitui asks before it does this.", "$muted"))
-        self.query_one(LoadBars).show(snapshot, asked)
+        has_bars = self.size.height >= BARS_FROM_ROWS
+        self.query_one(LoadBars).show(snapshot, asked if has_bars else None)
         self.query_one("#effects", PlainText).update(Content("\n").join(lines))
 
     @on(Input.Submitted)
@@ -204,8 +208,12 @@ def _pieces(
 ) -> Sequence[Content | StyledText]:
     """Return an entry in one row: its sign, its title with what matched, its cost and its key."""
     cost, style = ("", "") if command.cost is None else command.cost(snapshot)
-    room = width - 2 - _KEY_CELLS - cell_len(cost) - 2
-    title = shorten_id(command.title, max(16, room))
+    room = width - 2 - _KEY_CELLS
+    # The title comes first: what the action costs is asked before it runs, too.
+    while cost and cell_len(cost) + 2 > room - min(cell_len(command.title), _TITLE_CELLS):
+        cost = cost.rpartition(" · ")[0]
+    room -= cell_len(cost) + 2
+    title = shorten_id(command.title, room)
     drawn = Content(title)
     for word in query.lower().split():
         at = title.lower().find(word)

@@ -415,9 +415,13 @@ def _cell(text: str, cells: int) -> str:
 
 
 def _took(seconds: float, *, wide: bool) -> str:
-    """Return seconds in at most five cells: `6.4s`, `21s`, `2m05s`, `1h05m`; with blanks if `wide`."""
+    """Return seconds in at most four cells, so that a rate stays apart: `6.4s`, `21s`, `2m05`, `12m`."""
     words = format_elapsed(seconds)
-    return words if wide else words.replace(" ", "")[:5]
+    if wide:
+        return words
+    large, _, small = words.partition(" ")
+    short = large + (small if len(small) == 1 else small[:-1])
+    return short if len(short) <= 4 else large
 
 
 def unlisted_note(total: int | None, unlisted: int, *, listed: bool) -> str:

@@ -16,6 +16,7 @@ from aitui.ui.card_frame import CardLayout, card_frame, card_line
 from aitui.ui.drawn_lines import DrawnLines
 from aitui.ui.hardware import HardwareColors, HardwareScene, Strips, beside, no_data_lines
 from aitui.ui.host_frame import host_frame, host_line
+from aitui.ui.memory_bar import card_bar
 from aitui.ui.plots import PeakScale
 
 SPANS = (300.0, 900.0, 3600.0)
@@ -158,8 +159,13 @@ class HardwareView(ScrollView, can_focus=True):
             host_rows = max(_HOST_ROWS, min(_BESIDE_ROWS, size.height - _ROWS_ABOVE))
         plan = arrange(size, len(cards), host_rows=host_rows)
         if plan.layout is None and cards:
-            lines = [card_line(card, scene, size.width) for card in cards]
-            return [*lines, host_line(scene, size.width)]
+            rows: Strips = []
+            for card in cards:
+                rows.append(card_line(card, scene, size.width))
+                if size.height > 2 * len(cards):
+                    bar = card_bar(self.app, self.snapshot, card, size.width - 2, with_free=True)
+                    rows.append(Strip.join([Strip.blank(1), bar, Strip.blank(1)]))
+            return [*rows, host_line(scene, size.width)]
         lines = self._draw_cards(cards, plan, scene, size.width)
         if plan.host_rows >= _LEAST_HOST_ROWS and not self.zoomed:
             lines += self._draw_lower(scene, size.width, plan.host_rows)

@@ -259,13 +259,15 @@ async def test_every_frame_is_as_wide_as_the_screen(
         assert all(strip.text[-1] in "╮│╯" for strip in drawn)
 
 
-async def test_a_small_terminal_has_a_line_a_card(
+async def test_a_small_terminal_has_a_line_and_a_bar_a_card(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     async with looking_at(TWO_CARDS, monkeypatch, tmp_path, (40, 10)) as app:
         assert app.line_of("GPU 0").split()[2:8] == ["19.0/24", "GB", "18", "%", "71", "°C"]
         assert "2.0/48 GB" in app.line_of("GPU 1")
         assert "RAM 22.0/128 GB" in app.line_of("Host")
+        assert "Qwen3.6-35B 16.0" in app.text
+        assert "free 46.0" in app.text
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import re
 import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -113,3 +114,13 @@ def test_nothing_is_wider_than_its_place_and_no_figure_is_cut(
     assert cell_len(text) <= width - 1
     took = "6.4" if isinstance(of, ClientRequest) else f"{of.seconds:.0f}"
     assert re.search(rf" {took} ?s\b", text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "took"),
+    [(6.44, "6.4s"), (65, "1m05"), (725, "12m"), (3900, "1h05"), (90000, "1d01")],
+)
+def test_a_time_stays_apart_from_the_rate(seconds: float, took: str) -> None:
+    row = finished_row(replace(DONE, seconds=seconds), ("ok",))
+    text = "".join(part for part, _ in row_pieces(row, fit_activity(76, 18, 25)))
+    assert text.split()[-2:] == ["48", took]
