@@ -116,8 +116,9 @@ class RequestLog:
         """
         self._streams.pop(request.id, None)
         seconds = None if now is None else now - request.started
-        for came, row in self._unnamed if now is not None else ():
-            if now - came <= _LATE_SECONDS and _is_row_of(row, request, seconds):
+        for came, row in self._unnamed:
+            is_new = now is not None and now - came <= _LATE_SECONDS
+            if is_new and _is_row_of(row, request, seconds):
                 self._unnamed.remove((came, row))
                 completed = self._complete(row, request)
                 key = row.id, row.at, row.model
