@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from aitui.ui.widgets.composer import Composer
     from aitui.ui.widgets.transcript import Transcript
 
-VIEWS = frozenset({"logs", "config", "hardware"})
+VIEWS = frozenset({"logs", "activity", "config", "hardware"})
 """The names of the screens that can be opened from one another."""
 PALETTE_SCREEN = "palette"
 DOUBLE_INTERRUPT_SECONDS = 2.0
@@ -366,6 +366,10 @@ class AituiApp(App[None]):
         """Show the log that was read last, at first that of proxy and models."""
         if current := self._current():
             current.logs.open(self._models_screen.selected_model, of_model=False)
+
+    def action_activity(self) -> None:
+        if current := self._current():
+            current.activity.open()
 
     def action_hardware(self) -> None:
         from aitui.ui.screens.hardware import HardwareScreen
