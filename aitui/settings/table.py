@@ -161,12 +161,12 @@ ENDPOINTS = tuple(
     )
 )
 COLOR = Setting(
-    "colour",
+    "color",
     "a color for this server",
     _PLAIN.color,
     _value(values.read_color),
     shown="none",
-    aliases=("color",),
+    aliases=("colour",),
     in_environment=False,
 )
 READ_ONLY = Setting(

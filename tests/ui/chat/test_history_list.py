@@ -330,8 +330,8 @@ def history_open(pane: Pane) -> bool:
 
 
 def history_text(pane: Pane) -> str:
-    """What the dialog shows."""
-    if not history_open(pane):
+    """What the dialog shows, nothing before it is composed."""
+    if not history_open(pane) or not pane.app.app.screen.is_mounted:
         return ""
     dialog = pane.app.app.screen.query_one("#list").region
     return "\n".join(strip.text for strip in pane.app.strips[dialog.y : dialog.bottom])
