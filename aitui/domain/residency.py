@@ -85,7 +85,9 @@ def view_residency(
 ) -> ResidencyView:
     """Return what is drawn of a range."""
     spans = list(spans)
-    busy = {model: [min(share, 1.0) for share in cells] for model, cells in _busy(spans, over).items()}
+    busy = {
+        model: [min(share, 1.0) for share in cells] for model, cells in _busy(spans, over).items()
+    }
     return ResidencyView(over, timeline, busy, _waits(timeline.stays, spans, over))
 
 
@@ -109,7 +111,11 @@ def _waits(
     for span in spans:
         for stay in loads[span.model]:
             end = min(_load_end(stay), span.ended, over.ended)
-            if stay.loading is not None and span.began <= _load_end(stay) and span.ended >= stay.began:
+            if (
+                stay.loading is not None
+                and span.began <= _load_end(stay)
+                and span.ended >= stay.began
+            ):
                 found[span.client] += max(0.0, end - max(span.began, over.began))
     return {client: seconds for client, seconds in found.items() if seconds >= 1}
 

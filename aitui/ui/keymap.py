@@ -378,7 +378,9 @@ ACTIVITY = KeyGroup(
     # With priority, like the filter: what is typed ahead is no key of the row below.
     Key("enter", "open", "open the request", "open", priority=True),
     Key("x", "cancel", "cancel a running request", "cancel"),
-    Key("slash", "filter", "filter by time, status, model, client or text", "filter", priority=True),
+    Key(
+        "slash", "filter", "filter by time, status, model, client or text", "filter", priority=True
+    ),
     Key("s", "sort", "sort by the next column", "sort"),
     Key("r", "reverse", "reverse the order", "reverse"),
     Key("b", "group", "group by model, client, hour or day", "by model, client, hour, day"),

@@ -12,13 +12,13 @@ from aitui.domain.units import count_of
 from aitui.errors import AituiError
 from aitui.services.activity_export import WRITERS, export_activity
 from aitui.services.activity_groups import read_groups
+from aitui.store.activity_db import ActivityStore
 from aitui.ui.context import ServerContext
 from aitui.ui.controllers.models import ModelsController
 from aitui.ui.keymap import remedy_text
 from aitui.ui.screens.activity import ActivityMode, ActivityQuery, ActivityScreen, residency_range
 from aitui.ui.screens.dialogs import ChooseScreen
 from aitui.ui.screens.request import RequestScreen
-from aitui.store.activity_db import ActivityStore
 
 SHORTEST_PAUSE, IDLE_SHARE = 1.0, 4
 """Seconds between two readings of a record that changes; they take at most a fifth of the time."""

@@ -121,7 +121,9 @@ class ActivityScreen(Screen[None]):
         self._percentiles = Percentiles(id="percentiles")
         self._summary = PlainText(id="summary", classes="frame")
         self._filter = Input(id="filter", placeholder=FILTER_WORDS)
-        self._filter_line = Horizontal(PlainText(" filter", id="filter-label"), self._filter, id="filter-line")
+        self._filter_line = Horizontal(
+            PlainText(" filter", id="filter-label"), self._filter, id="filter-line"
+        )
         self._key_bar = KeyBar(id="keys")
 
     def compose(self) -> ComposeResult:
@@ -172,7 +174,7 @@ class ActivityScreen(Screen[None]):
         index = self._requests.index_of(chosen) if chosen is not None else 0
         self._table.empty_text = self._empty_text()
         if query.mode is ActivityMode.REQUESTS:
-            self._table.show_lines(self._requests, cursor=index if index else None)
+            self._table.show_lines(self._requests, cursor=index or None)
         self._show()
 
     def add_rows(self, rows: Sequence[ActivityRow]) -> None:
@@ -384,7 +386,9 @@ class ActivityScreen(Screen[None]):
         rows = []
         for use in self._uses:
             row = active_row("", use.request, now, wall, waiting=use.waits)
-            by = use.mark + ", ".join(victim.model.id for victim in use.evicts) if use.evicts else ""
+            by = (
+                use.mark + ", ".join(victim.model.id for victim in use.evicts) if use.evicts else ""
+            )
             rows.append(replace(row, who=client_name(use.request), by=by))
         self._requests.live = tuple(rows)
         if self.query_shown.mode is ActivityMode.REQUESTS:
@@ -422,7 +426,9 @@ class ActivityScreen(Screen[None]):
         if query.mode is ActivityMode.RESIDENCY:
             view = self._residency
             counts = "" if view is None else _residency_counts(view)
-            set_frame_title(self._table, "Residency", "which model was loaded, and how busy", counts)
+            set_frame_title(
+                self._table, "Residency", "which model was loaded, and how busy", counts
+            )
         elif query.mode is ActivityMode.GROUPS:
             words = count_of(len(self._groups or ()), query.by)
             set_frame_title(self._table, f"By {query.by}", words, right)
@@ -479,7 +485,9 @@ class ActivityScreen(Screen[None]):
         ]
         if view.waits:
             longest = sorted(view.waits.items(), key=lambda pair: -pair[1])[:3]
-            who = ", ".join(f"{client or 'unknown'} {format_elapsed(wait)}" for client, wait in longest)
+            who = ", ".join(
+                f"{client or 'unknown'} {format_elapsed(wait)}" for client, wait in longest
+            )
             lines.append(Content(f"Waited for loads: {who}."))
         for pair in view.timeline.mutual[:3]:
             one, other = pair.models
@@ -507,5 +515,3 @@ def residency_range(query: ActivityQuery, now: float) -> TimeRange:
     """Return the stretch of time that a query asks for; `now` is Unix time."""
     ended = now if query.ended is None else query.ended
     return TimeRange(ended - query.span, ended, max(1, query.cells))
-
-

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from rich.cells import cell_len, chop_cells
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.screen import Screen
-from rich.cells import chop_cells, cell_len
 
 from aitui.domain.activity import ActivityRow, time_to_first_token
 from aitui.domain.capture import Capture, captured_chat, pretty_body
@@ -123,7 +123,9 @@ class RequestScreen(Screen[None]):
         self._table.show_lines(TextLines(paragraphs), cursor=0)
         self._table.refresh()
         right = "" if capture is None or not capture.is_cut else "too long, only its beginning"
-        set_frame_title(self._table, "Kept by the server", "" if capture is None else self._form, right)
+        set_frame_title(
+            self._table, "Kept by the server", "" if capture is None else self._form, right
+        )
         named = " ".join(f"[{form}]" if form == self._form else form for form in FORMS)
         hints = (CAPTURE.hint("next_form(1)", named), CAPTURE.hint("copy"))
         self._key_bar.hints = (
@@ -142,7 +144,9 @@ def _paragraphs(capture: Capture, form: str) -> list[Piece]:
             sides = ("Request", capture.request_headers), ("Response", capture.response_headers)
             for name, headers in sides:
                 found.append((name, "bold accent"))
-                found += [(f"{key}: {value}", "foreground") for key, value in sorted(headers.items())]
+                found += [
+                    (f"{key}: {value}", "foreground") for key, value in sorted(headers.items())
+                ]
                 found.append(("", ""))
             return found
     bodies = capture.request_body, capture.response_body
@@ -183,8 +187,14 @@ def _facts(row: ActivityRow) -> Content:
         ("prompt", None if row.prompt is None else f"{row.prompt:,} tokens"),
         ("cached", None if row.cached is None else f"{row.cached:,}"),
         ("reply", None if row.tokens is None else f"{row.tokens:,} tokens"),
-        ("drafted", None if not row.drafted else f"{row.drafted:,}, {row.accepted or 0:,} accepted"),
-        ("first token", None if first is None else f"{'' if first.exact else '≈'}{first.seconds:.1f} s"),
+        (
+            "drafted",
+            None if not row.drafted else f"{row.drafted:,}, {row.accepted or 0:,} accepted",
+        ),
+        (
+            "first token",
+            None if first is None else f"{'' if first.exact else '≈'}{first.seconds:.1f} s",
+        ),
         ("prompt rate", None if not row.prompt_rate else f"{row.prompt_rate:,.0f} tok/s"),
         ("rate", None if row.rate is None else f"{format_rate(row.rate)} tok/s"),
         ("took", None if row.seconds is None else f"{row.seconds:.1f} s"),

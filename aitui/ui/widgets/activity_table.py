@@ -343,7 +343,7 @@ class RequestLines:
         words = _status(row)
         known = bool(row.prompt or row.tokens or (live and row.kind is ActivityKind.RUNNING))
         if known and not (words and has_failed(row)):
-            pieces += [self._figure(row, column.title).cell(column.cells) for column in figures]
+            pieces += [self._figure(row, column) for column in figures]
         else:
             cells = sum(column.cells for column in figures)
             shown = next((one for one in words if cell_len(one) < cells), words[-1])
@@ -351,50 +351,43 @@ class RequestLines:
             if not live and not has_failed(row):
                 color = ""
             pieces.append((set_cell_size(f" {truncate(shown, cells - 1)}", cells), color))
-        return [*pieces, self._figure(row, took.title).cell(took.cells)]
+        return [*pieces, self._figure(row, took)]
 
-    def _figure(self, row: ActivityRow, title: str) -> "_Figure":
+    def _figure(self, row: ActivityRow, column: TableField) -> Piece:
         live = row.kind is not ActivityKind.REQUEST
-        about = "≈" if live else ""
-        ink = "foreground" if live else ""
-        none = "" if live else "–"
-        match title:
-            case "CACHED":
-                return _Figure(_tokens(row.cached, none), ink)
-            case "PROMPT":
-                return _Figure(_tokens(row.prompt, none), ink)
-            case "REPLY":
-                return _Figure(about * bool(row.tokens) + _tokens(row.tokens or None, none), ink)
-            case "DRAFT":
-                share = "" if not row.drafted else f"{(row.accepted or 0) / row.drafted:.0%}"
-                return _Figure(share.replace("%", " %") or none, ink)
-            case "FIRST":
-                first = time_to_first_token(row)
-                sign = "≈" if first is not None and not first.exact else ""
-                return _Figure(none if first is None else sign + _took(first.seconds), ink)
-            case "PP/S":
-                return _Figure(none if not row.prompt_rate else f"{row.prompt_rate:,.0f}", ink)
-            case "TOK/S":
-                if row.rate is None or not row.tokens:
-                    return _Figure(none, ink)
-                rate = f"{row.rate:.0f}" if about else format_rate(row.rate)
-                return _Figure(about + rate, "bold transit" if live else "")
-        slow = self.slow is not None and (row.seconds or 0.0) > self.slow
-        color = "error" if has_failed(row) and row.tokens else "warning" if slow else ink
-        return _Figure("" if row.seconds is None else _took(row.seconds), color)
+        text = _FIGURE_TEXTS[column.title](row)
+        style = "foreground" if live else ""
+        if column.title == "TOK/S" and live:
+            style = "bold transit"
+        elif column is _TOOK and has_failed(row) and row.tokens:
+            style = "error"
+        elif column is _TOOK and self.slow is not None and (row.seconds or 0.0) > self.slow:
+            style = "warning"
+        if text and live and column.title in {"REPLY", "TOK/S"}:
+            text = f"≈{text}"
+        return (text or ("" if live else "–")).rjust(column.cells), style
 
 
-class _Figure(Struct, frozen=True):
-    text: str
-    style: str
-
-    def cell(self, cells: int) -> Piece:
-        """Return it at the right of its cells."""
-        return self.text.rjust(cells), self.style
+def _tokens(count: int | None) -> str:
+    return "" if count is None else format_tokens(count)
 
 
-def _tokens(count: int | None, none: str) -> str:
-    return none if count is None else format_tokens(count)
+def _first_token(row: ActivityRow) -> str:
+    first = time_to_first_token(row)
+    return "" if first is None else f"{'' if first.exact else '≈'}{_took(first.seconds)}"
+
+
+_FIGURE_TEXTS: dict[str, Callable[[ActivityRow], str]] = {
+    "CACHED": lambda row: _tokens(row.cached),
+    "PROMPT": lambda row: _tokens(row.prompt),
+    "REPLY": lambda row: _tokens(row.tokens or None),
+    "DRAFT": lambda row: _share((row.accepted or 0) / row.drafted if row.drafted else None, ""),
+    "FIRST": _first_token,
+    "PP/S": lambda row: f"{row.prompt_rate:,.0f}" if row.prompt_rate else "",
+    "TOK/S": lambda row: "" if row.rate is None or not row.tokens else format_rate(row.rate),
+    "TOOK": lambda row: "" if row.seconds is None else _took(row.seconds),
+}
+"""The text of a figure by the title of its column, empty for one that isn't known."""
 
 
 def _took(seconds: float) -> str:
@@ -412,14 +405,24 @@ def _sign(row: ActivityRow) -> Piece:
 
 def _status(row: ActivityRow) -> tuple[str, ...]:
     if row.kind is ActivityKind.WAITING:
-        return (f"waits for the load, evicts {row.by}", "waits for the load") if row.by else ("waits for the load",)
+        return (
+            (f"waits for the load, evicts {row.by}", "waits for the load")
+            if row.by
+            else ("waits for the load",)
+        )
     return ("running",) if row.kind is ActivityKind.RUNNING else status_words(row)
 
 
 class GroupLines:
     """The lines of groups: by model, client, hour or day; `price` is that of a kilowatt-hour."""
 
-    def __init__(self, by: str, groups: Sequence[ActivityGroup], hue: Callable[[str], str], price: float | None) -> None:
+    def __init__(
+        self,
+        by: str,
+        groups: Sequence[ActivityGroup],
+        hue: Callable[[str], str],
+        price: float | None,
+    ) -> None:
         self._by = by
         self._hue = hue
         self._price = price
@@ -493,8 +496,8 @@ class GroupLines:
         return "–" if group.watt_hours is None else f"{group.watt_hours / 1000 * price:.2f}"
 
 
-def _share(share: float | None) -> str:
-    return "–" if share is None else f"{share * 100:.0f} %"
+def _share(share: float | None, none: str = "–") -> str:
+    return none if share is None else f"{share * 100:.0f} %"
 
 
 def _rate(value: float | None, form: str) -> str:

@@ -135,7 +135,10 @@ class Percentiles(Widget):
             span = found.high - found.low
             at = int((figure - found.low) / span * width) if span else 0
             cells[max(0, min(width - 1, at))] = ("▴", color)
-        segments = [Segment(" "), *(Segment(text, theme_style(self.app, name)) for text, name in cells)]
+        segments = [
+            Segment(" "),
+            *(Segment(text, theme_style(self.app, name)) for text, name in cells),
+        ]
         return Strip(segments).simplify().adjust_cell_length(width + 3)
 
 

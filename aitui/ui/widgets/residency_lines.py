@@ -50,7 +50,9 @@ class ResidencyLines:
         self._view = view
         last = {stay.model: stay.ended for stay in view.timeline.stays}
         last |= {model.id: float("inf") for model in self._snapshot.resident}
-        known = dict.fromkeys([*last, *(model.id for model in self._snapshot.models if model.loadable)])
+        known = dict.fromkeys(
+            [*last, *(model.id for model in self._snapshot.models if model.loadable)]
+        )
         self.models = sorted(known, key=lambda model: (-last.get(model, 0.0), model))
 
     @property
@@ -72,7 +74,9 @@ class ResidencyLines:
 
     @property
     def _label(self) -> int:
-        return label_cells(self.models or [model.id for model in self._snapshot.models], self._width)
+        return label_cells(
+            self.models or [model.id for model in self._snapshot.models], self._width
+        )
 
     def title(self) -> Sequence[Piece]:
         """Return the time axis."""
