@@ -25,7 +25,7 @@ def parse_filter(text: str, server: str, now: float) -> ActivityFilter:
     `now` is Unix time.
     """
     since: float | None = midnight(now)
-    found = {"model": "", "client": "", "status": ""}
+    status = model = client = ""
     words: list[str] = []
     for word in text.split():
         lower = word.lower()
@@ -35,14 +35,16 @@ def parse_filter(text: str, server: str, now: float) -> ActivityFilter:
         elif lower in {"all", "today"}:
             since = None if lower == "all" else midnight(now)
         elif lower in _STATUSES:
-            found["status"] = _STATUSES[lower]
+            status = _STATUSES[lower]
         elif re.fullmatch(r"[1-5]\d\d", word):
-            found["status"] = word
-        elif colon and name.lower() in {"model", "client"}:
-            found[name.lower()] = value
+            status = word
+        elif colon and name.lower() == "model":
+            model = value
+        elif colon and name.lower() == "client":
+            client = value
         else:
             words.append(word)
-    return ActivityFilter(server, text=" ".join(words), since=since, **found)
+    return ActivityFilter(server, model, client, status, " ".join(words), since)
 
 
 def describe_time(text: str) -> str:

@@ -34,6 +34,8 @@ from aitui.llamaswap.schemas import (
     ServerVersion,
     looks_like_html,
     parse_activity_page,
+    parse_activity_rows,
+    parse_metrics,
     parse_models,
     parse_running,
     parse_version,
@@ -57,6 +59,7 @@ _HEADERS_SECONDS = 30.0
 _DECODE_IN_THREAD = 64 * 1024
 _SMALL = 64 * 1024
 _ACTIVITY_ROWS = 250
+_LONGEST_PAGE = 999
 _ROUTES = (
     (259, "/api/events/logs", 400),
     (253, "/api/tailcat", 200),
@@ -150,6 +153,20 @@ class LlamaSwapClient:
         path = f"/api/metrics/activity?min_id={from_id}&limit={_ACTIVITY_ROWS}&sort=id&order=desc"
         response = await self._get(path, _SHORT_SECONDS)
         return parse_activity_page(response.body, response.endpoint)
+
+    async def activity_page(self, from_id: int) -> tuple[tuple["FinishedRequest", ...], bool]:
+        """Fetch the finished requests from a row on, the oldest first, and whether there are more.
+
+        NotSupported before v236.
+        """
+        path = f"/api/metrics/activity?min_id={from_id}&limit={_LONGEST_PAGE}&sort=id&order=asc"
+        response = await self._get(path, _LIST_SECONDS)
+        return await _decode_response(parse_activity_rows, response)
+
+    async def metrics(self) -> tuple["FinishedRequest", ...]:
+        """Fetch all finished requests that a server before v236 remembers; NotSupported later."""
+        response = await self._get("/api/metrics", _LIST_SECONDS)
+        return await _decode_response(parse_metrics, response)
 
     async def performance(self, after: float | None = None) -> tuple["HardwareSample", ...]:
         """Fetch the samples after a Unix time, the oldest first; NotSupported if it has none."""

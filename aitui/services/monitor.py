@@ -308,6 +308,10 @@ class Monitor:
         async with self._changed:
             self._changed.notify_all()
 
+    def follow_finished(self, on_finished: Callable[[tuple[FinishedRequest, ...]], None]) -> None:
+        """Call `on_finished` with requests that end from now on, each once."""
+        self._known.on_finished = on_finished
+
     def was_unload_requested(self, model_id: str) -> bool:
         """Return whether aitui requested that model's unloading since its last load began."""
         return model_id in self._unload_requests

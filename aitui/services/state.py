@@ -1,6 +1,6 @@
 """Everything known of one server, and the models that follow from it."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -248,6 +248,8 @@ class ServerState:
         self.companions: frozenset[frozenset[str]] = frozenset()
         self.lists_only_ready = False
         self.generation_rate: float | None = None
+        self.on_finished: Callable[[tuple[FinishedRequest, ...]], None] = lambda _: None
+        """Called with requests that ended and were not known yet, the oldest first."""
         self.profile = ""
 
     @property
@@ -422,7 +424,8 @@ class ServerState:
 
     def record_finished_requests(self, requests: tuple[FinishedRequest, ...]) -> None:
         """Record finished requests: their models were in use until then, at this rate."""
-        self._log.record(requests)
+        if new := self._log.record(requests):
+            self.on_finished(new)
         now, wall = self._clock.monotonic(), self._clock.wall()
         for request in sorted(requests, key=lambda request: request.at or wall):
             age = 0.0 if request.at is None else max(0.0, wall - request.at)
