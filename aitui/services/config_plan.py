@@ -147,6 +147,8 @@ def change_confirmation(plan: ChangePlan, snapshot: Snapshot | None) -> Confirma
         title = f"Change {change.flag} of {model}"
     elif model:
         title = f"Add {model}" if change.added else f"Remove {model}"
+    elif change.added and change.new is not None:
+        title = f"Preload {sanitize_line(change.new, LONGEST_LABEL)}"
     if change.flag and change.new is not None:
         new = sanitize_line(change.new, LONGEST_LABEL)
         of_context = change.flag in CONTEXT_SIZE_FLAGS and new.isdecimal()

@@ -427,6 +427,11 @@ class AituiApp(App[None]):
         if current := self._current():
             current.config.download_model()
 
+    def action_preload_model(self) -> None:
+        model = self._models_screen.selected_model
+        if model is not None and (current := self._current()):
+            current.config.preload_model(model.id)
+
     def action_read_config(self) -> None:
         if current := self._current():
             current.config.read_config()

@@ -83,8 +83,8 @@ async def test_nothing_is_counted_twice(store: ActivityStore) -> None:
 
 async def test_what_is_known_later_completes_a_row(store: ActivityStore) -> None:
     await store.add([request(1, who="10.0.0.9", client="10.0.0.9")], NOW)
-    more = {"agent": "pi/1", "who": "laptop · pi", "session": "s", "first_token": 0.5}
-    await store.add([request(1, **more)], NOW)
+    more = request(1, agent="pi/1", who="laptop · pi", session="s", first_token=0.5)
+    await store.add([more], NOW)
     await store.add([request(1, who="10.0.0.9", client="10.0.0.9")], NOW)
     (row,) = await all_of(store)
     assert (row.client, row.who, row.session, row.first_token) == (
@@ -219,7 +219,7 @@ async def test_a_broken_record_is_set_aside_and_what_can_be_read_is_kept(
     assert 5000 in found
     assert len(found) > least
     assert ["renamed to activity.sqlite3.broken" in warning for warning in warnings] == [True]
-    assert (f"{len(found) - 1:,} rows could be saved" in warnings[0]) is bool(least)
+    assert ("rows could be saved" in warnings[0]) is bool(least)
 
 
 async def test_a_full_disk_is_reported_and_leaves_the_record_whole(

@@ -5,6 +5,7 @@ import os
 import posixpath
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -39,6 +40,7 @@ from aitui.services.config_plan import (
     find_unused_files,
     plan_content,
     plan_new_model,
+    plan_preload,
     plan_removal,
     resolve_confirmation,
     revert_context_confirmation,
@@ -284,10 +286,17 @@ class ConfigController:
         self._app.push_screen(NewModelScreen(), add)
 
     def remove_model(self, model_id: str) -> None:
-        async def remove(runner: ConfigRunner) -> JobResult | None:
-            return await runner.change(await plan_removal(runner.admin, model_id))
+        self._change_by("removing a model", partial(plan_removal, model_id=model_id))
 
-        self._start("removing a model", remove)
+    def preload_model(self, model_id: str) -> None:
+        """Have llama-swap load a model whenever it starts."""
+        self._change_by("preloading a model", partial(plan_preload, model_id=model_id))
+
+    def _change_by(self, action: str, plan: Callable[[HostAdmin], Awaitable[ChangePlan]]) -> None:
+        async def change(runner: ConfigRunner) -> JobResult | None:
+            return await runner.change(await plan(runner.admin))
+
+        self._start(action, change)
 
     def reload(self) -> None:
         self._start("reloading the server", ConfigRunner.reload)
