@@ -11,8 +11,6 @@ from msgspec import Struct, field
 
 from aitui.demo.replies import REPLIES
 
-CAPTURE_BYTES = 5 << 20
-"""What `captureBuffer` keeps by default; the oldest go."""
 _REDACTED = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key"})
 _PROMPTS = (
     "How should I split a 35B model over two cards, and how large may the KV cache be?",

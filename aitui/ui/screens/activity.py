@@ -422,7 +422,10 @@ class ActivityScreen(Screen[None]):
             f"{waiting} waiting" if waiting else "",
             f"{sums.failed:,} failed" if sums.failed else "",
         ]
-        right = query.words or f"all models · all clients · {when}"
+        # A narrow title has room for the counts alone.
+        right = query.words or (
+            f"all models · all clients · {when}" if self.size.width >= 100 else ""
+        )
         if query.mode is ActivityMode.RESIDENCY:
             view = self._residency
             counts = "" if view is None else _residency_counts(view)
@@ -456,7 +459,7 @@ class ActivityScreen(Screen[None]):
                 APP.hint("command_palette"),
                 APP.hint("help"),
             ]
-        named = " ".join(f"[{by}]" if by == query.by else by for by in GROUPINGS)
+        named = ", ".join(f"[{by}]" if by == query.by else by for by in GROUPINGS)
         opens = "open" if query.mode is ActivityMode.REQUESTS else "its requests"
         actions = [ACTIVITY.hint("open", opens)]
         if query.mode is ActivityMode.REQUESTS:

@@ -85,7 +85,7 @@ class ActivityTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._lines = lines
         last = max(0, lines.count - 1)
         self.cursor = min(self.cursor if cursor is None else cursor, last)
-        lines.fit(self.size.width)
+        lines.fit(self.size.width - 1)
         size = Size(self.size.width, lines.count + 1)
         if size != self.virtual_size:
             self.virtual_size = size
@@ -199,11 +199,11 @@ def fit_columns(width: int, client: int, model: int, time: int) -> tuple[TableFi
     leaving = iter(_FIRST_TO_LEAVE)
     while fixed + names + sum(one.cells for one in optional) + _TOOK.cells > width:
         title = next(leaving, "")
-        # What narrows the names to four fifths stays: figures are worth more than their ends.
+        # What narrows the names to three quarters stays: figures are worth more than their ends.
         if not title:
             break
         if title not in {"DRAFT", "FIRST", "PATH"} and (
-            fixed + names * 4 // 5 + sum(one.cells for one in optional) + _TOOK.cells <= width
+            fixed + names * 3 // 4 + sum(one.cells for one in optional) + _TOOK.cells <= width
         ):
             break
         optional = [one for one in optional if one.title != title]
@@ -308,8 +308,10 @@ class RequestLines:
         """Return the titles of the columns, the sorted one with its arrow."""
         pieces: list[Piece] = [("  ", "")]
         for column in self.columns:
-            arrow = f" {'▾' if self.descending else '▴'}" if column.sort == self.sort else ""
-            text = f"{column.title}{arrow}"
+            arrow = "▾" if self.descending else "▴"
+            text = column.title
+            if column.sort == self.sort:
+                text += f" {arrow}" if len(text) + 2 < column.cells else arrow
             shown = text.rjust(column.cells) if column.right else text.ljust(column.cells)
             pieces.append((shown[-column.cells :], "bold muted"))
         return pieces
@@ -406,9 +408,9 @@ def _sign(row: ActivityRow) -> Piece:
 def _status(row: ActivityRow) -> tuple[str, ...]:
     if row.kind is ActivityKind.WAITING:
         return (
-            (f"waits for the load, evicts {row.by}", "waits for the load")
+            (f"waits for the load, evicts {row.by}", "waits for the load", "waits")
             if row.by
-            else ("waits for the load",)
+            else ("waits for the load", "waits")
         )
     return ("running",) if row.kind is ActivityKind.RUNNING else status_words(row)
 
@@ -477,7 +479,7 @@ class GroupLines:
         ]
         if any(group.watt_hours is not None for group in self.groups):
             every += [
-                ("≈WH", 8, lambda one: _rate(one.watt_hours, "{:,.0f}")),
+                ("≈WH", 8, lambda one: _rate(one.watt_hours, "{:,.1f}")),
                 ("≈WH/1K", 9, lambda one: _rate(one.watt_hours_per_thousand, "{:.2f}")),
             ]
             every += [("≈COST", 9, self._cost)] if self._price is not None else []

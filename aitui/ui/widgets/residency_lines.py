@@ -48,7 +48,13 @@ class ResidencyLines:
     def show_view(self, view: ResidencyView) -> None:
         """Take what is to be drawn."""
         self._view = view
-        last = {stay.model: stay.ended for stay in view.timeline.stays}
+        last = {
+            model: view.range.began + (at + 1) * view.range.step
+            for model, shares in view.busy.items()
+            for at, share in enumerate(shares)
+            if share > 0
+        }
+        last |= {stay.model: stay.ended for stay in view.timeline.stays}
         last |= {model.id: float("inf") for model in self._snapshot.resident}
         known = dict.fromkeys(
             [*last, *(model.id for model in self._snapshot.models if model.loadable)]
@@ -112,7 +118,8 @@ class ResidencyLines:
             sign, color = "✘", "error"
         assert self._view is not None
         stays = self._view.stays(model_id)
-        ink = "bold foreground" if sign in "●◑" else "foreground" if stays else ""
+        used = stays or any(self._view.busy.get(model_id, ()))
+        ink = "bold foreground" if sign in "●◑" else "foreground" if used else ""
         return [
             (f"{sign} ", color),
             (set_cell_size(shorten_id(model_id, self._label), self._label + 1), ink),
@@ -126,6 +133,10 @@ class ResidencyLines:
         cells: list[Piece] = [(" ", "")] * over.cells
         for at, _ in axis_ticks(over):
             cells[max(0, min(over.cells - 1, int(over.position(at))))] = ("·", "faint")
+        for cell, share in enumerate(busy):
+            if share > 0:
+                # It was loaded when it replied, also where no load was watched.
+                cells[cell] = (_EIGHTHS[min(7, round(share * 7))], hue)
         for stay in view.stays(model_id):
             first = max(0, int(over.position(stay.began)))
             end = max(first + 1, min(over.cells, int(over.position(stay.ended)) + 1))
