@@ -312,7 +312,7 @@ class WatchedTime(Struct, frozen=True):
     ended: float
 
 
-class Residency(Struct, frozen=True):
+class ModelStay(Struct, frozen=True):
     """A model that was loaded: Unix times, `ready` None while or if it did not become ready.
 
     `ended` is when it left, or when it was last seen; `end` is how it left, None if it wasn't seen to.
@@ -340,7 +340,7 @@ class MutualEviction(Struct, frozen=True):
 class ResidencyTimeline(Struct, frozen=True):
     """Which models were loaded when, the first to be loaded first."""
 
-    stays: tuple[Residency, ...] = ()
+    stays: tuple[ModelStay, ...] = ()
     mutual: tuple[MutualEviction, ...] = ()
 
     @property
@@ -370,24 +370,24 @@ class _StayBuilder:
 
     def __init__(self, watched: Sequence[WatchedTime]) -> None:
         self._watched = watched
-        self._open: dict[str, Residency] = {}
-        self.stays: list[Residency] = []
+        self._open: dict[str, ModelStay] = {}
+        self.stays: list[ModelStay] = []
 
     def add(self, row: ActivityRow) -> None:
         """Take over what happened to a model."""
         stay = self._open.get(row.model)
         if row.kind is ActivityKind.START:
             self.close(row.model, row.at)
-            self._open[row.model] = Residency(row.model, row.at, row.at)
+            self._open[row.model] = ModelStay(row.model, row.at, row.at)
         elif row.kind is ActivityKind.READY:
             if stay is not None and stay.ready is not None and row.seconds is not None:
                 self.close(row.model, row.at - row.seconds)
                 stay = None
-            stay = stay or Residency(row.model, row.at - (row.seconds or 0.0), row.at)
+            stay = stay or ModelStay(row.model, row.at - (row.seconds or 0.0), row.at)
             loading = stay.loading if row.seconds is None else row.seconds
             self._open[row.model] = replace(stay, ready=stay.ready or row.at, loading=loading)
         else:
-            stay = stay or Residency(row.model, row.at, row.at)
+            stay = stay or ModelStay(row.model, row.at, row.at)
             if row.kind is ActivityKind.FAILED and stay.ready is None:
                 stay = replace(stay, loading=row.at - stay.began)
             self._open[row.model] = stay
@@ -436,7 +436,7 @@ def merge_watched(watched: Iterable[WatchedTime], gap: float = 90.0) -> list[Wat
     return times
 
 
-def _mutual_evictions(stays: Iterable[Residency]) -> tuple[MutualEviction, ...]:
+def _mutual_evictions(stays: Iterable[ModelStay]) -> tuple[MutualEviction, ...]:
     evictions, loading = Counter[tuple[str, str]](), Counter[str]()
     for stay in stays:
         loading[stay.model] += stay.loading or 0.0  # type: ignore[assignment]
