@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from aitui.domain.activity import ActivityKind, Residency, ResidencyTimeline
+from aitui.domain.activity import ActivityKind, ModelStay, ResidencyTimeline
 
 
 class RequestSpan(Struct, frozen=True, array_like=True):
@@ -42,7 +42,7 @@ class ResidencyView(Struct, frozen=True):
     busy: Mapping[str, Sequence[float]]
     waits: Mapping[str, float]
 
-    def stays(self, model: str) -> list[Residency]:
+    def stays(self, model: str) -> list[ModelStay]:
         """Return the stays of a model in this range."""
         return [
             stay
@@ -102,9 +102,9 @@ def _busy(spans: Iterable[RequestSpan], over: TimeRange) -> dict[str, list[float
 
 
 def _waits(
-    stays: Iterable[Residency], spans: Iterable[RequestSpan], over: TimeRange
+    stays: Iterable[ModelStay], spans: Iterable[RequestSpan], over: TimeRange
 ) -> dict[str, float]:
-    loads: defaultdict[str, list[Residency]] = defaultdict(list)
+    loads: defaultdict[str, list[ModelStay]] = defaultdict(list)
     for stay in stays:
         loads[stay.model].append(stay)
     found: defaultdict[str, float] = defaultdict(float)
@@ -120,5 +120,5 @@ def _waits(
     return {client: seconds for client, seconds in found.items() if seconds >= 1}
 
 
-def _load_end(stay: Residency) -> float:
+def _load_end(stay: ModelStay) -> float:
     return stay.ended if stay.ready is None else stay.ready

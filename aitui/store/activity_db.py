@@ -212,10 +212,10 @@ class ActivityStore:
         return await self._run_slowly(lambda database: _sums(database, wanted, column))
 
     async def spans(self, server: str, since: float, until: float) -> tuple[RequestSpan, ...]:
-        """Return when the requests of a time ran (Unix times)."""
+        """Return when the requests ran that didn't fail in a time (Unix times)."""
         query = (
             "SELECT model, who, at - coalesce(seconds, 0), at FROM rows WHERE server = ? "
-            "AND kind = 'request' AND at >= ? AND at - coalesce(seconds, 0) <= ?"
+            "AND kind = 'request' AND failed = 0 AND at >= ? AND at - coalesce(seconds, 0) <= ?"
         )
         return await self._run_slowly(
             lambda database: tuple(

@@ -10,8 +10,9 @@ from aitui.domain.eviction import ClientRequest
 from aitui.domain.residency import ResidencyView, view_residency
 from aitui.domain.units import count_of
 from aitui.errors import AituiError
-from aitui.services.activity_export import WRITERS, export_activity
+from aitui.format.activity_files import WRITERS
 from aitui.services.activity_groups import read_groups
+from aitui.services.export import write_text
 from aitui.store.activity_db import ActivityStore
 from aitui.ui.context import ServerContext
 from aitui.ui.controllers.models import ModelsController
@@ -155,7 +156,8 @@ class ActivityController:
         for start in range(0, min(len(numbers), MOST_EXPORTED), _CHUNK):
             rows += await store.read(numbers[start : start + _CHUNK])
         label = f"activity of {self._session.server.label}"
-        file = await export_activity(rows, label, self._paths.data / "exports", suffix)
+        text = await asyncio.to_thread(WRITERS[suffix], rows)
+        file = await write_text(self._paths.data / "exports", label, suffix, text)
         left_out = len(numbers) - len(rows)
         more = f"; {left_out:,} older ones are left out" if left_out > 0 else ""
         self._app.notify(f"Saved {count_of(len(rows), 'request')} to {file}{more}", timeout=8)

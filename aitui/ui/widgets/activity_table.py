@@ -31,7 +31,7 @@ Piece = tuple[str, str]
 PAGES_KEPT = 4000
 """Rows that are kept once read, so that going back reads nothing."""
 _LONGEST_CLIENT, _LONGEST_MODEL, _SHORTEST_MODEL, _SHORTEST_CLIENT = 24, 48, 20, 8
-_LEAST_CELLS = 10
+_LEAST_CELLS, _SHORTEST_STATUS = 10, 20
 
 
 class TableLines(Protocol):
@@ -209,13 +209,17 @@ def fit_columns(width: int, client: int, model: int, time: int) -> tuple[TableFi
         optional = [one for one in optional if one.title != title]
     room = width - fixed - 2 - sum(one.cells for one in optional) - _TOOK.cells
     shown = max(6, min(client, max(room - model, room * 2 // 5)))
-    first = TableField("TIME", "at", time + 1, right=False)
+    left = room - shown - model
+    if left >= _SHORTEST_STATUS:
+        room -= left
+        optional = [*optional, _TOOK, TableField("STATUS", "status", left, right=False)]
+    else:
+        optional.append(_TOOK)
     return (
-        first,
+        TableField("TIME", "at", time + 1, right=False),
         TableField("CLIENT", "who", shown + 1, right=False),
         TableField("MODEL", "model", max(2, room - shown) + 2, right=False),
         *optional,
-        _TOOK,
     )
 
 
@@ -312,6 +316,8 @@ class RequestLines:
             text = column.title
             if column.sort == self.sort:
                 text += f" {arrow}" if len(text) + 2 < column.cells else arrow
+            if column.title == "STATUS":
+                text = f"  {text}"
             shown = text.rjust(column.cells) if column.right else text.ljust(column.cells)
             pieces.append((shown[-column.cells :], "bold muted"))
         return pieces
@@ -338,22 +344,23 @@ class RequestLines:
                 bright,
             ),
         ]
+        status = figures.pop() if figures[-1].title == "STATUS" else None
         took = figures.pop()
         if path := next((one for one in figures if one is _PATH), None):
             figures.remove(path)
             pieces.append((set_cell_size(truncate(row.path, path.cells - 1), path.cells), ""))
-        words = _status(row)
+        words, color = _status(row), _status_color(row)
         known = bool(row.prompt or row.tokens or (live and row.kind is ActivityKind.RUNNING))
-        if known and not (words and has_failed(row)):
+        if status is not None or (known and not has_failed(row)):
             pieces += [self._figure(row, column) for column in figures]
         else:
             cells = sum(column.cells for column in figures)
             shown = next((one for one in words if cell_len(one) < cells), words[-1])
-            color = "warning" if row.kind is ActivityKind.WAITING else "error"
-            if not live and not has_failed(row):
-                color = ""
             pieces.append((set_cell_size(f" {truncate(shown, cells - 1)}", cells), color))
-        return [*pieces, self._figure(row, took)]
+        pieces.append(self._figure(row, took))
+        if status is not None:
+            pieces.append((f"  {truncate(words[0], status.cells - 3)}", color))
+        return pieces
 
     def _figure(self, row: ActivityRow, column: TableField) -> Piece:
         live = row.kind is not ActivityKind.REQUEST
@@ -403,6 +410,12 @@ def _sign(row: ActivityRow) -> Piece:
         case ActivityKind.WAITING:
             return "◌", "warning"
     return ("✘", "error") if has_failed(row) else ("✓", "ready")
+
+
+def _status_color(row: ActivityRow) -> str:
+    if row.kind is not ActivityKind.REQUEST:
+        return "warning" if row.kind is ActivityKind.WAITING else "transit"
+    return "error" if has_failed(row) else ""
 
 
 def _status(row: ActivityRow) -> tuple[str, ...]:

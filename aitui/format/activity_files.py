@@ -1,18 +1,14 @@
-"""Rows of activity written to files: CSV, JSON or Markdown."""
+"""Rows of activity as the text of a file: CSV, JSON or Markdown."""
 
-import asyncio
 import csv
 import io
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 import msgspec
 
 from aitui.domain.activity import ActivityRow
-from aitui.errors import AituiError
 from aitui.format.requests import status_words
-from aitui.store.files import write_named_file
 
 JSON_VERSION = 1
 FIELDS = (
@@ -22,26 +18,6 @@ FIELDS = (
 """The columns of a file: fields of a row."""
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet takes a text that begins with one of these for a formula."""
-
-
-async def export_activity(
-    rows: Sequence[ActivityRow], name: str, directory: Path, suffix: str
-) -> Path:
-    """Write rows to a new file in a directory, as its suffix says; return its path.
-
-    The name is one that is free. Raises AituiError.
-    """
-
-    def write() -> Path:
-        content = WRITERS[suffix](rows).encode()
-        try:
-            return write_named_file(directory, name, suffix, content)
-        except OSError as error:
-            raise AituiError(
-                f"{directory} can't be written to", why=error.strerror or str(error)
-            ) from error
-
-    return await asyncio.to_thread(write)
 
 
 def as_csv(rows: Sequence[ActivityRow]) -> str:
@@ -85,7 +61,7 @@ WRITERS: dict[str, Callable[[Sequence[ActivityRow]], str]] = {
     ".json": as_json,
     ".md": as_markdown,
 }
-"""What writes a file, by its suffix."""
+"""The text of a file by its suffix."""
 
 
 def _values(row: ActivityRow) -> list[object]:
