@@ -218,7 +218,6 @@ class ActivityScreen(Screen[None]):
         """Say why there is nothing to show, "" if there is a record."""
         self._problem, self._is_read = words, True
         self._table.empty_text = self._empty_text()
-        self._table.refresh()
 
     # Keys.
 

@@ -121,7 +121,6 @@ class RequestScreen(Screen[None]):
         self._table.empty_text = "" if capture is not None else self._problem
         paragraphs = [] if capture is None else _paragraphs(capture, self._form)
         self._table.show_lines(TextLines(paragraphs), cursor=0)
-        self._table.refresh()
         right = "" if capture is None or not capture.is_cut else "too long, only its beginning"
         set_frame_title(
             self._table, "Kept by the server", "" if capture is None else self._form, right

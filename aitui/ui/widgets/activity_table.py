@@ -11,6 +11,7 @@ from rich.style import Style
 from textual import events
 from textual.geometry import Region, Size
 from textual.message import Message
+from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
@@ -64,6 +65,9 @@ class ActivityTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     BINDINGS = ACTIVITY_TABLE.bindings()
 
+    empty_text: reactive[str] = reactive("")
+    """What is shown instead of rows, if there are none."""
+
     class RowOpened(Message):
         """The row under the cursor was clicked once more."""
 
@@ -74,8 +78,6 @@ class ActivityTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._styles: dict[str, Style] = {}
         self.cursor = 0
         """The index of the row under the cursor."""
-        self.empty_text = ""
-        """What is shown instead of rows, if there are none."""
 
     def on_mount(self) -> None:
         self.app.theme_changed_signal.subscribe(self, lambda _: self._forget_styles())

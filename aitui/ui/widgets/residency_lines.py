@@ -24,9 +24,12 @@ LEGEND: Sequence[Piece] = (
     (" idle  ", ""),
     ("█", "m1"),
     (" busy  ", ""),
+    ("×", "warning"),
+    (" evicted  ", ""),
     ("✘", "error"),
     (" failed", ""),
 )
+_ENDS = {ActivityKind.FAILED: ("✘", "error"), ActivityKind.EVICTION: ("×", "warning")}
 
 
 def label_cells(models: Sequence[str], width: int) -> int:
@@ -80,9 +83,9 @@ class ResidencyLines:
 
     @property
     def _label(self) -> int:
-        return label_cells(
-            self.models or [model.id for model in self._snapshot.models], self._width
-        )
+        if self._view is not None:  # the record may have models with longer names
+            return max(1, self._width - 5 - self._view.range.cells)
+        return label_cells([model.id for model in self._snapshot.models], self._width)
 
     def title(self) -> Sequence[Piece]:
         """Return the time axis."""
@@ -147,8 +150,8 @@ class ResidencyLines:
                 else:
                     share = busy[cell] if cell < len(busy) else 0.0
                     cells[cell] = (_EIGHTHS[min(7, round(share * 7))], hue)
-            if stay.end is ActivityKind.FAILED and end <= over.cells:
-                cells[end - 1] = ("✘", "error")
+            if stay.end in _ENDS and end <= over.cells:
+                cells[end - 1] = _ENDS[stay.end]
         merged: list[Piece] = []
         for text, style in cells:
             if merged and merged[-1][1] == style:
