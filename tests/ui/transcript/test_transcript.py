@@ -35,6 +35,19 @@ async def test_an_answer_in_small_deltas_ends_as_the_same_rows_as_one_that_comes
         assert whole.text == parts.text
 
 
+async def test_text_that_comes_while_a_frame_is_drawn_leaves_no_timer() -> None:
+    async with shown() as running:
+        transcript = running.transcript
+        transcript.begin_turn("1", "assistant", "model")
+        for number in range(3):
+            transcript._flush()
+            transcript.append("1", f"paragraph {number}\n\n")
+        transcript.finish("1")
+        await running.settle()
+        assert "paragraph 2" in running.text
+        assert max(timer._interval for timer in transcript._timers) < 1
+
+
 async def test_a_comment_across_two_parts_of_a_fence_is_coloured_whole_in_the_end() -> None:
     text = "```c\nint a;\n/*\n" + "inside\n" * 60 + "*/\nint b;\n```\n"
     async with shown() as running:
