@@ -27,6 +27,7 @@ from aitui.domain.eviction import ClientRequest, list_uses
 from aitui.domain.residency import ResidencyView, TimeRange
 from aitui.domain.snapshot import Clock, Snapshot
 from aitui.domain.units import count_of, format_elapsed, format_seconds
+from aitui.services.monitor import ACTIVITY_PAGES_SINCE
 from aitui.ui.frame import set_frame_title
 from aitui.ui.keymap import ACTIVITY, APP, Hint
 from aitui.ui.plain import PlainText
@@ -115,6 +116,7 @@ class ActivityScreen(Screen[None]):
         self._totals = ActivityTotals()
         self._is_read = False
         self._problem = ""
+        self._resident_names: tuple[str, ...] = ()
         self.query_shown = ActivityQuery()
         """What is asked for."""
         self._table = ActivityTable(id="table")
@@ -210,6 +212,14 @@ class ActivityScreen(Screen[None]):
             lines = self._residency_lines()
             lines.show_view(view)
             self._table.empty_text = "No model was loaded yet"
+            if set(lines.models) - {
+                *self._resident_names,
+                *(one.id for one in self._snapshot.models),
+            }:
+                # The record has models that the server no longer lists: their names need room, too.
+                self._resident_names = tuple(lines.models)
+                self._follow(query)
+                return
             self._table.show_lines(lines, cursor=0 if first else None)
             self._show_summary(view)
             self._show()
@@ -367,7 +377,8 @@ class ActivityScreen(Screen[None]):
         self._source.follow(query)
 
     def _residency_lines(self) -> ResidencyLines:
-        lines = ResidencyLines(self._snapshot, self._hue, self._table.size.width)
+        names, width = self._resident_names, self._table.size.width
+        lines = ResidencyLines(self._snapshot, self._hue, width, names)
         lines.now = self._clock.wall()
         return lines
 
@@ -404,10 +415,16 @@ class ActivityScreen(Screen[None]):
             return "Reading …"
         if self._filter.value:
             return f"No request matches “{self._filter.value}”\n{ACTIVITY.sign('back')} clears the filter"
-        return (
+        words = (
             "No requests today\nEach request that ends is listed here. "
             f"{ACTIVITY.sign('filter')} 7d shows earlier ones"
         )
+        if self._snapshot.release.has(ACTIVITY_PAGES_SINCE) is False:
+            words += (
+                f"\nThis server forgets most of its requests: a list of them came with "
+                f"v{ACTIVITY_PAGES_SINCE}"
+            )
+        return words
 
     def _show(self) -> None:
         """Write the titles and the keys."""

@@ -57,7 +57,14 @@ class HelpGroup(Struct, frozen=True):
 
 
 _VIEWS = ("models", "logs", "activity", "hardware", "config")
-_SERVER = ("reload_config", "restart_service", "switch_server", "doctor", "refresh_server")
+_SERVER = (
+    "reload_config",
+    "restart_service",
+    "switch_profile",
+    "switch_server",
+    "doctor",
+    "refresh_server",
+)
 _MOVES = (
     (("move(-1)", "move(1)"), "one row"),
     (("move(-1, 'pages')", "move(1, 'pages')"), "one page"),

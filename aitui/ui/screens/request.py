@@ -165,7 +165,7 @@ def _paragraphs(capture: Capture, form: str) -> list[Piece]:
 def _chat(capture: Capture) -> list[Piece]:
     turns = captured_chat(capture)
     if not turns:
-        return [("This request is no chat: Tab shows its body", "")]
+        return [(f"This request is no chat: {CAPTURE.sign('next_form(1)')} shows its body", "")]
     found: list[Piece] = []
     for turn in turns:
         found.append((turn.role, _ROLE_STYLES.get(turn.role, "bold foreground")))

@@ -23,7 +23,7 @@ LEGEND: Sequence[Piece] = (
     ("▁", "m1"),
     (" idle  ", ""),
     ("█", "m1"),
-    (" busy  ", ""),
+    (" at work  ", ""),
     ("×", "warning"),
     (" evicted  ", ""),
     ("✘", "error"),
@@ -41,10 +41,17 @@ def label_cells(models: Sequence[str], width: int) -> int:
 class ResidencyLines:
     """The lines of the models of a snapshot, those that were loaded last first."""
 
-    def __init__(self, snapshot: Snapshot, hue: Callable[[str], str], width: int) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        hue: Callable[[str], str],
+        width: int,
+        names: Sequence[str] = (),
+    ) -> None:
         self._snapshot = snapshot
         self._hue = hue
         self._view: ResidencyView | None = None
+        self._names = (*names, *(model.id for model in snapshot.models))
         self.models: list[str] = []
         self._width = width
 
@@ -85,7 +92,7 @@ class ResidencyLines:
     def _label(self) -> int:
         if self._view is not None:  # the record may have models with longer names
             return max(1, self._width - 5 - self._view.range.cells)
-        return label_cells([model.id for model in self._snapshot.models], self._width)
+        return label_cells(self._names, self._width)
 
     def title(self) -> Sequence[Piece]:
         """Return the time axis."""

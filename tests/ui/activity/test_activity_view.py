@@ -118,7 +118,7 @@ async def test_the_timeline_shows_loads_evictions_and_what_they_cost(
     async with driven(SERVER, tmp_path, clock=STILL, size=WIDE) as app:
         await opened(app)
         await app.press("v")
-        await app.see("2 loads · 1 eviction", "Loading took 55 s of the last 60 min", "now")
+        await app.see("2 loads · 1 eviction", "Loading took 55 s of the last 60 min", DEEPSEEK)
         assert "█" in app.line_of(DEEPSEEK)
         assert "×" in app.line_of(DEEPSEEK)
         await app.press("plus")
