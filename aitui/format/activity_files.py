@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from aitui.domain.activity import ActivityRow
+from aitui.format.activity import activity_report
 from aitui.format.requests import status_words
 
 JSON_VERSION = 1
@@ -31,7 +32,7 @@ def as_csv(rows: Sequence[ActivityRow]) -> str:
 
 def as_json(rows: Sequence[ActivityRow]) -> str:
     """Return the rows as one JSON object; `version` counts changes of its form."""
-    listed = [dict(zip(FIELDS, _values(row), strict=True)) for row in rows]
+    listed = [activity_report(row) for row in rows]
     encoded = msgspec.json.encode({"version": JSON_VERSION, "requests": listed})
     return msgspec.json.format(encoded, indent=2).decode() + "\n"
 

@@ -4,14 +4,14 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from aitui.domain.activity import ActivityFilter, ActivityRow, residency_timeline
+from aitui.domain.activity import ActivityFilter, ActivityRow
 from aitui.domain.activity_filter import parse_filter
 from aitui.domain.eviction import ClientRequest
-from aitui.domain.residency import ResidencyView, view_residency
+from aitui.domain.residency import view_residency
 from aitui.domain.units import count_of
 from aitui.errors import AituiError
 from aitui.format.activity_files import WRITERS
-from aitui.services.activity_groups import read_groups
+from aitui.services.activity_stats import group_requests, load_timeline
 from aitui.services.export import write_text
 from aitui.store.activity_db import ActivityStore
 from aitui.ui.context import ServerContext
@@ -104,7 +104,7 @@ class ActivityController:
             screen.show_rows(query, numbers)
         else:
             now = self._app_context.clock.wall()
-            screen.show_groups(query, await read_groups(store, wanted, query.by, now))
+            screen.show_groups(query, await group_requests(store, wanted, query.by, now))
         screen.show_totals(query, await store.totals(wanted))
 
     async def _show_residency(
@@ -112,16 +112,11 @@ class ActivityController:
     ) -> None:
         now, server = self._app_context.clock.wall(), self._session.server.identity
         over = residency_range(query, now)
-        # What was loaded when the range began was loaded before: a day shows nearly all of that.
-        since = over.began - 86400
-        rows = await store.model_rows(server, since)
-        watched = await store.watched_times(server, since)
+        timeline = await load_timeline(store, server, over.began, now)
         spans = await store.spans(server, over.began, over.ended)
 
-        def view() -> ResidencyView:
-            return view_residency(residency_timeline(rows, watched, now), spans, over)
-
-        screen.show_residency(query, await asyncio.to_thread(view))
+        view = await asyncio.to_thread(view_residency, timeline, spans, over)
+        screen.show_residency(query, view)
 
     async def _read(self) -> None:
         """Fetch the rows that are wanted, the last that were asked for first."""

@@ -39,7 +39,6 @@ from aitui.services.config_plan import (
     change_confirmation,
     find_unused_files,
     plan_content,
-    plan_new_model,
     plan_preload,
     plan_removal,
     resolve_confirmation,
@@ -472,6 +471,6 @@ class ConfigController:
         )
         if path is None:
             return None
-        # One that runs has flags that work.
-        likely = [model.id for model in self._session.snapshot.ready]
-        return await runner.change(await plan_new_model(runner.admin, path, likely=likely))
+        from aitui.services.new_model import add_file
+
+        return await add_file(runner, path)

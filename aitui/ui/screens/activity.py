@@ -27,6 +27,7 @@ from aitui.domain.eviction import ClientRequest, list_uses
 from aitui.domain.residency import ResidencyView, TimeRange
 from aitui.domain.snapshot import Clock, Snapshot
 from aitui.domain.units import count_of, format_elapsed, format_seconds
+from aitui.format.activity import eviction_sentence
 from aitui.services.monitor import ACTIVITY_PAGES_SINCE
 from aitui.ui.frame import set_frame_title
 from aitui.ui.keymap import ACTIVITY, APP, Hint
@@ -508,14 +509,8 @@ class ActivityScreen(Screen[None]):
                 f"{client or 'unknown'} {format_elapsed(wait)}" for client, wait in longest
             )
             lines.append(Content(f"Waited for loads: {who}."))
-        for pair in view.timeline.mutual[:3]:
-            one, other = pair.models
-            lines.append(
-                Content(
-                    f"{one} and {other} evict each other: {count_of(pair.times, 'time')}, "
-                    f"{format_seconds(pair.loading)} of loading. Rules that let both stay would save that."
-                )
-            )
+        if sentence := eviction_sentence(view.timeline.mutual, name):
+            lines.append(Content(sentence))
         set_frame_title(self._summary, "Swaps")
         self._summary.update(Content("\n").join(lines))
 

@@ -18,6 +18,7 @@ from textual.strip import Strip
 from aitui.domain.activity import ActivityGroup, ActivityKind, ActivityRow, time_to_first_token
 from aitui.domain.snapshot import Clock
 from aitui.domain.units import format_elapsed, format_rate, format_seconds, format_tokens
+from aitui.format.activity import cost, group_name
 from aitui.format.fit import shorten_id, truncate
 from aitui.format.requests import has_failed, status_words
 from aitui.ui.drawn_lines import DrawnLines
@@ -468,10 +469,7 @@ class GroupLines:
     def line(self, index: int) -> Sequence[Piece]:
         """Return the line of a group."""
         group, cells = self.groups[index], self._name_cells
-        name = group.name or "–"
-        if self._by in {"hour", "day"}:
-            form = "%a %Y-%m-%d %H:00" if self._by == "hour" else "%a %Y-%m-%d"
-            name = datetime.fromtimestamp(group.began).astimezone().strftime(form)
+        name = group_name(group, self._by)
         hue = ("▌ ", self._hue(group.name)) if self._by == "model" else ("  ", "")
         return [
             hue,
@@ -497,7 +495,11 @@ class GroupLines:
                 ("≈WH", 8, lambda one: _rate(one.watt_hours, "{:,.1f}")),
                 ("≈WH/1K", 9, lambda one: _rate(one.watt_hours_per_thousand, "{:.2f}")),
             ]
-            every += [("≈COST", 9, self._cost)] if self._price is not None else []
+            every += (
+                [("≈COST", 9, lambda one: _rate(cost(one, self._price), "{:,.2f}"))]
+                if self._price is not None
+                else []
+            )
         for title in ("FAILED", "DRAFT", "≈WH/1K", "CACHED", "PP/S", "BUSY", "PROMPT", "≈WH"):
             if sum(cells for _, cells, _ in every) + 28 <= self._width:
                 break
@@ -507,10 +509,6 @@ class GroupLines:
     @property
     def _name_cells(self) -> int:
         return max(10, self._width - 4 - sum(cells for _, cells, _ in self._columns))
-
-    def _cost(self, group: ActivityGroup) -> str:
-        price = self._price or 0.0
-        return "–" if group.watt_hours is None else f"{group.watt_hours / 1000 * price:.2f}"
 
 
 def _share(share: float | None, none: str = "–") -> str:

@@ -132,7 +132,7 @@ async def test_a_model_is_added_from_the_files_that_no_block_names(
     models = tmp_path / "models"
     models.mkdir()
     for name in ("small.gguf", "other.gguf", "new-Q4_K_M.gguf", "mmproj-x.gguf", "notes.txt"):
-        (models / name).write_bytes(b"GGUF")
+        (models / name).write_bytes(BIG)
     before = CONFIG.replace("/models/", f"{models}/")
     on_this_machine.config.write_text(before)
     async with driven(on_this_machine.server, tmp_path / "aitui", size=(120, 36)) as app:
@@ -142,7 +142,7 @@ async def test_a_model_is_added_from_the_files_that_no_block_names(
         assert "mmproj-x.gguf" not in app.text
         await app.press("enter")
         await app.armed()
-        await app.see("new-Q4_K_M:")
+        await app.see("new-Q4_K_M:", "its flags are copied from", "memory; ")
         await app.answer("y")
         await app.see("✓ verify")
         text = on_this_machine.config.read_text()

@@ -1,6 +1,7 @@
 """The transcript on a screen: follows, stays, reflows, folds, copies."""
 
 import pytest
+from rich.cells import get_character_cell_size
 from textual.geometry import Offset
 from textual.selection import Selection
 
@@ -120,6 +121,20 @@ async def test_every_line_has_exactly_the_width() -> None:
             transcript = running.transcript
             strips = [transcript.render_line(y) for y in range(transcript.size.height)]
             assert {strip.cell_length for strip in strips} == {transcript.size.width}
+
+
+@pytest.mark.parametrize("joined", ["A\u200d", "क\u200d", "👩\u200d", "☃\ufe0f", "A\u200d\u200d"])
+async def test_joiners_make_no_row_wider_than_a_terminal_draws_it(joined: str) -> None:
+    run = joined * 400
+    async with shown((60, 140)) as running:
+        await running.answer(f"{run}\n\n```\n{run}\n```\n\n> {run}\n\n|a|b|\n|-|-|\n|{run}|x|\n")
+        transcript = running.transcript
+        for raw in (False, True):
+            transcript.raw = raw
+            await running.settle()
+            for y in range(transcript.size.height):
+                text = transcript.render_line(y).text
+                assert sum(map(get_character_cell_size, text)) == transcript.size.width, text
 
 
 async def test_reasoning_is_one_line_until_it_is_opened() -> None:
