@@ -378,7 +378,7 @@ class ActivityScreen(Screen[None]):
         self._source.follow(query)
 
     def _residency_lines(self) -> ResidencyLines:
-        names, width = self._resident_names, self._table.size.width
+        names, width = self._resident_names, self._table.line_cells
         lines = ResidencyLines(self._snapshot, self._hue, width, names)
         lines.now = self._clock.wall()
         return lines

@@ -83,12 +83,17 @@ class ActivityTable(ScrollView, can_focus=True, inherit_bindings=False):
     def on_mount(self) -> None:
         self.app.theme_changed_signal.subscribe(self, lambda _: self._forget_styles())
 
+    @property
+    def line_cells(self) -> int:
+        """The cells of a line: the last one of the table stays blank."""
+        return self.size.width - 1
+
     def show_lines(self, lines: TableLines, *, cursor: int | None = None) -> None:
         """Show other lines, or the same ones once more; the cursor goes to that row, if given."""
         self._lines = lines
         last = max(0, lines.count - 1)
         self.cursor = min(self.cursor if cursor is None else cursor, last)
-        lines.fit(self.size.width - 1)
+        lines.fit(self.line_cells)
         size = Size(self.size.width, lines.count + 1)
         if size != self.virtual_size:
             self.virtual_size = size
