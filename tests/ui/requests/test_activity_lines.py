@@ -124,3 +124,7 @@ def test_a_time_stays_apart_from_the_rate(seconds: float, took: str) -> None:
     row = finished_row(replace(DONE, seconds=seconds), ("ok",))
     text = "".join(part for part, _ in row_pieces(row, fit_activity(76, 18, 25)))
     assert text.split()[-2:] == ["48", took]
+
+
+def test_a_finished_request_without_a_client_has_none() -> None:
+    assert finished_row(replace(DONE, who="", client=""), ("ok",)).client == "–"
