@@ -182,7 +182,8 @@ class Artist:
         self.draw("change")
         # At the same time: a key returns when the app is at rest, which may be after the load.
         agrees = asyncio.create_task(self.agree())
-        await self.see("elapsed", " left")
+        # On a busy machine the load may be over before a frame shows its gauge.
+        await wait_for(lambda: " left" in self.text or "Esc Close" in self.text, "steps")
         self.draw("steps")
         await agrees
         await self.see("Close")
