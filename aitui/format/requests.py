@@ -38,5 +38,11 @@ def status_words(request: _EndedRequest, failure: LoadFailure | None = None) -> 
         return f"{verb}: {failure.reason}", f"{verb}: {short}", short, verb
     if any(words in request.error for words in _LOAD_ERRORS):
         return ("load failed",)
+    if status == 502 and not request.error.startswith("peer"):
+        return (
+            (f"model crashed: {request.error}", "model crashed")
+            if request.error
+            else ("model crashed",)
+        )
     number = f"error {status}" if status >= 400 else "error"
     return (f"{number}: {request.error}", number) if request.error else (number,)

@@ -23,6 +23,7 @@ from aitui.domain.activity import (
     add_sums,
     distribution,
 )
+from aitui.domain.residency import RequestSpan
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HistoryError
 from aitui.store.database import (
@@ -215,6 +216,18 @@ class ActivityStore:
         """Return the sums of the requests by "model", "client" or "hour" (whole hours of Unix time)."""
         column = {"model": "model", "client": "who", "hour": "CAST(at / 3600 AS INTEGER)"}[by]
         return await self._run_slowly(lambda database: _sums(database, wanted, column))
+
+    async def spans(self, server: str, since: float, until: float) -> tuple[RequestSpan, ...]:
+        """Return when the requests ran that didn't fail in a time (Unix times)."""
+        query = (
+            "SELECT model, who, at - coalesce(seconds, 0), at FROM rows WHERE server = ? "
+            "AND kind = 'request' AND failed = 0 AND at >= ? AND at - coalesce(seconds, 0) <= ?"
+        )
+        return await self._run_slowly(
+            lambda database: tuple(
+                RequestSpan(*row) for row in database.execute(query, (server, since, until))
+            )
+        )
 
     async def joules(self, server: str, since: float, until: float) -> dict[tuple[int, str], float]:
         """Return the energy by hour (of Unix time) and model; none where power wasn't measured."""

@@ -52,7 +52,7 @@ async def test_activity_outlives_the_server(aitui: CommandLine, stand_in: StandI
     title, *rows = outcome.out.splitlines()
     assert title.split()[:3] == ["TIME", "CLIENT", "MODEL"]
     assert [QUICK in row for row in rows] == [True, True, False, False]
-    assert rows[3].endswith("error 502: 502 Bad Gateway")
+    assert rows[3].endswith("model crashed: 502 Bad Gateway")
 
     said = json.loads((await aitui.run("activity", "--json", "--client", "0.0.2")).out)
     assert said["version"] == 1
