@@ -341,10 +341,10 @@ def find_certificates(paths: Sequence[Path]) -> dict[str, Path]:
                 )
         return found
     if gone := next((path for path in paths if not path.exists()), None):
-        names = ", ".join(usual[0] for usual in _USUAL_FILES.values())
+        usual = ", ".join(names[0] for names in _USUAL_FILES.values())
         raise CertificateFileError(
             f"{format_path(gone)} does not exist",
-            remedy=f"name a directory with {names}, or the files",
+            remedy=f"name a directory with {usual}, or the files",
         )
     by_setting = {_setting_of(path): path for path in paths}
     missing = {"client_key": "client_cert", "client_cert": "client_key"}
