@@ -18,7 +18,7 @@ class Named(Protocol):
 
 Cell = tuple[str, str]
 _INTERNAL = re.compile(
-    r"Traceback|\w+Error\b|\w+Exception\b|object at 0x|<class|\bNone\b|bytearray"
+    r"Traceback|Errno|\w+Error\b|\w+Exception\b|object at 0x|<class|\bNone\b|bytearray"
 )
 """What only a programmer would understand."""
 
