@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from aitui.demo.captures import CaptureBuffer, RequestExchange
 from aitui.demo.dialect import BuildTraits
 from aitui.demo.go_text import timestamp
 
@@ -29,7 +30,7 @@ class TokenCounts(Struct, frozen=True):
 NO_TOKENS = TokenCounts()
 
 
-class ActivityRow(Struct, frozen=True):
+class RecordedRow(Struct, frozen=True):
     """One finished request. Duration in milliseconds."""
 
     id: int
@@ -44,6 +45,7 @@ class ActivityRow(Struct, frozen=True):
     routed: bool = False
     selector: str = ""
     client: str = ""
+    has_capture: bool = False
 
 
 class ActivityLog:
@@ -55,14 +57,14 @@ class ActivityLog:
         publish: Callable[[str, object], None],
         wall: Callable[[], float],
         *,
-        captures: bool,
+        capture_bytes: int,
     ) -> None:
         self._traits = traits
         self._wall = wall
         self._publish = publish
-        self._captures = captures
+        self.captures = CaptureBuffer(capture_bytes)
         self._next_id = traits.first_activity_id
-        self.rows: list[ActivityRow] = []
+        self.rows: list[RecordedRow] = []
 
     def record(
         self,
@@ -78,9 +80,12 @@ class ActivityLog:
         selector: str = "",
         client: str = "",
         ago: float = 0.0,
+        exchange: RequestExchange | None = None,
     ) -> None:
-        """Add a row and publish it; the request ended so many seconds ago."""
-        row = ActivityRow(
+        """Add a row and publish it; the request ended so many seconds ago, `exchange` is what was said."""
+        if status == CLIENT_LEFT:
+            exchange = None
+        row = RecordedRow(
             id=self._next_id,
             timestamp=timestamp(self._wall() - ago, fraction=not self._traits.activity_endpoints),
             model=model,
@@ -93,6 +98,7 @@ class ActivityLog:
             routed=routed,
             selector=selector,
             client=f"ip:{client}",
+            has_capture=exchange is not None and self.captures.add(self._next_id, exchange),
         )
         self._next_id += 1
         self.rows = [*self.rows, row][-_MAX_ROWS:]
@@ -101,11 +107,11 @@ class ActivityLog:
         else:
             self._publish("metrics", [self.describe(row)])
 
-    def find(self, id_: int) -> ActivityRow | None:
+    def find(self, id_: int) -> RecordedRow | None:
         """Return the row with an id."""
         return next((row for row in self.rows if row.id == id_), None)
 
-    def describe(self, row: ActivityRow) -> dict[str, Any]:
+    def describe(self, row: RecordedRow) -> dict[str, Any]:
         """Return a row as the server's JSON has it; -1 stands for unknown."""
         tokens: dict[str, int | float] = {"cache_tokens": row.tokens.cached}
         if self._traits.activity_endpoints:
@@ -127,7 +133,7 @@ class ActivityLog:
             "resp_status_code": row.status,
             "tokens": tokens,
             "duration_ms": row.duration_ms,
-            "has_capture": self._captures and row.status != CLIENT_LEFT,
+            "has_capture": row.has_capture,
         }
         if self._traits.activity_endpoints:
             if row.error:
@@ -144,7 +150,7 @@ class ActivityLog:
         return [self.describe(row) for row in self.rows]
 
 
-def stats(rows: Iterable[ActivityRow]) -> dict[str, Any]:
+def stats(rows: Iterable[RecordedRow]) -> dict[str, Any]:
     """Return the sums and histograms of `/api/metrics/stats`."""
     rows = list(rows)
     answered = [row.tokens for row in rows if row.tokens.written]

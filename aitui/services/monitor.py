@@ -39,6 +39,9 @@ FETCH_INTERVAL = 1.0
 """Seconds between two requests: rows that are pushed within one are fetched together."""
 
 
+FETCH_RETRY = 5.0
+
+
 class ActivityFetcher:
     """Fetches the activity rows that were pushed by their ids, and hands them on."""
 
@@ -63,11 +66,17 @@ class ActivityFetcher:
             await self._pending.wait()
             self._pending.clear()
             first, self._first_id = self._first_id, None
+            pause = FETCH_INTERVAL
             if first is not None:
-                # The rates are optional: whether the server is up is decided by /running.
-                with contextlib.suppress(AituiError):
+                try:
                     await self._deliver(await self._client.activity(first))
-            await asyncio.sleep(FETCH_INTERVAL)
+                except NotSupported:
+                    pass
+                except AituiError:
+                    # Whether the server is up is decided by /running; no event names the row again.
+                    self.enqueue(first)
+                    pause = FETCH_RETRY
+            await asyncio.sleep(pause)
 
 
 FIRST_CHECK_DELAY = 1.0
@@ -158,6 +167,7 @@ class Monitor:
         self._changed = asyncio.Condition()
         self._wake = asyncio.Event()
         self._attempt: asyncio.Timeout | None = None
+        self._queues: list[asyncio.Queue[Snapshot]] = []
         self._polls_started = 0
         self._polls_finished = 0
         self._swap_rules: SwapRules | None = None
@@ -292,6 +302,11 @@ class Monitor:
         self._known.update_own_reply(reply)
         await self._publish()
 
+    async def update_profile(self, active: str) -> None:
+        """Take over which profile is active now: its event may be late, or not come at all."""
+        self._known.profile = active
+        await self._publish()
+
     async def expect_restart(self, by: float | None) -> None:
         """Note that aitui restarts the server, which may wait for requests until then; None at the end."""
         self.snapshot = replace(self.snapshot, restart_by=by)
@@ -302,6 +317,14 @@ class Monitor:
         self._unload_requests.update(model_ids)
         async with self._changed:
             self._changed.notify_all()
+
+    def follow_snapshots(self, queue: "asyncio.Queue[Snapshot]") -> None:
+        """Put every snapshot into a queue, also those that are soon replaced by the next one."""
+        self._queues.append(queue)
+
+    def follow_finished(self, on_finished: Callable[[tuple[FinishedRequest, ...]], None]) -> None:
+        """Call `on_finished` with requests that end from now on, each once."""
+        self._known.on_finished = on_finished
 
     def was_unload_requested(self, model_id: str) -> bool:
         """Return whether aitui requested that model's unloading since its last load began."""
@@ -549,6 +572,7 @@ class Monitor:
             requests=self._known.requests,
             finished=self._known.finished_requests,
             generation_rate=self._known.generation_rate,
+            profile=self._known.profile,
             events_flow=self._events.began_at is not None,
             companions=self._known.companions,
             warnings=(*self._warnings, *self._certificate.warnings, *self._event_warnings),
@@ -562,5 +586,7 @@ class Monitor:
         self.snapshot = snapshot
         if self._on_change is not None:
             self._on_change(snapshot)
+        for queue in self._queues:
+            queue.put_nowait(snapshot)
         async with self._changed:
             self._changed.notify_all()
