@@ -29,5 +29,5 @@ PROGRAM = Matrix(
     IMPOSSIBLE,
     SAYS,
     NOTHING_TO_SAY,
-    every=37,
+    every=19,
 )
