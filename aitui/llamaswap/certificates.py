@@ -342,6 +342,12 @@ def find_certificates(paths: Sequence[Path]) -> dict[str, Path]:
                     remedy=f"copy it there: {copy_command(wanted)}",
                 )
         return found
+    if gone := next((path for path in paths if not path.exists()), None):
+        usual = ", ".join(names[0] for names in _USUAL_FILES.values())
+        raise CertificateFileError(
+            f"{format_path(gone)} does not exist",
+            remedy=f"name a directory with {usual}, or the files",
+        )
     by_setting = {_setting_of(path): path for path in paths}
     missing = {"client_key": "client_cert", "client_cert": "client_key"}
     for setting, other in missing.items():
