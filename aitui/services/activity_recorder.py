@@ -264,7 +264,8 @@ class ActivityRecorder:
             last = None
             await self._add_fetched(store, page)
             ids = [row.id for row in page if row.id is not None]
-            if not ids:
+            if not ids or max(ids) < from_id:
+                # The end, or a server that sends the same page for ever.
                 return
             from_id = max(ids) + 1
 
