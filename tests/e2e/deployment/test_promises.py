@@ -35,11 +35,18 @@ async def reload(shown: Terminal) -> None:
     await shown.unsee("✓ answer")
 
 
+async def clear_size(shown: Terminal) -> None:
+    """Empty the field of a size, and see it empty: Textual handles letters before earlier ^u."""
+    shown.press(CLEAR)
+    await shown.see("64k, 0.25M, or tokens")
+
+
 async def ask_for_context(shown: Terminal, size: int) -> None:
     """Type another context size for the model under the cursor."""
     shown.press("c")
     await shown.see("⏎ Review", "Esc Cancel")
-    shown.press(f"{CLEAR}{size}\r")
+    await clear_size(shown)
+    shown.press(f"{size}\r")
 
 
 async def open_chat(shown: Terminal) -> None:
@@ -282,7 +289,8 @@ async def test_only_a_failed_load_offers_the_old_value(deployment: Deployment) -
         await shown.unsee("The old value is back")
         shown.press("c")
         await shown.see("⏎ Review", "Esc Cancel")
-        shown.press(f"{CLEAR}262144")
+        await clear_size(shown)
+        shown.press("262144")
         await shown.see("✘", "it ran out of memory with 262,144")
     assert deployment.config == before
 
@@ -382,16 +390,22 @@ async def test_a_prompt_that_is_too_long_is_sent_after_one_key_has_made_room(
 async def test_a_question_whose_facts_change_says_why_it_ignores_a_yes(
     deployment: Deployment,
 ) -> None:
+    anonymous = deployment.dialect is Dialect.V218
+    cut = "1 running request will be cut off." if anonymous else "cuts off 1 request: "
+    ignored = "! Something changed: read this again, then press y again."
     async with deployment.table("talking") as shown:
-        shown.press("l")
-        await shown.see("● talking")
-        shown.press("U")
-        await shown.see("Unload the only model?", "No active requests.")
-        async with deployment.chatting("talking"):
-            await shown.see("1 running request will be cut off.")
-            shown.press("y")
-            await shown.see("! Something changed: read this again, then press y again.")
-            assert await deployment.running() == {"talking": "ready"}
+        # A yes is too early for the time of reading alone: on a busy machine ours may come later.
+        while ignored not in shown.text:
+            shown.press("l")
+            await shown.see("● talking")
+            shown.press("U")
+            await shown.see("Unload the only model?", "No active requests.")
+            async with deployment.chatting("talking"):
+                await shown.see(cut)
+                shown.press("y")
+                await shown.until(lambda: ignored in shown.text or "▌○ talking" in shown.text)
+                expected = {"talking": "ready"} if ignored in shown.text else {}
+                assert await deployment.running() == expected
 
 
 @pytest.mark.deployment
