@@ -3,8 +3,8 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 ARGS   ?=
-# Half of the time a test waits for a server: two workers a core keep both busy.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
+# Two thirds of the time a test waits for a server: three workers a core keep it busy.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(3 * (os.cpu_count() or 1))')
 
 .PHONY: help demo test lowest deployment faults soak lint types floors check bench screenshots lock clean
 

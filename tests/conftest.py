@@ -27,6 +27,11 @@ settings.register_profile("aitui", deadline=None)
 settings.load_profile("aitui")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the soak, which lasts a minute by the clock: as the last one it runs alone."""
+    items.sort(key=lambda item: "/soak/" not in item.nodeid)
+
+
 @pytest.fixture(autouse=True)
 def _idle_time(request: pytest.FixtureRequest) -> Iterator[None]:
     """Time in which nothing happens passes at once, except beside servers of the distribution."""

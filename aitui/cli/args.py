@@ -31,6 +31,7 @@ class Arguments(Struct, frozen=True):
     `upstream` is where the proxy finds llama-swap, `policy` prints the browser's policy alone, `ttl` is
     an idle timeout in seconds. `source` is a repository or a file of a new model, `include` a pattern.
     `certs_dir` to `ssh_host` describe a new server, as the keys of config.toml do; `p12` is unpacked.
+    `profile` is one to switch to, `none` leaves the active one.
     `shell` is one, or a kind of names that it completes after `words`.
     """
 
@@ -86,6 +87,8 @@ class Arguments(Struct, frozen=True):
     ttl: int = 1800
     source: str = ""
     include: str = ""
+    profile: str = ""
+    none: bool = False
 
     @property
     def is_change(self) -> bool:
@@ -526,6 +529,17 @@ COMMANDS = (
         group="log",
     ),
     CommandSpec(
+        "profile",
+        "[options] [NAME | --none]",
+        "list the server's profiles, or switch to one; llama-swap ≥ v241",
+        (
+            _option("profile", metavar="NAME", nargs="?", words="the profile to switch to"),
+            _switch("--none", words="leave the active profile"),
+            _json("the list as one JSON object"),
+            _YES,
+        ),
+    ),
+    CommandSpec(
         "doctor",
         "[options]",
         "check everything between here and the server",
@@ -725,6 +739,8 @@ def _refuse_contradiction(parser: argparse.ArgumentParser, given: dict[str, Any]
         parser.error(f"--demo opens the dashboard: use it without {command}")
     if command == "unload" and (model is None) != ("all" in given):
         parser.error("unload takes either a model's ID or --all: see aitui unload --help")
+    if given.get("profile") and "none" in given:
+        parser.error("profile takes either a NAME or --none: see aitui profile --help")
     if model is not None and log:
         parser.error(f"logs takes either a model's ID or --{log}: see aitui logs --help")
     if given.get("pair", "client") not in {"client", "server", "ca"}:

@@ -144,7 +144,7 @@ async def chat_in_terminal(session: Session, arguments: Arguments, paths: Paths)
                 clock=session.clock,
                 new_id=new_id,
                 history=history,
-                on_change=printer.show,
+                on_change=lambda _, reply: printer.show(reply),
             )
             try:
                 following = _report_model_state(session, model.id, chat)

@@ -253,6 +253,31 @@ async def _unload(session: "Session", arguments: Arguments, _: Paths) -> None:
         print(f"nothing to unload: it is {'neither loaded nor queued' if known else 'not loaded'}")
 
 
+async def _profile(session: "Session", arguments: Arguments, _: Paths) -> None:
+    from aitui.cli.session import terminal_ask
+    from aitui.format.profiles import profiles_as_lines, profiles_report
+    from aitui.format.report import format_json
+    from aitui.services.profiles import switch_profile
+
+    if not (arguments.profile or arguments.none):
+        profiles = await session.client.profiles()
+        if arguments.json:
+            print(format_json(profiles_report(profiles)))
+        else:
+            print_lines(profiles_as_lines(profiles))
+        return
+    ask = terminal_ask(arguments, lambda: session.monitor.snapshot)
+    with WaitNotice(session.server.label):
+        await session.monitor.fetch()
+    if not await switch_profile(session, arguments.profile, ask):
+        raise ActionRefused("Not switched: you answered no")
+    print(
+        f"the profile {arguments.profile} is active"
+        if arguments.profile
+        else "no profile is active"
+    )
+
+
 async def print_hardware(session: "Session", arguments: Arguments, _: Paths) -> None:
     """Print the hardware; raises the server's errors, those of its host are part of the output."""
     from aitui.format.hardware import gpu_report, gpus_as_lines
@@ -286,6 +311,7 @@ HANDLERS: dict[str, Handler] = {
     "load": _with_session(_load),
     "unload": _with_session(_unload),
     "chat": _with_session(_chat),
+    "profile": _with_session(_profile, monitor=False),
     "doctor": _doctor,
     "init": _init,
     "add": _administer,

@@ -29,7 +29,7 @@ class TokenCounts(Struct, frozen=True):
 NO_TOKENS = TokenCounts()
 
 
-class ActivityRow(Struct, frozen=True):
+class RecordedRow(Struct, frozen=True):
     """One finished request. Duration in milliseconds."""
 
     id: int
@@ -62,7 +62,7 @@ class ActivityLog:
         self._publish = publish
         self._captures = captures
         self._next_id = traits.first_activity_id
-        self.rows: list[ActivityRow] = []
+        self.rows: list[RecordedRow] = []
 
     def record(
         self,
@@ -80,7 +80,7 @@ class ActivityLog:
         ago: float = 0.0,
     ) -> None:
         """Add a row and publish it; the request ended so many seconds ago."""
-        row = ActivityRow(
+        row = RecordedRow(
             id=self._next_id,
             timestamp=timestamp(self._wall() - ago, fraction=not self._traits.activity_endpoints),
             model=model,
@@ -101,11 +101,11 @@ class ActivityLog:
         else:
             self._publish("metrics", [self.describe(row)])
 
-    def find(self, id_: int) -> ActivityRow | None:
+    def find(self, id_: int) -> RecordedRow | None:
         """Return the row with an id."""
         return next((row for row in self.rows if row.id == id_), None)
 
-    def describe(self, row: ActivityRow) -> dict[str, Any]:
+    def describe(self, row: RecordedRow) -> dict[str, Any]:
         """Return a row as the server's JSON has it; -1 stands for unknown."""
         tokens: dict[str, int | float] = {"cache_tokens": row.tokens.cached}
         if self._traits.activity_endpoints:
@@ -144,7 +144,7 @@ class ActivityLog:
         return [self.describe(row) for row in self.rows]
 
 
-def stats(rows: Iterable[ActivityRow]) -> dict[str, Any]:
+def stats(rows: Iterable[RecordedRow]) -> dict[str, Any]:
     """Return the sums and histograms of `/api/metrics/stats`."""
     rows = list(rows)
     answered = [row.tokens for row in rows if row.tokens.written]

@@ -162,6 +162,14 @@ peers:
     proxy: http://10.0.0.40:8080
     models: [{PEER_MODEL}]
 
+profiles:
+  batch:
+    description: Long jobs at night, on the big models
+    pins: {{coder: {DEVSTRAL}, default: {GLM}}}
+  quiet:
+    description: Small models only, for a warm day
+    pins: {{coder: {SMOL}, default: {SMOL}, gpt-oss: ""}}
+
 hooks:
   on_startup:
     preload: [{EMBEDDING}]

@@ -46,6 +46,7 @@ class FakeFlags(Struct, frozen=True):
     uses_tools: bool = False
     takes_images: bool = False
     chunks: int | None = 16
+    keeps_pace: bool = False
     reasons: bool = True
     tokens_per_second: float = 10.0
     prompt_tokens_per_second: float = 1000 / 2.125
@@ -148,6 +149,7 @@ def read_flags(model: ModelConfiguration) -> FakeFlags:
         takes_images="--mmproj" in values,
         die_after=None if death is None else int(death),
         chunks=None if known is not UNKNOWN_FILE else int(values.get("--chunks", 16)),
+        keeps_pace=known is not UNKNOWN_FILE or "--keep-pace" in values,
         reasons=known is UNKNOWN_FILE or known.reasons,
         tokens_per_second=float(values.get("--tokens-per-second", known.rate)),
         prompt_tokens_per_second=known.prompt_rate,

@@ -91,10 +91,10 @@ class Generation:
     def pause(self, done: int, seconds: float) -> float:
         """Return the seconds until the next token, `seconds` after the first one was begun.
 
-        A model that is known makes up for what sending took.
+        A model that is known, or has `--keep-pace`, makes up for what sending took.
         """
         each = self.seconds_per_piece
-        return each if self._flags.chunks is not None else max(0.0, (done + 1) * each - seconds)
+        return max(0.0, (done + 1) * each - seconds) if self._flags.keeps_pace else each
 
     @property
     def seconds_until_first(self) -> float:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from aitui.demo import mcp, performance
-from aitui.demo.activity import ActivityRow, stats
+from aitui.demo.activity import RecordedRow, stats
 from aitui.demo.answers import (
     HTML_UTF8,
     JSON,
@@ -234,7 +234,7 @@ class StatusEndpoints:
         request.cancel()
         return self._json({"msg": "ok"})
 
-    def _filter_rows(self, call: IncomingRequest) -> Iterable[ActivityRow]:
+    def _filter_rows(self, call: IncomingRequest) -> Iterable[RecordedRow]:
         wanted = call.request.query.getall("model", [])
         query = call.query
         return [

@@ -54,6 +54,18 @@ class ActivityAdded(Struct, frozen=True):
     id: int
 
 
+class SessionHeadersNamed(Struct, frozen=True):
+    """`uiConfig`: the headers, in lower case, the first of which names a request's session."""
+
+    names: tuple[str, ...]
+
+
+class ProfileChanged(Struct, frozen=True):
+    """`profileChanged` of servers from v241 on, also the first time: the active profile, "" for none."""
+
+    active: str
+
+
 class OtherEvent(Struct, frozen=True):
     """An event of a type that this version doesn't know."""
 
@@ -62,5 +74,6 @@ class OtherEvent(Struct, frozen=True):
 
 Event = (
     ModelStatusChanged | LogWritten | RequestsCounted | RequestsListed | RequestUpdated
-    | RequestEnded | RequestsFinished | ActivityAdded | OtherEvent
+    | RequestEnded | RequestsFinished | ActivityAdded | SessionHeadersNamed | ProfileChanged
+    | OtherEvent
 )  # fmt: skip

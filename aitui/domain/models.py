@@ -157,8 +157,10 @@ class FinishedRequest(Struct, frozen=True):
     """A request that ended at `at` (Unix time); what is None or empty isn't known.
 
     `tokens` are those of the reply, `prompt` those of the prompt with the `cached` ones, `rate` and
-    `prompt_rate` tokens per second. `client` is an address, `who` the client as shown. `status` is
-    that of the response.
+    `prompt_rate` tokens per second; of the `drafted` tokens some were `accepted`. `client` is an
+    address, `who` the client as shown, `agent` its User-Agent, `session` the id that it sent. `status`
+    is that of the response. `first_token` is how many seconds after the request the reply was seen to
+    begin.
     """
 
     model: str
@@ -175,6 +177,12 @@ class FinishedRequest(Struct, frozen=True):
     cached: int | None = None
     prompt_rate: float | None = None
     seconds: float | None = None
+    drafted: int | None = None
+    accepted: int | None = None
+    agent: str = ""
+    session: str = ""
+    first_token: float | None = None
+    has_capture: bool = False
 
 
 @lru_cache(32)
@@ -283,6 +291,7 @@ class ActiveRequest(Struct, frozen=True):
     tokens: int | None = None
     rate: float | None = None
     exact: bool = False
+    session: str = ""
 
 
 class ActiveRequests(Struct, frozen=True):

@@ -84,6 +84,14 @@ def sanitize_text(text: str, limit: int | None = None) -> str:
     return _truncate(clean, limit, more=len(head) < len(text))
 
 
+def remove_joiners(text: str) -> str:
+    """Return text without zero-width joiners and variation selectors, as it is drawn.
+
+    Rich measures `A`, a joiner and `B` as one cell; terminals draw two, of emoji two or four.
+    """
+    return text if text.isascii() else _compile("[\u200d\ufe00-\ufe0f]+").sub("", text)
+
+
 def _head(text: str, limit: int | None) -> str:
     """Return as much of the text as `limit` characters are likely made of, colors included."""
     return text if limit is None else text[: max(limit, 0) * 4 + 1024]

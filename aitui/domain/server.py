@@ -63,6 +63,14 @@ class Endpoints(Struct, frozen=True):
     upstream_health: str = "/upstream/<id>/health"
 
 
+class ActivitySettings(Struct, frozen=True):
+    """How long activity is kept, in `days` (0: not at all) and `megabytes`; the price of a kilowatt-hour."""
+
+    days: int = 90
+    megabytes: int = 200
+    electricity_price: float | None = None
+
+
 class Server(Struct, frozen=True):
     """Where a server is, how to reach it, and what may be done there.
 
@@ -77,8 +85,8 @@ class Server(Struct, frozen=True):
     model that isn't loaded. `proxy_ssh_host` is the machine of the reverse proxy, in the words of
     `ssh_host`, `proxy_dir` its directory there and `proxy_reload` the command that reloads it, run in that
     directory. `clients` are names of its clients by address, `llama_servers` more
-    programs that take llama-server's flags, by path, file name or image. `origins` maps a setting's
-    name to the place its value came from.
+    programs that take llama-server's flags, by path, file name or image. `activity` says how long what it did is kept. `origins`
+    maps a setting's name to the place its value came from.
     """
 
     url: str
@@ -105,6 +113,7 @@ class Server(Struct, frozen=True):
     read_only: bool = False
     clients: Mapping[str, str] = field(default_factory=dict)
     llama_servers: frozenset[str] = frozenset()
+    activity: ActivitySettings = ActivitySettings()
     origins: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:

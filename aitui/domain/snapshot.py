@@ -62,7 +62,7 @@ class Snapshot(Struct, frozen=True):
     what it can be by its routes. `config_note` says that the file was changed since the server read
     it, `config_doubt` that it may have been. `hues` are those of the models that run or were seen
     running within an hour. `generation_rate` is the tokens per second that all clients together get
-    now, None where that isn't known. `restart_by` is set while aitui restarts the server: until
+    now, None where that isn't known. `profile` is the active one, if any. `restart_by` is set while aitui restarts the server: until
     then (monotonic seconds) that may wait for requests to end.
     """
 
@@ -84,6 +84,7 @@ class Snapshot(Struct, frozen=True):
     hues: Hues = _NO_HUES
     generation_rate: float | None = None
     restart_by: float | None = None
+    profile: str = ""
 
     @property
     def models_note(self) -> str:

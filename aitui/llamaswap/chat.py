@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any, Self
 
 import msgspec
+from msgspec.structs import replace
 
 from aitui.domain.chat.conversation import ChatRequest
 from aitui.domain.chat.reply import Delta, ResponseStarted, StreamError
@@ -22,7 +23,7 @@ from aitui.llamaswap.chat_errors import (
 )
 from aitui.llamaswap.chat_stream import ChatStreamParser
 from aitui.llamaswap.errors import web_page_error
-from aitui.llamaswap.http import HttpClient, Request, ResponseStream
+from aitui.llamaswap.http import HttpClient, Request, ResponseStream, hide_secrets
 from aitui.llamaswap.stream import PacedReader
 
 _PATH = "/v1/chat/completions"
@@ -111,7 +112,9 @@ class ChatClient:
             yield batch
         if parser.error is not None:
             if isinstance(parser.error, StreamError):
-                raise stream_error(parser.error, model)
+                words = hide_secrets(self._server, parser.error.words)
+                raise stream_error(replace(parser.error, words=words), model)
+            parser.error.why = hide_secrets(self._server, parser.error.why)
             raise parser.error
         if not parser.done:
             raise _cut_error(parser, error) from error

@@ -11,6 +11,8 @@ from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
+import msgspec
+
 from aitui.domain.release import ServerRelease
 from aitui.errors import AituiError
 from aitui.llamaswap.errors import (
@@ -32,6 +34,8 @@ from aitui.llamaswap.schemas import (
     ServerVersion,
     looks_like_html,
     parse_activity_page,
+    parse_activity_rows,
+    parse_metrics,
     parse_models,
     parse_running,
     parse_version,
@@ -44,6 +48,7 @@ if TYPE_CHECKING:
     from aitui.domain.hardware.sample import HardwareSample
     from aitui.domain.logs import LineBatch
     from aitui.domain.models import FinishedRequest, ListedModel, RunningModel
+    from aitui.domain.profiles import Profiles
     from aitui.domain.server import Server
 
 _LIST_SECONDS = 30.0
@@ -53,6 +58,7 @@ _HEADERS_SECONDS = 30.0
 _DECODE_IN_THREAD = 64 * 1024
 _SMALL = 64 * 1024
 _ACTIVITY_ROWS = 250
+_LONGEST_PAGE = 999
 _ROUTES = (
     (259, "/api/events/logs", 400),
     (253, "/api/tailcat", 200),
@@ -147,6 +153,20 @@ class LlamaSwapClient:
         response = await self._get(path, _SHORT_SECONDS)
         return parse_activity_page(response.body, response.endpoint)
 
+    async def activity_page(self, from_id: int) -> tuple[tuple["FinishedRequest", ...], bool]:
+        """Fetch the finished requests from a row on, the oldest first, and whether there are more.
+
+        NotSupported before v236.
+        """
+        path = f"/api/metrics/activity?min_id={from_id}&limit={_LONGEST_PAGE}&sort=id&order=asc"
+        response = await self._get(path, _LIST_SECONDS)
+        return await _decode_response(parse_activity_rows, response)
+
+    async def metrics(self) -> tuple["FinishedRequest", ...]:
+        """Fetch all finished requests that a server before v236 remembers; NotSupported later."""
+        response = await self._get("/api/metrics", _LIST_SECONDS)
+        return await _decode_response(parse_metrics, response)
+
     async def performance(self, after: float | None = None) -> tuple["HardwareSample", ...]:
         """Fetch the samples after a Unix time, the oldest first; NotSupported if it has none."""
         from aitui.llamaswap.hardware import (
@@ -168,6 +188,22 @@ class LlamaSwapClient:
 
         response = await self._get("/api/hardware", _SHORT_SECONDS, known=detection_error)
         return parse_hardware(response.body, response.endpoint)
+
+    async def profiles(self) -> "Profiles":
+        """Fetch the profiles and which one is active; NotSupported before v241."""
+        from aitui.llamaswap.profiles import parse_profiles, unsupported_error
+
+        response = await self._get("/api/profiles", _SHORT_SECONDS, known=unsupported_error)
+        return parse_profiles(response.body, response.endpoint)
+
+    async def choose_profile(self, name: str) -> None:
+        """Make a profile the active one, none if the name is empty; NotSupported before v241."""
+        body = msgspec.json.encode({"name": name or None})
+        limit = min(_SHORT_SECONDS, self._server.timeout)
+        request = Request("PUT", "/api/profiles/active", limit, body=body)
+        response = await self._http.request(request)
+        if not response.is_success:
+            raise response_error(self._server, response)
 
     async def context_sizes(self, model_id: str) -> frozenset[int]:
         """Fetch the context sizes that a model may run with; once, right after it was loaded.

@@ -19,11 +19,13 @@ from aitui.domain.events import (
     LogWritten,
     ModelStatusChanged,
     OtherEvent,
+    ProfileChanged,
     RequestEnded,
     RequestsCounted,
     RequestsFinished,
     RequestsListed,
     RequestUpdated,
+    SessionHeadersNamed,
 )
 from aitui.domain.models import ActiveRequest, ModelStatus
 from aitui.domain.sanitize import sanitize_line, sanitize_text
@@ -81,12 +83,29 @@ class _Activity(msgspec.Struct):
     id: int
 
 
+class _ActivityConfig(msgspec.Struct):
+    session_id: Any = None
+
+
+class _UiConfig(msgspec.Struct):
+    activity: _ActivityConfig | None = None
+
+
+class _ActiveProfile(msgspec.Struct):
+    active: str | None = None
+
+
 _FRAME = msgspec.json.Decoder(_Frame)
 _TEXT = msgspec.json.Decoder(str)
 _STATUSES = msgspec.json.Decoder(list[_Status] | None)
 _LOG = msgspec.json.Decoder(_Log)
 _IN_FLIGHT = msgspec.json.Decoder(_InFlight)
 _ACTIVITY = msgspec.json.Decoder(_Activity)
+_PROFILE = msgspec.json.Decoder(_ActiveProfile)
+_UI_CONFIG = msgspec.json.Decoder(_UiConfig)
+
+SESSION_HEADERS = ("x-session-id", "x-litellm-session-id")
+"""The headers that name a session, until the server says which ones do."""
 
 
 async def read_events(
@@ -97,35 +116,42 @@ async def read_events(
     Raises BadResponse for an oversized event, and what `chunks` raises.
     """
     parser = SseParser()
+    headers: tuple[str, ...] = SESSION_HEADERS
     async for chunk in chunks:
         for frame in parser.feed(chunk):
             if len(frame.data) > _DECODE_IN_THREAD:
-                yield await asyncio.to_thread(parse_event, frame.data, monotonic)
+                event = await asyncio.to_thread(parse_event, frame.data, monotonic, headers)
             else:
-                yield parse_event(frame.data, monotonic)
+                event = parse_event(frame.data, monotonic, headers)
+            if isinstance(event, SessionHeadersNamed):
+                headers = event.names
+            yield event
 
 
-def parse_event(frame: bytes, monotonic: Callable[[], float]) -> Event:
-    """Parse one frame."""
+def parse_event(
+    frame: bytes,
+    monotonic: Callable[[], float],
+    session_headers: tuple[str, ...] = SESSION_HEADERS,
+) -> Event:
+    """Parse one frame; the first of `session_headers` that a request has names its session."""
     kind = ""
     with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         envelope = _FRAME.decode(frame)
         kind, data = envelope.type, bytes(envelope.data)
         if data.startswith(b'"'):  # unless a server stops wrapping it
             data = _TEXT.decode(data).encode()
-        match kind:
-            case "modelStatus":
-                return _parse_statuses(data, monotonic())
-            case "logData":
-                found = _LOG.decode(data)
-                return LogWritten(sanitize_line(found.source, 100), sanitize_text(found.data))
-            case "inflight":
-                return _parse_in_flight(data, monotonic())
-            case "metrics":
-                return RequestsFinished(schemas.parse_finished_requests(data))
-            case "activity":
-                return ActivityAdded(_ACTIVITY.decode(data).id)
+        if kind == "inflight":
+            return _parse_in_flight(data, monotonic(), session_headers)
+        if (parse := _PARSERS.get(kind)) is not None:
+            return parse(data, monotonic())
     return OtherEvent(sanitize_line(kind, 100))
+
+
+def _parse_ui_config(data: bytes, _: float) -> Event:
+    activity = _UI_CONFIG.decode(data).activity or _ActivityConfig()
+    return SessionHeadersNamed(
+        tuple(name.lower() for name in schemas.parse_names(activity.session_id))
+    )
 
 
 def _parse_statuses(data: bytes, now: float) -> Event:
@@ -157,20 +183,21 @@ def _build_status(identifier: str, entry: _Status, now: float) -> ModelStatus:
     )
 
 
-def _parse_in_flight(data: bytes, now: float) -> Event:
+def _parse_in_flight(data: bytes, now: float, session_headers: tuple[str, ...]) -> Event:
     found = _IN_FLIGHT.decode(data)
     if found.operation is None and found.total is not None:
         return RequestsCounted(max(found.total, 0))
     if found.operation == "snapshot":
-        return RequestsListed(tuple(_build_request(entry, now) for entry in found.requests or []))
+        entries = found.requests or []
+        return RequestsListed(tuple(_build_request(one, now, session_headers) for one in entries))
     if found.operation == "upsert" and found.request is not None:
-        return RequestUpdated(_build_request(found.request, now))
+        return RequestUpdated(_build_request(found.request, now, session_headers))
     if found.operation == "remove" and found.id is not None:
         return RequestEnded(sanitize_line(str(found.id)))
     return OtherEvent("inflight")
 
 
-def _build_request(entry: _Request, now: float) -> ActiveRequest:
+def _build_request(entry: _Request, now: float, session_headers: tuple[str, ...]) -> ActiveRequest:
     headers = _sanitize_headers(entry.req_headers)
     age = max(entry.elapsed_ms or 0, 0) / 1000
     return ActiveRequest(
@@ -182,6 +209,7 @@ def _build_request(entry: _Request, now: float) -> ActiveRequest:
         started=now - age,
         received_bytes=max(entry.resp_bytes or 0, 0),
         response_headers=_sanitize_headers(entry.resp_headers),
+        session=next((headers[name] for name in session_headers if headers.get(name)), ""),
     )
 
 
@@ -191,3 +219,21 @@ def _sanitize_headers(found: dict[str, Any] | None) -> dict[str, str]:
         sanitize_line(key, 100).lower(): schemas.sanitize_name(value)
         for key, value in texts[:_MOST_HEADERS]
     }
+
+
+def _parse_log(data: bytes, _: float) -> Event:
+    found = _LOG.decode(data)
+    return LogWritten(sanitize_line(found.source, 100), sanitize_text(found.data))
+
+
+_PARSERS: dict[str, Callable[[bytes, float], Event]] = {
+    "modelStatus": _parse_statuses,
+    "logData": _parse_log,
+    "metrics": lambda data, _: RequestsFinished(schemas.parse_finished_requests(data)),
+    "uiConfig": _parse_ui_config,
+    "activity": lambda data, _: ActivityAdded(_ACTIVITY.decode(data).id),
+    "profileChanged": lambda data, _: ProfileChanged(
+        sanitize_line(_PROFILE.decode(data).active or "", 100)
+    ),
+}
+"""What parses the data of a frame, by its type; the time of receipt is in monotonic seconds."""

@@ -146,8 +146,11 @@ class HttpClient:
 
         Some proxies complete the handshake first. Errors are shown, also if they repeat our key.
         """
-        if not response.is_success:
-            response = _hide_secrets(self._server, response)
+        if not response.is_success or response.headers.get("content-type", "")[:9] == "text/html":
+            body = response.body
+            for secret in _secrets(self._server):
+                body = body.replace(secret.encode(), HIDDEN.encode())
+            response = replace(response, body=body)
         words = certificate_complaint(response) if is_https(self._server) else None
         if words is None:
             return response
@@ -271,14 +274,23 @@ async def _read_response(request: Request, response: httpx.Response) -> Response
     )
 
 
-def _hide_secrets(server: Server, response: Response) -> Response:
-    """Replace the server's key and password wherever the body repeats them."""
-    body = response.body
-    _, password = server.basic_auth or ("", "")
-    for secret in (server.api_key or "", password):
-        if len(secret) >= LEAST_SECRET:
-            body = body.replace(secret.encode(), HIDDEN.encode())
-    return replace(response, body=body)
+def _secrets(server: Server) -> tuple[str, ...]:
+    """Return what the requests to a server carry, and no message may repeat."""
+    found = [server.api_key or ""]
+    if server.basic_auth is not None:
+        found += [server.basic_auth[1], _basic_credentials(server.basic_auth)]
+    return tuple(secret for secret in found if len(secret) >= LEAST_SECRET)
+
+
+def hide_secrets(server: Server, text: str) -> str:
+    """Return text with the server's key and password replaced wherever it repeats them."""
+    for secret in _secrets(server):
+        text = text.replace(secret, HIDDEN)
+    return text
+
+
+def _basic_credentials(user_and_password: tuple[str, str]) -> str:
+    return b64encode(":".join(user_and_password).encode()).decode()
 
 
 def _check_encoding(request: Request, response: httpx.Response) -> None:
@@ -460,8 +472,7 @@ def _build_headers(server: Server) -> dict[str, str]:
         # `Authorization` is used for the proxy then; llama-swap reads `x-api-key` as well.
         if key is not None:
             headers["x-api-key"] = key
-        user_and_password = ":".join(server.basic_auth).encode()
-        headers["Authorization"] = f"Basic {b64encode(user_and_password).decode()}"
+        headers["Authorization"] = f"Basic {_basic_credentials(server.basic_auth)}"
     elif key is not None:
         headers["Authorization"] = f"Bearer {key}"
     return headers

@@ -78,6 +78,8 @@ class _Tokens(msgspec.Struct):
     output_tokens: Any = None
     prompt_per_second: Any = None
     tokens_per_second: Any = None
+    draft_tokens: Any = None
+    draft_acc_tokens: Any = None
 
 
 class _Row(msgspec.Struct):
@@ -90,10 +92,12 @@ class _Row(msgspec.Struct):
     resp_status_code: Any = None
     duration_ms: Any = None
     error_msg: Any = None
+    has_capture: Any = None
 
 
 class _Page(msgspec.Struct):
     data: list[_Row] | None = None
+    total_pages: Any = None
 
 
 _MODELS = msgspec.json.Decoder(_ModelList)
@@ -326,6 +330,17 @@ def parse_activity_page(body: bytes, endpoint: str) -> tuple[FinishedRequest, ..
     return _build_requests(_decode_list("data", _Row, _PAGE, body, endpoint))
 
 
+def parse_activity_rows(body: bytes, endpoint: str) -> tuple[tuple[FinishedRequest, ...], bool]:
+    """Parse a page of `/api/metrics/activity`, and whether more follow it. Raises BadResponse."""
+    pages = decode_as("its JSON", _PAGE, body, endpoint).total_pages
+    return parse_activity_page(body, endpoint), isinstance(pages, int) and pages > 1
+
+
+def parse_metrics(body: bytes, endpoint: str) -> tuple[FinishedRequest, ...]:
+    """Parse `/api/metrics`. Raises BadResponse."""
+    return _build_requests(decode_as("its JSON", _ROWS, body, endpoint))
+
+
 def _build_requests(rows: list[_Row] | None) -> tuple[FinishedRequest, ...]:
     return tuple(_build_request(row, row.tokens or _Tokens()) for row in rows or () if row.model)
 
@@ -349,6 +364,9 @@ def _build_request(row: _Row, tokens: _Tokens) -> FinishedRequest:
         cached=cached,
         prompt_rate=_positive(tokens.prompt_per_second),
         seconds=None if took is None else took / 1000,
+        drafted=_count(tokens.draft_tokens),
+        accepted=_count(tokens.draft_acc_tokens),
+        has_capture=row.has_capture is True,
     )
 
 

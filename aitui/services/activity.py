@@ -107,8 +107,8 @@ class RequestLog:
         self._streams.pop(request.id, None)
         self._ended.append(request)
 
-    def record(self, rows: tuple[FinishedRequest, ...]) -> None:
-        """Add rows that are not in the log yet."""
+    def record(self, rows: tuple[FinishedRequest, ...]) -> tuple[FinishedRequest, ...]:
+        """Add rows that are not in the log yet; return them, the oldest first."""
         known = {(row.id, row.at, row.model) for row in self.finished}
         in_order = sorted(rows, key=lambda row: (row.at or 0.0, row.id or 0))
         new = [self._name(row) for row in in_order if (row.id, row.at, row.model) not in known]
@@ -116,9 +116,10 @@ class RequestLog:
             for row in new:
                 if row.rate is not None and row.tokens:
                     _learn(self._rates, row.model, row.rate)
-            new += self.finished
-            new.sort(key=lambda row: (row.at or 0.0, row.id or 0), reverse=True)
-            self.finished = tuple(new[:MOST_FINISHED])
+            both = [*new, *self.finished]
+            both.sort(key=lambda row: (row.at or 0.0, row.id or 0), reverse=True)
+            self.finished = tuple(both[:MOST_FINISHED])
+        return tuple(new)
 
     def _name(self, row: FinishedRequest) -> FinishedRequest:
         for ended in self._ended:
@@ -127,7 +128,15 @@ class RequestLog:
                 if ended.replied is not None and (row.tokens or 0) >= _FEWEST_TOKENS:
                     size = ended.received_bytes / (row.tokens or 1)
                     _learn(self._token_bytes, row.model, size)
-                return replace(row, who=ended.who)
+                replied = ended.replied
+                return replace(
+                    row,
+                    who=ended.who,
+                    client=row.client or ended.client,
+                    agent=ended.user_agent,
+                    session=ended.session,
+                    first_token=None if replied is None else max(0.0, replied - ended.started),
+                )
         return self._name_by_address(row)
 
     def _name_by_address(self, row: FinishedRequest) -> FinishedRequest:

@@ -192,7 +192,7 @@ SILENCE_AFTER_SUSPEND = 5.0
 class ChatSession:
     """Sends, streams, measures and stores, one reply at a time.
 
-    `on_change` is called in the event loop with each new state of the reply: a frozen value, of which
+    `on_change` is called in the event loop with it and each new state of the reply: a frozen value, of which
     the latest counts. What is impossible now raises ValueError with a sentence. What goes wrong with a
     reply is in its `error`, and what can't be stored in `warnings`: neither raises.
 
@@ -208,7 +208,7 @@ class ChatSession:
         clock: Clock,
         new_id: Callable[[], str],
         history: ConversationHistory | None = None,
-        on_change: Callable[[Reply], None] | None = None,
+        on_change: Callable[["ChatSession", Reply], None] | None = None,
     ) -> None:
         self._client = client
         self.conversation = conversation
@@ -438,7 +438,7 @@ class ChatSession:
     def _publish(self, builder: ReplyBuilder) -> None:
         self.reply = builder.view(self._clock.monotonic())
         if self._on_change is not None:
-            self._on_change(self.reply)
+            self._on_change(self, self.reply)
 
     def _require_idle(self) -> None:
         if self._reply_builder is not None:

@@ -3,14 +3,11 @@
 import asyncio
 import posixpath
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from aitui.domain.config.blocks import (
-    add_model,
-    choose_template,
     model_files,
     model_folders,
     remove_model,
@@ -28,7 +25,7 @@ from aitui.domain.config.yaml_tree import parse_once
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.eviction import describe_other_uses, unload_costs
 from aitui.domain.memory.forecast import OffloadSlowdown, describe_fit
-from aitui.domain.models import is_later_shard, parse_shard
+from aitui.domain.models import is_later_shard
 from aitui.domain.release import ServerRelease
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Snapshot
@@ -147,6 +144,8 @@ def change_confirmation(plan: ChangePlan, snapshot: Snapshot | None) -> Confirma
         title = f"Change {change.flag} of {model}"
     elif model:
         title = f"Add {model}" if change.added else f"Remove {model}"
+    elif change.added and change.new is not None:
+        title = f"Preload {sanitize_line(change.new, LONGEST_LABEL)}"
     if change.flag and change.new is not None:
         new = sanitize_line(change.new, LONGEST_LABEL)
         of_context = change.flag in CONTEXT_SIZE_FLAGS and new.isdecimal()
@@ -217,7 +216,6 @@ def revert_context_confirmation(slowdown: OffloadSlowdown) -> Confirmation:
 
 
 _PROJECTOR = re.compile(r"(?:\A|[-_.])mmproj[-_.]", re.IGNORECASE)
-_SUFFIX = re.compile(r"\.gguf\Z", re.IGNORECASE)
 
 
 async def plan_content(
@@ -280,32 +278,6 @@ async def find_unused_files(admin: HostAdmin) -> tuple[str, ...]:
             if is_file and is_model_file(entry.name) and path not in named:
                 found.append(path)
     return tuple(found)
-
-
-def suggest_id(path: str) -> str:
-    """Derive a model id from a file's name."""
-    name = posixpath.basename(path)
-    shard = parse_shard(name)
-    return shard.prefix if shard and shard.number == 1 else _SUFFIX.sub("", name)
-
-
-async def plan_new_model(admin: HostAdmin, path: str, *, likely: Sequence[str] = ()) -> ChangePlan:
-    """Plan a block for that file with the flags of another model.
-
-    That is the first of `likely`, such as models that are known to run, else the last in the file;
-    rather one without wrappers and flags that are meant for it alone.
-    """
-    notes: list[str] = []
-
-    def edit(document: ConfigDocument) -> ConfigChange:
-        like, own = choose_template(document, likely)
-        notes.append(f"its flags are copied from {sanitize_line(like, 120)}")
-        if own:
-            notes.append(f"! with {', '.join(own)}, which may be specific to that model")
-        return add_model(document, suggest_id(path), path, like=like)
-
-    plan = await plan_change(admin, edit)
-    return replace(plan, notes=tuple(notes))
 
 
 async def plan_preload(admin: HostAdmin, model_id: str) -> ChangePlan:

@@ -293,6 +293,11 @@ class Monitor:
         self._known.update_own_reply(reply)
         await self._publish()
 
+    async def update_profile(self, active: str) -> None:
+        """Take over which profile is active now: its event may be late, or not come at all."""
+        self._known.profile = active
+        await self._publish()
+
     async def expect_restart(self, by: float | None) -> None:
         """Note that aitui restarts the server, which may wait for requests until then; None at the end."""
         self.snapshot = replace(self.snapshot, restart_by=by)
@@ -303,6 +308,10 @@ class Monitor:
         self._unload_requests.update(model_ids)
         async with self._changed:
             self._changed.notify_all()
+
+    def follow_finished(self, on_finished: Callable[[tuple[FinishedRequest, ...]], None]) -> None:
+        """Call `on_finished` with requests that end from now on, each once."""
+        self._known.on_finished = on_finished
 
     def was_unload_requested(self, model_id: str) -> bool:
         """Return whether aitui requested that model's unloading since its last load began."""
@@ -556,6 +565,7 @@ class Monitor:
             requests=self._known.requests,
             finished=self._known.finished_requests,
             generation_rate=self._known.generation_rate,
+            profile=self._known.profile,
             events_flow=self._events.began_at is not None,
             companions=self._known.companions,
             warnings=(*self._warnings, *self._certificate.warnings, *self._event_warnings),

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from random import Random
@@ -12,7 +13,7 @@ from msgspec import Struct
 
 from aitui.aio import cancel_and_wait
 from aitui.domain.clients import LARGEST_HOSTS_FILE, ClientNames, parse_hosts
-from aitui.domain.snapshot import Clock, Server, Snapshot
+from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
 from aitui.errors import AituiError
 from aitui.paths import Paths
 from aitui.services.hardware import HardwareMonitor
@@ -24,15 +25,20 @@ from aitui.store.measurements import Measurements
 
 if TYPE_CHECKING:
     from aitui.llamaswap.client import LlamaSwapClient
+    from aitui.services.activity_recorder import ActivityRecorder
     from aitui.services.config_watch import ConfigWatch
     from aitui.services.host_admin import HostAdmin
 
 
 _HOSTS = Path("/etc/hosts")
+RECORD_DELAY = 2.0
 
 
 class Session(Struct, frozen=True):
-    """A connected server. `admin` and `config_watch` are None if no host is set for it."""
+    """A connected server. `admin` and `config_watch` are None if no host is set for it.
+
+    `activity` returns the one recorder of the session, which is imported with the first call.
+    """
 
     server: Server
     client: "LlamaSwapClient"
@@ -40,6 +46,7 @@ class Session(Struct, frozen=True):
     clock: Clock
     hardware: HardwareMonitor
     load_times: LoadTimes
+    activity: "Callable[[], ActivityRecorder]"
     admin: "HostAdmin | None" = None
     config_watch: "ConfigWatch | None" = None
 
@@ -55,6 +62,16 @@ class Session(Struct, frozen=True):
             tasks.create_task(self.hardware.run(), name="hardware")
             if self.config_watch is not None:
                 tasks.create_task(self.config_watch.run(), name="config file")
+            if self.server.activity.days:
+                tasks.create_task(self._record_activity(), name="record activity")
+
+    async def _record_activity(self) -> None:
+        """Record what the server does, once the table is shown: SQLite takes 15 ms to import."""
+        live = ConnectionPhase.LIVE
+        await self.monitor.wait_until(lambda snapshot: snapshot.connection.phase is live, None)
+        await asyncio.sleep(RECORD_DELAY)
+        await asyncio.to_thread(import_module, "aitui.services.activity_recorder")
+        await self.activity().run()
 
     async def sample_memory(self) -> None:
         """Read the config file, if there is one to read, then sample server and host once."""
@@ -136,7 +153,22 @@ async def open_session(
             hardware.set_host(admin.host)
             sizes = await ContextSizes.open(paths.state / CONTEXT_SIZES)
             watch = ConfigWatch(admin, monitor, hardware, on_notice or (lambda _: None), sizes)
-        yield Session(server, client, monitor, clock, hardware, load_times, admin, watch)
+
+        @cache
+        def activity() -> "ActivityRecorder":
+            from aitui.services.activity_recorder import ActivityRecorder
+
+            return ActivityRecorder(
+                client,
+                monitor,
+                server,
+                paths.data,
+                clock=clock,
+                names=names,
+                on_warning=on_notice or (lambda _: None),
+            )
+
+        yield Session(server, client, monitor, clock, hardware, load_times, activity, admin, watch)
 
 
 @contextlib.asynccontextmanager

@@ -1,6 +1,6 @@
 """Everything known of one server, and the models that follow from it."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,6 +11,7 @@ from aitui.domain.clients import THIS_CHAT, ClientNames, client_name
 from aitui.domain.events import (
     Event,
     ModelStatusChanged,
+    ProfileChanged,
     RequestEnded,
     RequestsCounted,
     RequestsFinished,
@@ -219,7 +220,8 @@ class ServerState:
     """The facts about one server, gathered from its answers and its events.
 
     `models` are those of the last merge, `total_models` counts them with those it left out.
-    `generation_rate` is the tokens per second that all clients get now, None if unknown.
+    `generation_rate` is the tokens per second that all clients get now, None if unknown, `profile` the
+    active profile, "" for none.
     """
 
     def __init__(
@@ -246,6 +248,9 @@ class ServerState:
         self.companions: frozenset[frozenset[str]] = frozenset()
         self.lists_only_ready = False
         self.generation_rate: float | None = None
+        self.on_finished: Callable[[tuple[FinishedRequest, ...]], None] = lambda _: None
+        """Called with requests that ended and were not known yet, the oldest first."""
+        self.profile = ""
 
     @property
     def requests(self) -> ActiveRequests:
@@ -399,6 +404,8 @@ class ServerState:
                 _remember(self._facts.last_used, request.model, self._clock.monotonic())
             case RequestEnded(request_id):
                 self._remove_request(request_id)
+            case ProfileChanged(active):
+                self.profile = active
             case RequestsFinished(requests):
                 self.record_finished_requests(requests)
             case _:
@@ -417,7 +424,8 @@ class ServerState:
 
     def record_finished_requests(self, requests: tuple[FinishedRequest, ...]) -> None:
         """Record finished requests: their models were in use until then, at this rate."""
-        self._log.record(requests)
+        if new := self._log.record(requests):
+            self.on_finished(new)
         now, wall = self._clock.monotonic(), self._clock.wall()
         for request in sorted(requests, key=lambda request: request.at or wall):
             age = 0.0 if request.at is None else max(0.0, wall - request.at)

@@ -27,7 +27,7 @@ from typing import TypeVar
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from aitui.domain.server import Endpoints, Server, copy_command
+from aitui.domain.server import ActivitySettings, Endpoints, Server, copy_command
 from aitui.errors import Action, CertificateFileError, SettingsError
 from aitui.settings import table
 from aitui.settings.address import ServerAddress, read_address, with_scheme
@@ -270,11 +270,16 @@ def read_settings(
     server, why = _choose_server(flags, described, config, default, {"": unnamed, **named})
     clients = values.read(table.CLIENTS)
     programs = values.read(table.LLAMA_SERVER_PROGRAMS)
+    activity = ActivitySettings(
+        values.read(table.ACTIVITY_DAYS),
+        values.read(table.ACTIVITY_MEGABYTES),
+        values.read(table.ELECTRICITY_PRICE),
+    )
     template = Server("", "", read_only=flags.read_only)
     is_unnamed_known = flags.url is not None or "url" in described or has_certificates(unnamed)
     listed = (unnamed, *named.values()) if is_unnamed_known else (*named.values(),)
     template, server, *servers = (
-        replace(one, clients=clients, llama_servers=frozenset(programs))
+        replace(one, clients=clients, llama_servers=frozenset(programs), activity=activity)
         for one in (template, server, *listed)
     )
     has_server = bool(server.name) or is_unnamed_known
@@ -313,7 +318,12 @@ def server_at(
     server = build_server(
         given, read_address(url_given), home=home, name=name, read_only=template.read_only
     )
-    return replace(server, clients=template.clients, llama_servers=template.llama_servers)
+    return replace(
+        server,
+        clients=template.clients,
+        llama_servers=template.llama_servers,
+        activity=template.activity,
+    )
 
 
 def _environment_settings(environment: Mapping[str, str]) -> dict[str, RawValue]:

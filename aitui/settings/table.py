@@ -161,12 +161,12 @@ ENDPOINTS = tuple(
     )
 )
 COLOR = Setting(
-    "colour",
+    "color",
     "a color for this server",
     _PLAIN.color,
     _value(values.read_color),
     shown="none",
-    aliases=("color",),
+    aliases=("colour",),
     in_environment=False,
 )
 READ_ONLY = Setting(
@@ -226,8 +226,31 @@ CLIENTS: Setting[Mapping[str, str]] = Setting(
     shown="none",
     in_environment=False,
 )
+ACTIVITY_DAYS = Setting(
+    "activity_days",
+    "the days that activity is kept on this machine; 0 records none",
+    _PLAIN.activity.days,
+    _value(values.read_activity_days),
+    in_environment=False,
+)
+ACTIVITY_MEGABYTES = Setting(
+    "activity_megabytes",
+    "the size that the record of activity may grow to",
+    _PLAIN.activity.megabytes,
+    _value(values.read_activity_megabytes),
+    in_environment=False,
+)
+ELECTRICITY_PRICE: Setting[float | None] = Setting(
+    "electricity_price",
+    "the price of a kilowatt-hour, for the estimated cost of models",
+    None,
+    _value(values.read_price),
+    shown="none",
+    in_environment=False,
+)
 
 TOP_SETTINGS: tuple[Setting[Any], ...] = (
-    DEFAULT_SERVER, FPS, NOTIFICATIONS, LLAMA_SERVER_PROGRAMS, CLIENTS,
+    DEFAULT_SERVER, FPS, NOTIFICATIONS, LLAMA_SERVER_PROGRAMS, CLIENTS, ACTIVITY_DAYS,
+    ACTIVITY_MEGABYTES, ELECTRICITY_PRICE,
 )  # fmt: skip
 """The top-level settings of config.toml."""

@@ -151,7 +151,7 @@ class _SettingsFileReader:
             raise self._error(at, f"expected a table, like [servers.{name}]")
         self._check_keys(at, table, _SERVER_KEYS)
         if "colour" in table and "color" in table:
-            raise self._error((*at, "color"), "expected either colour or color, not both")
+            raise self._error((*at, "color"), "expected either color or colour, not both")
         if "url" not in table:
             raise self._error(at, "expected a url, like https://ai.example.org")
         return {

@@ -7,6 +7,7 @@ from typing import Any
 from aitui.settings.raw import RawValue
 
 SLOWEST_FPS, FASTEST_FPS = 1, 60
+LONGEST_ACTIVITY_DAYS, MOST_ACTIVITY_MEGABYTES, HIGHEST_PRICE = 3650, 100_000, 1_000_000
 LONGEST_TIMEOUT_MS = 7 * 24 * 3600 * 1000
 COLORS = (
     "red", "orange", "yellow", "green", "cyan", "blue", "purple", "magenta", "pink", "grey",
@@ -80,6 +81,31 @@ def read_fps(given: RawValue) -> int:
     if fps is None or not SLOWEST_FPS <= fps <= FASTEST_FPS:
         raise given.error(f"a whole number from {SLOWEST_FPS} to {FASTEST_FPS}, like 20")
     return fps
+
+
+def read_activity_days(given: RawValue) -> int:
+    """Read the days that activity is kept, 0 for none."""
+    days = _whole_number(given.value)
+    if days is None or not 0 <= days <= LONGEST_ACTIVITY_DAYS:
+        raise given.error(f"a whole number of days up to {LONGEST_ACTIVITY_DAYS}, like 90")
+    return days
+
+
+def read_activity_megabytes(given: RawValue) -> int:
+    """Read how large the record of activity may grow."""
+    size = _whole_number(given.value)
+    if size is None or not 1 <= size <= MOST_ACTIVITY_MEGABYTES:
+        raise given.error(f"a whole number of megabytes up to {MOST_ACTIVITY_MEGABYTES}, like 200")
+    return size
+
+
+def read_price(given: RawValue) -> float:
+    """Read the price of a kilowatt-hour."""
+    if isinstance(given.value, bool) or not isinstance(given.value, int | float):
+        raise given.error("a price of a kilowatt-hour, like 0.32")
+    if not 0 <= given.value < HIGHEST_PRICE:
+        raise given.error(f"a price of a kilowatt-hour below {HIGHEST_PRICE}, like 0.32")
+    return float(given.value)
 
 
 def read_bool(given: RawValue) -> bool:

@@ -22,6 +22,7 @@ from aitui.domain.chat.conversation import (
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HistoryError
 from aitui.store import history_db as db
+from aitui.store.database import open_database, transaction
 from aitui.store.files import make_private_directory
 
 if TYPE_CHECKING:
@@ -230,7 +231,7 @@ class ConversationHistory:
 
     async def _write(self, work: Callable[..., object], *values: object) -> None:
         def in_transaction() -> None:
-            with db.transaction(self._open_database):
+            with transaction(self._open_database):
                 work(self._open_database, *values)
 
         await self._run(in_transaction)
@@ -255,7 +256,7 @@ class ConversationHistory:
         return self._database
 
     def _open(self, *, full_text: bool) -> None:
-        self._database, warning = db.open_database(self._path)
+        self._database, _, warning = open_database(self._path, db.STEPS, "conversations")
         if warning:
             self._warnings.append(warning)
         if full_text:
@@ -327,7 +328,7 @@ class ConversationHistory:
         if not self._locks.holds(conversation.id) and not self._locks.take(conversation.id):
             raise HistoryError("Another aitui is using this conversation")
         saved = self._saved.get(conversation.id, {})
-        with db.transaction(database):
+        with transaction(database):
             db.write_conversation(database, conversation)
             for turn_id in saved.keys() - conversation.turns.keys():
                 self._forget_words("id = ?", turn_id)
@@ -357,7 +358,7 @@ class ConversationHistory:
         if not held and not self._locks.take(conversation_id):
             raise HistoryError("Another aitui is using this conversation: it can't be deleted now")
         try:
-            with db.transaction(self._open_database):
+            with transaction(self._open_database):
                 self._forget_words("conversation = ?", conversation_id)
                 db.forget_prompts(self._open_database, conversation_id)
                 statement = "DELETE FROM conversations WHERE id = ?"

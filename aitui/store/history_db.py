@@ -1,11 +1,7 @@
 """The database of conversations: its tables, reading, writing and searching them."""
 
-import os
 import re
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import msgspec
 from msgspec import Struct
@@ -20,10 +16,8 @@ from aitui.domain.chat.conversation import (
     TurnState,
 )
 from aitui.domain.chat.reply import TokenUsage
-from aitui.errors import HistoryError
-from aitui.store.files import make_private_directory, open_regular, set_aside
+from aitui.store.database import transaction
 
-BUSY_SECONDS = 5.0
 CRASHED = "aitui ended during the reply"
 PROMPTS_KEPT = 200
 LONGEST_PROMPT = 100_000
@@ -72,30 +66,8 @@ _HEADING = (
     " FROM turns t WHERE t.conversation = c.id AND t.role = 'user' ORDER BY t.number LIMIT 1), '')"
     " END"
 )
-_STEPS = (_CONVERSATIONS, _PROMPTS)
-VERSION = len(_STEPS)
+STEPS = (_CONVERSATIONS, _PROMPTS)
 """A database of an older version runs the steps that it lacks."""
-
-
-def open_database(path: Path) -> tuple[sqlite3.Connection, str]:
-    """Open or create the database; also return a warning if a broken one was set aside.
-
-    Raises HistoryError, OSError, sqlite3.Error.
-    """
-    make_private_directory(path.parent)
-    try:
-        return _open(path), ""
-    except sqlite3.OperationalError:
-        raise
-    except sqlite3.DatabaseError as error:
-        aside = set_aside(path)
-        for ending in ("-wal", "-shm"):
-            path.with_name(path.name + ending).unlink(missing_ok=True)
-        warning = (
-            f"The conversations in {path} can't be read ({error}): "
-            f"the file was renamed to {aside.name}, and a new one was started"
-        )
-        return _open(path), warning
 
 
 def has_full_text_search(database: sqlite3.Connection) -> bool:
@@ -143,62 +115,6 @@ def rebuild_index(database: sqlite3.Connection) -> None:
     for part in ("data", "idx", "content", "docsize", "config"):
         database.execute(f"DROP TABLE IF EXISTS words_{part}")
     has_full_text_search(database)
-
-
-@contextmanager
-def transaction(database: sqlite3.Connection) -> Iterator[None]:
-    """Commit the whole block or nothing. Waits for other writers, then raises sqlite3.Error."""
-    database.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        if database.in_transaction:
-            database.execute("ROLLBACK")
-        raise
-    database.execute("COMMIT")
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    # SQLite gives its other files the mode of this one.
-    try:
-        descriptor = open_regular(path, os.O_RDWR | os.O_CREAT)
-    except ValueError as error:
-        raise HistoryError(
-            f"{path} can't hold the conversations",
-            why=str(error),
-            remedy="move it away, and start aitui again",
-        ) from error
-    os.fchmod(descriptor, 0o600)
-    os.close(descriptor)
-    database = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
-    try:
-        database.execute("PRAGMA foreign_keys = ON")
-        if _version(database) == 0:
-            database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")
-        _make_tables(database, path)
-    except BaseException:
-        database.close()
-        raise
-    return database
-
-
-def _make_tables(database: sqlite3.Connection, path: Path) -> None:
-    if _version(database) < VERSION:
-        with transaction(database):
-            # Another instance may have been faster.
-            for step in _STEPS[_version(database) :]:
-                for statement in filter(str.strip, step.split(";")):
-                    database.execute(statement)
-            database.execute(f"PRAGMA user_version = {max(VERSION, _version(database))}")
-    if _version(database) > VERSION:
-        raise HistoryError(
-            f"The conversations in {path} were written by a newer aitui", remedy="update aitui"
-        )
-
-
-def _version(database: sqlite3.Connection) -> int:
-    return int(database.execute("PRAGMA user_version").fetchone()[0])
 
 
 def read_settings(

@@ -353,6 +353,10 @@ class AituiApp(App[None]):
     def action_switch_server(self) -> None:
         self._tasks.run_in_background(self._servers.choose(self.server), "switch")
 
+    def action_switch_profile(self) -> None:
+        if not self.screen.is_modal and (current := self._current()):
+            current.models.choose_profile()
+
     def action_models(self) -> None:
         """Close all views, whichever of them were opened from one another."""
         while self.screen.name in VIEWS:
@@ -418,6 +422,11 @@ class AituiApp(App[None]):
     def action_download_model(self) -> None:
         if current := self._current():
             current.config.download_model()
+
+    def action_preload_model(self) -> None:
+        model = self._models_screen.selected_model
+        if model is not None and (current := self._current()):
+            current.config.preload_model(model.id)
 
     def action_read_config(self) -> None:
         if current := self._current():
@@ -597,7 +606,7 @@ class AituiApp(App[None]):
         if server is self.server:
             before, self.snapshot = self.snapshot, snapshot
             self._servers.update_snapshot(server, snapshot)
-            if before.models is not snapshot.models:
+            if before.models is not snapshot.models or before.profile != snapshot.profile:
                 self.call_after_refresh(self._report_changes, before, snapshot)
 
     def _report_changes(self, before: Snapshot, after: Snapshot) -> None:

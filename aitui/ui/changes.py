@@ -12,10 +12,15 @@ from aitui.domain.units import format_bytes, format_elapsed, format_seconds
 def describe_changes(
     before: Snapshot, after: Snapshot, now: float
 ) -> Iterator[tuple[str, SeverityLevel]]:
-    """Yield a sentence for each model that was loaded or unloaded by others, and its severity.
+    """Yield a sentence for the profile, and each model, that others changed, and its severity.
 
     `now` is monotonic seconds.
     """
+    if after.profile != before.profile:
+        words = (
+            f"The profile {after.profile} is active" if after.profile else "No profile is active"
+        )
+        yield words, "information"
     known = {model.id: model for model in before.models}
     for model in after.models:
         earlier = known.get(model.id)

@@ -176,6 +176,13 @@ APP = KeyGroup(
         manual="refresh; reconnect at once",
         mends=Action.REFRESH,
     ),
+    Key(
+        "P",
+        "switch_profile",
+        "profiles of the server",
+        "profiles",
+        manual="profiles of the server; asks",
+    ),
     Key("S", "switch_server", "another server", "servers", manual="another server, or any URL"),
     Key("1", "models", "models", manual="the models"),
     Key("2", "logs", "logs", manual="the log of the server"),
@@ -496,12 +503,61 @@ COMMANDS = KeyGroup(
 )
 
 PALETTE = (
-    ("Model", "Add a model: download it, or take a file", "app.download_model"),
-    ("Undo", "Undo the last change to the config", "app.undo_change"),
-    ("Add a server", "Describe another server and save it", "app.add_server"),
-    ("Demo", "Open a simulated server on this machine", "app.open_demo"),
+    ("add a model", "app.download_model"),
+    ("undo the last change to the config", "app.undo_change"),
+    ("preload the model", "app.preload_model"),
+    ("add a server", "app.add_server"),
+    ("open the demo", "app.open_demo"),
 )
-"""Palette entries without a key: title, words and action."""
+"""Palette entries without a key: title and action."""
+
+ABOUT = {
+    "chat": "Opens a chat with the selected model. The first prompt loads it if necessary.",
+    "load": "Loads the selected model. Asks first if that evicts another one.",
+    "unload": "Unloads the selected model, or aborts its load. Asks first if it is in use.",
+    "cancel_request": "Cancels a running request of the selected model. Asks first.",
+    "log": "Opens the log of the selected model. Reading a log never loads a model.",
+    "filter": "Shows only the lines that match.",
+    "sort": "Sorts by the next column that is shown.",
+    "reverse": "Turns the order of the sorted column round.",
+    "copy_id": "Copies the id of the selected model, also over SSH and from tmux.",
+    "find": "Finds text and marks every match.",
+    "edit": "Opens the file in your editor. aitui checks it before saving.",
+    "remove": "Removes the model from the config file. Shows the diff and asks first.",
+    "app.change_context": "Changes the context size of the selected model in the config file. "
+    "Shows what fits, then the diff and the models and requests that a reload ends, and asks.",
+    "app.config": "Opens the server's config file, with every problem in it marked.",
+    "app.refresh_server": "Asks the server for everything again. Reconnects at once if it is lost.",
+    "app.switch_server": "Connects to another server of config.toml, to a URL, or to the demo.",
+    "app.switch_profile": "Lists the server's profiles and switches to one. Shows what changes and asks.",
+    "app.models": "The models, the requests of all clients, and the memory of the cards.",
+    "app.logs": "The logs of llama-swap and of each model. Reading a log never loads a model.",
+    "app.activity": "The requests of all clients: tokens, rates and times, and who waited for what.",
+    "app.hardware": "Memory by model, utilization, temperature, power and clock of each card, "
+    "and the host.",
+    "app.help": "The keys of this view and of the others, and what the signs mean.",
+    "app.doctor": "Checks settings, certificates, server, SSH, config file and service, and shows how "
+    "to fix each problem.",
+    "app.zoom": "Gives the focused pane the whole screen, and back.",
+    "app.change_theme": "Dark, light, and Textual's own themes. Each is shown while it is selected.",
+    "app.open_page": "Opens llama-swap's own page in the browser. Over SSH its URL is copied instead.",
+    "app.conversations": "Earlier conversations with all models: search, open, rename, delete.",
+    "app.messages": "The messages since aitui started, newest first.",
+    "app.quit": "Ends aitui. The server and its models keep running.",
+    "app.focus_next": "Moves the focus to the next pane.",
+    "app.focus_previous": "Moves the focus to the previous pane.",
+    "app.add_model": "Adds a model file of the server's machine to the config file. Shows the diff "
+    "and asks first.",
+    "app.download_model": "Downloads a model from Hugging Face to the server's machine, or takes a "
+    "file there. Adds it to the config file and loads it.",
+    "app.undo_change": "Undoes the last change that aitui made to the config file. Shows the diff and "
+    "asks first.",
+    "app.preload_model": "Has llama-swap load the selected model whenever it starts. Shows the change "
+    "to the config file and asks first.",
+    "app.add_server": "Describes another server, with its certificates and SSH host, and saves it.",
+    "app.open_demo": "Opens a simulated server on this machine, without a GPU.",
+}
+"""What an action does, by its name, for the palette; those that show a cost have none."""
 
 README_GROUPS = (MODEL_TABLE, MODELS, APP)
 """The groups that the README lists."""

@@ -13,9 +13,12 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
 
+from aitui.services.certs.folder import CLIENT_PAIR
+from aitui.services.certs.issue import client_certificate, create_authority, issue
 from cli.command_line import CommandLine, read_until, status_of
 from host.conftest import make_place
 from host.sshd import Sshd
+from services.certs.conftest import authority_at, folder_at
 
 DONE, FAILED, USAGE, REFUSED = 0, 1, 2, 6
 
@@ -28,11 +31,14 @@ def user(tmp_path: Path) -> CommandLine:
 
 
 @pytest.fixture
-async def made(user: CommandLine, tmp_path: Path) -> Path:
+async def made(tmp_path: Path) -> Path:
     """The directory with a CA and a client."""
-    assert (await user.run("certs", "new-ca", "Mine")).status == DONE
-    assert (await user.run("certs", "client", "laptop")).status == DONE
-    return tmp_path / "c"
+    folder = tmp_path / "c"
+    authority = authority_at(folder)
+    await create_authority(authority, "Mine", "p256", None, force=False)
+    laptop = client_certificate(CLIENT_PAIR, "laptop", "p256", None, force=False)
+    await issue(laptop, authority, folder_at(folder))
+    return folder
 
 
 def password_of(path: Path, password: str) -> bool:
@@ -40,7 +46,10 @@ def password_of(path: Path, password: str) -> bool:
     return bool(key and certificate and others)
 
 
-async def test_the_servers_own_directory_is_the_default(user: CommandLine, made: Path) -> None:
+async def test_the_servers_own_directory_is_the_default(user: CommandLine, tmp_path: Path) -> None:
+    made = tmp_path / "c"
+    assert (await user.run("certs", "new-ca", "Mine")).status == DONE
+    assert (await user.run("certs", "client", "laptop")).status == DONE
     files = {path.name for path in made.iterdir() if path.is_file()}
     assert files == {"root-ca.pem", "root-ca.key", "client.pem", "client-key.pem"}
     shown = json.loads((await user.run("certs", "show", "--json")).out)

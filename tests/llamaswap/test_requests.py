@@ -8,7 +8,9 @@ import pytest
 from msgspec.structs import replace
 
 from aitui import errors
-from aitui.domain.snapshot import Endpoints
+from aitui.domain.chat.conversation import ChatRequest
+from aitui.domain.snapshot import Endpoints, Server
+from aitui.llamaswap.chat import ChatClient
 from aitui.llamaswap.client import LlamaSwapClient
 from aitui.llamaswap.http import HttpClient, Request
 from aitui.llamaswap.urls import proxy_warning
@@ -319,3 +321,27 @@ async def test_a_key_that_the_server_repeats_is_not_shown(status: int) -> None:
             with pytest.raises(errors.AituiError) as caught:
                 await client.running()
     assert "s3cr3t" not in str(caught.value)
+
+
+async def read_reply(server: Server) -> None:
+    request = ChatRequest("m", ({"role": "user", "content": "?"},))
+    async with ChatClient(server) as client, client.stream(request) as batches:
+        async for _ in batches:
+            pass
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'data: {"error": {"message": "bad key s3cr3t-key", "code": 401}}\n\n',
+        b"event: error\ndata: no: Basic bWU6czNjcjN0LXdvcmQ=\n\n",
+        b"data: {s3cr3t-word is no JSON\n\n",
+    ],
+)
+async def test_a_key_in_a_stream_s_error_is_not_shown(body: bytes) -> None:
+    async with RawServer(always(answer(body, content_type="text/event-stream"))) as there:
+        server = server_at(there.url, api_key="s3cr3t-key", basic_auth=("me", "s3cr3t-word"))
+        with pytest.raises(errors.AituiError, match="hidden") as caught:
+            await read_reply(server)
+    assert "s3cr3t" not in str(caught.value)
+    assert "bWU6" not in str(caught.value)

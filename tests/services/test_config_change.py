@@ -40,14 +40,15 @@ from aitui.services.config_plan import (
     change_confirmation,
     flag_edit,
     plan_change,
-    plan_new_model,
     plan_removal,
 )
 from aitui.services.config_watch import recover_changes
 from aitui.services.host_admin import HostAdmin
 from aitui.services.load import LoadResult
 from aitui.services.session import Session
+from aitui.services.setup.config import plan_model_block
 from aitui.store.journal import Journal
+from domain.memory.files import BIG
 
 CONFIG = """\
 macros:
@@ -642,7 +643,8 @@ async def test_neither_a_removal_nor_the_undo_of_an_addition_promises_a_load(
     setting: Setting,
 ) -> None:
     added = setting.config.with_name("new.gguf")
-    plan = await plan_new_model(setting.runner.admin, str(added))
+    added.write_bytes(BIG)
+    plan = await plan_model_block(setting.runner.admin, str(added))
     await setting.start(PlanAnswer.YES, answers=(False,)).change(plan)
     removal = await plan_removal(setting.runner.admin, "new")
     assert "Then new is loaded" not in str(change_confirmation(removal, Snapshot()).facts)

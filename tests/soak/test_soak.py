@@ -4,30 +4,59 @@ A minute of it is part of every run; `make soak` lets it go on for SOAK_SECONDS.
 """
 
 import asyncio
+import json
 import os
+import re
+import signal
+import sqlite3
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from itertools import cycle
+from contextlib import asynccontextmanager, closing
+from itertools import cycle, islice
 from pathlib import Path
 from statistics import linear_regression
 from time import monotonic
 
 import pytest
 
+from aitui.aio import cancel_and_wait
 from catalogue import QUICK
 from e2e.pseudo_terminal.terminal import Terminal, surroundings, terminal
-from soak.world import LAST
+from soak.world import CONFIG, LAST, TALKER
 
 TESTS = Path(__file__).parents[1]
 SECONDS = float(os.environ.get("SOAK_SECONDS", "45"))
 FIRST = min(60.0, SECONDS / 2)
 """Seconds from which on nothing may grow."""
-KEYS = ("2", "w", "w", "\t", "G", "1", "j", "?", "\x1b", "k", "s", "s", "D", "\x1b", "\x12")
+KEYS = (
+    "2",
+    "w",
+    "w",
+    "\t",
+    "G",
+    "1",
+    "j",
+    "?",
+    "\x1b",
+    "k",
+    "s",
+    "s",
+    "4",
+    "5",
+    "1",
+    "D",
+    "\x1b",
+    "\x12",
+)
 LONG = SECONDS >= 600
+TALK = 28.0 if LONG else 8.0
+"""Seconds in which a reply is watched; one takes 24."""
 SETTLES = 65.0 if LONG else 5.0
 """Connections without use are kept for a minute; who can't wait for that allows for them."""
 MAYBE_KEPT = 0 if LONG else 2
+CREATED_LATER = 5
+"""Tasks of widgets that a first use creates, as a scroll bar, or that go by themselves, as a toast."""
 SAMPLES = 20
 MOST_MEMORY = 2.0
 """How many times the memory of the beginning is still none that piles up: logs fill their rings."""
@@ -35,6 +64,23 @@ WARM = 120.0
 """Seconds until rings are full, and whatever is kept once has been seen."""
 MOST_GROWTH = 2.0
 """MiB a minute from then on; some of it is a heap that has holes."""
+REPORTS_TASKS = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from aitui.__main__ import run
+def purpose(task):
+    owner = task.get_coro().cr_frame.f_locals.get("self")
+    return getattr(owner, "_callback", None) or task.get_name()
+def report(*_):
+    tasks = asyncio.all_tasks(asyncio.get_running_loop())
+    names = sorted(f"{task.get_coro().__qualname__} {purpose(task)}" for task in tasks)
+    file = Path(os.environ["HOME"], "tasks.new")
+    file.write_text("\\n".join(names))
+    file.rename(file.with_suffix(""))
+signal.signal(signal.SIGUSR2, report)
+run()
+"""
+"""aitui, which writes the tasks of its event loop into a file when it is signalled."""
 
 
 @asynccontextmanager
@@ -43,7 +89,7 @@ async def world(folder: Path) -> AsyncIterator[str]:
     with (folder / "world.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "soak.world"),
-            *(str(FIRST), str(SECONDS - FIRST), str(folder)),
+            str(folder),
             env={**os.environ, "PYTHONPATH": str(TESTS)},
             stderr=log,
         )
@@ -81,52 +127,152 @@ def growth(memory: list[int], seconds: float) -> float:
     return slope
 
 
-async def use(shown: Terminal, seconds: float) -> list[int]:
-    """Go through the views for so long; the memory every now and then."""
-    began, memory = monotonic(), [resident(shown.pid)]
-    for key in cycle(KEYS):
-        passed = monotonic() - began
-        if passed >= seconds:
-            return memory
-        if passed >= len(memory) * seconds / SAMPLES:
-            memory.append(resident(shown.pid))
+async def sample(shown: Terminal, seconds: float, memory: list[int]) -> None:
+    """Note the memory at equal distances."""
+    while True:
+        memory.append(resident(shown.pid))
+        await asyncio.sleep(seconds / SAMPLES)
+
+
+async def press(shown: Terminal, *keys: str, pause: float = 0.4) -> None:
+    for key in keys:
         assert shown.is_running, shown.text
         shown.press(key)
-        await asyncio.sleep(0.4)
-    return memory
+        await asyncio.sleep(pause)
 
 
-async def descriptors_at_rest(shown: Terminal, told: Path) -> int:
-    """Back at the models, nothing under way: those that are open all the time."""
-    await appears(told)
-    for _ in range(3):
-        shown.press("\x1b")
+async def appears_on(shown: Terminal, *texts: str) -> bool:
+    """Whether one of the texts is on the screen soon: a fault may have come between."""
+    for _ in range(100):
+        if any(text in shown.text for text in texts):
+            return True
         await asyncio.sleep(0.2)
+    return False
+
+
+async def go_to(shown: Terminal, model: str) -> None:
+    """Back at the models, the cursor on one of them."""
+    await press(shown, "\x1b", "\x1b", "\x1b", "\x1b", "1", "/", f"{model}\r", pause=0.3)
+
+
+async def talk(shown: Terminal, number: int) -> None:
+    """Send a prompt, look elsewhere while it is answered, and read its end."""
+    await go_to(shown, TALKER)
+    await press(shown, "\r", pause=1.0)
+    if number % 3 == 0:
+        await press(shown, "/clear\r")
+    await press(shown, f"prompt {number}\r")
+    began = monotonic()
+    for key in cycle(("\x1b", "J", "K", "t", "G", "2", "G", "1", "\r", *KEYS[:6], "\r")):
+        if monotonic() - began >= TALK:
+            return
+        await press(shown, key)
+
+
+async def edit(shown: Terminal, number: int) -> bool:
+    """Change a context size by the dialog; whether it was verified."""
+    await go_to(shown, QUICK)
+    await press(shown, "c", f"{(4 + number % 8) * 1024}\r")
+    if not await appears_on(shown, "y Change"):
+        return False
+    await asyncio.sleep(1.5)
+    await press(shown, "y")
+    return await appears_on(shown, "✓ verify")
+
+
+async def use(shown: Terminal, seconds: float) -> tuple[list[int], int, int]:
+    """Talk, edit the config and go through the views for so long; memory, edits, and how many held."""
+    memory: list[int] = []
+    edits = verified = 0
+    end = monotonic() + seconds
+    keys = cycle(KEYS)
+    sampling = asyncio.create_task(sample(shown, seconds, memory))
+    try:
+        while monotonic() < end:
+            await talk(shown, edits)
+            edits += 1
+            verified += await edit(shown, edits)
+            await press(shown, "\x1b", "\x1b", "\x1b", *islice(keys, 12))
+    finally:
+        await cancel_and_wait(sampling)
+    return memory, edits, verified
+
+
+async def back_at_the_models(shown: Terminal) -> None:
+    await press(shown, "\x1b", "\x1b", "\x1b", "\x1b", "\x1b", "1", "\x1b", pause=0.3)
+
+
+async def tasks(shown: Terminal, home: Path) -> list[str]:
+    """The names of all tasks of the program."""
+    file = home / "tasks"
+    file.unlink(missing_ok=True)
+    os.kill(shown.pid, signal.SIGUSR2)
+    await appears(file)
+    return file.read_text().splitlines()
+
+
+async def at_rest(shown: Terminal, folder: Path, number: int) -> tuple[int, list[str]]:
+    """Back at the models, nothing under way: descriptors and tasks that are there all the time."""
+    await back_at_the_models(shown)
+    (folder / f"rest-{number}").touch()
+    await appears(folder / f"rests-{number}")
     await shown.see(f"● {LAST}", " ms ")
-    fewest, began = descriptors(shown.pid), monotonic()
+    fewest, names, began = descriptors(shown.pid), await tasks(shown, folder), monotonic()
     while monotonic() - began < SETTLES:
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.5)
         fewest = min(fewest, descriptors(shown.pid))
-    return fewest
+        names = min(names, await tasks(shown, folder), key=len)
+    return fewest, names
+
+
+def edited(text: str) -> str:
+    """The config file, whatever the size of the context that is edited."""
+    return re.sub(r"(--ctx-size) \d+( --load-delay 0.05\"\n    name: \"Quick)", r"\1 N\2", text)
+
+
+def replies(folder: Path) -> str:
+    """How many replies ended in which way, their tokens, and the rate at which these came."""
+    with closing(sqlite3.connect(folder / ".local/share/aitui/conversations.sqlite3")) as database:
+        rows = database.execute(
+            "SELECT state, text, reasoning, facts FROM turns WHERE role = 'assistant'"
+        ).fetchall()
+    counts = Counter(state for state, *_ in rows)
+    tokens, seconds = 0, 0.0
+    for _, text, reasoning, facts in rows:
+        turn = json.loads(facts)
+        # A token of the stand-in is a word.
+        tokens += len(text.split()) + len(reasoning.split())
+        seconds += turn["ended"] - turn["began"] - (turn["first_token"] or 0.0)
+    return f"{dict(counts)}, {tokens:,} tokens at {tokens / max(seconds, 1.0):.0f}/s in {seconds:.0f} s"
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts in /proc")
 async def test_nothing_piles_up(tmp_path: Path) -> None:
+    host = {"AI_SERVER_SSH_HOST": "local", "AI_SERVER_PRESET_PATH": str(tmp_path / "config.yaml")}
     async with (
         world(tmp_path) as url,
-        terminal(["--url", url], surroundings(tmp_path), size=(110, 40)) as shown,
+        terminal(
+            [],
+            surroundings(tmp_path, AI_SERVER_URL=url, **host),
+            size=(110, 40),
+            program=("-W", "default::ResourceWarning", "-c", REPORTS_TASKS),
+        ) as shown,
     ):
         await shown.see(" ms ", QUICK)
-        memory_at_first = (await use(shown, FIRST))[-1]
-        at_first = await descriptors_at_rest(shown, tmp_path / "rests-1")
+        memory_at_first = (await use(shown, FIRST))[0][-1]
+        at_first, tasks_at_first = await at_rest(shown, tmp_path, 1)
         (tmp_path / "go-on").touch()
-        memory = await use(shown, SECONDS - FIRST)
-        at_last = await descriptors_at_rest(shown, tmp_path / "rests-2")
+        memory, edits, verified = await use(shown, SECONDS - FIRST)
+        at_last, tasks_at_last = await at_rest(shown, tmp_path, 2)
         print(f"{SECONDS:.0f} s: descriptors at rest {at_first} → {at_last};", end=" ")
+        print(f"tasks {len(tasks_at_first)} → {len(tasks_at_last)};", end=" ")
         grown = growth(memory, SECONDS - FIRST)
         print(f"memory {memory_at_first} → {memory} MiB, {grown:+.1f} a minute;", end=" ")
+        print(f"{verified} of {edits} edits verified; replies: {replies(tmp_path)};", end=" ")
         print(f"{len(shown.sent):,} bytes")
         assert at_last <= at_first + MAYBE_KEPT
+        more = Counter(tasks_at_last) - Counter(tasks_at_first)
+        assert more.total() <= CREATED_LATER, more
         assert memory[-1] < MOST_MEMORY * memory_at_first
         assert grown < MOST_GROWTH
         listed = [line[4:].split()[0] for line in shown.screen.display if line[2] in "○●◇✘"]
@@ -135,5 +281,7 @@ async def test_nothing_piles_up(tmp_path: Path) -> None:
         assert sum(line[2] == "●" for line in shown.screen.display) == 1
         assert b"Traceback" not in shown.sent
         assert not (tmp_path / ".local/state/aitui/crash.log").exists()
+        assert edited((tmp_path / "config.yaml").read_text()) == edited(CONFIG)
+        assert not list(tmp_path.glob(".config.yaml.aitui-*")), "a lock or a temporary file is left"
         shown.press("q")
         assert await shown.ends() == 0

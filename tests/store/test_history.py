@@ -21,7 +21,7 @@ from aitui.domain.chat.conversation import (
 from aitui.domain.chat.reply import GenerationTimings, TokenUsage
 from aitui.errors import HistoryError
 from aitui.store.history import FILE_NAME, ConversationHistory
-from aitui.store.history_db import PROMPTS_KEPT, VERSION
+from aitui.store.history_db import PROMPTS_KEPT, STEPS
 
 
 @pytest.fixture
@@ -339,7 +339,7 @@ async def test_no_reply_of_an_aitui_that_was_killed_stays_running(path: Path) ->
 async def test_a_database_of_a_newer_aitui_is_left_alone(path: Path) -> None:
     path.parent.mkdir()
     database = sqlite3.connect(path)
-    database.execute(f"PRAGMA user_version = {VERSION + 1}")
+    database.execute(f"PRAGMA user_version = {len(STEPS) + 1}")
     database.close()
     before = path.read_bytes()
     with pytest.raises(HistoryError, match="newer aitui"):

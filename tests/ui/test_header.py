@@ -55,12 +55,33 @@ async def test_what_is_needed_least_leaves_first(
     assert " ".join(shown.split()) == " ".join(line.split())
 
 
-async def test_the_warning_of_a_certificate_stays_longer_than_the_views(
+@pytest.mark.parametrize(
+    ("days", "profile", "last"),
+    [(12.5, "evening", "! cert 12 days"), (90.0, "evening", "profile evening"), (90.0, "", "v263")],
+)
+async def test_the_last_item_is_the_certificate_else_the_profile_else_the_version(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, days: float, profile: str, last: str
+) -> None:
+    show_instead_of_servers(monkeypatch, live(*MIXTURE))
+    expires = STILL.wall() + days * 86400
+    snapshot = replace(with_memory(62), certificate_expires_at=expires, profile=profile)
+    assert (await header_at(120, snapshot, tmp_path)).endswith(f" {last} ")
+
+
+async def test_a_narrow_terminal_has_certificate_and_profile_in_its_messages(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     show_instead_of_servers(monkeypatch, live(*MIXTURE))
-    snapshot = replace(with_memory(62), certificate_expires_at=STILL.wall() + 12.5 * 86400)
-    assert "! cert 12 days" in await header_at(40, snapshot, tmp_path)
+    expires = STILL.wall() + 12.5 * 86400
+    async with driven(SERVER, tmp_path, clock=STILL, size=(80, 24)) as app:
+        await app.see("14 ms")
+        assert app.app.server is not None
+        snapshot = replace(with_memory(62), certificate_expires_at=expires, profile="evening")
+        app.app.post_snapshot(app.app.server, snapshot)
+        await app.told("The client certificate expires soon")
+        await app.told("The profile evening is active")
+        assert "cert" not in app.strips[0].text
+        assert "5 Config" in app.strips[0].text
 
 
 @pytest.mark.parametrize(("used", "color"), [(62, "foreground"), (82, "warning"), (92, "error")])

@@ -6,7 +6,7 @@ import pytest
 
 from aitui.domain.models import ActiveRequests, Model, RunState
 from aitui.domain.snapshot import Server, Snapshot
-from aitui.ui.controllers.palette import cost_of_all, model_commands
+from aitui.ui.controllers.palette import cost_of_all, model_commands, screen_commands
 from aitui.ui.screens.palette import Command, PaletteScreen, match_commands
 from catalogue import QUICK, STEADY
 from other_client import OtherClient
@@ -50,6 +50,22 @@ async def test_a_load_says_its_cost_and_runs(
         await app.see("unloads 1", f"evicts {STEADY}", "aitui asks before it does this")
         await app.press("enter")
         await app.see(f"Load {QUICK}?")
+
+
+async def test_each_action_says_what_it_does(app: Driven) -> None:
+    for command in screen_commands(app.app.screen):
+        assert command.about or command.cost or command.confirmation, command.title
+        assert command.about.rstrip(".").lower() != command.title
+
+
+async def test_the_preview_has_the_title_once_and_what_it_does(
+    server: Server, tmp_path: Path
+) -> None:
+    async with driven(server, tmp_path, size=(120, 36)) as app:
+        await app.see(STEADY)
+        await app.press("colon", *"open the demo")
+        await app.see("a simulated server on this machine")
+        assert app.text.count("open the demo") == 3  # the field, the list, the rule of the preview
 
 
 async def test_a_theme_is_shown_while_it_is_selected(app: Driven) -> None:

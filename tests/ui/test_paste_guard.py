@@ -1,5 +1,6 @@
 """Nothing between the marks of a paste becomes a key, however it is split and whatever it holds."""
 
+import re
 from collections.abc import Iterable
 from itertools import pairwise
 
@@ -96,7 +97,8 @@ def parse(*texts: str) -> list[Message]:
 
 
 def harmless(text: str) -> str:
-    return "".join(sign for sign in text.replace(BEGINS, "") if sign not in CONTROLS)
+    text = "".join(sign for sign in text.replace(BEGINS, "") if sign not in CONTROLS)
+    return re.sub(r"(?<![\u0600-\U0010ffff])\u200d+", "", text)
 
 
 def what(event: Message) -> tuple[object, ...]:
@@ -241,6 +243,19 @@ def test_a_paste_has_a_largest_size_and_says_what_is_left_out() -> None:
     pasted, key = guard.feed(ENDS + "j", 0.0)
     assert pasted == PastedText("x" * LONGEST_PASTE, left_out=5000)
     assert key == "j"
+
+
+@pytest.mark.parametrize(
+    ("pasted", "kept"),
+    [
+        ("A\u200d" * 400, "A" * 400),
+        ("\u200dA", "A"),
+        ("👩\u200d💻", "👩\u200d💻"),
+        ("ක්\u200dර",) * 2,
+    ],
+)
+def test_a_joiner_that_joins_nothing_is_left_out(pasted: str, kept: str) -> None:
+    assert read(PasteGuard(), f"{BEGINS}{pasted}{ENDS}") == [PastedText(kept)]
 
 
 def test_what_was_cut_is_reported_behind_the_paste() -> None:

@@ -356,7 +356,8 @@ def _parts_by_log(start: "StartupMemory", gpus: tuple[Gpu, ...]) -> dict[str, in
 class Headroom(Struct, frozen=True):
     """Bytes that a load finds `now`, and `after` other models have gone; None if not known.
 
-    `where` names the cards if not all count, or the machine's memory if there are cards as well.
+    `where` names the cards if not all count, or the machine's memory if there are cards as well, and
+    says if the command's tensor split keeps the model from using all of it.
     `cards` is how many there are, none in the machine's memory.
     """
 
@@ -373,7 +374,11 @@ def headroom_on_cards(
     now = _free_on_cards(usage, cards, placement, ())
     after = _free_on_cards(usage, cards, placement, evicted)
     all_of_them = {gpu.key for gpu in cards} == {gpu.key for gpu in usage.eligible_gpus}
-    return Headroom(now, after, "" if all_of_them else _cards_label(cards), len(cards))
+    label = "" if all_of_them else _cards_label(cards)
+    free = [usage.free_on(gpu, ()) or 0 for gpu in cards]
+    if now is not None and placement.headroom(free) < sum(free):
+        label = f"{label} with its tensor split".strip()
+    return Headroom(now, after, label, len(cards))
 
 
 def headroom_in_machine(usage: MemoryUsage, evicted: Collection[str]) -> Headroom:

@@ -1,6 +1,7 @@
 """The way to the server: name, port, TLS, and what it presents of itself."""
 
 import asyncio
+import shlex
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -9,11 +10,19 @@ from typing import TypeVar
 from msgspec import Struct
 
 from aitui.aio import cancel_and_wait
-from aitui.domain.checks import defect_check, failing_check, inconclusive_check, passing_check
+from aitui.domain.checks import (
+    CheckResult,
+    defect_check,
+    failing_check,
+    inconclusive_check,
+    passing_check,
+)
 from aitui.domain.events import Event, RequestEnded, RequestsCounted, RequestsListed, RequestUpdated
 from aitui.domain.models import ListedModel, RunningModel
 from aitui.domain.release import UNKNOWN, ServerRelease
+from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock, Server
+from aitui.domain.suggest import nearest
 from aitui.domain.units import count_of, format_seconds, join_some
 from aitui.errors import (
     Action,
@@ -52,6 +61,7 @@ LOADED = "models loaded"
 EVENTS = "/api/events"
 VERSION = "version"
 LISTS_REQUESTS = "view: who is using it"
+REQUESTS = "recent requests"
 CLOCK = "clock"
 
 TOLERANCE = 30.0
@@ -60,6 +70,7 @@ FIRST_EVENT_SECONDS = 10.0
 NEXT_EVENT_SECONDS = 3.0
 
 _SHOWN_MODELS = 3
+_RECENT_SECONDS = 3600.0
 _MISDIRECTED = 421
 _UNBUFFERED = (
     "configure the proxy to forward events at once; Caddy: flush_interval -1 in reverse_proxy"
@@ -315,7 +326,7 @@ class ServerChecks:
     async def check_views(self, client: LlamaSwapClient, probe: ServerProbe) -> None:
         """Check the version and each view's data; an older server isn't at fault."""
         if self._checkup.blocked:
-            self._checkup.skip(VERSION, LISTS_REQUESTS, *(view.name for view in VIEWS))
+            self._checkup.skip(VERSION, LISTS_REQUESTS, REQUESTS, *(view.name for view in VIEWS))
             return
         try:
             version = await client.version()
@@ -337,8 +348,39 @@ class ServerChecks:
         else:
             seen = "only their number; needs llama-swap ≥ v235"
             self._report(inconclusive_check(LISTS_REQUESTS, seen))
+        self._report(await self._requests_check(client))
         for view in VIEWS:
             await self._check_view(probe, view)
+
+    async def _requests_check(self, client: LlamaSwapClient) -> CheckResult:
+        """Look for requests of the last hour that name no model, or that a model refused."""
+        try:
+            rows = await client.activity(0)
+        except NotSupported:
+            return inconclusive_check(REQUESTS, "not known: needs llama-swap ≥ v236")
+        except AituiError as error:
+            return inconclusive_check(REQUESTS, f"not known: {error.what}")
+        if self.models is None:
+            return inconclusive_check(REQUESTS, "not tried: the server's list is unknown")
+        names = [name for model in self.models for name in (model.id, *model.aliases)]
+        since = self._clock.wall() - _RECENT_SECONDS
+        recent = [row for row in rows if row.model and (row.at or since) >= since]
+        wrong = {row.model: row.client for row in recent if row.status == 404}
+        unknown = {name: who for name, who in wrong.items() if name not in names}
+        refusing = list(
+            dict.fromkeys(row.model for row in recent if row.status == 400 and row.model in names)
+        )
+        seen, remedies = [], []
+        if unknown:
+            seen = [_describe_unknown(name, who, names) for name, who in unknown.items()]
+            remedies.append("ask for a listed id, or add that name to aliases in config.yaml")
+        for name in refusing:
+            seen.append(f"{name} responded with 400, as to a prompt that exceeds its context")
+            quoted = shlex.quote(name)
+            remedies.append(f"aitui logs {quoted} shows why; aitui ctx {quoted} SIZE enlarges it")
+        if not seen:
+            return passing_check(REQUESTS, f"{count_of(len(recent), 'request')} in the last hour")
+        return inconclusive_check(REQUESTS, join_some(seen, _SHOWN_MODELS, "; "), remedies[0])
 
     async def _check_view(self, probe: ServerProbe, view: ViewRequirement) -> None:
         path = view.path.partition("?")[0]
@@ -357,6 +399,12 @@ class ServerChecks:
         except AituiError as error:
             seen = f"not known: {error.what}"
         self._report(inconclusive_check(view.name, seen))
+
+
+def _describe_unknown(name: str, client: str, names: Sequence[str]) -> str:
+    near = nearest(name, names)
+    most = f"nearest: {', '.join(near)}" if near else "no listed id is similar"
+    return f"{client or 'a client'} asked for “{sanitize_line(name, 100)}”, {most}"
 
 
 def _describe_certificate(certificate: ServerCertificate) -> str:

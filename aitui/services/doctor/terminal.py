@@ -192,5 +192,5 @@ def _setting_values(server: Server) -> Iterator[tuple[str, str]]:
     for setting in ENDPOINTS:
         if server.origins.get(setting.name, _DEFAULT) != _DEFAULT:
             yield setting.name, str(getattr(server.endpoints, setting.name.removesuffix("_path")))
-    yield "colour", server.color or "none"
+    yield "color", server.color or "none"
     yield "read_only", "yes" if server.read_only else "no"

@@ -136,7 +136,7 @@ class ChatSessions:
             clock=self.session.clock,
             new_id=new_id,
             history=self.history,
-            on_change=lambda answer: self._on_change(chat, answer),
+            on_change=self._on_change,
         )
         self.by_model[conversation.model] = chat
         return chat

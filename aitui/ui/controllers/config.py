@@ -5,6 +5,7 @@ import os
 import posixpath
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -38,7 +39,7 @@ from aitui.services.config_plan import (
     change_confirmation,
     find_unused_files,
     plan_content,
-    plan_new_model,
+    plan_preload,
     plan_removal,
     resolve_confirmation,
     revert_context_confirmation,
@@ -284,10 +285,17 @@ class ConfigController:
         self._app.push_screen(NewModelScreen(), add)
 
     def remove_model(self, model_id: str) -> None:
-        async def remove(runner: ConfigRunner) -> JobResult | None:
-            return await runner.change(await plan_removal(runner.admin, model_id))
+        self._change_by("removing a model", partial(plan_removal, model_id=model_id))
 
-        self._start("removing a model", remove)
+    def preload_model(self, model_id: str) -> None:
+        """Have llama-swap load a model whenever it starts."""
+        self._change_by("preloading a model", partial(plan_preload, model_id=model_id))
+
+    def _change_by(self, action: str, plan: Callable[[HostAdmin], Awaitable[ChangePlan]]) -> None:
+        async def change(runner: ConfigRunner) -> JobResult | None:
+            return await runner.change(await plan(runner.admin))
+
+        self._start(action, change)
 
     def reload(self) -> None:
         self._start("reloading the server", ConfigRunner.reload)
@@ -463,6 +471,6 @@ class ConfigController:
         )
         if path is None:
             return None
-        # One that runs has flags that work.
-        likely = [model.id for model in self._session.snapshot.ready]
-        return await runner.change(await plan_new_model(runner.admin, path, likely=likely))
+        from aitui.services.new_model import add_file
+
+        return await add_file(runner, path)

@@ -102,6 +102,23 @@ class ModelsController:
     def cancel(self, request: ActiveRequest) -> None:
         self._tasks.run_in_background(self._cancel(request), "cancel")
 
+    def choose_profile(self) -> None:
+        """List the server's profiles and switch to the chosen one."""
+        self._tasks.run_in_background(self._choose_profile(), "profile")
+
+    async def _choose_profile(self) -> None:
+        from aitui.services.profiles import switch_profile
+        from aitui.ui.screens.dialogs import ProfilesScreen
+
+        profiles = await self._session.client.profiles()
+        if not profiles.listed:
+            self._app.notify("This server has no profiles: its config file describes them")
+            return
+        wanted = await self._app.push_screen_wait(ProfilesScreen(profiles))
+        if wanted is None or wanted == profiles.active:
+            return
+        await switch_profile(self._session, wanted, self._ask)
+
     async def _load(self, model_id: str) -> None:
         try:
             loaded = await load_model(

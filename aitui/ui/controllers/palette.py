@@ -13,12 +13,13 @@ from textual.screen import Screen
 from aitui.domain.eviction import predict_victims
 from aitui.domain.memory.forecast import FitVerdict
 from aitui.domain.models import Model, RunState
+from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Server, Snapshot
 from aitui.domain.units import count_of, format_age, format_seconds, format_tokens
 from aitui.services.load import load_confirmation
 from aitui.ui import messages
 from aitui.ui.background import TaskRunner
-from aitui.ui.keymap import MODELS, PALETTE
+from aitui.ui.keymap import ABOUT, MODELS, PALETTE
 from aitui.ui.screens.help import active_keys
 from aitui.ui.screens.palette import Command, PaletteScreen, StyledText
 
@@ -95,11 +96,12 @@ def screen_commands(screen: Screen[Any]) -> Iterator[Command]:
     for keys, words, action in active_keys(screen):
         if "move(" in action or action in {"app.command_palette", "dismiss", "back"}:
             continue
+        run, about = partial(screen.run_action, action), ABOUT.get(action, "")
+        cost = costs.get(action)
+        yield Command(words, run, keys.split()[0], cost=cost, about=about, hidden=False)
+    for title, action in PALETTE:
         run = partial(screen.run_action, action)
-        yield Command(words, run, keys.split()[0], cost=costs.get(action), hidden=False)
-    for title, words, action in PALETTE:
-        run = partial(screen.run_action, action)
-        yield Command(f"{title.lower()}: {words[0].lower()}{words[1:]}", run, hidden=False)
+        yield Command(title, run, about=ABOUT[action], hidden=False)
 
 
 def _fixed(words: str) -> Callable[[Snapshot], StyledText]:
@@ -131,7 +133,7 @@ def model_commands(
         first = None if ready else cost
         yield Command(f"chat with {model.id}", partial(chat, model), talk, sign, first, asked)
         run = partial(post, messages.LogRequested(model))
-        yield Command(f"log of {model.id}", run, log)
+        yield Command(f"log of {model.id}", run, log, about="Reading a log never loads a model.")
 
 
 def _load_cost(model_id: str, snapshot: Snapshot) -> StyledText:
@@ -160,7 +162,9 @@ def conversation_commands(
     for one in found:
         age = format_age(time.time() - one.changed)
         cost = age if one.tokens is None else f"{age} · {format_tokens(one.tokens)}"
-        yield Command(f"conversation {one.heading}", partial(resume, one.id), cost=_fixed(cost))
+        about = f"Continues it with {sanitize_line(one.model, 120)}." if one.model else ""
+        run = partial(resume, one.id)
+        yield Command(f"conversation {one.heading}", run, cost=_fixed(cost), about=about)
 
 
 def server_commands(
@@ -170,7 +174,9 @@ def server_commands(
     for server in servers:
         here = server == current
         words = "connected" if here else server.url
-        yield Command(f"server {server.label}", partial(connect, server), cost=_fixed(words))
+        about = "" if here else "Connects to this server."
+        run = partial(connect, server)
+        yield Command(f"server {server.label}", run, cost=_fixed(words), about=about)
 
 
 def theme_commands(app: App[None], choose: Callable[[str], None]) -> Iterator[Command]:
@@ -186,5 +192,6 @@ def theme_commands(app: App[None], choose: Callable[[str], None]) -> Iterator[Co
             f"theme {name}",
             partial(choose, name),
             cost=_fixed(words),
+            about="Shown while it is selected; run it to keep it.",
             preview=show,
         )

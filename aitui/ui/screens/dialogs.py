@@ -11,9 +11,10 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
+from aitui.domain.profiles import Profiles, ServerProfile
 from aitui.domain.snapshot import Server
 from aitui.errors import KeyPasswordNeeded, SettingsError, SshKeyPassphraseNeeded
-from aitui.format.fit import shorten_path
+from aitui.format.fit import shorten_id, shorten_path
 from aitui.ui.frame import set_frame_title
 from aitui.ui.keymap import CHOOSE, KEY_PASSWORD, NEW_MODEL, SERVERS, one_line_error, remedy_text
 from aitui.ui.plain import PlainText, plain
@@ -54,6 +55,47 @@ class ChooseScreen(ModalScreen[str | None]):
     def _handle_option(self, message: OptionList.OptionSelected) -> None:
         if self.is_current:
             self.dismiss(self._choices[message.option_index])
+
+
+class ProfilesScreen(ModalScreen[str | None]):
+    """Ends with the id of a profile, "" for none of them, or with None to cancel."""
+
+    CSS_PATH = ["dialog.tcss", "small_dialog.tcss"]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = BREAKPOINTS
+    BINDINGS = CHOOSE.bindings()
+
+    def __init__(self, profiles: Profiles) -> None:
+        super().__init__()
+        self._active = profiles.active
+        self._choices = (
+            *profiles.listed,
+            ServerProfile("", "Names lead where the config file has them"),
+        )
+
+    def compose(self) -> ComposeResult:
+        with Dialog(SMALL_DIALOG_CELLS) as dialog:
+            set_frame_title(dialog, "Profiles")
+            yield OptionList(*map(self._option, self._choices), id="list")
+        yield KeyBar(CHOOSE.hint("select"), CHOOSE.hint("dismiss"), id="keys")
+
+    def on_mount(self) -> None:
+        ids = [profile.id for profile in self._choices]
+        self.query_one(OptionList).highlighted = (
+            ids.index(self._active) if self._active in ids else 0
+        )
+
+    @on(OptionList.OptionSelected)
+    def _handle_option(self, message: OptionList.OptionSelected) -> None:
+        if self.is_current:
+            self.dismiss(self._choices[message.option_index].id)
+
+    def _option(self, profile: ServerProfile) -> Option:
+        here = profile.id == self._active
+        mark = ("● ", "$ready") if here else ("  ", "")
+        lines = [line for line in (profile.description, *profile.pin_lines) if line]
+        words = "\n".join(f"  {shorten_id(line, SMALL_DIALOG_CELLS - 8)}" for line in lines)
+        name = profile.id or "no profile"
+        return Option(Content.assemble(mark, (name, "bold"), "\n", (words, "$muted")))
 
 
 class KeyPasswordScreen(ModalScreen[str | None]):

@@ -291,7 +291,7 @@ class HistoryScreen(ModalScreen[str | None]):
             self._preview.update("")
             self._list.add_option(Option(plain(self._empty_text(words)), disabled=True))
         else:
-            self._list.add_options(Option(self._row(one, columns)) for one in self._listed)
+            self._list.add_options(self._row(one, columns) for one in self._listed)
             ids = [one.id for one in self._listed]
             kept = before is not None and self.focused is not self._entry and before.id in ids
             at = ids.index(before.id) if kept and before is not None else 0
@@ -353,7 +353,7 @@ class HistoryScreen(ModalScreen[str | None]):
         texts = {name: f"{name.upper()}{arrow if name == self._sort else ''}" for name in columns}
         self._titles.update(Content.styled(_format_row(texts, columns), "bold $muted"))
 
-    def _row(self, one: ListedConversation, columns: Mapping[str, int]) -> Content:
+    def _row(self, one: ListedConversation, columns: Mapping[str, int]) -> Option:
         title = set_cell_size(truncate(one.heading, columns["title"]), columns["title"])
         texts = {
             "title": "",
@@ -363,11 +363,11 @@ class HistoryScreen(ModalScreen[str | None]):
             "age": format_age(self._now - one.changed),
         }
         rest = _format_row(texts, columns)[columns["title"] :]
-        row = Content.assemble(self._mark(title), (rest, "$muted"))
+        parts: list[str | Content | tuple[str, str]] = [self._mark(title), (rest, "$muted")]
         if excerpt := self._excerpt(one):
             width = self._list.scrollable_content_region.width - 3
-            row += Content.assemble("\n  ", self._mark(truncate(excerpt, width), "$muted"))
-        return row
+            parts += ("\n  ", self._mark(truncate(excerpt, width), "$muted"))
+        return Option(Content.assemble(*parts))
 
     def _excerpt(self, one: ListedConversation) -> str:
         return self._found.get(one.id, "") if self._entry.value.strip() else ""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from textual.app import ComposeResult
-from textual.containers import VerticalScroll
+from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 
@@ -30,9 +30,15 @@ class MessagesScreen(ModalScreen[None]):
         self._notices = tuple(notices)
 
     def compose(self) -> ComposeResult:
-        lines = [_format_notice(notice) for notice in reversed(self._notices)]
         with Dialog(MESSAGES_CELLS), VerticalScroll(classes="text"):
-            yield PlainText(Content("\n").join(lines) if lines else Content("No messages yet"))
+            for notice in reversed(self._notices):
+                sign, color = SIGNS[notice.severity]
+                at = Content.assemble((sign, f"${color}"), (f" {notice.clock_time}", "$muted"))
+                with Horizontal(classes="notice"):
+                    yield PlainText(at, classes="label")
+                    yield PlainText(_notice_text(notice))
+            if not self._notices:
+                yield PlainText("No messages yet")
         yield KeyBar(MESSAGES.hint("move(1)", "scroll"), MESSAGES.hint("dismiss"), id="keys")
 
     def on_mount(self) -> None:
@@ -45,13 +51,7 @@ class MessagesScreen(ModalScreen[None]):
         dialog.scroll_relative(y=motion_rows(dialog, amount, unit), animate=False)
 
 
-def _format_notice(notice: Notice) -> Content:
-    sign, color = SIGNS[notice.severity]
+def _notice_text(notice: Notice) -> Content:
     lines = notice.text.strip().split("\n")
     text = "\n".join(["", *lines] if len(lines) > 2 else lines)
-    return Content.assemble(
-        (sign, f"${color}"),
-        (f" {notice.clock_time}  ", "$muted"),
-        (notice.heading, "bold"),
-        Content(text),
-    )
+    return Content.assemble((notice.heading, "bold"), Content(text))

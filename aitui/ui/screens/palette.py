@@ -19,7 +19,7 @@ from aitui.format.fit import shorten_id
 from aitui.ui.frame import set_frame_title
 from aitui.ui.keymap import COMMANDS
 from aitui.ui.motions import motion_rows
-from aitui.ui.plain import PlainText
+from aitui.ui.plain import PlainText, plain
 from aitui.ui.screens.confirm import LoadBars, style_fact
 from aitui.ui.widgets.dialog import BREAKPOINTS
 from aitui.ui.widgets.key_bar import KeyBar
@@ -36,8 +36,9 @@ class Command(Struct, frozen=True):
     """One entry: `run` does it after the palette has closed.
 
     `cost` and `confirmation`, what is asked before it runs, are found out when the entry is listed or
-    selected, by the snapshot of that moment. `hidden` ones are found by typing only. `preview` shows an entry that undoes itself while
-    it is selected; it is called with True, and with False when another one is.
+    selected, by the snapshot of that moment. `about` says what one without a confirmation does.
+    `hidden` ones are found by typing only. `preview` shows an entry that undoes itself while it is
+    selected; it is called with True, and with False when another one is.
     """
 
     title: str
@@ -46,6 +47,7 @@ class Command(Struct, frozen=True):
     sign: StyledText = ("", "")
     cost: Callable[[Snapshot], StyledText] | None = None
     confirmation: Callable[[Snapshot], Confirmation] | None = None
+    about: str = ""
     hidden: bool = True
     preview: Callable[[bool], None] | None = None
 
@@ -161,8 +163,9 @@ class PaletteScreen(ModalScreen[Command | None]):
         lines: list[Content] = []
         build = None if command is None else command.confirmation
         asked = None if build is None else build(snapshot)
-        if command is not None:
-            lines.append(Content.styled(command.title, "bold"))
+        self.query_one("#preview").border_title = plain(f" {command.title} " if command else "")
+        if command is not None and command.about:
+            lines.append(Content(command.about))
         if asked is not None:
             lines += (
                 Content.styled(line, "$warning") for cost in asked.costs for line in cost.lines

@@ -41,7 +41,8 @@ _BEGUN = re.compile(r"\x1b\[[0-?]*[ -/]*")
 _SEQUENCES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _NUMBERS = re.compile(r"\d+")
 _SIZE = re.compile(r"\x1b\[48;(\d++)[\d:]*+;(\d++)[\d:]*+;.*t")
-_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|(?<![\u0600-\U0010ffff])\u200d+")
+"""Also joiners that join nothing: Textual takes `A`, a joiner and `B` for one cell."""
 
 
 class PastedText(Struct, frozen=True):

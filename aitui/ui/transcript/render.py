@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 from rich.cells import cell_len
 
+from aitui.domain.sanitize import remove_joiners
 from aitui.ui.transcript.blocks import QUOTE_MARK, Piece, PieceKind, References
 from aitui.ui.transcript.rows import (
     CODE_STYLE,
@@ -278,6 +279,9 @@ def render_piece(
 ) -> tuple[TranscriptRow, ...]:
     """The rows of a piece, of its source for `raw`; `code` are its lines in color, if known."""
     width = max(NARROWEST_BLOCK, width)
+    if not piece.source.isascii() or not piece.text.isascii():
+        source, text, head = map(remove_joiners, (piece.source, piece.text, piece.head))
+        piece = replace(piece, source=source, text=text, head=head)
     if raw and piece.kind is not PieceKind.PLAIN:
         return tuple(_render_plain(piece.source.removesuffix("\n"), width, TEXT_STYLE))
     lead = piece.lead
@@ -373,7 +377,7 @@ def _render_label(piece: Piece, width: int, references: References) -> list[Tran
 
 def code_lines(piece: Piece) -> list[str]:
     """The code in a piece, without fence marks and the indentation of its list."""
-    return [line.expandtabs(4) for line in piece.text.split("\n")[:-1]]
+    return [line.expandtabs(4) for line in remove_joiners(piece.text).split("\n")[:-1]]
 
 
 def _render_code(piece: Piece, width: int, code: Sequence[list[Run]] | None) -> list[TranscriptRow]:

@@ -36,11 +36,11 @@ class _Room(Struct, frozen=True):
     views: str = ""
     rate: bool = True
     memory_name: bool = False
-    version: bool = False
+    last: bool = False
 
 
 _ROOMS = (
-    _Room(12, "wide", memory_name=True, version=True),
+    _Room(12, "wide", memory_name=True, last=True),
     _Room(12, "wide", memory_name=True),
     _Room(views="wide"),
     _Room(views="close"),
@@ -162,9 +162,7 @@ class ServerHeader(Widget):
         if self._server is None:
             return []
         link = self._snapshot.connection
-        certificate = certificate_item(self._snapshot.certificate_expires_at, self._clock.wall())
-        items = [(certificate.text, certificate.style)]
-        items.append(("read-only" if self._server.read_only else "", "warning"))
+        items = [("read-only" if self._server.read_only else "", "warning")]
         if link.phase is ConnectionPhase.LOST and link.retry_at is not None:
             left = max(0.0, link.retry_at - self._clock.monotonic())
             items.append((f"retry in {left:.0f} s", "muted"))
@@ -210,12 +208,8 @@ class ServerHeader(Widget):
         elif room.rate and snapshot.requests.running is None and snapshot.requests.total:
             # All that a server says of its requests before v235.
             rate_side = [(count_of(snapshot.requests.total, "request"), "muted")]
-        version_side: Side = []
-        if room.version and snapshot.version:
-            long = "llama-swap " if width >= LONG_VERSION_COLUMNS else ""
-            number = "v" if snapshot.version[0].isdigit() else ""
-            version_side = [(long + number + snapshot.version, "muted")]
-        parts = [memory, self._segments(rate_side), self._segments(version_side)]
+        last_side = self._last_item(width) if room.last else []
+        parts = [memory, self._segments(rate_side), self._segments(last_side)]
         if not room.memory_name:
             parts[:2] = parts[1::-1]
         segments: list[Segment] = []
@@ -224,6 +218,20 @@ class ServerHeader(Widget):
                 segments.append(Segment("   ", self._plain))
             segments += part
         return segments
+
+    def _last_item(self, width: int) -> Side:
+        """Return what is last: how long the certificate is valid, else the profile, else the version."""
+        snapshot = self._snapshot
+        certificate = certificate_item(snapshot.certificate_expires_at, self._clock.wall())
+        if certificate.text:
+            return [(certificate.text, certificate.style)]
+        if snapshot.profile:
+            return [("profile ", "muted"), (shorten_id(snapshot.profile, 20), "foreground")]
+        if not snapshot.version:
+            return []
+        long = "llama-swap " if width >= LONG_VERSION_COLUMNS else ""
+        number = "v" if snapshot.version[0].isdigit() else ""
+        return [(long + number + snapshot.version, "muted")]
 
     def _draw_memory(self, room: _Room) -> list[Segment]:
         """Draw how full the memory is, each model's part in its hue; near its end the number warns."""

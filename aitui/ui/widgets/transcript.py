@@ -449,7 +449,10 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
     def _schedule_flush(self) -> None:
         if not self._flush_scheduled and self.is_attached:
             self._flush_scheduled = True
-            self.set_timer(max(0.001, self._next_flush_at - self._now()), self._flush)
+            # While a frame is drawn, its end schedules the next one: a timer for a time that isn't
+            # known yet would be a task that never ends.
+            if self._next_flush_at != float("inf"):
+                self.set_timer(max(0.001, self._next_flush_at - self._now()), self._flush)
 
     def _flush(self) -> None:
         """Show what came since the last frame, then leave the others at least as much time."""

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aitui.domain.hardware.sample import Gpu, HardwareSample, Machine, SampleSource
-from aitui.domain.memory.forecast import FitVerdict, forecast_fit
+from aitui.domain.memory.forecast import FitVerdict, describe_fit, forecast_fit
 from aitui.domain.memory.launch_profile import launch_profile
 from aitui.domain.memory.measurement import Measurement, MemoryRecords
 from aitui.domain.memory.placement import Placement
@@ -142,6 +142,14 @@ def test_a_model_on_one_card_has_the_room_of_that_card() -> None:
 def test_a_model_on_all_cards_has_the_room_of_all() -> None:
     found = forecast_fit(both(), measured(25), launch_profile("llama-server -m a.gguf"), 4096)
     assert (found.verdict, found.free, found.where) == (FitVerdict.FITS, 30 * GIB, "")
+
+
+def test_a_tensor_split_is_the_reason_why_less_is_free() -> None:
+    profile = launch_profile("llama-server -m a.gguf -ts 1,1")
+    found = forecast_fit(both(), measured(10, "-ts 1,1"), profile, 4096)
+    assert "16 GB free now with its tensor split" in describe_fit(found)
+    even = launch_profile("llama-server -m a.gguf -ts 8,22")
+    assert forecast_fit(both(), measured(10, "-ts 8,22"), even, 4096).where == ""
 
 
 def test_a_model_that_was_seen_on_one_card_is_expected_there() -> None:

@@ -1,4 +1,4 @@
-"""Certificates of `aitui certs` in a real Caddy: from an empty directory to a live table."""
+"""Certificates of `aitui certs` in a real Caddy."""
 
 import re
 import shutil
@@ -12,11 +12,9 @@ from aitui.errors import CertificateFileError, Unauthorized
 from aitui.llamaswap.client import LlamaSwapClient
 from aitui.services.certs.folder import CLIENT_PAIR
 from aitui.services.certs.issue import client_certificate, issue
-from catalogue import QUICK
 from cli.command_line import CommandLine
 from e2e.caddy.openssl import Guide, Pair
 from e2e.caddy.proxy import Caddy
-from e2e.pseudo_terminal.terminal import surroundings, terminal
 from services.certs.conftest import authority_at, folder_at, make_certs
 from stand_in import StandIn
 
@@ -41,26 +39,6 @@ def client_of(caddy: Caddy, folder: Path) -> Server:
         client_key=folder / "client-key.pem",
         timeout=20.0,
     )
-
-
-async def test_an_empty_directory_becomes_a_live_table(upstream: StandIn, tmp_path: Path) -> None:
-    folder, home = tmp_path / "certs", tmp_path / "home"
-    served = Pair(folder / "caddy.pem", folder / "caddy-key.pem")
-    mtls = Caddy(tmp_path / "caddy", upstream.url, served, folder / "root-ca.pem")
-    named = {"AI_SERVER_URL": mtls.url, "AI_SERVER_CERTS_DIR": str(folder)}
-    aitui = CommandLine(home, {**named, "AI_SERVER_SSH_HOST": ""})
-    for words in ("new-ca", "server localhost 127.0.0.1", "client laptop"):
-        outcome = await aitui.run("certs", *words.split())
-        assert (outcome.status, outcome.err) == (0, "")
-    async with mtls:
-        status = await aitui.run("status")
-        assert (status.status, status.err) == (0, "")
-        assert QUICK in status.out
-        async with terminal((), surroundings(home, **aitui.environment), size=(120, 36)) as shown:
-            await shown.see(QUICK, " ms ")
-    checked = await aitui.run("certs", "check")
-    assert (checked.status, checked.err) == (0, "")
-    assert ", 0 failed" in checked.out
 
 
 async def test_a_revoked_client_is_locked_out_and_the_others_are_not(

@@ -132,7 +132,7 @@ async def test_a_model_is_added_from_the_files_that_no_block_names(
     models = tmp_path / "models"
     models.mkdir()
     for name in ("small.gguf", "other.gguf", "new-Q4_K_M.gguf", "mmproj-x.gguf", "notes.txt"):
-        (models / name).write_bytes(b"GGUF")
+        (models / name).write_bytes(BIG)
     before = CONFIG.replace("/models/", f"{models}/")
     on_this_machine.config.write_text(before)
     async with driven(on_this_machine.server, tmp_path / "aitui", size=(120, 36)) as app:
@@ -142,8 +142,8 @@ async def test_a_model_is_added_from_the_files_that_no_block_names(
         assert "mmproj-x.gguf" not in app.text
         await app.press("enter")
         await app.armed()
-        await app.see("new-Q4_K_M:")
-        await app.press("y")
+        await app.see("new-Q4_K_M:", "its flags are copied from", "memory; ")
+        await app.answer("y")
         await app.see("✓ verify")
         text = on_this_machine.config.read_text()
         assert text.startswith(before)
@@ -159,15 +159,30 @@ async def test_the_palette_adds_a_model_by_its_file(
     file.write_bytes(BIG)
     async with driven(on_this_machine.server, tmp_path / "aitui", size=(120, 36)) as app:
         await app.see("small")
-        await app.press(":", *"model:", "enter")
+        await app.press(":", *"add a model", "enter")
         await app.see("Add a model", "AUTHOR/REPO")
         await app.press(*str(file), "enter")
         await app.see("its flags are copied from")
         await app.armed()
-        await app.press("y")
+        await app.answer("y")
         await app.see("✓ verify")
         commands = await running_commands(on_this_machine.server.url)
         assert str(file) in commands["New one-Q8_0"]
+
+
+async def test_the_palette_preloads_the_selected_model(
+    on_this_machine: Administered, tmp_path: Path
+) -> None:
+    async with driven(on_this_machine.server, tmp_path / "aitui", size=(120, 36)) as app:
+        await app.see("small")
+        app.go_to("small")
+        await app.press(":", *"preload")
+        await app.see("load the selected model whenever it starts")
+        await app.press("enter")
+        await app.see("Preload small?", "on_startup")
+        await app.answer("y")
+        await app.see("✓ reload", "– load")
+        assert on_this_machine.config.read_text().endswith("preload:\n      - small\n")
 
 
 async def test_a_model_is_removed_after_a_dialog(

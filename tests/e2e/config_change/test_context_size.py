@@ -27,7 +27,7 @@ async def change(app: Driven, size: str) -> None:
     app.burst("c", *size, "enter")
     await app.armed()
     await app.see(f"+ --ctx-size {size}", "− --ctx-size 65536")
-    await app.press("y")
+    await app.answer("y")
 
 
 async def test_keys_change_exactly_these_digits_and_the_model_runs_with_them(
@@ -92,7 +92,7 @@ async def test_undo_restores_the_file_byte_for_byte_and_the_model_runs_as_before
         app.app.action_undo_change()
         await app.armed()
         await app.see("Undo the last change", "small", ["131072", "→", "65536"][0])
-        await app.press("y")
+        await app.answer("y")
         await app.see("✓ verify", "runs with a context of 65,536")
         assert isinstance(app.app.screen, StepsScreen)
         assert app.app.screen.expected_load_time is not None

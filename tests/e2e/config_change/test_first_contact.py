@@ -167,6 +167,6 @@ async def test_a_host_that_refuses_is_not_asked_again_and_again(
         await app.press("5")
         await app.armed()
         assert len(asked) == 1
-        await app.press("y")
+        await app.answer("y")
         await app.see("--ctx-size 65536")
         await app.until(lambda: len(asked) > 2, "looked at again")

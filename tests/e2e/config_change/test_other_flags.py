@@ -67,7 +67,7 @@ async def test_the_prompt_changes_flags_as_well(
         await app.press(*"/flag small temp 0.6", "enter")
         await app.armed()
         await app.see("131072 --temp 0.6")
-        await app.press("y")
+        await app.answer("y")
         await app.see("✓ verify", "runs with --temp 0.6")
 
 

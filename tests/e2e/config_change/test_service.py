@@ -74,7 +74,7 @@ async def test_restart_names_whose_model_goes_and_waits_until_it_answers(
         await app.press("R")
         await app.armed()
         await app.see("Restart llama-swap.service?", "▌small", "No active requests.")
-        await app.press("y")
+        await app.answer("y")
         await app.see("✓ restart", "✓ answer")
     after = systemd.systemctl("show", "-p", "MainPID", "--value", "llama-swap.service")
     assert before != after
@@ -137,7 +137,7 @@ async def test_a_file_that_is_spoilt_while_the_question_is_open_is_refused(
         await app.press("R")
         await app.armed()
         systemd.write_config(BAD_YAML)
-        await app.press("y")
+        await app.answer("y")
         await app.see("✘ check", "config.yaml:2:1: while parsing a flow")
     assert_untouched(systemd, before)
 

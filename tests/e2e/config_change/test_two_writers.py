@@ -24,7 +24,7 @@ async def test_a_change_between_preview_and_yes_is_shown_and_kept(
         await app.press("c", *"131072", "enter")
         await app.armed()
         on_this_machine.config.write_text(THEIRS)
-        await app.press("y")
+        await app.answer("y")
         await app.see("was changed by another program", "-globalTTL: 1800", "+globalTTL: 600")
     assert on_this_machine.config.read_text() == THEIRS
 

@@ -1,13 +1,10 @@
 """A new user in a clean home: from nothing to a live table."""
 
-import asyncio
-import sys
 from pathlib import Path
 
-from aitui.demo.certificates import Certificates
 from aitui.settings import DEFAULT_URL
 from catalogue import CATALOGUE, QUICK
-from e2e.pseudo_terminal.terminal import ROOT, terminal
+from e2e.pseudo_terminal.terminal import terminal
 from stand_in import StandIn
 
 
@@ -40,23 +37,3 @@ async def test_where_nothing_answers_it_says_what_to_do(
         opened.press("q")
         assert await opened.ends() == 0
     assert not Path(nobody["HOME"], ".config").exists()
-
-
-async def test_a_server_behind_mtls_after_init(
-    nobody: dict[str, str], stand_in: StandIn, certificates: Certificates
-) -> None:
-    files = (
-        *("--ca", str(certificates.root_ca), "--client-cert", str(certificates.client_cert)),
-        *("--client-key", str(certificates.client_key)),
-    )
-    init = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "aitui", "init", "--url", stand_in.url, *files),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        env=nobody,
-        cwd=ROOT,
-    )
-    said, _ = await init.communicate()
-    assert (init.returncode, b"Saved as local" in said) == (0, True)
-    async with terminal((), nobody) as opened:
-        await opened.see("local ●", QUICK)

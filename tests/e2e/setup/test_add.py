@@ -57,6 +57,7 @@ async def test_a_model_of_the_hub_is_downloaded_added_and_loaded(
     assert machine.config.read_text() == unread
 
 
+@pytest.mark.deployment
 async def test_what_can_not_be_downloaded_is_refused_with_the_reason(
     aitui: CommandLine, hub: Hub
 ) -> None:
@@ -72,6 +73,7 @@ async def test_what_can_not_be_downloaded_is_refused_with_the_reason(
     assert hub.starts == []
 
 
+@pytest.mark.deployment
 async def test_a_download_goes_on_without_aitui_and_the_same_command_continues(
     aitui: CommandLine, machine: UserManager, hub: Hub
 ) -> None:

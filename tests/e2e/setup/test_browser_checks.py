@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from aitui.domain.checks import CheckStatus
 from aitui.domain.snapshot import Server
 from aitui.services.doctor.browser import check_browsers
-from e2e.caddy.openssl import Guide
+from e2e.caddy.openssl import Guide, Pair
 from services.doctor.examined import Report, reported
 
 pytestmark = [pytest.mark.real_server("libnss3-tools"), pytest.mark.real_server("openssl")]
@@ -25,13 +26,15 @@ USER, FLATPAK = ".pki/nssdb", ".var/app/com.brave.Browser/.pki/nssdb"
 class Desk:
     """A machine with Chromium and the Brave Flatpak, a home, and /etc of its own."""
 
-    def __init__(self, folder: Path) -> None:
-        guide = Guide(folder / "certs")
-        self.pair, self.ca = guide.client(), guide.root
+    def __init__(self, folder: Path, certs: Path) -> None:
+        self.pair, self.ca = (
+            Pair(certs / "client.pem", certs / "client-key.pem"),
+            certs / "root-ca.pem",
+        )
         self.server = Server(
             URL,
             identity="desk",
-            ca=guide.root,
+            ca=self.ca,
             client_cert=self.pair.certificate,
             client_key=self.pair.key,
         )
@@ -95,9 +98,17 @@ class Desk:
         )
 
 
+@pytest.fixture(scope="module")
+def guide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The certificates of the set-up guide."""
+    guide = Guide(tmp_path_factory.mktemp("guide"))
+    guide.client()
+    return guide.root.parent
+
+
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
+def desk(tmp_path: Path, guide: Path) -> Desk:
+    return Desk(tmp_path, Path(shutil.copytree(guide, tmp_path / "certs")))
 
 
 async def test_a_machine_without_a_browser_has_nothing_wrong(desk: Desk) -> None:
@@ -161,43 +172,35 @@ async def test_a_ca_in_the_store_without_trust_is_a_red_padlock(desk: Desk) -> N
     assert "Chromium trust" in (await desk.report()).failed
 
 
-@pytest.mark.parametrize(
-    ("policy", "fault"),
-    [
-        ('{"AutoSelectCertificateForUrls": ["x"', "is not JSON"),
-        (
-            '{"AutoSelectCertificateForUrls": [{"pattern": "https://ai.example.org"}]}',
-            "must be a list of JSON texts, each in quotes",
-        ),
-        ('{"AutoSelectCertificateForUrls": ["{pattern}"]}', "has a text that is not JSON"),
-        (
-            json.dumps({"AutoSelectCertificateForUrls": ['{"pattern":"https://ai.example.org"}']}),
-            "without pattern or filter",
-        ),
-        (
-            json.dumps({"AutoSelectCertificateForUrls": ['{"pattern":"https://b.c","filter":{}}']}),
-            "names no pattern for https://ai.example.org",
-        ),
-        (
-            json.dumps(
-                {
-                    "AutoSelectCertificateForUrls": [
-                        '{"pattern":"https://[*.]example.org","filter":{"ISSUER":{"CN":"Other"}}}'
-                    ]
-                }
-            ),
-            "names another issuer",
-        ),
-    ],
-)
-async def test_a_policy_that_chooses_nothing_is_replaced(
-    desk: Desk, policy: str, fault: str
-) -> None:
-    path = desk.write_policy(policy)
-    check = (await desk.report())["Chromium policy"]
-    assert check.status is CheckStatus.FAILED
-    assert check.seen.startswith("/etc/chromium/policies/managed/mine.json ")
-    assert fault in check.seen
+UNREAD = {
+    '{"AutoSelectCertificateForUrls": ["x"': "is not JSON",
+    '{"AutoSelectCertificateForUrls": [{"pattern": "https://ai.example.org"}]}': (
+        "must be a list of JSON texts, each in quotes"
+    ),
+    '{"AutoSelectCertificateForUrls": ["{pattern}"]}': "has a text that is not JSON",
+    json.dumps({"AutoSelectCertificateForUrls": ['{"pattern":"https://ai.example.org"}']}): (
+        "without pattern or filter"
+    ),
+    json.dumps({"AutoSelectCertificateForUrls": ['{"pattern":"https://b.c","filter":{}}']}): (
+        "names no pattern for https://ai.example.org"
+    ),
+    json.dumps(
+        {
+            "AutoSelectCertificateForUrls": [
+                '{"pattern":"https://[*.]example.org","filter":{"ISSUER":{"CN":"Other"}}}'
+            ]
+        }
+    ): "names another issuer",
+}
+
+
+async def test_a_policy_that_chooses_nothing_is_replaced(desk: Desk) -> None:
+    for policy, fault in UNREAD.items():
+        path = desk.write_policy(policy)
+        check = (await desk.report())["Chromium policy"]
+        assert check.status is CheckStatus.FAILED
+        assert check.seen.startswith("/etc/chromium/policies/managed/mine.json ")
+        assert fault in check.seen
     desk.paste(check.remedy)
     assert "ai.example.org" in path.read_text()
     assert (await desk.report()).status("Chromium policy") is CheckStatus.PASSED
@@ -215,10 +218,8 @@ async def test_no_policy_asks_on_every_page_and_one_is_made(desk: Desk) -> None:
     assert report["Brave Flatpak policy"].seen.startswith("/etc/brave/policies/managed/aitui.json")
 
 
-@pytest.mark.parametrize(
-    "pattern", ["*", "https://*", "[*.]example.org", "https://ai.example.org:443"]
-)
-async def test_a_pattern_may_cover_more(desk: Desk, pattern: str) -> None:
-    choice = json.dumps({"pattern": pattern, "filter": {}})
-    desk.write_policy(json.dumps({"AutoSelectCertificateForUrls": [choice]}))
-    assert (await desk.report()).status("Chromium policy") is CheckStatus.PASSED
+async def test_a_pattern_may_cover_more(desk: Desk) -> None:
+    for pattern in ("*", "https://*", "[*.]example.org", "https://ai.example.org:443"):
+        choice = json.dumps({"pattern": pattern, "filter": {}})
+        desk.write_policy(json.dumps({"AutoSelectCertificateForUrls": [choice]}))
+        assert (await desk.report()).status("Chromium policy") is CheckStatus.PASSED

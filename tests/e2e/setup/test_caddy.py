@@ -12,8 +12,9 @@ import pytest
 
 from aitui.demo.certificates import Certificates
 from aitui.demo.dialect import Dialect
-from catalogue import CATALOGUE
+from catalogue import CATALOGUE, QUICK
 from cli.command_line import CommandLine, read_until, status_of
+from e2e.pseudo_terminal.terminal import surroundings, terminal
 from e2e.service.user_manager import free_port
 from host.conftest import make_place
 from host.sshd import Sshd
@@ -202,9 +203,12 @@ async def test_from_an_empty_directory_to_a_table_behind_client_certificates(
     assert proxied.status == 0, proxied.err
     added = await aitui.run("init", "--url", url, "--certs-dir", str(certs), "--name", "home")
     assert added.status == 0, added.err
-    listed = await aitui.run("--server", "home", "status")
-    assert listed.status == 0, listed.err
-    assert len(listed.out.splitlines()) > len(CATALOGUE.split("cmd:")) / 2
+    aitui.environment.clear()
+    checked = await aitui.run("certs", "check")
+    assert (checked.status, checked.err) == (0, "")
+    assert ", 0 failed" in checked.out
+    async with terminal((), surroundings(aitui.home), size=(120, 36)) as shown:
+        await shown.see("home ●", " ms ", QUICK)
 
 
 @pytest.mark.real_server("openssh-server")

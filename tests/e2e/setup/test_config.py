@@ -5,6 +5,7 @@ import pytest
 from cli.command_line import CommandLine
 from domain.config.test_ports import GUIDE as GUIDE_CONFIG
 from domain.memory.files import BIG
+from e2e.pseudo_terminal.terminal import surroundings, terminal
 from e2e.service.user_manager import UserManager
 from host.test_unit_file import GUIDE as GUIDE_UNIT
 
@@ -34,6 +35,8 @@ async def test_a_machine_with_a_model_file_serves_it(
     machine.until_it_answers()
     loaded = await aitui.run("load", "llama-3.2-1b")
     assert (loaded.status, loaded.out.split(" after")[0]) == (0, "Llama-3.2-1B-Q8_0 is ready")
+    async with terminal((), surroundings(aitui.home, **named), size=(120, 36)) as shown:
+        await shown.see("● Llama-3.2-1B-Q8_0", "ready")
     again = await aitui.run("setup", "config")
     assert "needs no change" in again.err
 

@@ -103,7 +103,7 @@ async def talking(
                 clock=Clock(time.monotonic, time.time),
                 new_id=lambda: f"t{next(numbers)}",
                 history=history,
-                on_change=published.append,
+                on_change=lambda _, reply: published.append(reply),
             )
             try:
                 yield Talk(stand_in, server, chat, published)

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from time import monotonic, time
 
+import aiohttp
 import pytest
 from msgspec.structs import replace
 
@@ -132,6 +133,7 @@ async def test_an_older_server_isnt_at_fault_for_the_views_it_lacks(server: Serv
     report = await examined(server)
     assert report["version"].seen.startswith("llama-swap 218 (02e015f")
     assert report["view: activity"].seen == "needs llama-swap ≥ v236"
+    assert report["recent requests"].seen == "not known: needs llama-swap ≥ v236"
     assert report["view: hardware"].seen == "needs llama-swap ≥ v247"
     assert report["view: profiles"].seen == "needs llama-swap ≥ v241"
     assert report["view: cancel a request"].seen == "needs llama-swap ≥ v235"
@@ -179,3 +181,22 @@ async def test_a_silent_server_is_given_up(stand_in: StandIn, server: Server) ->
     report = await examined(replace(server, timeout=3.0))
     assert report.failed == ["/health"]
     assert "did not finish GET /health" in report["/health"].seen
+
+
+async def test_recent_requests_that_a_client_got_wrong_are_named() -> None:
+    async with StandIn(CATALOGUE, Dialect.V263) as there, aiohttp.ClientSession() as other:
+
+        async def ask(model: str, prompt: str) -> int:
+            asked = {"model": model, "messages": [{"role": "user", "content": prompt}]}
+            async with other.post(f"{there.url}/v1/chat/completions", json=asked) as response:
+                return response.status
+
+        server = Server(there.url, identity="x")
+        assert (await examined(server)).status("recent requests") is CheckStatus.PASSED
+        assert await ask(QUICK.upper(), "hello") == 404
+        assert await ask(QUICK, "hello " * 40_000) == 400
+        check = (await examined(server))["recent requests"]
+    assert check.status is CheckStatus.OPEN
+    assert f"127.0.0.1 asked for “{QUICK.upper()}”, nearest: {QUICK}" in check.seen
+    assert f"{QUICK} responded with 400, as to a prompt that exceeds its context" in check.seen
+    assert check.remedy == "ask for a listed id, or add that name to aliases in config.yaml"

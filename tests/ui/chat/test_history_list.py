@@ -228,7 +228,7 @@ async def test_the_last_prompt_and_the_last_reply_are_below_the_list(
         preview = pane.app.app.screen.query_one("#preview", PlainText)
         who, prompt, model, reply = str(preview.content).split("\n")[:4]
         assert (who, prompt, model) == ("You", "about apples", FAST)
-        assert reply.startswith("stand-in: ")
+        assert reply.startswith("This answer comes from a stand-in")
 
 
 async def test_an_empty_history_says_how_it_fills(
@@ -330,8 +330,8 @@ def history_open(pane: Pane) -> bool:
 
 
 def history_text(pane: Pane) -> str:
-    """What the dialog shows."""
-    if not history_open(pane):
+    """What the dialog shows, nothing before it is composed."""
+    if not history_open(pane) or not pane.app.app.screen.is_mounted:
         return ""
     dialog = pane.app.app.screen.query_one("#list").region
     return "\n".join(strip.text for strip in pane.app.strips[dialog.y : dialog.bottom])

@@ -1,6 +1,7 @@
 """The transcript on a screen: follows, stays, reflows, folds, copies."""
 
 import pytest
+from rich.cells import get_character_cell_size
 from textual.geometry import Offset
 from textual.selection import Selection
 
@@ -33,6 +34,19 @@ async def test_an_answer_in_small_deltas_ends_as_the_same_rows_as_one_that_comes
         one, other = whole.transcript._layout, parts.transcript._layout
         assert [laid.rows for laid in one.entries] == [laid.rows for laid in other.entries]
         assert whole.text == parts.text
+
+
+async def test_text_that_comes_while_a_frame_is_drawn_leaves_no_timer() -> None:
+    async with shown() as running:
+        transcript = running.transcript
+        transcript.begin_turn("1", "assistant", "model")
+        for number in range(3):
+            transcript._flush()
+            transcript.append("1", f"paragraph {number}\n\n")
+        transcript.finish("1")
+        await running.settle()
+        assert "paragraph 2" in running.text
+        assert max(timer._interval for timer in transcript._timers) < 1
 
 
 async def test_a_comment_across_two_parts_of_a_fence_is_coloured_whole_in_the_end() -> None:
@@ -107,6 +121,20 @@ async def test_every_line_has_exactly_the_width() -> None:
             transcript = running.transcript
             strips = [transcript.render_line(y) for y in range(transcript.size.height)]
             assert {strip.cell_length for strip in strips} == {transcript.size.width}
+
+
+@pytest.mark.parametrize("joined", ["A\u200d", "क\u200d", "👩\u200d", "☃\ufe0f", "A\u200d\u200d"])
+async def test_joiners_make_no_row_wider_than_a_terminal_draws_it(joined: str) -> None:
+    run = joined * 400
+    async with shown((60, 140)) as running:
+        await running.answer(f"{run}\n\n```\n{run}\n```\n\n> {run}\n\n|a|b|\n|-|-|\n|{run}|x|\n")
+        transcript = running.transcript
+        for raw in (False, True):
+            transcript.raw = raw
+            await running.settle()
+            for y in range(transcript.size.height):
+                text = transcript.render_line(y).text
+                assert sum(map(get_character_cell_size, text)) == transcript.size.width, text
 
 
 async def test_reasoning_is_one_line_until_it_is_opened() -> None:

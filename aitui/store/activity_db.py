@@ -1,0 +1,541 @@
+"""The record of activity: requests, models that came and went, and power, of all servers."""
+
+import asyncio
+import contextlib
+import sqlite3
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from aitui.domain.activity import (
+    LEFT,
+    MODEL_KINDS,
+    ActivityFilter,
+    ActivityKind,
+    ActivityRow,
+    ActivitySums,
+    ActivityTotals,
+    WatchedTime,
+    distribution,
+)
+from aitui.domain.sanitize import sanitize_line
+from aitui.errors import HistoryError
+from aitui.store.database import (
+    BUSY_SECONDS,
+    aside_warning,
+    open_database,
+    set_broken_aside,
+    transaction,
+)
+
+FILE_NAME = "activity.sqlite3"
+CONTENT = "activity records"
+
+_T = TypeVar("_T")
+
+_TABLES = """
+CREATE TABLE rows (
+    number INTEGER PRIMARY KEY, server TEXT NOT NULL, kind TEXT NOT NULL, at REAL NOT NULL,
+    id INTEGER NOT NULL, model TEXT NOT NULL, run REAL NOT NULL, path TEXT NOT NULL,
+    client TEXT NOT NULL, who TEXT NOT NULL, agent TEXT NOT NULL, session TEXT NOT NULL,
+    status INTEGER, error TEXT NOT NULL, by TEXT NOT NULL, cached INTEGER, prompt INTEGER,
+    tokens INTEGER, drafted INTEGER, accepted INTEGER, prompt_rate REAL, rate REAL, seconds REAL,
+    first_token REAL, has_capture INTEGER NOT NULL, failed INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX rows_by_time ON rows (server, kind, at, id, model);
+CREATE INDEX rows_by_model ON rows (server, kind, model, at);
+CREATE INDEX rows_by_client ON rows (server, kind, who, at);
+CREATE INDEX rows_failed ON rows (server, kind, at) WHERE failed = 1;
+CREATE INDEX rows_by_age ON rows (at);
+CREATE TABLE watched (
+    number INTEGER PRIMARY KEY, server TEXT NOT NULL, began REAL NOT NULL, ended REAL NOT NULL
+);
+CREATE INDEX watched_by_time ON watched (server, ended);
+CREATE TABLE complete (server TEXT PRIMARY KEY, id INTEGER NOT NULL, at REAL NOT NULL);
+CREATE TABLE energy (
+    server TEXT NOT NULL, minute INTEGER NOT NULL, model TEXT NOT NULL, joules REAL NOT NULL,
+    PRIMARY KEY (server, minute, model)
+) WITHOUT ROWID
+"""
+STEPS = (_TABLES,)
+_FIELDS = ActivityRow.__struct_fields__
+_COLUMNS = ", ".join(_FIELDS)
+_STORED = tuple(name for name in _FIELDS if name != "number")
+_INSERT = (
+    f"INSERT INTO rows ({', '.join(_STORED)}, failed) "  # noqa: S608 - names of fields alone
+    f"VALUES ({', '.join('?' * (len(_STORED) + 1))})"
+)
+# Another recorder, or a page fetched later, may know less of the same request, or more.
+_INSERT_OR_COMPLETE = f"""{_INSERT}
+ON CONFLICT (server, kind, at, id, model) DO UPDATE SET
+    who = CASE WHEN agent = '' THEN excluded.who ELSE who END,
+    client = CASE WHEN client = '' THEN excluded.client ELSE client END,
+    agent = CASE WHEN agent = '' THEN excluded.agent ELSE agent END,
+    session = CASE WHEN session = '' THEN excluded.session ELSE session END,
+    first_token = coalesce(first_token, excluded.first_token)
+WHERE (agent = '' AND excluded.agent != '') OR (client = '' AND excluded.client != '')
+    OR (first_token IS NULL AND excluded.first_token IS NOT NULL)
+"""
+_REPLY_DELAY = (
+    "coalesce(first_token, CASE WHEN prompt_rate > 0 AND tokens > 0 "
+    "THEN max(0, prompt - coalesce(cached, 0)) / prompt_rate END)"
+)
+_READ = "CASE WHEN prompt_rate > 0 THEN max(0, prompt - coalesce(cached, 0)) ELSE 0 END"
+_WRITTEN = "CASE WHEN rate > 0 THEN tokens ELSE 0 END"
+_SUMS = ", ".join(
+    f"coalesce(sum({figure}), 0)"
+    for figure in (
+        *("1", "failed", "prompt", "cached", "tokens", "drafted", "accepted", "seconds"),
+        *(_READ, f"{_READ} / prompt_rate", _WRITTEN, f"{_WRITTEN} / rate"),
+    )
+)
+"""The figures of ActivitySums in its order."""
+SAME_EVENT_SECONDS = 5.0
+"""Two recorders notice the same change of a model within this time of each other."""
+SAME_END_SECONDS = 60.0
+"""How a model left is found out after it was seen to be gone: a log has to be read for that."""
+RESTART_SECONDS = 1.0
+"""A server that starts again answers no request sooner; times of ids may change places within it."""
+_PRUNE_EVERY = 2000
+_SHARE_PRUNED = 0.1
+
+
+class ActivityStore:
+    """Reads and writes in threads of its own. Every call raises HistoryError.
+
+    What takes long, like totals, has a second thread and connection: pages are read meanwhile.
+    """
+
+    def __init__(
+        self, path: Path, days: int, megabytes: int, on_warning: Callable[[str], None]
+    ) -> None:
+        self._path = path
+        self._days, self._megabytes = days, megabytes
+        self._on_warning = on_warning
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="activity")
+        self._slow_thread = ThreadPoolExecutor(1, thread_name_prefix="activity totals")
+        self._database: sqlite3.Connection | None = None
+        self._warnings: list[str] = []
+        self._added = _PRUNE_EVERY
+        self._is_closed = False
+
+    @classmethod
+    async def open(
+        cls,
+        path: Path,
+        *,
+        days: int = 90,
+        megabytes: int = 200,
+        on_warning: Callable[[str], None] = lambda _: None,
+    ) -> "ActivityStore":
+        """Open or create the record; a broken one is set aside with a warning.
+
+        Rows older than `days` go, and the oldest ones of a record larger than `megabytes`.
+        """
+        store = cls(path, days, megabytes, on_warning)
+        try:
+            await store._run(store._open)
+        except BaseException:
+            store._shut_down()
+            raise
+        return store
+
+    async def close(self) -> None:
+        """Close the record. A second call does nothing."""
+        if self._is_closed:
+            return
+        try:
+            await self._run(self._close)
+        finally:
+            self._is_closed = True
+            self._shut_down()
+
+    async def add(
+        self, rows: Iterable[ActivityRow], now: float, last: ActivityRow | None = None
+    ) -> None:
+        """Add rows that aren't there yet, and complete those that are; `now` is Unix time.
+
+        Up to the request `last`, the record has all that its server had.
+        """
+        found = sorted(rows, key=lambda row: (row.at, row.id or 0))
+        await self._run(lambda: self._add(found, now, last))
+
+    async def watch(self, server: str, began: float, ended: float, number: int = 0) -> int:
+        """Note that a server was watched, as one more time or as `number`; return its number."""
+        return await self._run(lambda: self._watch(server, began, ended, number))
+
+    async def add_energy(self, server: str, minutes: dict[tuple[int, str], float]) -> None:
+        """Note the joules of each minute and model; of what two recorders saw, the most counts."""
+        rows = [(server, minute, model, joules) for (minute, model), joules in minutes.items()]
+        await self._run(lambda: self._add_energy(rows))
+
+    async def complete_until(self, server: str) -> tuple[int, float] | None:
+        """Return id and time of the request up to which none is missing, None before the first."""
+        query = "SELECT id, at FROM complete WHERE server = ?"
+        return await self._run(lambda: self._connection.execute(query, (server,)).fetchone())
+
+    async def select(
+        self, wanted: ActivityFilter, sort: str = "at", *, descending: bool = True
+    ) -> "array[int]":
+        """Return the numbers of all rows that pass, sorted by one of SORTS, unknown figures last."""
+        return await self._run(lambda: self._select(wanted, sort, descending=descending))
+
+    async def read(self, numbers: Sequence[int]) -> tuple[ActivityRow, ...]:
+        """Return these rows in this order; those that were dropped meanwhile are missing."""
+        return await self._run(lambda: self._read(numbers))
+
+    async def model_rows(self, server: str, since: float) -> tuple[ActivityRow, ...]:
+        """Return what happened to the models of a server since then (Unix time), in order."""
+        return await self._run(lambda: tuple(self._model_rows(server, since)))
+
+    async def watched_times(self, server: str, since: float) -> tuple[WatchedTime, ...]:
+        """Return when a server was watched since then (Unix time)."""
+        query = "SELECT began, ended FROM watched WHERE server = ? AND ended >= ? ORDER BY began"
+        return await self._run(
+            lambda: tuple(
+                WatchedTime(*row) for row in self._connection.execute(query, (server, since))
+            )
+        )
+
+    async def totals(self, wanted: ActivityFilter) -> ActivityTotals:
+        """Return sums and spreads of the requests that pass."""
+        return await self._run_slowly(lambda database: _totals(database, wanted))
+
+    async def sums(self, wanted: ActivityFilter, by: str) -> dict[str | int, ActivitySums]:
+        """Return the sums of the requests by "model", "client" or "hour" (whole hours of Unix time)."""
+        column = {"model": "model", "client": "who", "hour": "CAST(at / 3600 AS INTEGER)"}[by]
+        return await self._run_slowly(lambda database: _sums(database, wanted, column))
+
+    async def joules(self, server: str, since: float, until: float) -> dict[tuple[int, str], float]:
+        """Return the energy by hour (of Unix time) and model; none where power wasn't measured."""
+        query = (
+            "SELECT minute / 60, model, sum(joules) FROM energy "
+            "WHERE server = ? AND minute >= ? AND minute < ? GROUP BY 1, 2"
+        )
+        values = server, int(since // 60), int(until // 60) + 1
+        return await self._run(
+            lambda: {
+                (hour, model): joules
+                for hour, model, joules in self._connection.execute(query, values)
+            }
+        )
+
+    async def _run(self, work: Callable[[], _T]) -> _T:
+        return await self._in_thread(self._thread, lambda: self._repair_and_retry(work))
+
+    async def _run_slowly(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        def run() -> _T:
+            # Opening takes 0.1 ms, and no connection is left behind if the file is set aside.
+            database = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
+            try:
+                return work(database)
+            finally:
+                database.close()
+
+        return await self._in_thread(self._slow_thread, run)
+
+    async def _in_thread(self, thread: ThreadPoolExecutor, work: Callable[[], _T]) -> _T:
+        if self._is_closed:
+            raise HistoryError("The activity record is closed")
+        try:
+            return await asyncio.get_running_loop().run_in_executor(thread, work)
+        except (sqlite3.Error, OSError, UnicodeEncodeError) as error:
+            raise HistoryError(
+                f"The activity record {sanitize_line(str(self._path))} can't be used",
+                why=sanitize_line(str(error), 200),
+            ) from error
+        finally:
+            while self._warnings:
+                self._on_warning(self._warnings.pop(0))
+
+    def _repair_and_retry(self, work: Callable[[], _T]) -> _T:
+        """Do something, and once more with a new record if the present one turns out to be broken."""
+        try:
+            return work()
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as error:
+            if self._database is None or _code(error) not in _BROKEN:
+                raise
+            self._close()
+            aside = set_broken_aside(self._path)
+            self._open()
+            self._salvage(aside, aside_warning(self._path, aside, CONTENT, error))
+            return work()
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        if self._database is None:
+            raise HistoryError("The activity record is closed")
+        return self._database
+
+    def _open(self) -> None:
+        self._database, aside, warning = open_database(self._path, STEPS, CONTENT)
+        if aside is not None:
+            self._salvage(aside, warning)
+
+    def _close(self) -> None:
+        database, self._database = self._database, None
+        if database is not None:
+            database.close()
+
+    def _shut_down(self) -> None:
+        self._thread.shutdown(wait=False)
+        self._slow_thread.shutdown(wait=False)
+
+    def _salvage(self, aside: Path, warning: str) -> None:
+        """Copy what can still be read of a broken record."""
+        with contextlib.suppress(sqlite3.Error):  # nothing can be read at all
+            old = sqlite3.connect(aside, isolation_level=None)
+            try:
+                with transaction(self._connection):
+                    for row in _readable_rows(old):
+                        self._insert(row)
+            finally:
+                old.close()
+        (kept,) = self._connection.execute("SELECT count(*) FROM rows").fetchone()
+        self._warnings.append(f"{warning}; {kept:,} rows could be saved" if kept else warning)
+
+    def _add(self, rows: Iterable[ActivityRow], now: float, last: ActivityRow | None) -> None:
+        database = self._connection
+        with transaction(database):
+            for row in rows:
+                if row.kind is ActivityKind.REQUEST:
+                    self._insert(row, self._run_of(row))
+                elif not self._is_known_event(row):
+                    self._insert(row)
+                self._added += 1
+            if last is not None:
+                # Another recorder may be further; a server that started again is at a later time.
+                database.execute(
+                    "INSERT INTO complete VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET "
+                    "id = excluded.id, at = excluded.at WHERE (excluded.at, excluded.id) > (at, id)",
+                    (last.server, last.id, last.at),
+                )
+        if self._added >= _PRUNE_EVERY:
+            self._added = 0
+            self._prune(now)
+
+    def _insert(self, row: ActivityRow, run: float | None = None) -> None:
+        values = [getattr(row, name) for name in _STORED]
+        values[_STORED.index("kind")] = row.kind.value
+        values[_STORED.index("id")] = -1 if row.id is None else row.id
+        values[_STORED.index("run")] = row.run if run is None else run
+        failed = (row.status is not None and row.status >= 400) or bool(row.error)
+        self._connection.execute(_INSERT_OR_COMPLETE, (*values, failed))
+
+    def _run_of(self, row: ActivityRow) -> float:
+        """Return the start of the server's run that a request belongs to: ids only go up within one."""
+        query = (
+            "SELECT id, at, run FROM rows WHERE server = ? AND kind = 'request' "
+            "AND at <= ? AND (at < ? OR id <= ?) ORDER BY at DESC, id DESC LIMIT 1"
+        )
+        values = row.server, row.at, row.at, -1 if row.id is None else row.id
+        before = self._connection.execute(query, values).fetchone()
+        if before is not None:
+            id_, at, run = before
+            if row.id is None or row.id > id_ or row.at - at <= RESTART_SECONDS:
+                return float(run)
+        return row.at - (row.seconds or 0.0)
+
+    def _is_known_event(self, row: ActivityRow) -> bool:
+        """Return whether this happened to a model already; how it left replaces that it left."""
+        window = SAME_END_SECONDS if row.kind in LEFT else SAME_EVENT_SECONDS
+        near = [
+            one
+            for one in self._model_rows(row.server, row.at - window, row.at + window, row.model)
+            if row.kind is not ActivityKind.READY or row.seconds is None or one.seconds is not None
+        ]
+        sides = [one for one in near if one.at <= row.at][-1:]
+        sides += [one for one in near if one.at > row.at][:1]
+        for one in sides:
+            if one.kind in LEFT and row.kind in LEFT:
+                if one.kind is ActivityKind.STOP and not one.by:
+                    self._connection.execute(
+                        "UPDATE rows SET kind = ?, by = ?, error = ?, failed = ? WHERE number = ?",
+                        (row.kind.value, row.by, row.error, bool(row.error), one.number),
+                    )
+                return True
+            if one.kind is row.kind:
+                return True
+        return False
+
+    def _watch(self, server: str, began: float, ended: float, number: int) -> int:
+        with transaction(self._connection):
+            if number:
+                changed = self._connection.execute(
+                    "UPDATE watched SET ended = ? WHERE number = ? AND server = ?",
+                    (ended, number, server),
+                )
+                if changed.rowcount:
+                    return number
+            added = self._connection.execute(
+                "INSERT INTO watched (server, began, ended) VALUES (?, ?, ?)",
+                (server, began, ended),
+            )
+        return added.lastrowid or 0
+
+    def _add_energy(self, rows: Iterable[tuple[str, int, str, float]]) -> None:
+        with transaction(self._connection):
+            self._connection.executemany(
+                "INSERT INTO energy VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE "
+                "SET joules = max(joules, excluded.joules)",
+                rows,
+            )
+
+    def _prune(self, now: float) -> None:
+        """Drop what is too old, then the oldest rows of a record that is too large."""
+        database, oldest = self._connection, now - self._days * 86400
+        with transaction(database):
+            database.execute("DELETE FROM rows WHERE at < ?", (oldest,))
+            database.execute("DELETE FROM watched WHERE ended < ?", (oldest,))
+            database.execute("DELETE FROM energy WHERE minute < ?", (int(oldest // 60),))
+        while _used_bytes(database) > self._megabytes * 1_000_000:
+            (count,) = database.execute("SELECT count(*) FROM rows").fetchone()
+            with transaction(database):
+                dropped = database.execute(
+                    "DELETE FROM rows WHERE number IN (SELECT number FROM rows ORDER BY at LIMIT ?)",
+                    (int(count * _SHARE_PRUNED) + 1,),
+                ).rowcount
+            if not dropped:
+                break
+        if _pragma(database, "freelist_count") * 2 > _pragma(database, "page_count"):
+            # Another instance that reads or writes just then keeps the space, which is used again.
+            with contextlib.suppress(sqlite3.OperationalError):
+                database.execute("VACUUM")
+
+    def _select(self, wanted: ActivityFilter, sort: str, *, descending: bool) -> "array[int]":
+        condition, values = _condition(self._connection, wanted)
+        direction = "DESC" if descending else "ASC"
+        by_time = f"at {direction}, id {direction}"
+        column = _REPLY_DELAY if sort == "first_token" else sort
+        order = by_time if sort == "at" else f"({column}) IS NULL, {column} {direction}, {by_time}"
+        query = f"SELECT number FROM rows WHERE {condition} ORDER BY {order}"  # noqa: S608
+        return array("q", (number for (number,) in self._connection.execute(query, values)))
+
+    def _read(self, numbers: Sequence[int]) -> tuple[ActivityRow, ...]:
+        marks = ", ".join("?" * len(numbers))
+        query = f"SELECT {_COLUMNS} FROM rows WHERE number IN ({marks})"  # noqa: S608
+        found = {row.number: row for row in _rows(self._connection.execute(query, list(numbers)))}
+        return tuple(found[number] for number in numbers if number in found)
+
+    def _model_rows(
+        self, server: str, since: float, until: float = 1e18, model: str = ""
+    ) -> Iterator[ActivityRow]:
+        kinds = ", ".join(f"'{kind.value}'" for kind in MODEL_KINDS)
+        query = (
+            f"SELECT {_COLUMNS} FROM rows WHERE server = ? AND kind IN ({kinds}) "  # noqa: S608
+            "AND at >= ? AND at <= ? AND (? = '' OR model = ?) ORDER BY at, number"
+        )
+        yield from _rows(self._connection.execute(query, (server, since, until, model, model)))
+
+
+_BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+def _code(error: sqlite3.DatabaseError) -> int:
+    # The lower eight bits are the kind of the error; errors of the module itself have none.
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _pragma(database: sqlite3.Connection, name: str) -> int:
+    return int(database.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _used_bytes(database: sqlite3.Connection) -> int:
+    pages = _pragma(database, "page_count") - _pragma(database, "freelist_count")
+    return pages * _pragma(database, "page_size")
+
+
+def _rows(found: Iterable[Sequence[object]]) -> Iterator[ActivityRow]:
+    for values in found:
+        fields = dict(zip(_FIELDS, values, strict=True))
+        fields["kind"] = ActivityKind(fields["kind"])
+        fields["id"] = None if fields["id"] == -1 else fields["id"]
+        fields["has_capture"] = bool(fields["has_capture"])
+        yield ActivityRow(**fields)  # type: ignore[arg-type]
+
+
+def _readable_rows(database: sqlite3.Connection) -> Iterator[ActivityRow]:
+    """Yield the rows of a broken database from both of its ends, up to where it can't be read."""
+    last = 0
+    for order in ("ASC", "DESC"):
+        query = f"SELECT {_COLUMNS} FROM rows WHERE number > ? ORDER BY number {order}"  # noqa: S608
+        with contextlib.suppress(sqlite3.DatabaseError):
+            for values in database.execute(query, (last,)):
+                # Of a damaged page anything may come.
+                with contextlib.suppress(ValueError, msgspec.ValidationError):
+                    (row,) = _rows([values])
+                    yield msgspec.convert(msgspec.structs.asdict(row), ActivityRow)
+                    last = row.number if order == "ASC" else last
+
+
+def _condition(
+    database: sqlite3.Connection, wanted: ActivityFilter
+) -> tuple[str, list[str | float]]:
+    """Return the condition of a filter with its values."""
+    kinds = [kind.value for kind in wanted.kinds]
+    parts = ["server = ?", f"kind IN ({', '.join('?' * len(kinds))})"]
+    values: list[str | float] = [wanted.server, *kinds]
+    for column, text in (("model", wanted.model), ("who", wanted.client)):
+        if text:
+            names = _matching_names(database, wanted, column, text)
+            parts.append(f"{column} IN ({', '.join('?' * len(names))})")
+            values += names
+    if wanted.text:
+        either = []
+        for column in ("model", "who"):
+            names = _matching_names(database, wanted, column, wanted.text)
+            either.append(f"{column} IN ({', '.join('?' * len(names))})")
+            values += names
+        parts.append(f"({' OR '.join(either)} OR instr(lower(path), ?) OR instr(lower(error), ?))")
+        values += [wanted.text.lower()] * 2
+    if wanted.status in {"ok", "failed"}:
+        parts.append(f"failed = {int(wanted.status == 'failed')}")
+    elif wanted.status:
+        parts.append("status = ?")
+        values.append(wanted.status)
+    for comparison, moment in ((">=", wanted.since), ("<", wanted.until)):
+        if moment is not None:
+            parts.append(f"at {comparison} ?")
+            values.append(moment)
+    return " AND ".join(parts), values
+
+
+def _matching_names(
+    database: sqlite3.Connection, wanted: ActivityFilter, column: str, text: str
+) -> list[str]:
+    """Return the models or clients with that text in their names: few, and each found in its index."""
+    names: list[str] = []
+    for kind in wanted.kinds:
+        following = f"SELECT min({column}) FROM rows WHERE server = ? AND kind = ? AND {column} > ?"  # noqa: S608
+        # An empty name matches no text.
+        name = ""
+        while found := database.execute(following, (wanted.server, kind.value, name)).fetchone()[0]:
+            name = found
+            names.append(name)
+    return [name for name in dict.fromkeys(names) if text.casefold() in name.casefold()]
+
+
+def _totals(database: sqlite3.Connection, wanted: ActivityFilter) -> ActivityTotals:
+    condition, values = _condition(database, wanted)
+    sums = database.execute(f"SELECT {_SUMS} FROM rows WHERE {condition}", values).fetchone()  # noqa: S608
+    spreads = []
+    for figure in ("seconds", _REPLY_DELAY, "prompt_rate", "rate"):
+        query = (
+            f"SELECT {figure} FROM rows WHERE {condition} AND failed = 0 AND {figure} IS NOT NULL"  # noqa: S608
+        )
+        spreads.append(distribution(sorted(one for (one,) in database.execute(query, values))))
+    return ActivityTotals(ActivitySums(*sums), *spreads)
+
+
+def _sums(
+    database: sqlite3.Connection, wanted: ActivityFilter, column: str
+) -> dict[str | int, ActivitySums]:
+    condition, values = _condition(database, wanted)
+    query = f"SELECT {column}, {_SUMS} FROM rows WHERE {condition} GROUP BY 1"  # noqa: S608
+    return {name: ActivitySums(*sums) for name, *sums in database.execute(query, values)}
