@@ -14,6 +14,7 @@ _PROGRAMS = {
     "openssh-server": "sshd",
     "systemd": "systemctl",
     "libnss3-tools": "certutil",
+    "polkitd": "pkcheck",
 }
 # Where servers are is not in everybody's PATH.
 _PLACES = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))

@@ -32,7 +32,8 @@ class Arguments(Struct, frozen=True):
     an idle timeout in seconds. `source` is a repository or a file of a new model, `include` a pattern.
     `certs_dir` to `ssh_host` describe a new server, as the keys of config.toml do; `p12` is unpacked.
     `profile` is one to switch to, `none` leaves the active one.
-    `shell` is one, or a kind of names that it completes after `words`.
+    `since` is how many seconds back activity is shown, `client` whose, `by` how it is grouped;
+    `textfile` is where metrics are written. `shell` is one, or a kind of names that it completes after `words`.
     """
 
     command: str = "tui"
@@ -87,6 +88,10 @@ class Arguments(Struct, frozen=True):
     ttl: int = 1800
     source: str = ""
     include: str = ""
+    since: float = 86400.0
+    client: str = ""
+    by: str = "model"
+    textfile: Path | None = None
     profile: str = ""
     none: bool = False
 
@@ -149,6 +154,13 @@ def _seconds(text: str) -> int:
     if re.fullmatch("[0-9]{1,7}", text) and int(text):
         return int(text)
     raise argparse.ArgumentTypeError("expected seconds, like 1800")
+
+
+def _ago(text: str) -> float:
+    found = re.fullmatch("([0-9]{1,5})([mhd])", text)
+    if found and int(found[1]):
+        return int(found[1]) * {"m": 60.0, "h": 3600.0, "d": 86400.0}[found[2]]
+    raise argparse.ArgumentTypeError("expected a time like 30m, 2h or 7d")
 
 
 def _fps(text: str) -> int:
@@ -238,6 +250,13 @@ _CHANGE = (
     ),
 )
 
+_ACTIVITY = (
+    _option(
+        "--since", type=_ago, metavar="TIME", words="how far back: 30m, 2h or 7d (default: 24h)"
+    ),
+    _option("--model", metavar="ID", words="only models with this in their ids"),
+    _option("--client", metavar="NAME", words="only clients with this in their names"),
+)
 LONGEST_DAYS = 36500
 KEY_TYPES = ("p256", "p384", "rsa2048", "rsa4096")
 _DIR = _option(
@@ -529,6 +548,49 @@ COMMANDS = (
         group="log",
     ),
     CommandSpec(
+        "activity",
+        "[options]",
+        "list requests, loads and unloads, also from before the server was started",
+        (
+            *_ACTIVITY,
+            _json("one JSON object; with -f one a line"),
+            _switch("-f", "--follow", words="go on with what ends from now on"),
+        ),
+    ),
+    CommandSpec(
+        "stats",
+        "[options]",
+        "sum up requests: tokens, rates, failures and energy",
+        (
+            _option(
+                "--by",
+                choices=("model", "client", "hour", "day"),
+                metavar="GROUP",
+                words="model, client, hour or day (default: model)",
+            ),
+            *_ACTIVITY,
+            _json("one JSON object, for scripts"),
+        ),
+    ),
+    CommandSpec(
+        "metrics",
+        "[options]",
+        "print state and activity in Prometheus' text format",
+        (
+            _option(
+                "--textfile",
+                type=Path,
+                metavar="PATH",
+                words="replace this file instead, for the textfile collector of node_exporter",
+            ),
+        ),
+    ),
+    CommandSpec(
+        "record",
+        "[options]",
+        "record activity without a screen until it is stopped, like a service",
+    ),
+    CommandSpec(
         "profile",
         "[options] [NAME | --none]",
         "list the server's profiles, or switch to one; llama-swap ≥ v241",
@@ -689,6 +751,8 @@ examples:
   aitui unload --all --yes            free all memory without confirming
   git diff | aitui chat "a message"   send piped text to the loaded model
   aitui logs qwen3-30b -f             follow the log of a model
+  aitui activity --since 2h -f        the requests of two hours, and new ones
+  aitui stats --by client             tokens and rates of each client
   aitui doctor                        check the connection and the server
   aitui ctx qwen3-30b 128k            change a context size and verify it
   aitui undo                          undo the last change to the config file

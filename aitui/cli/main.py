@@ -123,6 +123,19 @@ async def _logs(session: "Session", arguments: Arguments, _: Paths) -> None:
     await print_log(session, arguments.model or arguments.log, output, follow=arguments.follow)
 
 
+def _activity(name: str) -> Handler:
+    async def run(arguments: Arguments, settings: Settings | SettingsError, paths: Paths) -> int:
+        from aitui.cli import activity
+
+        server = require_server(_require(settings))
+        await require_certificates(server)
+        handle: Callable[[Server, Arguments, Paths], Awaitable[None]] = getattr(activity, name)
+        await handle(server, arguments, paths)
+        return 0
+
+    return run
+
+
 async def _status(arguments: Arguments, settings: Settings | SettingsError, paths: Paths) -> int:
     """Print the state of the server.
 
@@ -312,6 +325,10 @@ HANDLERS: dict[str, Handler] = {
     "unload": _with_session(_unload),
     "chat": _with_session(_chat),
     "profile": _with_session(_profile, monitor=False),
+    "activity": _activity("print_activity"),
+    "stats": _activity("print_stats"),
+    "metrics": _activity("print_metrics"),
+    "record": _activity("record"),
     "doctor": _doctor,
     "init": _init,
     "add": _administer,

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from aitui.demo.captures import CaptureBuffer, RequestExchange
 from aitui.demo.dialect import BuildTraits
 from aitui.demo.go_text import timestamp
 
@@ -44,6 +45,7 @@ class RecordedRow(Struct, frozen=True):
     routed: bool = False
     selector: str = ""
     client: str = ""
+    has_capture: bool = False
 
 
 class ActivityLog:
@@ -55,12 +57,12 @@ class ActivityLog:
         publish: Callable[[str, object], None],
         wall: Callable[[], float],
         *,
-        captures: bool,
+        capture_bytes: int,
     ) -> None:
         self._traits = traits
         self._wall = wall
         self._publish = publish
-        self._captures = captures
+        self.captures = CaptureBuffer(capture_bytes)
         self._next_id = traits.first_activity_id
         self.rows: list[RecordedRow] = []
 
@@ -78,8 +80,11 @@ class ActivityLog:
         selector: str = "",
         client: str = "",
         ago: float = 0.0,
+        exchange: RequestExchange | None = None,
     ) -> None:
-        """Add a row and publish it; the request ended so many seconds ago."""
+        """Add a row and publish it; the request ended so many seconds ago, `exchange` is what was said."""
+        if status == CLIENT_LEFT:
+            exchange = None
         row = RecordedRow(
             id=self._next_id,
             timestamp=timestamp(self._wall() - ago, fraction=not self._traits.activity_endpoints),
@@ -93,6 +98,7 @@ class ActivityLog:
             routed=routed,
             selector=selector,
             client=f"ip:{client}",
+            has_capture=exchange is not None and self.captures.add(self._next_id, exchange),
         )
         self._next_id += 1
         self.rows = [*self.rows, row][-_MAX_ROWS:]
@@ -127,7 +133,7 @@ class ActivityLog:
             "resp_status_code": row.status,
             "tokens": tokens,
             "duration_ms": row.duration_ms,
-            "has_capture": self._captures and row.status != CLIENT_LEFT,
+            "has_capture": row.has_capture,
         }
         if self._traits.activity_endpoints:
             if row.error:

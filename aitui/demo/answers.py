@@ -16,6 +16,7 @@ TEXT_UTF8 = "text/plain; charset=utf-8"
 HTML_UTF8 = "text/html; charset=utf-8"
 EVENT_STREAM = "text/event-stream"
 
+_MOST_KEPT = 1 << 20
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -34,9 +35,17 @@ class ChunkedResponse(web.StreamResponse):
     def __init__(self, headers: Mapping[str, str], status: int = 200) -> None:
         super().__init__(status=status, headers=headers)
         self.bytes_sent = 0
+        self._kept: list[bytes] = []
+
+    @property
+    def sent_body(self) -> bytes:
+        """Return what was sent, at least its first megabyte."""
+        return b"".join(self._kept)
 
     async def send(self, data: bytes) -> None:
         """Write a piece, and wait for a slow reader."""
+        if self.bytes_sent < _MOST_KEPT:
+            self._kept.append(data)
         self.bytes_sent += len(data)
         await self.write(data)
 
@@ -54,6 +63,8 @@ class CompleteResponse(web.Response):
             headers[hdrs.CONTENT_TYPE] = answer.content_type
         super().__init__(status=answer.status, body=answer.body, headers=headers)
         self.bytes_sent = len(answer.body)
+        self.sent_body = answer.body
+        """What is sent."""
 
     async def _prepare_headers(self) -> None:
         await super()._prepare_headers()

@@ -102,7 +102,7 @@ class Configuration(Struct, frozen=True):
     concurrency_limit: int = 0
     performance: bool = True
     performance_step: float = 2.0
-    captures: bool = True
+    capture_bytes: int = 5 << 20
 
     def prints_log(self, source: str) -> bool:
         """Whether the log named proxy, upstream or http goes to standard output."""
@@ -172,7 +172,7 @@ def _configuration(tree: dict[str, Any]) -> Configuration:
         concurrency_limit=int(tree.get("globalConcurrencyLimit", 0)),
         performance=not _mapping(tree, "performance").get("disabled", False),
         performance_step=_seconds(str(_mapping(tree, "performance").get("every", "2s"))),
-        captures=int(tree.get("captureBuffer", 5)) > 0,
+        capture_bytes=int(tree.get("captureBuffer", 5)) << 20,
     )
 
 

@@ -20,6 +20,7 @@ from aitui.demo.answers import (
     redirect,
 )
 from aitui.demo.call import IncomingRequest
+from aitui.demo.captures import RequestExchange
 from aitui.demo.chat import ChatExchange, RequestOutcome
 from aitui.demo.dialect import error, failure_reason, failure_text, json_error, load_error
 from aitui.demo.llama_server import plain_response
@@ -291,6 +292,7 @@ class InferenceEndpoints:
         selector: str,
     ) -> None:
         response = outcome.response if outcome else None
+        sent = response or next(iter(call.streams), None)
         status, reason = (200 if response is None else response.status), ""
         if self._swap.traits.records_clients and response is None and not call.streams:
             status, reason = CLIENT_LEFT, "client disconnected before response"
@@ -308,6 +310,13 @@ class InferenceEndpoints:
             routed=routed,
             selector=selector,
             client=call.remote_ip,
+            exchange=RequestExchange(
+                call.path,
+                dict(call.headers),
+                call.body,
+                {} if sent is None else dict(sent.headers),
+                b"" if sent is None else sent.sent_body,
+            ),
         )
 
 

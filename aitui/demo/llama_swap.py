@@ -57,7 +57,9 @@ class LlamaSwap:
         self.log_events: Broadcast[tuple[str, str]] = Broadcast()
         self.active_profile: Profile | None = None
         self.running = InflightRequests(traits, self.publish, wall)
-        self.activity = ActivityLog(traits, self.publish, wall, captures=configuration.captures)
+        self.activity = ActivityLog(
+            traits, self.publish, wall, capture_bytes=configuration.capture_bytes
+        )
         self.background = BackgroundTasks()
         self.change = ChangeNotifier(wall)
         self.past_samples: tuple[PastSample, ...] = ()

@@ -9,6 +9,7 @@ from random import Random
 from msgspec import Struct
 
 from aitui.demo.activity import CLIENT_LEFT, NO_TOKENS, TokenCounts
+from aitui.demo.captures import invent_exchange
 from aitui.demo.catalogue import CODER, DEEPSEEK, DEVSTRAL, EMBEDDING, GLM, GPT_OSS, QWEN, SMOL
 from aitui.demo.graphics_cards import GraphicsCards, Warmth
 from aitui.demo.llama_swap import LlamaSwap
@@ -172,6 +173,7 @@ def restore(swap: LlamaSwap, random: Random) -> None:
             error=ERRORS.get(one.status, ""),
             client=one.client.address,
             ago=one.ended,
+            exchange=invent_exchange(one.model, one.path, one.client.user_agent, one.ended),
         )
     for stay in RESIDENCIES:
         if stay.ended == 0 and stay.ready > 0:

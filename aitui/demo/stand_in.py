@@ -16,6 +16,7 @@ from msgspec import Struct
 from aitui.demo.activity import CLIENT_LEFT, TokenCounts
 from aitui.demo.answers import CompleteResponse, Response, ResponseContent
 from aitui.demo.call import IncomingRequest
+from aitui.demo.captures import RequestExchange
 from aitui.demo.certificates import Certificates
 from aitui.demo.configuration import BadConfiguration, Configuration, parse_configuration
 from aitui.demo.dialect import Dialect, error
@@ -250,6 +251,7 @@ class StandIn:
                     tokens=TokenCounts(0, 100, int(seconds * rate), 900.0, rate),
                     seconds=seconds,
                     client=remote_ip,
+                    exchange=RequestExchange(caller.path, headers),
                 )
 
     @property

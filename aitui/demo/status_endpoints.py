@@ -126,11 +126,15 @@ class StatusEndpoints:
         return self._json(stats(self._filter_rows(call)))
 
     async def capture(self, call: IncomingRequest) -> Response:
-        """`GET /api/captures/ID`: bodies are not kept here."""
+        """`GET /api/captures/ID`."""
         number = call.path.removeprefix("/api/captures/")
         if not number.lstrip("-").isdecimal():
             return CompleteResponse(json_error(self._swap.traits, 400, "invalid capture ID"))
-        return CompleteResponse(json_error(self._swap.traits, 404, "capture not found"))
+        exchange = self._swap.activity.captures.find(int(number))
+        if exchange is None:
+            return CompleteResponse(json_error(self._swap.traits, 404, "capture not found"))
+        body = go_json(exchange.describe(int(number)))
+        return CompleteResponse(ResponseContent(200, body.encode(), JSON))
 
     async def performance(self, call: IncomingRequest) -> Response:
         """`GET /api/performance`: a sample every few seconds, the last two at first."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from aitui.demo.activity import CLIENT_LEFT, NO_TOKENS, TokenCounts
+from aitui.demo.captures import invent_exchange
 from aitui.demo.catalogue import CODER, EMBEDDING, GPT_OSS, QWEN
 from aitui.demo.load_failed import UpstreamLoadFailed
 from aitui.demo.past_hour import DESK, ERRORS, LAPTOP, PHONE, Client, request_line, write_slot_lines
@@ -84,6 +85,9 @@ async def visit(swap: LlamaSwap, request: Visit) -> None:
         seconds=seconds,
         error="" if status == 200 else ERRORS.get(status, ERRORS[500]),
         client=request.client.address,
+        exchange=invent_exchange(
+            request.model, request.path, request.client.user_agent, time.monotonic()
+        ),
     )
     line = request_line(request.client, request.path, status, tokens.written, seconds)
     swap.request_log.write(line)

@@ -341,7 +341,20 @@ class ResidencyTimeline(Struct, frozen=True):
     """Which models were loaded when, the first to be loaded first."""
 
     stays: tuple[ModelStay, ...] = ()
-    mutual: tuple[MutualEviction, ...] = ()
+
+    def since(self, at: float) -> "ResidencyTimeline":
+        """Return the stays that ended no earlier, or go on; only loads that did count as loading."""
+        kept = (
+            stay if stay.began >= at else replace(stay, loading=None)
+            for stay in self.stays
+            if stay.ended >= at
+        )
+        return ResidencyTimeline(tuple(kept))
+
+    @property
+    def mutual(self) -> tuple[MutualEviction, ...]:
+        """Return the models that evicted each other, the most often first."""
+        return _mutual_evictions(self.stays)
 
     @property
     def loads(self) -> int:
@@ -422,7 +435,7 @@ def residency_timeline(
         builder.add(row)
     builder.close_all(now)
     stays = sorted(builder.stays, key=lambda stay: stay.began)
-    return ResidencyTimeline(tuple(stays), _mutual_evictions(stays))
+    return ResidencyTimeline(tuple(stays))
 
 
 def merge_watched(watched: Iterable[WatchedTime], gap: float = 90.0) -> list[WatchedTime]:

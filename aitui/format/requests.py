@@ -1,8 +1,14 @@
 """Format the outcome of a request."""
 
 import math
+from typing import TYPE_CHECKING, TypeAlias
 
 from aitui.domain.models import FinishedRequest, LoadFailure
+
+if TYPE_CHECKING:
+    from aitui.domain.activity import ActivityRow
+
+_EndedRequest: TypeAlias = "FinishedRequest | ActivityRow"
 
 _FAILURE_SECONDS = 30.0
 """How far apart the end of a request and the failed load that it waited for are noticed."""
@@ -13,12 +19,12 @@ _BY_STATUS = {
 }
 
 
-def has_failed(request: FinishedRequest) -> bool:
+def has_failed(request: _EndedRequest) -> bool:
     """Return whether a finished request got an error, or nothing at all."""
     return bool(request.error) or (request.status or 200) >= 400
 
 
-def status_words(request: FinishedRequest, failure: LoadFailure | None = None) -> tuple[str, ...]:
+def status_words(request: _EndedRequest, failure: LoadFailure | None = None) -> tuple[str, ...]:
     """Return how a request ended, in fewer and fewer words; `failure` is the last of its model."""
     status = request.status or 0
     if not has_failed(request):
@@ -32,5 +38,11 @@ def status_words(request: FinishedRequest, failure: LoadFailure | None = None) -
         return f"{verb}: {failure.reason}", f"{verb}: {short}", short, verb
     if any(words in request.error for words in _LOAD_ERRORS):
         return ("load failed",)
+    if status == 502 and not request.error.startswith("peer"):
+        return (
+            (f"model crashed: {request.error}", "model crashed")
+            if request.error
+            else ("model crashed",)
+        )
     number = f"error {status}" if status >= 400 else "error"
     return (f"{number}: {request.error}", number) if request.error else (number,)

@@ -202,7 +202,9 @@ class SystemdService:
 
     async def enable_linger(self) -> str:
         """Let the login's systemd outlive its sessions; return why not, "" if it does now."""
-        done = await self._run("loginctl", "--no-ask-password", "enable-linger")
+        # By name: without one logind looks for a session, which an sshd without PAM doesn't make.
+        name = await self._login_name()
+        done = await self._run("loginctl", "--no-ask-password", "enable-linger", "--", name)
         return "" if not done.status else join_lines(_error_text(done))
 
     async def find_failure(self, facts: UnitInfo | None = None) -> ServiceFailed | None:
@@ -327,8 +329,11 @@ class SystemdService:
         # Between fork and exec it is still systemd, which calls itself `(name)`.
         return () if not words or words[0].startswith("(") else words
 
+    async def _login_name(self) -> str:
+        return _text((await self._run("id", "-un")).stdout).strip()
+
     async def _read_linger(self) -> bool | None:
-        name = _text((await self._run("id", "-un")).stdout).strip()
+        name = await self._login_name()
         if not name or "/" in name:
             return None
         done = await self._run("loginctl", "show-user", "-p", "Linger", "--", name)
@@ -412,7 +417,7 @@ def no_systemd_error(label: str) -> ServiceFailed:
 
 def no_manager_error(label: str, linger: bool | None, words: str) -> ServiceFailed:  # noqa: FBT001
     """Return the error for a login without a running systemd of its own."""
-    why, remedy = join_lines(words), f"on {label}: loginctl enable-linger"
+    why, remedy = join_lines(words), f"on {label}: loginctl enable-linger $USER"
     if linger:
         why = "lingering is on, but it isn't running"
         remedy = f"on {label}, as root: systemctl restart user@$(id -u LOGIN).service"

@@ -43,6 +43,7 @@ from aitui.llamaswap.schemas import (
 from aitui.llamaswap.tls import ClientCertificate
 
 if TYPE_CHECKING:
+    from aitui.domain.capture import Capture
     from aitui.domain.events import Event
     from aitui.domain.hardware.info import HostInfo
     from aitui.domain.hardware.sample import HardwareSample
@@ -204,6 +205,14 @@ class LlamaSwapClient:
         response = await self._http.request(request)
         if not response.is_success:
             raise response_error(self._server, response)
+
+    async def capture(self, row_id: int) -> "Capture":
+        """Fetch what the server kept of a request; NotSupported if it kept nothing."""
+        from aitui.llamaswap.captures import LARGEST_CAPTURE, missing_error, parse_capture
+
+        path = f"/api/captures/{row_id}"
+        response = await self._get(path, _LIST_SECONDS, LARGEST_CAPTURE, known=missing_error)
+        return await _decode_response(parse_capture, response)
 
     async def context_sizes(self, model_id: str) -> frozenset[int]:
         """Fetch the context sizes that a model may run with; once, right after it was loaded.

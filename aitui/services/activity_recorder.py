@@ -77,6 +77,7 @@ class ActivityRecorder:
         self._sampled_at: float | None = None
         self._joules: defaultdict[tuple[int, str], float] = defaultdict(float)
         self._trouble = ""
+        self._is_closed = False
         self.revision = 0
         """Counts the writes that changed the record."""
         monitor.follow_finished(self.add_finished)
@@ -115,7 +116,7 @@ class ActivityRecorder:
                 tasks.create_task(self._observe(), name="observe models")
                 await self._write()
         finally:
-            await shield(self._finish())
+            await self.close()
 
     async def _observe(self) -> None:
         while True:
@@ -173,7 +174,7 @@ class ActivityRecorder:
             await self._add_waiting(store)
             await self._note_watch(store)
             if self._is_incomplete and self._is_live and not last:
-                await self._catch_up(store)
+                await self._catch_up()
         except HistoryError as error:
             # Kept in memory: a disk that is full may have room again.
             self._changed.set()
@@ -212,14 +213,22 @@ class ActivityRecorder:
             self._last = last_id, last_at
         return newest
 
-    async def _catch_up(self, store: "ActivityStore") -> None:
-        """Fetch what ended while aitui was away, was too slow, or the server was started again."""
-        self._is_incomplete = False
+    async def fetch(self) -> None:
+        """Fetch what ended while aitui was away, was too slow, or the server was started again.
+
+        Raises HistoryError, and the server's errors; NotSupported if it keeps no requests.
+        """
+        store = await self.store()
         try:
             await self._fetch_rows(store, await store.complete_until(self._server.identity))
         except NotSupported:
-            with contextlib.suppress(NotSupported):  # it has neither
-                await self._add_fetched(store, await self._client.metrics())
+            await self._add_fetched(store, await self._client.metrics())
+
+    async def _catch_up(self) -> None:
+        self._is_incomplete = False
+        try:
+            with contextlib.suppress(NotSupported):
+                await self.fetch()
         except HistoryError:
             self._is_incomplete = True
             raise
@@ -296,6 +305,12 @@ class ActivityRecorder:
         self._is_incomplete, self._last = True, None
         self._changed.set()
         self._on_warning(warning)
+
+    async def close(self) -> None:
+        """Write what waits, and close the record. A second call does nothing."""
+        if not self._is_closed:
+            self._is_closed = True
+            await shield(self._finish())
 
     async def _finish(self) -> None:
         if self._waiting or self._watch:

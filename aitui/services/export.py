@@ -40,6 +40,11 @@ async def export_conversation(
     return await asyncio.to_thread(_write, directory, name, conversation.heading, suffix, text)
 
 
+async def write_text(directory: Path, heading: str, suffix: str, text: str) -> Path:
+    """Write a new file that is named after a heading, and return its path; raises AituiError."""
+    return await asyncio.to_thread(_write, directory, "", heading, suffix, text)
+
+
 async def attach_file(prompt: str, name: str) -> tuple[str, ImageAttachment | None]:
     """Read a file into the prompt, or as an image beside it.
 

@@ -39,6 +39,9 @@ FETCH_INTERVAL = 1.0
 """Seconds between two requests: rows that are pushed within one are fetched together."""
 
 
+FETCH_RETRY = 5.0
+
+
 class ActivityFetcher:
     """Fetches the activity rows that were pushed by their ids, and hands them on."""
 
@@ -63,11 +66,17 @@ class ActivityFetcher:
             await self._pending.wait()
             self._pending.clear()
             first, self._first_id = self._first_id, None
+            pause = FETCH_INTERVAL
             if first is not None:
-                # The rates are optional: whether the server is up is decided by /running.
-                with contextlib.suppress(AituiError):
+                try:
                     await self._deliver(await self._client.activity(first))
-            await asyncio.sleep(FETCH_INTERVAL)
+                except NotSupported:
+                    pass
+                except AituiError:
+                    # Whether the server is up is decided by /running; no event names the row again.
+                    self.enqueue(first)
+                    pause = FETCH_RETRY
+            await asyncio.sleep(pause)
 
 
 FIRST_CHECK_DELAY = 1.0

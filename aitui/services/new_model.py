@@ -219,7 +219,7 @@ class _Download(Struct, frozen=True):
         facts.append(f"It goes on there without aitui, as the unit {unit.unit}.")
         if (await unit.facts()).linger is False:
             facts.append(
-                f"! It ends with the last login there: loginctl enable-linger on {label} prevents that"
+                f"! It ends with the last login there: loginctl enable-linger $USER on {label} prevents that"
             )
         title = f"Download {_gigabytes(self.size)} from {self.wanted.repository}?"
         confirmation = Confirmation(title, tuple(facts), yes="Download")

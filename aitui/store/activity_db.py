@@ -20,8 +20,10 @@ from aitui.domain.activity import (
     ActivitySums,
     ActivityTotals,
     WatchedTime,
+    add_sums,
     distribution,
 )
+from aitui.domain.residency import RequestSpan
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HistoryError
 from aitui.store.database import (
@@ -56,6 +58,11 @@ CREATE TABLE watched (
 );
 CREATE INDEX watched_by_time ON watched (server, ended);
 CREATE TABLE complete (server TEXT PRIMARY KEY, id INTEGER NOT NULL, at REAL NOT NULL);
+CREATE TABLE dropped (
+    server TEXT NOT NULL, model TEXT NOT NULL, requests INTEGER NOT NULL, failed INTEGER NOT NULL,
+    prompt INTEGER NOT NULL, cached INTEGER NOT NULL, tokens INTEGER NOT NULL,
+    seconds REAL NOT NULL, joules REAL NOT NULL, PRIMARY KEY (server, model)
+);
 CREATE TABLE energy (
     server TEXT NOT NULL, minute INTEGER NOT NULL, model TEXT NOT NULL, joules REAL NOT NULL,
     PRIMARY KEY (server, minute, model)
@@ -210,6 +217,18 @@ class ActivityStore:
         column = {"model": "model", "client": "who", "hour": "CAST(at / 3600 AS INTEGER)"}[by]
         return await self._run_slowly(lambda database: _sums(database, wanted, column))
 
+    async def spans(self, server: str, since: float, until: float) -> tuple[RequestSpan, ...]:
+        """Return when the requests ran that didn't fail in a time (Unix times)."""
+        query = (
+            "SELECT model, who, at - coalesce(seconds, 0), at FROM rows WHERE server = ? "
+            "AND kind = 'request' AND failed = 0 AND at >= ? AND at - coalesce(seconds, 0) <= ?"
+        )
+        return await self._run_slowly(
+            lambda database: tuple(
+                RequestSpan(*row) for row in database.execute(query, (server, since, until))
+            )
+        )
+
     async def joules(self, server: str, since: float, until: float) -> dict[tuple[int, str], float]:
         """Return the energy by hour (of Unix time) and model; none where power wasn't measured."""
         query = (
@@ -223,6 +242,13 @@ class ActivityStore:
                 for hour, model, joules in self._connection.execute(query, values)
             }
         )
+
+    async def counters(self, server: str) -> dict[str, tuple[ActivitySums, float]]:
+        """Return the sums and the joules of each model since it was first recorded.
+
+        They only go up: what was dropped meanwhile counts as well.
+        """
+        return await self._run_slowly(lambda database: _counters(database, server))
 
     async def _run(self, work: Callable[[], _T]) -> _T:
         return await self._in_thread(self._thread, lambda: self._repair_and_retry(work))
@@ -391,16 +417,19 @@ class ActivityStore:
         """Drop what is too old, then the oldest rows of a record that is too large."""
         database, oldest = self._connection, now - self._days * 86400
         with transaction(database):
-            database.execute("DELETE FROM rows WHERE at < ?", (oldest,))
+            _drop_rows(database, "at < ?", oldest)
             database.execute("DELETE FROM watched WHERE ended < ?", (oldest,))
+            database.execute(
+                f"INSERT INTO dropped SELECT server, model, 0, 0, 0, 0, 0, 0, sum(joules) "  # noqa: S608
+                f"FROM energy WHERE minute < ? GROUP BY server, model {_ADD_DROPPED}",
+                (int(oldest // 60),),
+            )
             database.execute("DELETE FROM energy WHERE minute < ?", (int(oldest // 60),))
         while _used_bytes(database) > self._megabytes * 1_000_000:
             (count,) = database.execute("SELECT count(*) FROM rows").fetchone()
             with transaction(database):
-                dropped = database.execute(
-                    "DELETE FROM rows WHERE number IN (SELECT number FROM rows ORDER BY at LIMIT ?)",
-                    (int(count * _SHARE_PRUNED) + 1,),
-                ).rowcount
+                oldest_first = "number IN (SELECT number FROM rows ORDER BY at LIMIT ?)"
+                dropped = _drop_rows(database, oldest_first, int(count * _SHARE_PRUNED) + 1)
             if not dropped:
                 break
         if _pragma(database, "freelist_count") * 2 > _pragma(database, "page_count"):
@@ -440,6 +469,25 @@ _BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 def _code(error: sqlite3.DatabaseError) -> int:
     # The lower eight bits are the kind of the error; errors of the module itself have none.
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+_DROPPED = ("requests", "failed", "prompt", "cached", "tokens", "seconds", "joules")
+_ADD_DROPPED = "ON CONFLICT DO UPDATE SET " + ", ".join(
+    f"{name} = {name} + excluded.{name}" for name in _DROPPED
+)
+
+
+def _drop_rows(database: sqlite3.Connection, condition: str, value: float) -> int:
+    """Delete rows, and add the requests among them to the sums that only go up."""
+    sums = ", ".join(
+        f"coalesce(sum({name}), 0)" for name in ("failed", "prompt", "cached", "tokens", "seconds")
+    )
+    database.execute(
+        f"INSERT INTO dropped SELECT server, model, count(*), {sums}, 0 FROM rows "  # noqa: S608
+        f"WHERE kind = 'request' AND {condition} GROUP BY server, model {_ADD_DROPPED}",
+        (value,),
+    )
+    return database.execute(f"DELETE FROM rows WHERE {condition}", (value,)).rowcount  # noqa: S608
 
 
 def _pragma(database: sqlite3.Connection, name: str) -> int:
@@ -531,6 +579,27 @@ def _totals(database: sqlite3.Connection, wanted: ActivityFilter) -> ActivityTot
         )
         spreads.append(distribution(sorted(one for (one,) in database.execute(query, values))))
     return ActivityTotals(ActivitySums(*sums), *spreads)
+
+
+def _counters(database: sqlite3.Connection, server: str) -> dict[str, tuple[ActivitySums, float]]:
+    found = {
+        name: (sums, 0.0) for name, sums in _sums(database, ActivityFilter(server), "model").items()
+    }
+    energy = database.execute(
+        "SELECT model, sum(joules) FROM energy WHERE server = ? GROUP BY model", (server,)
+    )
+    dropped = database.execute(
+        f"SELECT model, {', '.join(_DROPPED)} FROM dropped WHERE server = ?",  # noqa: S608
+        (server,),
+    )
+    more = [(model, ActivitySums(), joules) for model, joules in energy]
+    for model, requests, failed, prompt, cached, tokens, seconds, joules in dropped:
+        sums = ActivitySums(requests, failed, prompt, cached, tokens, seconds=seconds)
+        more.append((model, sums, joules))
+    for model, sums, joules in more:
+        before, so_far = found.get(model, (ActivitySums(), 0.0))
+        found[model] = add_sums((before, sums)), so_far + joules
+    return {str(model): one for model, one in found.items()}
 
 
 def _sums(

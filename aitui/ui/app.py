@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from aitui.ui.widgets.composer import Composer
     from aitui.ui.widgets.transcript import Transcript
 
-VIEWS = frozenset({"logs", "config", "hardware"})
+VIEWS = frozenset({"logs", "activity", "config", "hardware"})
 """The names of the screens that can be opened from one another."""
 PALETTE_SCREEN = "palette"
 DOUBLE_INTERRUPT_SECONDS = 2.0
@@ -357,6 +357,20 @@ class AituiApp(App[None]):
         if not self.screen.is_modal and (current := self._current()):
             current.models.choose_profile()
 
+    def action_open_peer(self) -> None:
+        """Connect to the server that a peer's model runs on, if config.toml has one of that name."""
+        model = self._models_screen.selected_model
+        peer = "" if model is None else model.peer
+        known = self._servers.known_servers
+        server = next((one for one in known if one.name.casefold() == peer.casefold()), None)
+        if not peer:
+            self.notify("This model is not a peer's", severity="warning")
+        elif server is None:
+            words = f"config.toml has no server named {peer}: give one that name to open it here"
+            self.notify(words, severity="warning")
+        else:
+            self._tasks.run_in_background(self._servers.go_to(server), "switch")
+
     def action_models(self) -> None:
         """Close all views, whichever of them were opened from one another."""
         while self.screen.name in VIEWS:
@@ -366,6 +380,10 @@ class AituiApp(App[None]):
         """Show the log that was read last, at first that of proxy and models."""
         if current := self._current():
             current.logs.open(self._models_screen.selected_model, of_model=False)
+
+    def action_activity(self) -> None:
+        if current := self._current():
+            current.activity.open()
 
     def action_hardware(self) -> None:
         from aitui.ui.screens.hardware import HardwareScreen

@@ -37,6 +37,8 @@ _SIGNS = {
     "pageup": "PgUp",
     "pagedown": "PgDn",
     "space": "Space",
+    "plus": "+",
+    "minus": "−",
 }
 
 
@@ -186,6 +188,7 @@ APP = KeyGroup(
     Key("S", "switch_server", "another server", "servers", manual="another server, or any URL"),
     Key("1", "models", "models", manual="the models"),
     Key("2", "logs", "logs", manual="the log of the server"),
+    Key("3", "activity", "activity", manual="what the server did, for whom, and how fast"),
     Key("4", "hardware", "hardware", manual="the hardware"),
     Key("question_mark,f1", "help", "help", sign="?", manual="help: the keys of this view"),
     Key(
@@ -251,6 +254,13 @@ MODELS = KeyGroup(
     Key("s", "sort", "sort", manual="sort by the next column"),
     Key("r", "reverse", "reverse the order", "reverse", manual="reverse the order"),
     Key("y", "copy_id", "copy id", manual="copy the id"),
+    Key(
+        "p",
+        "app.open_peer",
+        "the server of a peer's model",
+        "peer's server",
+        manual="open the server of a peer's model",
+    ),
     Key("escape", "back", "back", "show all", listed=False, manual="back; clear the filter"),
     Key("enter", "keep_filter", "keep the filter", bound=False),
 )
@@ -369,6 +379,36 @@ CONFIG = KeyGroup(
     _ENTER_OF_ENTRY,
 )
 CONFIG_VIEW = KeyGroup("config lines", *_motions("first line", "last line"), *_SIDEWAYS)
+
+# --- activity
+
+ACTIVITY = KeyGroup(
+    "activity",
+    # With priority, like the filter: what is typed ahead is no key of the row below.
+    Key("enter", "open", "open the request", "open", priority=True),
+    Key("x", "cancel", "cancel a request", "cancel"),
+    Key("slash", "filter", "filter", "filter", priority=True),
+    Key("s", "sort", "sort by the next column", "sort"),
+    Key("r", "reverse", "reverse the order", "reverse"),
+    Key("b", "group", "by model, client, hour", "by model, client, hour, day"),
+    Key("v", "residency", "residency of models", "residency"),
+    Key("e", "export", "export as a file", "export"),
+    Key("left", "shift(-1)", "back in time", "move in time", sign="← →"),
+    Key("right", "shift(1)", "forward in time", listed=False),
+    Key("plus", "span(1)", "a longer time", sign="+ −"),
+    Key("minus", "span(-1)", "a shorter time", listed=False),
+    Key("escape", "back", "back", listed=False),
+    _ENTER_OF_ENTRY,
+)
+ACTIVITY_TABLE = KeyGroup("activity table", *_motions("first", "last"))
+CAPTURE = KeyGroup(
+    "request",
+    Key("tab", "next_form(1)", "chat, raw, headers", "chat, pretty, raw, headers", "Tab"),
+    Key("shift+tab", "next_form(-1)", "the form before", listed=False),
+    Key("y", "copy", "copy the text", "copy"),
+    Key("escape,q", "dismiss", "back", sign="Esc"),
+    *_motions("first line", "last line"),
+)
 
 # --- other views
 

@@ -99,6 +99,8 @@ async def test_a_restart_and_a_gap_lose_and_double_nothing(
         await until_recorded(recorder, 9)
         await stand_in.stop()
         await watch.until_lost()
+        # A row is known by its second as well: no server is back within one.
+        await asyncio.sleep(2)
         await stand_in.start()
         end_requests(stand_in, 7)
         rows = await until_recorded(recorder, 16)

@@ -106,7 +106,7 @@ def test_server_and_url_are_refused_wherever_they_stand(
 @pytest.mark.parametrize(
     ("argv", "meant"),
     [
-        (["statsu"], "status"),
+        (["statuss"], "status"),
         (["lod", "m"], "load"),
         (["unlaod", "m"], "unload"),
         (["--read-olny"], "--read-only"),

@@ -11,4 +11,4 @@ async def test_the_place_where_one_is_comes_first(server: Server, tmp_path: Path
         await app.press("question_mark")
         await app.see("Models   you are here", "Logs ─")
         await app.press("escape", "4", "question_mark")
-        await app.see("Hardware   you are here", "Models ─")
+        await app.see("Hardware   you are here", "Logs ─")

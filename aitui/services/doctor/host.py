@@ -542,7 +542,7 @@ def _linger_check(facts: UnitInfo, label: str) -> CheckResult:
     if facts.linger:
         return passing_check(LINGER, "the user's systemd instance keeps running after logout")
     seen = "the user's systemd instance stops at logout, and the server with it"
-    return defect_check(LINGER, seen, f"on {label}: loginctl enable-linger")
+    return defect_check(LINGER, seen, f"on {label}: loginctl enable-linger $USER")
 
 
 def _watch_check(facts: UnitInfo) -> CheckResult:

@@ -68,7 +68,7 @@ def unit_commands(unit: str) -> str:
     return (
         "systemctl --user daemon-reload\n"
         f"systemctl --user enable --now {unit}\n"
-        "loginctl enable-linger\n"
+        "loginctl enable-linger $USER\n"
     )
 
 

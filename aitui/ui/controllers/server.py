@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from aitui.paths import Paths
     from aitui.services.first_run import ServerDraft, ServerSetup
     from aitui.ui.background import TaskRunner
+    from aitui.ui.controllers.activity import ActivityController
     from aitui.ui.controllers.chat import ChatController
     from aitui.ui.controllers.config import ConfigController
     from aitui.ui.controllers.conversations import ConversationsController
@@ -83,6 +84,12 @@ class ServerControllers:
         from aitui.ui.controllers.logs import LogController
 
         return LogController(self.context)
+
+    @cached_property
+    def activity(self) -> "ActivityController":
+        from aitui.ui.controllers.activity import ActivityController
+
+        return ActivityController(self.context, self.models)
 
     @cached_property
     def commands(self) -> "SlashCommandRunner":

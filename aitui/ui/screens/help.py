@@ -17,7 +17,9 @@ from textual.widgets import Input, TextArea
 
 from aitui.ui.frame import set_frame_title
 from aitui.ui.keymap import (
+    ACTIVITY,
     APP,
+    CAPTURE,
     CHAT_PANE,
     CONFIG,
     HARDWARE,
@@ -55,7 +57,14 @@ class HelpGroup(Struct, frozen=True):
 
 
 _VIEWS = ("models", "logs", "activity", "hardware", "config")
-_SERVER = ("reload_config", "restart_service", "switch_server", "doctor", "refresh_server")
+_SERVER = (
+    "reload_config",
+    "restart_service",
+    "switch_profile",
+    "switch_server",
+    "doctor",
+    "refresh_server",
+)
 _MOVES = (
     (("move(-1)", "move(1)"), "one row"),
     (("move(-1, 'pages')", "move(1, 'pages')"), "one page"),
@@ -76,6 +85,8 @@ _PLACES = (
     _Place("Chat", (PROMPT, TRANSCRIPT, CHAT_PANE), frozenset({"send", "block(1)"})),
     _Place("Models", (MODELS,), frozenset({"load"})),
     _Place("Logs", (LOGS,), frozenset({"other_log(1)"})),
+    _Place("Activity", (ACTIVITY,), frozenset({"residency"})),
+    _Place("Request", (CAPTURE,), frozenset({"next_form(1)"})),
     _Place("Hardware", (HARDWARE,), frozenset({"next_span"})),
     _Place("Config", (CONFIG,), frozenset({"remove"})),
 )

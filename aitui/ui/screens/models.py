@@ -678,6 +678,7 @@ def _model_keys(
             MODELS.hint("unload", "abort" if loading else ""),
             writable and own and (waits or not idle),
         ),
+        (MODELS.hint("app.open_peer"), model is not None and bool(model.peer)),
         (MODELS.hint("chat"), live and model is not None),
         (MODELS.hint("app.change_context"), writable and own and host),
         (MODELS.hint("log"), own),

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -116,30 +117,77 @@ async def caddy(tmp_path: Path, guide: Guide) -> AsyncIterator[Caddy]:
         yield running
 
 
+class Desk:
+    """This machine as Chromium sees it: policies and system trust are its own, and trust the CA."""
+
+    SCRIPT = """\
+mount -t tmpfs tmpfs /etc/chromium
+mkdir -p /etc/chromium/policies/managed
+if [ -s "$POLICY" ]; then cp "$POLICY" /etc/chromium/policies/managed/aitui.json; fi
+cat /etc/ssl/certs/ca-certificates.crt "$AI_SERVER_CA" >"$HOME/trust"
+mount --bind "$HOME/trust" /etc/ssl/certs/ca-certificates.crt
+exec "$@"
+"""
+
+    def __init__(self, aitui: CommandLine) -> None:
+        self._aitui = aitui
+        self._policy = aitui.home / "policy"
+        Path("/etc/chromium").mkdir(exist_ok=True)
+
+    async def run(self, *words: str) -> tuple[str, str]:
+        process = await asyncio.create_subprocess_exec(
+            *("unshare", "--mount", "sh", "-ec", self.SCRIPT, "sh", *words),
+            env={
+                **os.environ,
+                **self._aitui.environment,
+                "HOME": str(self._aitui.home),
+                "POLICY": str(self._policy),
+            },
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(60):
+            out, err = await process.communicate()
+        return out.decode(), err.decode()
+
+    async def open(self) -> str:
+        """What Chromium shows of llama-swap's page, and why it doesn't."""
+        data = f"--user-data-dir={self._aitui.home}/data"
+        options = ("--headless", "--no-sandbox", "--disable-gpu", data, "--dump-dom")
+        page = f"{self._aitui.environment['AI_SERVER_URL']}/ui/"
+        return "".join(await self.run("timeout", "15", "chromium", *options, page))
+
+    async def doctor(self) -> dict[str, str]:
+        """What the doctor sees of Chromium."""
+        out, _ = await self.run(sys.executable, "-m", "aitui", "doctor", "--json")
+        rows = json.loads(out)
+        return {row["check"]: row["seen"] for row in rows if row["check"].startswith("Chromium ")}
+
+    async def write_policy(self) -> None:
+        done = await self._aitui.run("setup", "browser", "--policy")
+        self._policy.write_text(done.out)
+
+
 @pytest.mark.deployment
 @pytest.mark.real_server("chromium")
 @pytest.mark.real_server("caddy")
 @pytest.mark.skipif(os.geteuid() != 0, reason="a policy folder of its own needs root")
-async def test_chromium_opens_llama_swaps_page_without_a_question(
+async def test_chromium_opens_llama_swaps_page_after_what_the_doctor_names_is_done(
     aitui: CommandLine, caddy: Caddy
 ) -> None:
     aitui.environment["AI_SERVER_URL"] = caddy.url
+    desk = Desk(aitui)
+    assert "net_error -202" in await desk.open()  # ERR_CERT_AUTHORITY_INVALID
+    trust = (await desk.doctor())["Chromium trust"]
+    assert trust.startswith("red padlock: ")
+    assert trust.endswith("and the system's trust has no effect")
+
     await aitui.run("setup", "browser", "--apply", "--yes")
-    policy = await aitui.run("setup", "browser", "--policy")
-    managed = "/etc/chromium/policies/managed"
-    script = (
-        f"mkdir -p /etc/chromium; mount -t tmpfs tmpfs /etc/chromium; mkdir -p {managed}; "
-        f'printf %s "$1" >{managed}/aitui.json; '
-        'exec chromium --headless --no-sandbox --disable-gpu --user-data-dir="$HOME/data" '
-        f"--dump-dom {caddy.url}/ui/"
-    )
-    shell = ("unshare", "--mount", "sh", "-ec", script, "sh", policy.out)
-    chromium = await asyncio.create_subprocess_exec(
-        *shell,
-        env={**os.environ, "HOME": str(aitui.home)},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    async with asyncio.timeout(60):
-        page, _ = await chromium.communicate()
-    assert b"<title>stub ui</title>" in page
+    assert "<title>stub ui</title>" not in await desk.open()  # it waits for an answer
+    found = await desk.doctor()
+    assert "trusts Fox's Root CA and has the client certificate" in found["Chromium trust"]
+    assert found["Chromium policy"].endswith("the browser asks on every page")
+
+    await desk.write_policy()
+    assert (await desk.doctor())["Chromium policy"].endswith(f"for {caddy.url}")
+    assert "<title>stub ui</title>" in await desk.open()

@@ -1,12 +1,14 @@
 """`aitui setup unit` over SSH, with the systemd of a real login."""
 
 import socket
+import subprocess
+from collections.abc import Iterator
 
 import pytest
 
 from cli.command_line import CommandLine
 from e2e.service.installed import CONFIG
-from e2e.service.user_manager import UNIT, UserManager
+from e2e.service.user_manager import ACCOUNT, UNIT, UserManager
 from host.test_unit_file import GUIDE
 
 pytestmark = [pytest.mark.real_server("systemd"), pytest.mark.real_server("openssh-server")]
@@ -34,11 +36,42 @@ async def test_the_guides_unit_becomes_one_that_runs(
     assert done.status == 1
 
 
+LOGIND = """\
+mkdir -p /run/dbus /run/systemd/seats /run/systemd/users /run/systemd/sessions
+dbus-daemon --system --nofork --nopidfile & daemons=$!
+/usr/lib/polkit-1/polkitd --no-debug & daemons="$daemons $!"
+/lib/systemd/systemd-logind & daemons="$daemons $!"
+until busctl --system status org.freedesktop.PolicyKit1 && loginctl list-users; do sleep 0.05; done
+echo ready >&2
+read -r _
+kill $daemons
+"""
+
+
+@pytest.fixture
+def logind(machine: UserManager) -> Iterator[None]:
+    """A logind on that machine, which asks polkit who may let a systemd outlive its sessions."""
+    shell = (*machine.entrance, "sh", "-c", LOGIND)
+    with subprocess.Popen(
+        shell, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as running:
+        assert running.stdin is not None
+        assert running.stderr is not None
+        assert any(line == b"ready\n" for line in running.stderr)
+        yield
+        running.stdin.close()
+        running.stderr.read()
+
+
+@pytest.mark.real_server("polkitd")
 async def test_without_a_unit_there_is_one_afterwards(
-    aitui: CommandLine, machine: UserManager
+    aitui: CommandLine, machine: UserManager, logind: None
 ) -> None:
     machine.write_config(CONFIG)
-    await aitui.run("setup", "unit", "--apply", "--yes")
+    done = await aitui.run("setup", "unit", "--apply", "--yes")
+    assert done.status == 0, done.err
+    assert "✔ linger: on: it runs without a login" in done.err
+    assert (machine.there / "var/lib/systemd/linger" / ACCOUNT).exists()
     machine.until_it_answers()
     verified = machine.run("systemd-analyze", "--user", "verify", UNIT)
     assert verified == ""
@@ -51,7 +84,7 @@ async def test_what_is_printed_does_the_same(aitui: CommandLine, machine: UserMa
     printed = await aitui.run("setup", "unit")
     assert printed.status == 0
     assert not machine.unit_file.exists()
-    script = printed.out.replace("loginctl", "true")
+    script = printed.out.replace("loginctl", "true")  # none is there
     machine.run("sh", "-ec", script)
     machine.until_it_answers()
 

@@ -106,7 +106,7 @@ async def test_a_login_that_doesnt_linger(served: Server) -> None:
     check = (await machine_of(served))["linger"]
     assert check.status is CheckStatus.FAILED
     assert "stops at logout" in check.seen
-    assert check.remedy == "on box: loginctl enable-linger"
+    assert check.remedy == "on box: loginctl enable-linger $USER"
 
 
 async def test_a_unit_as_a_guide_prints_it(served: Server, machine: UserManager) -> None:

@@ -1,0 +1,140 @@
+"""Rows of activity: what they say of models, of first tokens, and of power."""
+
+import pytest
+from msgspec.structs import replace
+
+from aitui.domain.activity import (
+    ActivityKind,
+    ActivityRow,
+    ActivitySums,
+    WatchedTime,
+    add_sums,
+    distribution,
+    model_rows,
+    residency_timeline,
+    share_power,
+    time_to_first_token,
+)
+from aitui.domain.models import (
+    Eviction,
+    FinishedRequest,
+    IdleUnload,
+    LoadFailure,
+    Model,
+    ModelKind,
+    RunState,
+)
+
+START, READY, STOP = ActivityKind.START, ActivityKind.READY, ActivityKind.STOP
+EVICTION, FAILED = ActivityKind.EVICTION, ActivityKind.FAILED
+ALWAYS = (WatchedTime(0, 1000),)
+
+
+def event(kind: ActivityKind, at: float, model: str = "a", **more: object) -> ActivityRow:
+    return ActivityRow("s", at, model, kind, **more)  # type: ignore[arg-type]
+
+
+def changes(before: Model | None, after: Model) -> list[tuple[ActivityKind, float]]:
+    known = {} if before is None else {before.id: before}
+    rows = model_rows("s", known, (after,), now=100.0, wall=1100.0)
+    return [(row.kind, row.at) for row in rows]
+
+
+STOPPED = Model("a")
+STARTING = Model("a", state=RunState.STARTING, since=90.0)
+RUNNING = Model("a", state=RunState.READY, since=98.0)
+
+
+def test_a_change_of_state_is_a_row() -> None:
+    assert changes(STOPPED, STARTING) == [(START, 1090.0)]
+    assert changes(STARTING, RUNNING) == [(READY, 1098.0)]
+    assert changes(None, RUNNING) == [(READY, 1098.0)]
+    assert changes(RUNNING, replace(STOPPED, since=99.0)) == [(STOP, 1099.0)]
+    assert changes(STARTING, STARTING) == []
+    assert changes(None, replace(RUNNING, kind=ModelKind.PEER)) == []
+    (row,) = model_rows("s", {"a": STARTING}, (RUNNING,), 100.0, 1100.0)
+    assert row.seconds == 8.0
+
+
+def test_how_a_model_left_is_a_row() -> None:
+    gone = replace(STOPPED, evicted=Eviction(1095.0, "b"))
+    assert changes(STOPPED, gone) == [(EVICTION, 1095.0)]
+    assert changes(gone, replace(gone, name="x")) == []
+    assert changes(STOPPED, replace(STOPPED, timed_out=IdleUnload(1094.0, 60.0))) == [
+        (STOP, 1094.0)
+    ]
+    assert changes(STOPPED, replace(STOPPED, failed=LoadFailure(1093.0, "no memory"))) == [
+        (FAILED, 1093.0)
+    ]
+
+
+def test_a_stay_goes_from_load_to_end() -> None:
+    rows = [event(START, 10), event(READY, 22, seconds=12.0), event(EVICTION, 90, by="b")]
+    (stay,) = residency_timeline(rows, ALWAYS, 100).stays
+    assert (stay.began, stay.ready, stay.ended, stay.loading) == (10, 22, 90, 12)
+    assert (stay.end, stay.by) == (EVICTION, "b")
+
+
+def test_what_was_not_watched_is_not_claimed() -> None:
+    rows = [event(START, 10), event(READY, 22, seconds=12.0), event(READY, 500)]
+    times = WatchedTime(0, 60), WatchedTime(490, 700)
+    first, *rest = residency_timeline(rows[:2], times, 700).stays
+    assert (first.ended, first.end, rest) == (60, None, [])
+    # A load that was seen ends the stay before it, of which the end wasn't.
+    again = [*rows[:2], event(READY, 500, seconds=5.0)]
+    first, second = residency_timeline(again, times, 700).stays
+    assert (first.ended, second.began, second.ended) == (60, 495, 700)
+
+
+def test_a_failed_load_took_time_as_well() -> None:
+    rows = [event(START, 10), event(FAILED, 40, error="no memory"), event(START, 50)]
+    timeline = residency_timeline(rows, ALWAYS, 100)
+    assert (timeline.loads, timeline.loading_seconds, timeline.count(FAILED)) == (1, 30, 1)
+    assert timeline.stays[1].ended == 100
+    assert timeline.since(45).loads == 0
+
+
+def test_models_that_evict_each_other_are_named() -> None:
+    rows = []
+    for number, (model, other) in enumerate([("a", "b"), ("b", "a")] * 3):
+        at = number * 100
+        rows += [
+            event(READY, at + 20, model, seconds=20.0),
+            event(EVICTION, at + 99, model, by=other),
+        ]
+    (pair,) = residency_timeline(rows, ALWAYS, 1000).mutual
+    assert (pair.models, pair.times, pair.loading) == (("a", "b"), 6, 120)
+
+
+def test_the_first_token_is_seen_or_estimated() -> None:
+    row = FinishedRequest("m", prompt=100, cached=50, prompt_rate=100.0, tokens=5)
+    estimate = time_to_first_token(row)
+    assert estimate is not None
+    assert (estimate.seconds, estimate.exact) == (0.5, False)
+    seen = time_to_first_token(replace(row, first_token=0.7))
+    assert seen is not None
+    assert (seen.seconds, seen.exact) == (0.7, True)
+    assert time_to_first_token(FinishedRequest("m", prompt=100)) is None
+
+
+@pytest.mark.parametrize(
+    ("figures", "p50", "p95", "p99"),
+    [([], 0.0, 0.0, 0.0), ([3.0], 3.0, 3.0, 3.0), ([float(n) for n in range(1, 101)], 50, 95, 99)],
+)
+def test_percentiles_are_figures_that_were_measured(
+    figures: list[float], p50: float, p95: float, p99: float
+) -> None:
+    found = distribution(figures)
+    assert (found.p50, found.p95, found.p99) == (p50, p95, p99)
+    assert (found.count, sum(found.bins)) == (len(figures), len(figures))
+
+
+def test_power_is_shared_among_what_ran() -> None:
+    assert share_power(300.0, ["a", "b", "c"], {"a": 2, "b": 1}) == {"a": 200.0, "b": 100.0}
+    assert share_power(300.0, ["a", "b", "c"], {"a": 0}) == dict.fromkeys("abc", 100.0)
+    assert share_power(300.0, [], {}) == {}
+
+
+def test_sums_add_up() -> None:
+    both = add_sums([ActivitySums(1, tokens=3), ActivitySums(2, drafted=4, accepted=1)])
+    assert (both.requests, both.tokens, both.acceptance, both.cached_share) == (3, 3, 0.25, None)
