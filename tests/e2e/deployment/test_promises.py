@@ -11,8 +11,9 @@ import sys
 import pytest
 
 from aitui.demo.dialect import Dialect
-from e2e.deployment.deployment import READING, Deployment, answer, find_detail, paste, read_messages
-from e2e.pseudo_terminal.terminal import Terminal, terminal
+from e2e.deployment.deployment import Deployment, answer, find_detail, paste, read_messages
+from e2e.pseudo_terminal.terminal import PATIENCE, Terminal, terminal
+from watched import beside
 
 pytestmark = [
     pytest.mark.real_server("systemd"),
@@ -193,17 +194,16 @@ async def test_a_change_that_was_cut_off_is_told_at_once_and_undone(
     before = deployment.config
     async with deployment.table("small") as shown:
         await ask_for_context(shown, 32768)
-        await shown.see("Change --ctx-size of small to 32k?")
-        await shown.quiet(READING)
-        shown.press("y")
         folder = deployment.machine.config.parent
-        while len(list(folder.iterdir())) == 1:
-            await asyncio.sleep(0.001)
-        # Each answer of the machine takes its time now: the file is renamed, and nobody knows yet.
-        deployment.ssh.delay = 0.05
-        while deployment.config == before:
-            await asyncio.sleep(0.001)
-        os.kill(shown.pid, signal.SIGKILL)
+        confirming = answer(shown, "Change --ctx-size of small to 32k?")
+        async with beside(confirming), asyncio.timeout(PATIENCE):
+            while len(list(folder.iterdir())) == 1:
+                await asyncio.sleep(0.001)
+            # Each answer of the machine takes its time now: the file is renamed, and nobody knows yet.
+            deployment.ssh.delay = 0.05
+            while deployment.config == before:
+                await asyncio.sleep(0.001)
+            os.kill(shown.pid, signal.SIGKILL)
         await shown.ends()
         deployment.ssh.delay = 0.0
     async with deployment.table("small") as shown:
@@ -338,11 +338,16 @@ async def test_an_edit_is_merged_with_what_was_written_meanwhile(deployment: Dep
         shown.press("5")
         await shown.see("# What the machine serves.")
         shown.press("e")
+        merged = "your edit, merged with the changes made meanwhile"
         await shown.see("Change the config file?", "--ctx-size 32768")
-        await asyncio.sleep(READING)
-        shown.press("y")
-        await answer(shown, "your edit, merged with the changes made meanwhile")
-        await shown.see("✓ reload", "The file is changed")
+
+        async def confirm_both() -> None:
+            await answer(shown, "Change the config file?")
+            await answer(shown, merged)
+
+        async with beside(confirm_both()):
+            await shown.see(merged)
+            await shown.see("✓ reload", "The file is changed")
     assert "--ctx-size 32768" in deployment.config
     assert "ttl: 90" in deployment.config
 
