@@ -119,9 +119,11 @@ class ActivityRecorder:
             await self.close()
 
     async def _observe(self) -> None:
+        self._take_snapshot(self._monitor.snapshot)
+        queue: asyncio.Queue[Snapshot] = asyncio.Queue()
+        self._monitor.follow_snapshots(queue)
         while True:
-            snapshot = await self._monitor.wait_until(lambda one: one is not self._seen, None)
-            self._take_snapshot(snapshot)
+            self._take_snapshot(await queue.get())
 
     def _take_snapshot(self, snapshot: Snapshot) -> None:
         before, self._seen = self._seen, snapshot

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from aitui.aio import cancel_and_wait, shield
 from aitui.domain.chat import conversation as edits
 from aitui.domain.chat.conversation import (
+    Attachment,
     Conversation,
-    ImageAttachment,
     Role,
     SamplingParameters,
     Turn,
@@ -238,7 +238,7 @@ class ChatSession:
     async def send(
         self,
         text: str,
-        attachments: Sequence[ImageAttachment] = (),
+        attachments: Sequence[Attachment] = (),
         *,
         sampling: SamplingParameters | None = None,
     ) -> Reply:
@@ -257,7 +257,7 @@ class ChatSession:
         return await self._run(after, before, text)
 
     async def edit(
-        self, turn_id: str, text: str, attachments: Sequence[ImageAttachment] | None = None
+        self, turn_id: str, text: str, attachments: Sequence[Attachment] | None = None
     ) -> Reply:
         """Replace a prompt, and its attachments if any are given; the old one stays on its branch."""
         self._require_idle()

@@ -8,12 +8,15 @@ from pathlib import Path
 from msgspec import to_builtins
 
 from aitui.domain.chat.conversation import (
+    LONGEST_IN_PROMPT,
+    TEXT_TYPE,
+    Attachment,
     Conversation,
-    ImageAttachment,
     Role,
     Turn,
     TurnState,
     append_text_file,
+    decode_text_file,
     encode_image,
     image_type,
 )
@@ -45,8 +48,8 @@ async def write_text(directory: Path, heading: str, suffix: str, text: str) -> P
     return await asyncio.to_thread(_write, directory, "", heading, suffix, text)
 
 
-async def attach_file(prompt: str, name: str) -> tuple[str, ImageAttachment | None]:
-    """Read a file into the prompt, or as an image beside it.
+async def attach_file(prompt: str, name: str) -> tuple[str, Attachment | None]:
+    """Read a file into the prompt, or beside it if it is an image or long.
 
     Raises AituiError for what can't be read, is too large, or is neither text nor an image.
     """
@@ -55,9 +58,12 @@ async def attach_file(prompt: str, name: str) -> tuple[str, ImageAttachment | No
     try:
         if image_type(content):
             return prompt, encode_image(short, content)
-        return append_text_file(prompt, short, content), None
+        text = decode_text_file(short, content)
     except ValueError as error:
         raise AituiError(str(error)) from error
+    if len(text) > LONGEST_IN_PROMPT:
+        return prompt, Attachment(short, TEXT_TYPE, text)
+    return append_text_file(prompt, short, text), None
 
 
 def _write(directory: Path, name: str, heading: str, suffix: str, text: str) -> Path:

@@ -167,6 +167,7 @@ class Monitor:
         self._changed = asyncio.Condition()
         self._wake = asyncio.Event()
         self._attempt: asyncio.Timeout | None = None
+        self._queues: list[asyncio.Queue[Snapshot]] = []
         self._polls_started = 0
         self._polls_finished = 0
         self._swap_rules: SwapRules | None = None
@@ -317,6 +318,10 @@ class Monitor:
         self._unload_requests.update(model_ids)
         async with self._changed:
             self._changed.notify_all()
+
+    def follow_snapshots(self, queue: "asyncio.Queue[Snapshot]") -> None:
+        """Put every snapshot into a queue, also those that are soon replaced by the next one."""
+        self._queues.append(queue)
 
     def follow_finished(self, on_finished: Callable[[tuple[FinishedRequest, ...]], None]) -> None:
         """Call `on_finished` with requests that end from now on, each once."""
@@ -588,5 +593,7 @@ class Monitor:
         self.snapshot = snapshot
         if self._on_change is not None:
             self._on_change(snapshot)
+        for queue in self._queues:
+            queue.put_nowait(snapshot)
         async with self._changed:
             self._changed.notify_all()

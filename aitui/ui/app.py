@@ -565,6 +565,10 @@ class AituiApp(App[None]):
             current.chat.update_draft()
             current.suggest()
 
+    def on_composer_long_text_pasted(self, message: "Composer.LongTextPasted") -> None:
+        if current := self._current():
+            current.chat.attach_text(message.text, "pasted.txt")
+
     def action_complete_command(self) -> None:
         if current := self._current():
             current.commands.complete(self._models_screen.chat.prompt.text)

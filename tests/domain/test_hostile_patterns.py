@@ -173,6 +173,6 @@ def test_a_log_line_that_begins_over_and_over_costs_what_it_is_long() -> None:
 
 
 def test_a_file_of_backticks_is_attached_at_once() -> None:
-    assert not grows_too_fast(lambda length: append_text_file("", "a", b"`" * length), 50_000)
-    attached = append_text_file("", "a", b"` ```` ``")
+    assert not grows_too_fast(lambda length: append_text_file("", "a", "`" * length), 50_000)
+    attached = append_text_file("", "a", "` ```` ``")
     assert attached == "a:\n`````\n` ```` ``\n`````"

@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from aitui.domain.chat import conversation as edits
 from aitui.domain.chat.conversation import (
+    Attachment,
     Conversation,
-    ImageAttachment,
     SamplingParameters,
     Turn,
     TurnState,
@@ -64,7 +64,7 @@ async def reopened(history: ConversationHistory, path: Path) -> ConversationHist
 async def test_a_conversation_comes_back_as_it_was(
     history: ConversationHistory, path: Path
 ) -> None:
-    image = ImageAttachment("a.png", "image/png", "data:image/png;base64,AA")
+    image = Attachment("a.png", "image/png", "data:image/png;base64,AA")
     conversation = talk(question="größer ☃?")
     question = replace(conversation.turns["c-q"], attachments=(image,))
     answer = replace(

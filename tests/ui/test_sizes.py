@@ -3,13 +3,16 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from aitui.domain.snapshot import Server
+from aitui.ui.screens.new_server import NewServerScreen
 from stand_in import StandIn
 from ui.chat.pane import CONFIG, FAST
 from ui.driven import Driven, driven
 from ui.hand_made import SERVER, STILL, show_instead_of_servers
 from ui.test_dialog_frames import DIALOGS, FIELDS, SNAPSHOT
+from ui.test_first_run import first_start, port_of
 
 SIZES = [(1, 1), (2, 1), (1, 60), (3, 3), (9, 4), (500, 1), (39, 9)]
 LARGEST = (500, 200)
@@ -23,6 +26,7 @@ VIEWS = {
     "filter": ("1", "slash", "a"),
     "menu of servers": ("S",),
     "keys": ("question_mark",),
+    "doctor": ("D",),
 }
 
 
@@ -51,14 +55,33 @@ async def test_every_dialog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 async def test_every_view(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(f"# {'日本' * 200}\n{CONFIG}")
     async with StandIn(CONFIG) as there:
-        where = Server(there.url, identity="sizes", name="sizes")
+        where = Server(
+            there.url, identity="sizes", name="sizes", ssh_host="local", preset_path=str(file)
+        )
         async with driven(where, tmp_path) as app:
             await app.until(lambda: app.models.snapshot.models, "listed")
             for keys in VIEWS.values():
                 await app.press(*keys)
                 await resize(app)
                 await app.press("escape", "escape")
+
+
+async def test_what_is_before_a_server(server: Server, stand_in: StandIn, tmp_path: Path) -> None:
+    async with first_start(tmp_path, (port_of(stand_in.url),)) as app:
+        await app.press("a")
+        await app.until(lambda: isinstance(app.app.screen, NewServerScreen), "asked")
+        await resize(app)
+        await app.press("escape")
+        await resize(app, LARGEST)
+    gone = tmp_path / "gone" / "client.pem"
+    missing = (("client certificate", gone), ("client key", gone))
+    here = replace(server, is_default=True, client_cert=gone, client_key=gone)
+    async with driven(here, tmp_path / "other", missing=missing) as app:
+        await app.see("✘ missing")
+        await resize(app, LARGEST)
 
 
 async def test_a_chat_with_a_reply(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from aitui.domain.chat.reply import GenerationTimings, TokenUsage
 
 LARGEST_IMAGE = 20 * 1024 * 1024
 LARGEST_TEXT = 4 * 1024 * 1024
+LONGEST_IN_PROMPT = 100_000
+"""Characters. A field lays out four million of them in 5 s, so longer texts are attached."""
 
 _KINDS = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -28,15 +30,22 @@ _KINDS = (
 )
 
 
-class ImageAttachment(Struct, frozen=True):
-    """An image: its file's name, media type and data URL."""
+TEXT_TYPE = "text/plain"
+
+
+class Attachment(Struct, frozen=True):
+    """A file of a prompt: its name, its media type, and its data URL, or its text if it has one."""
 
     name: str
     media_type: str
     url: str
 
+    @property
+    def is_image(self) -> bool:
+        return self.media_type != TEXT_TYPE
 
-def encode_image(name: str, content: bytes) -> ImageAttachment:
+
+def encode_image(name: str, content: bytes) -> Attachment:
     """Return the image in a file; its first bytes decide what kind it is.
 
     Raises ValueError, with words for a person, for what is too large or none of PNG, JPEG, GIF and
@@ -47,7 +56,7 @@ def encode_image(name: str, content: bytes) -> ImageAttachment:
     kind = image_type(content)
     if not kind:
         raise ValueError(f"{name} is not a supported image: PNG, JPEG, GIF or WebP")
-    return ImageAttachment(name, kind, f"data:{kind};base64,{base64.b64encode(content).decode()}")
+    return Attachment(name, kind, f"data:{kind};base64,{base64.b64encode(content).decode()}")
 
 
 def image_type(content: bytes) -> str:
@@ -57,8 +66,8 @@ def image_type(content: bytes) -> str:
     return next((kind for start, kind in _KINDS if content.startswith(start)), "")
 
 
-def append_text_file(prompt: str, name: str, content: bytes) -> str:
-    """Return the prompt with a text file behind it. Raises ValueError for what is no UTF-8 text."""
+def decode_text_file(name: str, content: bytes) -> str:
+    """Return the text of a file. Raises ValueError for what is too large or no UTF-8 text."""
     if len(content) > LARGEST_TEXT:
         raise ValueError(f"{name} is larger than {LARGEST_TEXT >> 20} MiB")
     try:
@@ -67,6 +76,11 @@ def append_text_file(prompt: str, name: str, content: bytes) -> str:
         text = "\0"
     if "\0" in text:
         raise ValueError(f"{name} is neither UTF-8 text nor an image")
+    return text
+
+
+def append_text_file(prompt: str, name: str, text: str) -> str:
+    """Return the prompt with a text file behind it, in a fence."""
     fence = "`" * (1 + max(map(len, re.findall("``+", text)), default=2))
     body = text if text.endswith("\n") or not text else f"{text}\n"
     return "\n\n".join(part for part in (prompt, f"{name}:\n{fence}\n{body}{fence}") if part)
@@ -204,7 +218,7 @@ class Turn(Struct, frozen=True):
     usage: TokenUsage | None = None
     timings: GenerationTimings | None = None
     sampling: SamplingParameters = field(default_factory=SamplingParameters)
-    attachments: tuple[ImageAttachment, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
 
     @property
     def is_incomplete(self) -> bool:
@@ -328,11 +342,17 @@ def build_chat_request(conversation: Conversation, reply_id: str) -> ChatRequest
 
 
 def _build_message(turn: Turn) -> dict[str, Any]:
-    if turn.role is Role.USER and turn.attachments:
-        parts: list[dict[str, Any]] = [{"type": "text", "text": turn.text}] if turn.text else []
-        parts += [{"type": "image_url", "image_url": {"url": a.url}} for a in turn.attachments]
-        return {"role": turn.role.value, "content": parts}
-    return {"role": turn.role.value, "content": turn.text}
+    text = turn.text
+    for file in turn.attachments:
+        if not file.is_image:
+            text = append_text_file(text, file.name, file.url)
+    images = [
+        {"type": "image_url", "image_url": {"url": a.url}} for a in turn.attachments if a.is_image
+    ]
+    if turn.role is not Role.USER or not images:
+        return {"role": turn.role.value, "content": text}
+    parts: list[dict[str, Any]] = [{"type": "text", "text": text}] if text else []
+    return {"role": turn.role.value, "content": parts + images}
 
 
 def add_prompt(
@@ -340,7 +360,7 @@ def add_prompt(
     turn_id: str,
     text: str,
     now: float,
-    attachments: Sequence[ImageAttachment] = (),
+    attachments: Sequence[Attachment] = (),
 ) -> Conversation:
     """Add a prompt behind the path that is shown."""
     prompt = Turn(turn_id, conversation.shown, Role.USER, text, attachments=tuple(attachments))

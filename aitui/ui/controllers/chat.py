@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from aitui.domain.chat.conversation import Conversation, ImageAttachment, Role
+from aitui.domain.chat.conversation import (
+    LONGEST_IN_PROMPT,
+    TEXT_TYPE,
+    Attachment,
+    Conversation,
+    Role,
+)
 from aitui.domain.chat.reply import Reply, ReplyPhase, TokenUsage
 from aitui.domain.slash import larger_context
 from aitui.domain.units import format_age
@@ -348,8 +354,13 @@ class ChatController:
                 f"In the empty prompt {send} sends, {back} takes back"
             )
 
-    def attach(self, image: ImageAttachment, path: str) -> None:
-        """Send an image, which was read from that path, along with the next prompt."""
+    def attach_text(self, text: str, name: str) -> None:
+        """Send a text that is too long for the prompt along with the next one."""
+        self.pane.attachments = (*self.pane.attachments, Attachment(name, TEXT_TYPE, text))
+        self._app.notify(f"{len(text):,} characters are attached to the next prompt: {name}")
+
+    def attach(self, image: Attachment, path: str) -> None:
+        """Send a file, which was read from that path, along with the next prompt."""
         self.pane.attachments = (*self.pane.attachments, image)
         self._image_paths[image.url] = path
 
@@ -392,7 +403,11 @@ class ChatController:
         self._tasks.run_in_background(self._edit_prompt(text), "editor", exclusive=False)
 
     async def _edit_prompt(self, text: str) -> None:
-        self.pane.prompt.set_text(await edit_text(self._app, text))
+        edited = await edit_text(self._app, text)
+        if len(edited) > LONGEST_IN_PROMPT:
+            self.attach_text(edited, "prompt.md")
+            edited = ""
+        self.pane.prompt.set_text(edited)
         await asyncio.sleep(0)
         self.pane.prompt.focus()
 
@@ -502,7 +517,7 @@ class ChatController:
         self,
         chat: ChatSession,
         prompt: PromptDraft,
-        refused: tuple[ImageAttachment, ...],
+        refused: tuple[Attachment, ...],
         error: AituiError,
     ) -> AituiError:
         """Return a prompt without the images that were refused, and the error that names them.
@@ -666,12 +681,13 @@ class ChatController:
 
 def _refused_images(
     chat: ChatSession, prompt: PromptDraft, error: AituiError
-) -> tuple[ImageAttachment, ...]:
+) -> tuple[Attachment, ...]:
     """The images of a request that failed because of them: of the prompt, else of earlier ones."""
     too_large = isinstance(error, ServerError) and error.status == _CONTENT_TOO_LARGE
     if isinstance(error, ImageRefused) or (too_large and prompt.attachments):
-        earlier = (image for turn in chat.conversation.path for image in turn.attachments)
-        return prompt.attachments or tuple(earlier)
+        earlier = (file for turn in chat.conversation.path for file in turn.attachments)
+        refused = prompt.attachments or tuple(earlier)
+        return tuple(file for file in refused if too_large or file.is_image)
     return ()
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from aitui.domain.chat.conversation import Conversation, ImageAttachment
+from aitui.domain.chat.conversation import Attachment, Conversation
 from aitui.errors import HistoryError
 from aitui.services.chat import ChatSession
 from aitui.store.history import ConversationHistory
@@ -17,7 +17,7 @@ class PromptDraft(Struct, frozen=True):
     """The text of the prompt; `editing` is the turn that it replaces, `queued` if it waited."""
 
     text: str = ""
-    attachments: tuple[ImageAttachment, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
     editing: str = ""
     queued: bool = False
 

@@ -259,7 +259,7 @@ class SlashCommandRunner:
             image for image in before if command.rest not in {"", image.name}
         )
         if self._pane.attachments == before:
-            raise ValueError(f"no image {command.rest}".rstrip() + " is attached")
+            raise ValueError(f"no file {command.rest}".rstrip() + " is attached")
 
     async def _run_help(self, _: SlashCommand) -> None:
         rows = tuple((spec.usage, spec.help, "") for spec in SLASH_COMMANDS)

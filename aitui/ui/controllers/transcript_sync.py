@@ -108,8 +108,10 @@ def _footer_text(turn: Turn, conversation: Conversation) -> str:
 
 
 def _turn_text(turn: Turn) -> str:
-    images = "".join(f"\n[image: {attachment.name}]" for attachment in turn.attachments)
-    return turn.text + images
+    kinds = {True: "image", False: "file"}
+    return turn.text + "".join(
+        f"\n[{kinds[file.is_image]}: {file.name}]" for file in turn.attachments
+    )
 
 
 def _branch_text(turn: Turn, conversation: Conversation) -> str:

@@ -7,7 +7,7 @@ from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.reactive import var
 
-from aitui.domain.chat.conversation import ImageAttachment
+from aitui.domain.chat.conversation import Attachment
 from aitui.domain.slash import Suggestion
 from aitui.domain.snapshot import Clock
 from aitui.format.fit import shorten_id
@@ -39,7 +39,7 @@ class ChatPane(Vertical):
     """The context size, in tokens, that a prompt needs that was refused; 0 if none is offered."""
     last_conversation: var[str] = var("")
     """The id of the model's last conversation, while it is offered in an empty one."""
-    attachments: var[tuple[ImageAttachment, ...]] = var(())
+    attachments: var[tuple[Attachment, ...]] = var(())
     """The images for the next prompt."""
     queued: var[tuple[str, ...]] = var(())
     """Prompts that are sent when the reply has ended, the next one first."""

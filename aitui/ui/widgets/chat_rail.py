@@ -184,7 +184,7 @@ def _sent_rows(facts: SentFacts, width: int) -> tuple[_RailRow, ...]:
     rows = [row("" if at else "system", line) for at, line in enumerate(system) if line]
     rows += [row(name, value) for name, value in facts.sampling.values]
     rows += [
-        row("" if at else "images", f"▣ {image.name}", target=str(at))
+        row("" if at else "files", f"▣ {image.name}", target=str(at))
         for at, image in enumerate(facts.images)
     ]
     words, style = limit_words(facts)

@@ -11,7 +11,7 @@ from textual.reactive import var
 from textual.strip import Strip
 from textual.widget import Widget
 
-from aitui.domain.chat.conversation import ImageAttachment, SamplingParameters
+from aitui.domain.chat.conversation import Attachment, SamplingParameters
 from aitui.domain.chat.reply import Reply, ReplyPhase
 from aitui.domain.models import Model
 from aitui.domain.snapshot import Clock, Snapshot
@@ -111,7 +111,7 @@ class SentFacts(Struct, frozen=True):
 
     system: str = ""
     sampling: SamplingParameters = SamplingParameters()
-    images: tuple[ImageAttachment, ...] = ()
+    images: tuple[Attachment, ...] = ()
     model: Model | None = None
     used: int | None = None
     generated: int = 0
@@ -278,7 +278,7 @@ def limit_words(facts: SentFacts) -> tuple[str, str]:
     if command.is_reranker:
         return "reranker: can't chat", "warning"
     sees = command.can_see_images
-    if not facts.images or sees is None:
+    if sees is None or not any(file.is_image for file in facts.images):
         return "", ""
     return ("the model sees images", "") if sees else ("can't see images", "warning")
 

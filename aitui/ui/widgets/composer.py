@@ -6,6 +6,7 @@ from textual import events
 from textual.message import Message
 from textual.widgets import TextArea
 
+from aitui.domain.chat.conversation import LONGEST_IN_PROMPT
 from aitui.domain.slash import TYPED_WHOLE
 from aitui.ui.keymap import PROMPT
 from aitui.ui.widgets.suggestion_list import SuggestionList
@@ -38,6 +39,13 @@ class Composer(TextArea):
 
     class DetachRequested(Message):
         """The last image is to be removed."""
+
+    class LongTextPasted(Message):
+        """A text that is too long for the prompt was pasted."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
 
     class RecallRequested(Message):
         """The last prompt that is queued is to be taken back."""
@@ -105,6 +113,13 @@ class Composer(TextArea):
             if await self.app.run_action(binding.action, self):
                 event.stop()
                 event.prevent_default()
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Leave a text that is too long for a field to those that attach it."""
+        if len(event.text) > LONGEST_IN_PROMPT:
+            event.prevent_default()
+            event.stop()
+            self.post_message(self.LongTextPasted(event.text))
 
     def action_send(self) -> None:
         """Send what is written, or what is queued; what is typed from now on is another text."""

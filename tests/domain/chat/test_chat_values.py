@@ -13,6 +13,7 @@ from aitui.domain.chat.conversation import (
     SamplingParameters,
     TurnState,
     append_text_file,
+    decode_text_file,
     encode_image,
     parse_sampling,
 )
@@ -82,13 +83,13 @@ def test_what_is_no_image_or_too_large_is_refused(content: bytes) -> None:
 
 
 def test_a_text_file_is_fenced_safely() -> None:
-    assert append_text_file("What?", "a.md", b"```\nx") == "What?\n\na.md:\n````\n```\nx\n````"
+    assert append_text_file("What?", "a.md", "```\nx") == "What?\n\na.md:\n````\n```\nx\n````"
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"a\0b"])
 def test_what_is_no_text_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError, match="neither"):
-        append_text_file("", "x", content)
+        decode_text_file("x", content)
 
 
 @given(st.lists(st.text(max_size=3000), max_size=12), st.data())

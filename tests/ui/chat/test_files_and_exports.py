@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual import events
 
 from aitui.domain.chat.conversation import Conversation
 from aitui.errors import AituiError
+from aitui.services import export
 from aitui.services.export import export_conversation
+from aitui.ui.widgets import composer
 from ui.chat.pane import Pane
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20
@@ -93,6 +96,26 @@ async def test_a_text_file_comes_into_the_prompt(pane: Pane, tmp_path: Path) -> 
     await pane.send(f"/file {tmp_path / 'notes.txt'}")
     await pane.app.until(lambda: "first\nsecond" in pane.written, "there")
     assert pane.written.startswith("notes.txt:\n```")
+
+
+@pytest.mark.parametrize("way", ["file", "paste"])
+async def test_a_long_text_is_attached_to_the_next_prompt(
+    pane: Pane, tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (export, composer):
+        monkeypatch.setattr(module, "LONGEST_IN_PROMPT", 1000)
+    text = "a long line of words\n" * 50
+    if way == "file":
+        (tmp_path / "pasted.txt").write_text(text)
+        await pane.send(f"/file {tmp_path / 'pasted.txt'}")
+    else:
+        pane.app.app.post_message(events.Paste(text))
+    await pane.app.see("▣ pasted.txt")
+    assert pane.written == ""
+    await pane.ask("Sum it up")
+    await pane.app.see("[file: pasted.txt]")
+    assert pane.asked[0][0]["content"] == f"Sum it up\n\npasted.txt:\n```\n{text}```"
+    await pane.app.unsee("▣ pasted.txt")
 
 
 async def test_an_image_goes_along_with_the_next_prompt_alone(pane: Pane, tmp_path: Path) -> None:

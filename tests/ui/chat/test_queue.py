@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from aitui.domain.chat.conversation import ImageAttachment
+from aitui.domain.chat.conversation import Attachment
 from aitui.domain.snapshot import Server
 from stand_in import StandIn
 from ui.chat.pane import DIES, ENDLESS, FAST, UNHURRIED, Pane, chatting
 
-IMAGE = ImageAttachment("cat.png", "image/png", "data:image/png;base64,AA==")
+IMAGE = Attachment("cat.png", "image/png", "data:image/png;base64,AA==")
 
 
 def prompts(pane: Pane) -> list[str]:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from aitui.domain.chat.conversation import ImageAttachment
+from aitui.domain.chat.conversation import Attachment
 from aitui.domain.snapshot import Clock, Server
 from stand_in import StandIn
 from ui.chat.pane import FAST, Pane, chatting
 
-CAT, DOG = (ImageAttachment(name, "image/png", f"data:{name}") for name in ("cat.png", "dog.png"))
+CAT, DOG = (Attachment(name, "image/png", f"data:{name}") for name in ("cat.png", "dog.png"))
 
 
 async def zoom(pane: Pane) -> None:

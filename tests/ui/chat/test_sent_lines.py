@@ -3,12 +3,12 @@
 import pytest
 from textual.app import ComposeResult
 
-from aitui.domain.chat.conversation import ImageAttachment
+from aitui.domain.chat.conversation import Attachment
 from aitui.domain.models import Model
 from aitui.ui.widgets.chat_status import SentFacts, SentLines
 from ui.themed import Themed
 
-IMAGE = ImageAttachment("cat.png", "image/png", "data:")
+IMAGE = Attachment("cat.png", "image/png", "data:")
 TEXT_MODEL = Model("m", command="llama-server -m m.gguf")
 
 
@@ -40,7 +40,7 @@ async def written(facts: SentFacts) -> str:
     ],
 )
 async def test_what_the_model_cannot_do_is_said_before_it_is_asked(
-    command: str, images: tuple[ImageAttachment, ...], words: str
+    command: str, images: tuple[Attachment, ...], words: str
 ) -> None:
     assert words in await written(SentFacts(images=images, model=Model("m", command=command)))
 
