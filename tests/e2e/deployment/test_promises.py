@@ -39,7 +39,7 @@ async def reload(shown: Terminal) -> None:
 async def clear_size(shown: Terminal) -> None:
     """Empty the field of a size, and see it empty: Textual handles letters before earlier ^u."""
     shown.press(CLEAR)
-    await shown.see("64k, 0.25M, or tokens")
+    await shown.see("64k, 0.25M, or")
 
 
 async def ask_for_context(shown: Terminal, size: int) -> None:
