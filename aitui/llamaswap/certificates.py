@@ -24,6 +24,7 @@ from aitui.domain.sanitize import sanitize_line
 from aitui.domain.server import Server, copy_command
 from aitui.errors import AituiError, CertificateFileError, KeyPasswordNeeded, TlsRefused
 from aitui.llamaswap.urls import authority_of, is_https
+from aitui.paths import require_no_fifo
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -274,6 +275,7 @@ def _der_element(der: bytes, at: int) -> tuple[int, int, int]:
 
 def _read(what: str, path: Path) -> bytes:
     try:
+        require_no_fifo(path.expanduser())
         with path.expanduser().open("rb") as file:
             return file.read(_LARGEST_FILE)
     except OSError as error:
