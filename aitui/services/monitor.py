@@ -19,7 +19,7 @@ from aitui.domain.events import (
     RequestsCounted,
     RequestsListed,
 )
-from aitui.domain.models import FinishedRequest, IdleUnload, LoadFailure
+from aitui.domain.models import FinishedRequest, IdleUnload, LoadFailure, RunState
 from aitui.domain.snapshot import Clock, ConnectionPhase, ConnectionStatus, Snapshot
 from aitui.errors import AituiError, NotSupported, TimedOut
 from aitui.services.events import SHORTEST_GAP, EventStream, poll_interval, retry_delay
@@ -167,7 +167,7 @@ class Monitor:
         self._changed = asyncio.Condition()
         self._wake = asyncio.Event()
         self._attempt: asyncio.Timeout | None = None
-        self._queues: list[asyncio.Queue[Snapshot]] = []
+        self._queues: list[asyncio.Queue[Snapshot | Transitions]] = []
         self._polls_started = 0
         self._polls_finished = 0
         self._swap_rules: SwapRules | None = None
@@ -196,9 +196,10 @@ class Monitor:
         return FailureDiagnoser(
             self._client,
             self._clock,
-            self.record_failure,
-            self._record_idle_unload,
-            self._record_client_unload,
+            stays_ended=self._stays_ended,
+            failed=self.record_failure,
+            timed_out=self._record_idle_unload,
+            unloaded=self._record_client_unload,
         )
 
     async def run(self) -> None:
@@ -318,8 +319,8 @@ class Monitor:
         async with self._changed:
             self._changed.notify_all()
 
-    def follow_snapshots(self, queue: "asyncio.Queue[Snapshot]") -> None:
-        """Put every snapshot into a queue, also those that are soon replaced by the next one."""
+    def follow(self, queue: "asyncio.Queue[Snapshot | Transitions]") -> None:
+        """Put every snapshot into a queue, and loads, which may be too short for any snapshot."""
         self._queues.append(queue)
 
     def follow_finished(self, on_finished: Callable[[tuple[FinishedRequest, ...]], None]) -> None:
@@ -438,6 +439,9 @@ class Monitor:
         return transitions.changed
 
     def _apply_transitions(self, transitions: Transitions) -> None:
+        if transitions.started or transitions.loaded:
+            for queue in self._queues:
+                queue.put_nowait(transitions)
         for model_id in transitions.started:
             self._known.record_evictions(model_id, self._unload_requests)
         self._unload_requests.difference_update(transitions.started)
@@ -456,6 +460,12 @@ class Monitor:
                 )
                 diagnosing = self._failures.diagnose(model_id, ready_seconds=uptime or 0.0)
                 self._run_in_background(diagnosing)
+
+    def _stays_ended(self, model_id: str) -> bool:
+        """Return whether a model that ended has neither begun again nor been unloaded by aitui."""
+        model = next((model for model in self._known.models if model.id == model_id), None)
+        over = model is None or model.state not in {RunState.STARTING, RunState.READY}
+        return over and model_id not in self._unload_requests
 
     async def _remember_load(self, model_id: str, seconds: float) -> None:
         model = next((model for model in self._known.models if model.id == model_id), None)
