@@ -1,5 +1,6 @@
 """The directories of aitui's files, by the XDG specification or the system's conventions."""
 
+import errno
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,6 +42,12 @@ def home_directory(environment: Mapping[str, str]) -> Path:
     """Return $HOME if it is absolute, else the home directory that the system reports."""
     home = Path(environment.get("HOME", ""))
     return home if home.is_absolute() else Path.home()
+
+
+def require_no_fifo(path: Path) -> None:
+    """Raise OSError for a FIFO: opening it would wait for its other end."""
+    if path.is_fifo():
+        raise OSError(errno.EINVAL, "it is a FIFO, not a file")
 
 
 def abbreviate_home(path: Path, home: Path) -> str:

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from typing import Any
@@ -29,6 +29,9 @@ class IdleTime:
         self.passes_at_once = False
         self._real_monotonic, self._real_wall = time.monotonic, time.time
         self._ahead = 0.0
+        self._own = OwnTime(self._real_monotonic)
+        self._is_own = False
+        self._wall_is_ahead_by = 0.0
         self._jobs = 0
         self._processes: list[subprocess.Popen[Any]] = []
 
@@ -39,25 +42,40 @@ class IdleTime:
 
     def monotonic(self) -> float:
         """Return what `time.monotonic` does, and what was jumped over."""
-        return self._real_monotonic() + self._ahead
+        return (self._own.now() if self._is_own else self._real_monotonic()) + self._ahead
 
     def wall(self) -> float:
         """Return what `time.time` does, and what was jumped over."""
+        if self._is_own:
+            return self._wall_is_ahead_by + self.monotonic()
         return self._real_wall() + self._ahead
+
+    @contextmanager
+    def waiting(self, timeout: float | None) -> Iterator[None]:
+        """Let time pass as it does for everybody while the block waits."""
+        self._own.begin_to_wait(timeout)
+        try:
+            yield
+        finally:
+            self._own.go_on()
 
     def jump(self, seconds: float) -> None:
         """Put the clocks forward."""
         self._ahead += seconds
 
     @contextmanager
-    def for_a_test(self) -> Iterator[None]:
-        """Let idle time pass at once in the block, which begins and ends at the true time."""
+    def for_a_test(self, *, leaves_out_others: bool = False) -> Iterator[None]:
+        """Let idle time pass at once in the block, which begins and ends at the true time.
+
+        Without others, time in which the machine runs another process than this one does not count.
+        """
         self._processes.clear()
-        self.passes_at_once = True
+        self._wall_is_ahead_by = self._real_wall() - self._own.begin()
+        self.passes_at_once, self._is_own = True, leaves_out_others
         try:
             yield
         finally:
-            self.passes_at_once = False
+            self.passes_at_once = self._is_own = False
             self._ahead = 0.0
 
     def install(self) -> None:
@@ -102,6 +120,40 @@ class IdleTime:
         patch.setattr(subprocess.Popen, "__init__", popen)
 
 
+class OwnTime:
+    """A clock that goes on while this process runs, or waits, but not while others keep it from it."""
+
+    def __init__(self, real: Callable[[], float]) -> None:
+        self._real = real
+        self._waits = (0.0, 0.0)
+        self.begin()
+
+    def begin(self) -> float:
+        """Begin at the true time, and return it."""
+        self._at, self._processed = self._real(), time.process_time()
+        self._is_waiting = False
+        return self._at
+
+    def now(self) -> float:
+        """Return the seconds."""
+        if not self._is_waiting:
+            return self._at + time.process_time() - self._processed
+        since, longest = self._waits
+        return self._at + min(self._real() - since, longest)
+
+    def begin_to_wait(self, longest: float | None) -> None:
+        """Count all time from now on, for at most so long."""
+        self._at = self.now()
+        self._waits = (self._real(), float("inf") if longest is None else longest)
+        self._is_waiting = True
+
+    def go_on(self) -> None:
+        """Count the work of this process only."""
+        self._at = self.now()
+        self._processed = time.process_time()
+        self._is_waiting = False
+
+
 class _Selector(selectors.DefaultSelector):
     """Jumps where it would wait for a timer only."""
 
@@ -122,12 +174,16 @@ class _Selector(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None or timeout <= _GRACE or not self._can_jump():
-            return super().select(timeout)
+            return self._wait(timeout)
         until = IDLE_TIME.monotonic() + timeout
-        events = super().select(_GRACE)
+        events = self._wait(_GRACE)
         if not events and self._can_jump():
             IDLE_TIME.jump(max(0.0, until - IDLE_TIME.monotonic()))
         return events
+
+    def _wait(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
+        with IDLE_TIME.waiting(timeout):
+            return super().select(timeout)
 
     def _can_jump(self) -> bool:
         return (

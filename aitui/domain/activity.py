@@ -1,10 +1,12 @@
 """What a server did: requests that ended, models that came and went, and the power that it took."""
 
 import math
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from functools import partial
+from itertools import pairwise
 
 from msgspec import Struct
 from msgspec.structs import asdict, replace
@@ -165,7 +167,7 @@ class ActivityFilter(Struct, frozen=True):
     """Which rows of a server; what is left empty lets anything through.
 
     `model` and `client` are parts of a name, in any case; `status` is "ok", "failed" or a number.
-    `text` stands in the model, the client, the path or the error. `since` and `until` are Unix time.
+    `text` stands in the model, the client or the error. `since` and `until` are Unix time.
     """
 
     server: str
@@ -255,12 +257,9 @@ def distribution(ordered: Sequence[float], bins: int = DISTRIBUTION_BINS) -> Dis
     if not ordered:
         return Distribution()
     low, high, last = ordered[0], ordered[-1], len(ordered) - 1
-    counts, width = [0] * bins, (high - low) / bins
-    if width > 0 and math.isfinite(width):
-        for value in ordered:
-            counts[min(int((value - low) / width), bins - 1)] += 1
-    else:
-        counts[0] = len(ordered)
+    width = (high - low) / bins
+    edges = [bisect_left(ordered, low + number * width) for number in range(1, bins)]
+    counts = [end - start for start, end in pairwise((0, *edges, len(ordered)))]
     # The figure below which that share lies (nearest rank), so it is one that was measured.
     at = [ordered[min(last, math.ceil(share * len(ordered)) - 1)] for share in _SHARES]
     return Distribution(len(ordered), low, high, tuple(counts), *at)

@@ -24,6 +24,7 @@ from aitui.domain.sanitize import sanitize_line
 from aitui.domain.server import Server, copy_command
 from aitui.errors import AituiError, CertificateFileError, KeyPasswordNeeded, TlsRefused
 from aitui.llamaswap.urls import authority_of, is_https
+from aitui.paths import require_no_fifo
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -274,6 +275,7 @@ def _der_element(der: bytes, at: int) -> tuple[int, int, int]:
 
 def _read(what: str, path: Path) -> bytes:
     try:
+        require_no_fifo(path.expanduser())
         with path.expanduser().open("rb") as file:
             return file.read(_LARGEST_FILE)
     except OSError as error:
@@ -340,6 +342,12 @@ def find_certificates(paths: Sequence[Path]) -> dict[str, Path]:
                     remedy=f"copy it there: {copy_command(wanted)}",
                 )
         return found
+    if gone := next((path for path in paths if not path.exists()), None):
+        usual = ", ".join(names[0] for names in _USUAL_FILES.values())
+        raise CertificateFileError(
+            f"{format_path(gone)} does not exist",
+            remedy=f"name a directory with {usual}, or the files",
+        )
     by_setting = {_setting_of(path): path for path in paths}
     missing = {"client_key": "client_cert", "client_cert": "client_key"}
     for setting, other in missing.items():

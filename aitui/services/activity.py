@@ -13,6 +13,10 @@ from aitui.domain.models import MAX_MODELS, ActiveRequest, FinishedRequest
 MOST_FINISHED = 1000
 _ENDED_KEPT = 64
 _AGENTS_KEPT = 500
+_LATE_SECONDS = 5.0
+"""After its row, the end of a request is reported within this time."""
+_SAME_SECONDS = 1.0
+"""By how much a request may have taken longer by its row than by the events about it."""
 _RATE_WINDOW = 4.0
 """Seconds over which the rate of a reply under way is measured."""
 _FEWEST_TOKENS = 20
@@ -55,7 +59,8 @@ class RequestLog:
 
     def __init__(self, names: ClientNames) -> None:
         self._names = names
-        self._ended: deque[ActiveRequest] = deque(maxlen=_ENDED_KEPT)
+        self._ended: deque[tuple[ActiveRequest, float | None]] = deque(maxlen=_ENDED_KEPT)
+        self._unnamed: deque[tuple[float, FinishedRequest]] = deque(maxlen=_ENDED_KEPT)
         self._agents: dict[str, str] = {}
         self._streams: dict[str, _Stream] = {}
         self._token_bytes: dict[str, float] = {}
@@ -102,13 +107,33 @@ class RequestLog:
             self._name_rows(address)
         return replace(request, who=self._names.label(address, agent))
 
-    def observe_end(self, request: ActiveRequest) -> None:
-        """Expect the row of a request that has ended."""
-        self._streams.pop(request.id, None)
-        self._ended.append(request)
+    def observe_end(
+        self, request: ActiveRequest, now: float | None = None
+    ) -> tuple[FinishedRequest, ...]:
+        """Expect the row of a request that has ended `now` (monotonic seconds), None for unknown.
 
-    def record(self, rows: tuple[FinishedRequest, ...]) -> tuple[FinishedRequest, ...]:
-        """Add rows that are not in the log yet; return them, the oldest first."""
+        Return its row with what it lacked if that came before.
+        """
+        self._streams.pop(request.id, None)
+        seconds = None if now is None else now - request.started
+        for came, row in self._unnamed:
+            is_new = now is not None and now - came <= _LATE_SECONDS
+            if is_new and _is_row_of(row, request, seconds):
+                self._unnamed.remove((came, row))
+                completed = self._complete(row, request)
+                key = row.id, row.at, row.model
+                self.finished = tuple(
+                    completed if (one.id, one.at, one.model) == key else one
+                    for one in self.finished
+                )
+                return (completed,)
+        self._ended.append((request, seconds))
+        return ()
+
+    def record(
+        self, rows: tuple[FinishedRequest, ...], now: float | None = None
+    ) -> tuple[FinishedRequest, ...]:
+        """Add rows that came `now` (monotonic seconds) and are new; return them, the oldest first."""
         known = {(row.id, row.at, row.model) for row in self.finished}
         in_order = sorted(rows, key=lambda row: (row.at or 0.0, row.id or 0))
         new = [self._name(row) for row in in_order if (row.id, row.at, row.model) not in known]
@@ -119,25 +144,30 @@ class RequestLog:
             both = [*new, *self.finished]
             both.sort(key=lambda row: (row.at or 0.0, row.id or 0), reverse=True)
             self.finished = tuple(both[:MOST_FINISHED])
+            if now is not None:
+                self._unnamed.extend((now, row) for row in new[-_ENDED_KEPT:] if not row.agent)
         return tuple(new)
 
     def _name(self, row: FinishedRequest) -> FinishedRequest:
-        for ended in self._ended:
-            if ended.model == row.model and row.client in {"", ended.client}:
-                self._ended.remove(ended)
-                if ended.replied is not None and (row.tokens or 0) >= _FEWEST_TOKENS:
-                    size = ended.received_bytes / (row.tokens or 1)
-                    _learn(self._token_bytes, row.model, size)
-                replied = ended.replied
-                return replace(
-                    row,
-                    who=ended.who,
-                    client=row.client or ended.client,
-                    agent=ended.user_agent,
-                    session=ended.session,
-                    first_token=None if replied is None else max(0.0, replied - ended.started),
-                )
+        for ended, seconds in self._ended:
+            if _is_row_of(row, ended, seconds):
+                self._ended.remove((ended, seconds))
+                return self._complete(row, ended)
         return self._name_by_address(row)
+
+    def _complete(self, row: FinishedRequest, ended: ActiveRequest) -> FinishedRequest:
+        """Return the row of a request with what was seen of it, and learn from both."""
+        replied = ended.replied
+        if replied is not None and (row.tokens or 0) >= _FEWEST_TOKENS:
+            _learn(self._token_bytes, row.model, ended.received_bytes / (row.tokens or 1))
+        return replace(
+            row,
+            who=ended.who,
+            client=row.client or ended.client,
+            agent=ended.user_agent,
+            session=ended.session,
+            first_token=None if replied is None else max(0.0, replied - ended.started),
+        )
 
     def _name_by_address(self, row: FinishedRequest) -> FinishedRequest:
         if not row.client:
@@ -148,6 +178,17 @@ class RequestLog:
         self.finished = tuple(
             self._name_by_address(row) if row.client == address else row for row in self.finished
         )
+
+
+def _is_row_of(row: FinishedRequest, ended: ActiveRequest, seconds: float | None) -> bool:
+    """Return whether this row is that of a request; rows have no id of theirs."""
+    if ended.model != row.model or row.client not in {"", ended.client}:
+        return False
+    if row.path and ended.path and row.path != ended.path:
+        return False
+    if seconds is None or row.seconds is None:
+        return True
+    return abs(seconds - row.seconds) <= _SAME_SECONDS
 
 
 def _learn(table: dict[str, float], model: str, figure: float) -> None:

@@ -16,6 +16,7 @@ from aitui.domain.activity import ActivityKind, ActivityRow, finished_row, model
 from aitui.domain.models import FinishedRequest, Model
 from aitui.domain.snapshot import ConnectionPhase, Snapshot
 from aitui.errors import AituiError, HistoryError, NotSupported
+from aitui.services.state import Transitions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,9 +120,24 @@ class ActivityRecorder:
             await self.close()
 
     async def _observe(self) -> None:
+        self._take_snapshot(self._monitor.snapshot)
+        queue: asyncio.Queue[Snapshot | Transitions] = asyncio.Queue()
+        self._monitor.follow(queue)
         while True:
-            snapshot = await self._monitor.wait_until(lambda one: one is not self._seen, None)
-            self._take_snapshot(snapshot)
+            news = await queue.get()
+            if isinstance(news, Snapshot):
+                self._take_snapshot(news)
+            else:
+                self._add_loads(news)
+
+    def _add_loads(self, transitions: Transitions) -> None:
+        server, at = self._server.identity, self._clock.wall()
+        for model in transitions.started:
+            self._waiting.append(ActivityRow(server, at, model, ActivityKind.START))
+        for model, seconds in transitions.loaded:
+            row = ActivityRow(server, at, model, ActivityKind.READY, seconds=seconds)
+            self._waiting.append(row)
+        self._changed.set()
 
     def _take_snapshot(self, snapshot: Snapshot) -> None:
         before, self._seen = self._seen, snapshot
@@ -248,7 +264,8 @@ class ActivityRecorder:
             last = None
             await self._add_fetched(store, page)
             ids = [row.id for row in page if row.id is not None]
-            if not ids:
+            if not ids or max(ids) < from_id:
+                # The end, or a server that sends the same page for ever.
                 return
             from_id = max(ids) + 1
 

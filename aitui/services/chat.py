@@ -235,6 +235,12 @@ class ChatSession:
         """Return sentences about what couldn't be stored."""
         return self._saving.warnings
 
+    async def store_in(self, history: ConversationHistory) -> None:
+        """Store the conversation there from now on, with what it has by now."""
+        self._saving.history = history
+        if self.conversation.turns and not self.busy:
+            await self._saving.save(self.conversation)
+
     async def send(
         self,
         text: str,

@@ -19,7 +19,7 @@ class ConversationSaver:
     """Writes to the history, if there is one. Each error becomes a warning once."""
 
     def __init__(self, history: ConversationHistory | None) -> None:
-        self._history = history
+        self.history = history
         self.warnings: tuple[str, ...] = ()
 
     async def save(self, conversation: Conversation) -> None:
@@ -45,7 +45,7 @@ class ConversationSaver:
         self, conversation: Conversation, turn: Turn, view: Callable[[], Reply]
     ) -> AsyncIterator[None]:
         """Write the conversation, and the growing text of that turn, while the block runs."""
-        if self._history is None:
+        if self.history is None:
             yield
             return
         saving = self._save_periodically(conversation, turn, view)
@@ -68,10 +68,10 @@ class ConversationSaver:
 
     async def _write(self, work: Callable[[ConversationHistory], Awaitable[object]]) -> bool:
         """Write to the history, if there is one; return whether that worked."""
-        if self._history is None:
+        if self.history is None:
             return False
         try:
-            await work(self._history)
+            await work(self.history)
         except HistoryError as error:
             if str(error) not in self.warnings:
                 self.warnings += (str(error),)

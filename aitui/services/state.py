@@ -424,7 +424,7 @@ class ServerState:
 
     def record_finished_requests(self, requests: tuple[FinishedRequest, ...]) -> None:
         """Record finished requests: their models were in use until then, at this rate."""
-        if new := self._log.record(requests):
+        if new := self._log.record(requests, self._clock.monotonic()):
             self.on_finished(new)
         now, wall = self._clock.monotonic(), self._clock.wall()
         for request in sorted(requests, key=lambda request: request.at or wall):
@@ -559,7 +559,8 @@ class ServerState:
         self._further_requests.discard(request_id)
         self._show_requests()
         if ended is not None:
-            self._log.observe_end(ended)
+            if completed := self._log.observe_end(ended, self._clock.monotonic()):
+                self.on_finished(completed)
             _remember(self._facts.last_used, ended.model, self._clock.monotonic())
 
     def _remember_companions(self) -> None:

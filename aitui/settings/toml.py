@@ -9,6 +9,7 @@ from msgspec import Struct, field
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.suggest import nearest_one
 from aitui.errors import SettingsError
+from aitui.paths import require_no_fifo
 from aitui.settings.raw import RawValue
 from aitui.settings.table import SERVER_SETTINGS, TOP_SETTINGS
 
@@ -83,6 +84,8 @@ def read_config_file(path: Path, *, required: bool) -> SettingsFile:
     """
     shown = sanitize_line(str(path))
     try:
+        if not required:  # `--config <(…)` is one
+            require_no_fifo(path)
         with path.open("rb") as file:
             content = file.read(LARGEST_FILE + 1)
     except FileNotFoundError as error:

@@ -6,6 +6,7 @@ import sqlite3
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -49,9 +50,9 @@ CREATE TABLE rows (
     first_token REAL, has_capture INTEGER NOT NULL, failed INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX rows_by_time ON rows (server, kind, at, id, model);
-CREATE INDEX rows_by_model ON rows (server, kind, model, at);
-CREATE INDEX rows_by_client ON rows (server, kind, who, at);
-CREATE INDEX rows_failed ON rows (server, kind, at) WHERE failed = 1;
+CREATE INDEX rows_by_model ON rows (server, kind, model, at, id);
+CREATE INDEX rows_by_client ON rows (server, kind, who, at, id);
+CREATE INDEX rows_failed ON rows (server, kind, at, id) WHERE failed = 1;
 CREATE INDEX rows_by_age ON rows (at);
 CREATE TABLE watched (
     number INTEGER PRIMARY KEY, server TEXT NOT NULL, began REAL NOT NULL, ended REAL NOT NULL
@@ -258,6 +259,7 @@ class ActivityStore:
             # Opening takes 0.1 ms, and no connection is left behind if the file is set aside.
             database = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
             try:
+                database.execute("PRAGMA mmap_size = 1000000000")
                 return work(database)
             finally:
                 database.close()
@@ -371,11 +373,7 @@ class ActivityStore:
     def _is_known_event(self, row: ActivityRow) -> bool:
         """Return whether this happened to a model already; how it left replaces that it left."""
         window = SAME_END_SECONDS if row.kind in LEFT else SAME_EVENT_SECONDS
-        near = [
-            one
-            for one in self._model_rows(row.server, row.at - window, row.at + window, row.model)
-            if row.kind is not ActivityKind.READY or row.seconds is None or one.seconds is not None
-        ]
+        near = list(self._model_rows(row.server, row.at - window, row.at + window, row.model))
         sides = [one for one in near if one.at <= row.at][-1:]
         sides += [one for one in near if one.at > row.at][:1]
         for one in sides:
@@ -387,6 +385,10 @@ class ActivityStore:
                     )
                 return True
             if one.kind is row.kind:
+                self._connection.execute(
+                    "UPDATE rows SET seconds = coalesce(seconds, ?) WHERE number = ?",
+                    (row.seconds, one.number),
+                )
                 return True
         return False
 
@@ -438,17 +440,16 @@ class ActivityStore:
                 database.execute("VACUUM")
 
     def _select(self, wanted: ActivityFilter, sort: str, *, descending: bool) -> "array[int]":
-        condition, values = _condition(self._connection, wanted)
+        source, condition, values = _condition(self._connection, wanted)
         direction = "DESC" if descending else "ASC"
         by_time = f"at {direction}, id {direction}"
         column = _REPLY_DELAY if sort == "first_token" else sort
         order = by_time if sort == "at" else f"({column}) IS NULL, {column} {direction}, {by_time}"
-        query = f"SELECT number FROM rows WHERE {condition} ORDER BY {order}"  # noqa: S608
-        return array("q", (number for (number,) in self._connection.execute(query, values)))
+        query = f"SELECT number FROM {source} WHERE {condition} ORDER BY {order}"  # noqa: S608
+        return array("q", chain.from_iterable(self._connection.execute(query, values)))
 
     def _read(self, numbers: Sequence[int]) -> tuple[ActivityRow, ...]:
-        marks = ", ".join("?" * len(numbers))
-        query = f"SELECT {_COLUMNS} FROM rows WHERE number IN ({marks})"  # noqa: S608
+        query = f"SELECT {_COLUMNS} FROM rows WHERE number IN ({_marks(numbers)})"  # noqa: S608
         found = {row.number: row for row in _rows(self._connection.execute(query, list(numbers)))}
         return tuple(found[number] for number in numbers if number in found)
 
@@ -524,34 +525,61 @@ def _readable_rows(database: sqlite3.Connection) -> Iterator[ActivityRow]:
 
 def _condition(
     database: sqlite3.Connection, wanted: ActivityFilter
-) -> tuple[str, list[str | float]]:
-    """Return the condition of a filter with its values."""
+) -> tuple[str, str, list[str | float]]:
+    """Return the table with the index to use, the condition of a filter, and its values.
+
+    SQLite would go through all rows in the order of time instead: it knows nothing of their numbers.
+    """
     kinds = [kind.value for kind in wanted.kinds]
-    parts = ["server = ?", f"kind IN ({', '.join('?' * len(kinds))})"]
+    index = ""
+    parts = ["server = ?", f"kind IN ({_marks(kinds)})"]
     values: list[str | float] = [wanted.server, *kinds]
-    for column, text in (("model", wanted.model), ("who", wanted.client)):
-        if text:
-            names = _matching_names(database, wanted, column, text)
-            parts.append(f"{column} IN ({', '.join('?' * len(names))})")
-            values += names
     if wanted.text:
-        either = []
-        for column in ("model", "who"):
-            names = _matching_names(database, wanted, column, wanted.text)
-            either.append(f"{column} IN ({', '.join('?' * len(names))})")
-            values += names
-        parts.append(f"({' OR '.join(either)} OR instr(lower(path), ?) OR instr(lower(error), ?))")
-        values += [wanted.text.lower()] * 2
+        condition, names = _text_condition(database, wanted, kinds)
+        parts.append(condition)
+        values += names
     if wanted.status in {"ok", "failed"}:
         parts.append(f"failed = {int(wanted.status == 'failed')}")
+        index = "rows_failed" if wanted.status == "failed" else ""
     elif wanted.status:
         parts.append("status = ?")
         values.append(wanted.status)
+        if wanted.status.isdecimal() and int(wanted.status) >= 400:
+            parts.append("failed = 1")
+            index = "rows_failed"
+    for column, text in (("model", wanted.model), ("who", wanted.client)):
+        if text:
+            found = _matching_names(database, wanted, column, text)
+            parts.append(f"{column} IN ({_marks(found)})")
+            values += found
+            index = index or _NAMED[column]
     for comparison, moment in ((">=", wanted.since), ("<", wanted.until)):
         if moment is not None:
             parts.append(f"at {comparison} ?")
             values.append(moment)
-    return " AND ".join(parts), values
+    source = f"rows INDEXED BY {index}" if index else "rows NOT INDEXED" if wanted.text else "rows"
+    return source, " AND ".join(parts), values
+
+
+def _text_condition(
+    database: sqlite3.Connection, wanted: ActivityFilter, kinds: list[str]
+) -> tuple[str, list[str | float]]:
+    """Return the condition of a text in a name or an error; each in its index, not row by row."""
+    some = f"SELECT number FROM rows WHERE server = ? AND kind IN ({_marks(kinds)}) AND"  # noqa: S608
+    either = [f"{some} failed = 1 AND instr(lower(error), ?)"]
+    values: list[str | float] = [wanted.server, *kinds, wanted.text.lower()]
+    for column in _NAMED:
+        if found := _matching_names(database, wanted, column, wanted.text):
+            either.append(f"{some} {column} IN ({_marks(found)})")
+            values += [wanted.server, *kinds, *found]
+    return f"number IN ({' UNION '.join(either)})", values
+
+
+_NAMED = {"model": "rows_by_model", "who": "rows_by_client"}
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def _matching_names(
@@ -570,14 +598,15 @@ def _matching_names(
 
 
 def _totals(database: sqlite3.Connection, wanted: ActivityFilter) -> ActivityTotals:
-    condition, values = _condition(database, wanted)
-    sums = database.execute(f"SELECT {_SUMS} FROM rows WHERE {condition}", values).fetchone()  # noqa: S608
-    spreads = []
-    for figure in ("seconds", _REPLY_DELAY, "prompt_rate", "rate"):
-        query = (
-            f"SELECT {figure} FROM rows WHERE {condition} AND failed = 0 AND {figure} IS NOT NULL"  # noqa: S608
-        )
-        spreads.append(distribution(sorted(one for (one,) in database.execute(query, values))))
+    source, condition, values = _condition(database, wanted)
+    query = f"SELECT {_SUMS} FROM {source} WHERE {condition}"  # noqa: S608
+    sums = database.execute(query, values).fetchone()
+    query = (
+        f"SELECT seconds, {_REPLY_DELAY}, prompt_rate, rate FROM {source} "  # noqa: S608
+        f"WHERE {condition} AND failed = 0"
+    )
+    figures = tuple(zip(*database.execute(query, values), strict=True)) or ((),) * 4
+    spreads = (distribution(sorted(one for one in column if one is not None)) for column in figures)
     return ActivityTotals(ActivitySums(*sums), *spreads)
 
 
@@ -605,6 +634,6 @@ def _counters(database: sqlite3.Connection, server: str) -> dict[str, tuple[Acti
 def _sums(
     database: sqlite3.Connection, wanted: ActivityFilter, column: str
 ) -> dict[str | int, ActivitySums]:
-    condition, values = _condition(database, wanted)
-    query = f"SELECT {column}, {_SUMS} FROM rows WHERE {condition} GROUP BY 1"  # noqa: S608
+    source, condition, values = _condition(database, wanted)
+    query = f"SELECT {column}, {_SUMS} FROM {source} WHERE {condition} GROUP BY 1"  # noqa: S608
     return {name: ActivitySums(*sums) for name, *sums in database.execute(query, values)}

@@ -243,7 +243,7 @@ class ConversationHistory:
         except (sqlite3.Error, OSError, msgspec.MsgspecError, UnicodeEncodeError) as error:
             raise HistoryError(
                 f"The conversations in {sanitize_line(str(self._path))} can't be used",
-                why=sanitize_line(str(error), 200),
+                why=sanitize_line(getattr(error, "strerror", None) or str(error), 200),
             ) from error
         finally:
             while self._warnings:

@@ -136,7 +136,7 @@ class Journal:
         except (OSError, ValueError) as error:
             raise JournalError(
                 f"The journal of changes in {sanitize_line(str(self._path), 300)} can't be used",
-                why=sanitize_line(str(error), 200),
+                why=sanitize_line(getattr(error, "strerror", None) or str(error), 200),
                 remedy="fix that first: without the journal, changes can't be undone",
             ) from error
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from statistics import mean, median
 
+from bench.activity import activity
 from bench.polling import polling
 from bench.processes import Bench
 from bench.report import Line, p95, print_lines
@@ -138,6 +139,7 @@ SECTIONS: dict[str, Callable[[Bench], list[Line]]] = {
     "markdown": markdown,
     "table": table,
     "polling": polling,
+    "activity": activity,
 }
 
 

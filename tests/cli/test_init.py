@@ -118,7 +118,11 @@ async def test_a_server_of_that_name_is_replaced_only_with_force(
     ("options", "status", "words"),
     [
         (("--url", "ftp://x"), 2, "http:// or https:// in front"),
-        (("--url", "https://x", "--certs-dir", "/nowhere"), 4, "/nowhere does not exist"),
+        (
+            ("--url", "https://x", "--certs-dir", "/nowhere"),
+            4,
+            "aitui: /nowhere does not exist\n  name a dir",
+        ),
         (("--url", "https://x", "--p12", "a.p12", "--ca", "b.pem"), 2, "expected only one"),
         (("--url", "http://x", "--name", "a/b"), 2, "can't be the name of a server"),
         ((), 6, "--url"),

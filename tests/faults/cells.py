@@ -39,12 +39,14 @@ HTTP_FAULTS: dict[str, tuple[Fault, str]] = {
     },
 }
 """Each with a pattern of what the app says, empty where there is nothing to say."""
+SLOW = {"hang", "hang in the body", "trickle", "endless headers"}
+"""Faults that are noticed by a time limit only."""
 
 _ONLY_STATUS = "the status decides, the body is not read"
 _SKIPPED = "an event that makes no sense is skipped: the polls show the state"
 _LEFT_OUT = "a number that can't be one is left out, and its entry stays"
 NOTHING_TO_SAY: dict[Cell, str] = {
-    **{(name, "odd numbers"): _LEFT_OUT for name in ("poll", "activity")},
+    **{(name, "odd numbers"): _LEFT_OUT for name in ("poll", "list")},
     **{("load", name): _ONLY_STATUS for name in ("cut", "wrong types", "odd numbers")},
     **{("unload", name): _ONLY_STATUS for name in ("wrong types", "odd numbers")},
     **{("events", name): _SKIPPED for name in ("wrong types", "odd numbers")},
@@ -69,6 +71,7 @@ SAYS: dict[Cell, str] = {
     **{("unload", name): "still running" for name in ("garbage body", "status 204")},
     **{("chat", name): "waiting|prompt" for name in ("hang", "hang in the body", "trickle")},
     **{("log", name): "connecting|live" for name in ("hang", "hang in the body", "trickle")},
+    ("unload", "nesting"): "returned more than",
     ("log", "status 204"): "lost, retry",
     ("log", "200 MB"): "lost, retry|live",
     ("log", "garbage body"): "lost, retry",

@@ -16,7 +16,7 @@ FAULTS = {
     "dropped after": (faults.dropped_after, "was lost"),
     "silent": (faults.silent, "does not respond|did not end within"),
     "endless": (faults.endless, "too large|too much|can't|did not end"),
-    "garbage": (faults.garbage, "can't|Can't|not UTF-8|failed"),
+    "garbage": (faults.garbage, "can't|Can't|isn't UTF-8|failed"),
     "hostile error": (faults.hostile_error, "Can't|can't|failed"),
     "denied": (faults.denied, "[Pp]ermission denied"),
     "disk full": (faults.full, "disk is full|No space left"),
@@ -71,7 +71,14 @@ IMPOSSIBLE: dict[Cell, str] = {
     ("read", "disk full"): "reading takes no room",
 }
 _STATUS = "the status of the program decides, its output is not read"
-NOTHING_TO_SAY: dict[Cell, str] = {("restart", "garbage"): _STATUS}
+_LOOKED_AT = "the file is looked at on a new connection, and is as it has to be"
+_ONE_STEP = "SFTP can't compare and rename at once: a change in between is overwritten"
+NOTHING_TO_SAY: dict[Cell, str] = {
+    ("restart", "garbage"): _STATUS,
+    **{(one, "file replaced"): _ONE_STEP for one in ("replace", "undo")},
+    **{(one, "file gone"): "a rename needs no file in that place" for one in ("replace", "undo")},
+    **{(one, "dropped after"): _LOOKED_AT for one in ("replace", "undo")},
+}
 """Cells in which the app rightly says nothing, with the reason."""
 
 SAYS: dict[Cell, str] = {("restart", "silent"): "systemctl restart does not end"}

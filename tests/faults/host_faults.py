@@ -57,7 +57,7 @@ async def silent_network(step: Step) -> Any:
     """Break the connection, accept new ones, and never say anything."""
 
     async def greet(_: socket.socket) -> None:
-        await step.hold()
+        await step.gateway.hold()
 
     await step.gateway.greet(greet)
     await step.hold()
@@ -66,6 +66,8 @@ async def silent_network(step: Step) -> Any:
 async def dropped_before(step: Step) -> Any:
     """Break the connection before the step is done."""
     await step.gateway.drop()
+    if step.line == "connect":
+        raise SFTPFailure("it is not accepted")
     await step.hold()
 
 

@@ -175,6 +175,12 @@ class SteppedFiles(SFTPServer):
         super().__init__(channel, chroot=root)
         self._gateway = gateway
         self._names: dict[int, str] = {}
+        self._opened: list[Any] = []
+
+    def exit(self) -> None:
+        """Close every file, also one of which the client never heard."""
+        for file in self._opened:
+            file.close()
 
     def map_path(self, path: bytes) -> bytes:
         """Resolve a relative path at the home directory."""
@@ -207,7 +213,13 @@ class SteppedFiles(SFTPServer):
 
     async def open(self, path: bytes, pflags: int, attrs: Any) -> Any:
         kind = "create" if pflags & 0x08 else "open"
-        file = await self._step(f"{kind} {path.decode()}", super().open, path, pflags, attrs)
+        opening = super().open
+
+        def open_noted(*arguments: Any) -> Any:
+            self._opened.append(opening(*arguments))
+            return self._opened[-1]
+
+        file = await self._step(f"{kind} {path.decode()}", open_noted, path, pflags, attrs)
         self._names[id(file)] = path.decode()
         return file
 

@@ -1,5 +1,6 @@
 """What somebody does with the server's machine while a fault is in place, and what is there then."""
 
+import asyncio
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -112,6 +113,7 @@ class Read(HostOperation):
     async def recover(self, world: HostWorld) -> None:
         if not world.file:
             world.host.file.write_text(CONFIG)
+            await asyncio.sleep(self.recovers)
         if world.app.text.count("SSH keys") + world.app.text.count("host key"):
             await world.app.press("f5")  # each attempt may count against a limit there
         await world.app.see("--ctx-size 4096" if world.file == CONFIG else "models: {}")
@@ -133,6 +135,7 @@ class Write(HostOperation):
 
     name: str
     step: str
+    recovers: float = HostOperation.recovers
 
     async def act(self, world: HostWorld) -> None:
         await world.change(8192)
@@ -242,7 +245,8 @@ class Doctor(HostOperation):
 HOST_OPERATIONS: tuple[HostOperation, ...] = (
     Connect(),
     Read(),
-    Write("lock", r"create \S+-lock$"),
+    # A lock that names no holder is taken over after two minutes.
+    Write("lock", r"create \S+-lock$", recovers=125.0),
     Write("back up", r"write \S+\.backup\.tmp$"),
     Write("write", r"write \S+\.tmp$"),
     Write("replace", r"rename \S+\.tmp \S+/config.yaml$"),

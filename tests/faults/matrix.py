@@ -17,8 +17,9 @@ class Named(Protocol):
 
 
 Cell = tuple[str, str]
+_OF_CI = 4
 _INTERNAL = re.compile(
-    r"Traceback|\w+Error\b|\w+Exception\b|object at 0x|<class|\bNone\b|bytearray"
+    r"Traceback|Errno|\w+Error\b|\w+Exception\b|object at 0x|<class|\bNone\b|bytearray"
 )
 """What only a programmer would understand."""
 
@@ -48,14 +49,19 @@ class Matrix:
                 operation,
                 fault,
                 id=f"{operation.name}-{fault}",
-                marks=()
-                if (row * len(self.faults) + column) % self.every == 0
-                else pytest.mark.faults,
+                marks=self._marks(row * len(self.faults) + column),
             )
             for row, operation in enumerate(self.operations)
             for column, fault in enumerate(self.faults)
             if (operation.name, fault) not in self.impossible
         ]
+
+    def _marks(self, number: int) -> tuple[pytest.MarkDecorator, ...]:
+        """Leave a cell to `make faults`, and a fourth of them to its step in `.ci/run` as well."""
+        if number % self.every == 0:
+            return ()
+        in_ci = (pytest.mark.faults_selection,) if number % _OF_CI == 1 else ()
+        return (pytest.mark.faults, *in_ci)
 
     def check(self, operation: str, fault: str, texts: Sequence[str]) -> None:
         """Check that what the app has shown is fit for people, and says what it has to."""

@@ -44,6 +44,8 @@ class Operation(ABC):
     name: str
     requests: str
     """Which requests it is, as a pattern for method and path."""
+    lasts = 20.0
+    """Seconds after which the app has said what came of an answer."""
 
     async def prepare(self, world: World) -> None:  # noqa: B027 - most have nothing to prepare
         """Bring the app to the place where it is done."""
@@ -134,7 +136,7 @@ class Load(Operation):
 class Unload(Operation):
     """Unload a model."""
 
-    name, requests = "unload", f"POST /api/models/unload/{QUICK}"
+    name, lasts, requests = "unload", 70.0, f"POST /api/models/unload/{QUICK}"
 
     async def prepare(self, world: World) -> None:
         await world.swap(QUICK)

@@ -8,13 +8,14 @@ import pytest
 from aitui.demo.dialect import Dialect
 from aitui.domain.snapshot import Server
 from catalogue import CATALOGUE
-from faults.cells import HTTP
+from faults.cells import HTTP, SLOW
 from faults.gateway import Gateway
 from faults.operations import Operation, World
 from stand_in import StandIn
 from ui.driven import driven
 
-LASTS = 70.0
+IS_GIVEN_UP = 70.0
+"""Seconds after which an answer is given up that comes slowly or never."""
 RECOVERS = 65.0
 """Seconds after which a view has tried again by itself: what isn't supported is asked once a minute."""
 
@@ -35,7 +36,7 @@ async def test_the_app_says_it_and_recovers(
             app.forget()
             gateway.break_requests(operation.requests, HTTP.faults[fault][0])
             await operation.act(world)
-            await asyncio.sleep(LASTS)
+            await asyncio.sleep(IS_GIVEN_UP if fault in SLOW else operation.lasts)
             HTTP.check(operation.name, fault, (*app.said, app.text))
             await gateway.heal()
             await asyncio.sleep(RECOVERS)

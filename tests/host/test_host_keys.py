@@ -2,6 +2,7 @@
 
 import base64
 import hmac
+import os
 import stat
 from hashlib import sha1
 from pathlib import Path
@@ -188,6 +189,12 @@ async def test_a_config_that_checks_nothing_is_not_believed(place: SshConfigPath
 def authority() -> asyncssh.SSHKey:
     """Signs host keys."""
     return asyncssh.generate_private_key("ssh-ed25519")
+
+
+async def test_a_fifo_in_place_of_known_hosts_is_named(place: SshConfigPaths) -> None:
+    known_hosts(place).unlink()
+    os.mkfifo(known_hosts(place))
+    assert "it is a FIFO, not a file" in (await refusal(place)).why
 
 
 async def test_a_key_that_a_known_authority_has_signed_is_accepted(

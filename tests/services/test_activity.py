@@ -89,3 +89,17 @@ def test_what_does_not_stream_has_no_rate() -> None:
     log = RequestLog(NAMES)
     log.record((FinishedRequest("m", at=1.0, id=1, tokens=100, rate=50.0),))
     assert log.measure(ActiveRequest("1", "m", received_bytes=9), 10.0).replied is None
+
+
+def test_a_row_that_comes_before_the_end_of_its_request_is_completed_then() -> None:
+    log = RequestLog(NAMES)
+    log.record((replace(row(1), seconds=2.0), replace(row(2), seconds=9.0)), now=100.0)
+    ended = replace(log.observe(request("pi/1")), started=98.0, session="s", replied=99.0)
+    (completed,) = log.observe_end(ended, 100.1)
+    assert (completed.id, completed.agent, completed.session) == (1, "pi/1", "s")
+    assert completed.first_token == 1.0
+    assert completed in log.finished
+    # It isn't taken for one that ended long ago, nor for another's.
+    assert log.observe_end(replace(ended, started=191.0), 200.0) == ()
+    log.record((replace(row(3), seconds=30.0),), now=200.0)
+    assert log.finished[0].agent == ""

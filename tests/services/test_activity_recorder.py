@@ -17,7 +17,7 @@ from aitui.store.activity_db import FILE_NAME, ActivityStore
 from catalogue import QUICK
 from other_client import OtherClient
 from stand_in import ConnectionClose, StandIn
-from watched import Watched, watched
+from watched import Watched, eventually, watched
 
 KINDS = (ActivityKind.REQUEST, ActivityKind.START, ActivityKind.READY, ActivityKind.STOP)
 BUILDS = pytest.mark.parametrize("stand_in", [Dialect.V218, Dialect.V263], indirect=True)
@@ -137,3 +137,42 @@ async def test_loads_and_unloads_are_rows_of_their_own(
         store = await recorder.store()
         (time,) = await store.watched_times("stand-in", 0)
         assert time.began <= rows[0].at
+
+
+async def test_a_full_disk_is_said_once_and_loses_nothing(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with watched(server, tmp_path) as watch:
+        await watch.until_events_flow()
+        recorder = watch.session.activity()
+        warnings: list[str] = []
+        recorder._on_warning = warnings.append
+        store = await recorder.store()
+
+        def limit(pages: int) -> None:
+            store._connection.execute(f"PRAGMA max_page_count = {pages}")
+
+        await store._run(lambda: limit(1))  # as many as there are
+        async with background_task(recorder.run(), "record"):
+            end_requests(stand_in, 300)
+            await eventually(lambda: warnings)
+            end_requests(stand_in, 2)
+            await asyncio.sleep(30)
+            await store._run(lambda: limit(100_000))
+            await until_recorded(recorder, 302)
+    assert len(warnings) == 1
+    assert "kept in memory until it can be written" in warnings[0]
+
+
+async def test_after_a_broken_record_what_the_server_still_has_is_fetched(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    end_requests(stand_in, 300)
+    async with recording(server, tmp_path) as (_, recorder):
+        await until_recorded(recorder, 300)
+    for path in tmp_path.glob(f"{FILE_NAME}*"):
+        path.write_bytes(b"no database" * 1000)
+    async with recording(server, tmp_path) as (_, recorder):
+        end_requests(stand_in, 1)
+        await until_recorded(recorder, 301)
+    assert len(list(tmp_path.glob("*.broken"))) == 1

@@ -183,8 +183,11 @@ def test_bytes_that_are_no_text_are_named_with_their_line(wrong: Wrong, tmp_path
     assert "line 2: expected UTF-8 text" in wrong()
 
 
-def test_a_directory_in_its_place_is_an_error(wrong: Wrong, tmp_path: Path) -> None:
-    (tmp_path / "config.toml").mkdir()
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_what_is_no_file_in_its_place_is_an_error(
+    wrong: Wrong, tmp_path: Path, make: Callable[[Path], object]
+) -> None:
+    make(tmp_path / "config.toml")
     assert "can't be read" in wrong()
 
 

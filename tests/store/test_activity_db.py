@@ -134,7 +134,7 @@ ROWS = (
         (replace(HOME, status="failed"), [2]),
         (replace(HOME, status="ok"), [1, 3]),
         (replace(HOME, status="500"), [2]),
-        (replace(HOME, text="embed"), [3]),
+        (replace(HOME, text="glm"), [3]),
         (replace(HOME, text="upstream"), [2]),
         (replace(HOME, text="pi", model="qwen"), [1]),
         (replace(HOME, since=NOW + 2, until=NOW + 3), [2]),

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HostKeyRefused
+from aitui.paths import require_no_fifo
 
 _LARGEST_FILE = 8 << 20
 
@@ -93,6 +94,7 @@ def read_known_hosts(files: tuple[Path, ...]) -> list[str]:
     texts = []
     for path in files:
         try:
+            require_no_fifo(path)
             with path.open("rb") as file:
                 texts.append(file.read(_LARGEST_FILE).decode(errors="replace"))
         except FileNotFoundError:

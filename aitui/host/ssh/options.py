@@ -16,6 +16,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from aitui.host.ssh.address import SshAddress, SshConfigPaths
+from aitui.paths import require_no_fifo
 
 _LARGEST_FILE = 1 << 20
 _DEEPEST_INCLUDE = 16
@@ -175,6 +176,7 @@ class SshOptions:
         """Read one file. The last of `active` says whether its lines hold, the others never end."""
         if depth > _DEEPEST_INCLUDE:
             raise ValueError(f"{path}: too many files include each other")
+        require_no_fifo(path)
         with path.open("rb") as file:
             text = file.read(_LARGEST_FILE).decode(errors="replace")
         for number, line in enumerate(text.split("\n"), 1):

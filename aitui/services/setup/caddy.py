@@ -98,7 +98,9 @@ def caddy_commands(server: Server, upstream: str, *, exists: bool = False) -> st
     _refuse_plain_url(server)
     proxy, block = Proxy.of(server), caddy_block(server.url, upstream, Proxy.of(server).certs)
     write = write_commands(proxy.path, block, exists=exists, appends=True)
-    return f"{proxy.mount}{write}cd {shell_path(proxy.folder)} && {proxy.reload}\n"
+    names = ", ".join(CERTIFICATE_FILES)
+    first = f"# first, copy these files of `aitui certs` to {proxy.folder}/certs: {names}\n"
+    return f"{proxy.mount}{first}{write}cd {shell_path(proxy.folder)} && {proxy.reload}\n"
 
 
 async def plan_caddy(host: Host, server: Server, upstream: str, clock: Clock) -> CaddyPlan:

@@ -317,9 +317,13 @@ class ChatController:
         self.pane.prompt.focus()
 
     def _request(self, chat: ChatSession, prompt: PromptDraft) -> Callable[[], Awaitable[Reply]]:
-        if prompt.editing in chat.conversation.turns:
-            return lambda: chat.edit(prompt.editing, prompt.text, prompt.attachments)
-        return lambda: chat.send(prompt.text, prompt.attachments)
+        async def request() -> Reply:
+            await self.open_history()
+            if prompt.editing in chat.conversation.turns:
+                return await chat.edit(prompt.editing, prompt.text, prompt.attachments)
+            return await chat.send(prompt.text, prompt.attachments)
+
+        return request
 
     def _is_waiting(self, chat: ChatSession) -> bool:
         return chat.busy or chat.conversation.id in self._pending_requests

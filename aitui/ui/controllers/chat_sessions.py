@@ -43,6 +43,7 @@ class ChatSessions:
         self._on_change = on_change
         self._warn = warn
         self._client: ChatClient | None = None
+        self._unsaved_because = ""
 
     @property
     def any_busy(self) -> bool:
@@ -149,12 +150,20 @@ class ChatSessions:
             )
 
     async def open_history(self) -> ConversationHistory | None:
-        """Open the history with its first use; None, with a warning, if it can't be kept."""
+        """Open the history with its first use; None, with a warning, if it can't be kept.
+
+        Chats that began without it are stored as soon as it can be opened.
+        """
         if self.history is None:
             try:
                 self.history = await ConversationHistory.open(
                     self._paths.data / FILE_NAME, on_warning=self._warn
                 )
             except HistoryError as error:
-                self._warn(f"Conversations are not saved: {error}")
+                if self._unsaved_because != str(error):
+                    self._warn(f"Conversations are not saved: {error}")
+                self._unsaved_because = str(error)
+            else:
+                for chat in self.by_model.values():
+                    await chat.store_in(self.history)
         return self.history

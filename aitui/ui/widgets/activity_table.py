@@ -339,12 +339,11 @@ class RequestLines:
         live = row.kind is not ActivityKind.REQUEST
         bright = "foreground" if live else ""
         sign, time, client, model, *figures = _sign(row), *self.columns
-        began = row.at if live else row.at - (row.seconds or 0.0)
         form = "%m-%d %H:%M" if time.cells > 10 else "%H:%M:%S" if time.cells > 8 else "%H:%M"
         name = truncate(row.who or row.client or "–", client.cells - 1)
         pieces: list[Piece] = [
             (f"{sign[0]} ", sign[1]),
-            (datetime.fromtimestamp(began).astimezone().strftime(form).ljust(time.cells), ""),
+            (datetime.fromtimestamp(row.at).astimezone().strftime(form).ljust(time.cells), ""),
             (set_cell_size(name, client.cells), "foreground"),
             ("▌", self._hue(row.model)),
             (

@@ -71,6 +71,11 @@ class Terminal:
         return self._process is not None and self._process.returncode is None
 
     @property
+    def has_left(self) -> bool:
+        """Whether the program has ended, and not while it had the whole screen."""
+        return not self.is_running and b"\x1b[?1049h" not in self.last_words
+
+    @property
     def text(self) -> str:
         """What stands on the screen."""
         return "\n".join(line.rstrip() for line in self.screen.display)

@@ -126,6 +126,7 @@ async def test_what_is_printed_does_the_same(
 ) -> None:
     printed = await aitui.run(*setup(upstream))
     assert (printed.status, printed.err) == (0, "")
+    assert f"{folder}/certs: caddy.pem, caddy-key.pem, root-ca.pem" in printed.out
     shell = await asyncio.create_subprocess_exec("sh", "-ec", printed.out)
     assert await shell.wait() == 0
     listed = await aitui.run("status")

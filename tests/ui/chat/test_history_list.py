@@ -312,7 +312,7 @@ async def test_leaving_the_history_changes_nothing(pane: Pane) -> None:
     assert pane.said[0] == "about apples"
 
 
-async def test_a_history_that_can_not_be_written_leaves_the_chat(
+async def test_a_chat_without_a_history_is_saved_as_soon_as_it_can_be(
     stand_in: StandIn, server: Server, tmp_path: Path
 ) -> None:
     async with chatting(stand_in, server, tmp_path, "") as pane:
@@ -323,6 +323,12 @@ async def test_a_history_that_can_not_be_written_leaves_the_chat(
         await pane.app.told("Conversations are not saved")
         await pane.ask("hi")
         assert pane.said[0] == "hi"
+        data.unlink()
+        await pane.ask("again")
+        history = await pane.app.controllers.chat.open_history()
+        assert history is not None
+        kept = await history.read(pane.chat.conversation.id)
+        assert [turn.text for turn in kept.path][::2] == ["hi", "again"]
 
 
 def history_open(pane: Pane) -> bool:
