@@ -156,7 +156,10 @@ async def go_to(shown: Terminal, model: str) -> None:
         if "c context" in shown.text:
             break
         await press(shown, "\x1b")
-    await press(shown, "/", f"{model}\r")
+    await press(shown, "/")
+    # Elsewhere its letters would be keys, one of which quits.
+    if await appears_on(shown, "filter by id"):
+        await press(shown, f"{model}\r")
 
 
 async def talk(shown: Terminal, number: int) -> None:
