@@ -67,7 +67,7 @@ async def test_the_program_lives_or_ends_well_and_loses_nothing(
         world = ProgramWorld(tmp_path, common, url, stack)
         async with aclosing(PROGRAM.faults[fault][0](world, operation)) as steps:
             await anext(steps)
-            PROGRAM.check(operation.name, fault, world.texts)
+            PROGRAM.check(operation.name, fault, world.texts, world.sent)
             await anext(steps, None)
         if not world.shown[0].is_running:
             await world.open()
