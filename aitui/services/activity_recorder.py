@@ -16,6 +16,7 @@ from aitui.domain.activity import ActivityKind, ActivityRow, finished_row, model
 from aitui.domain.models import FinishedRequest, Model
 from aitui.domain.snapshot import ConnectionPhase, Snapshot
 from aitui.errors import AituiError, HistoryError, NotSupported
+from aitui.services.state import Transitions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,10 +121,23 @@ class ActivityRecorder:
 
     async def _observe(self) -> None:
         self._take_snapshot(self._monitor.snapshot)
-        queue: asyncio.Queue[Snapshot] = asyncio.Queue()
-        self._monitor.follow_snapshots(queue)
+        queue: asyncio.Queue[Snapshot | Transitions] = asyncio.Queue()
+        self._monitor.follow(queue)
         while True:
-            self._take_snapshot(await queue.get())
+            news = await queue.get()
+            if isinstance(news, Snapshot):
+                self._take_snapshot(news)
+            else:
+                self._add_loads(news)
+
+    def _add_loads(self, transitions: Transitions) -> None:
+        server, at = self._server.identity, self._clock.wall()
+        for model in transitions.started:
+            self._waiting.append(ActivityRow(server, at, model, ActivityKind.START))
+        for model, seconds in transitions.loaded:
+            row = ActivityRow(server, at, model, ActivityKind.READY, seconds=seconds)
+            self._waiting.append(row)
+        self._changed.set()
 
     def _take_snapshot(self, snapshot: Snapshot) -> None:
         before, self._seen = self._seen, snapshot

@@ -167,7 +167,7 @@ class Monitor:
         self._changed = asyncio.Condition()
         self._wake = asyncio.Event()
         self._attempt: asyncio.Timeout | None = None
-        self._queues: list[asyncio.Queue[Snapshot]] = []
+        self._queues: list[asyncio.Queue[Snapshot | Transitions]] = []
         self._polls_started = 0
         self._polls_finished = 0
         self._swap_rules: SwapRules | None = None
@@ -318,8 +318,8 @@ class Monitor:
         async with self._changed:
             self._changed.notify_all()
 
-    def follow_snapshots(self, queue: "asyncio.Queue[Snapshot]") -> None:
-        """Put every snapshot into a queue, also those that are soon replaced by the next one."""
+    def follow(self, queue: "asyncio.Queue[Snapshot | Transitions]") -> None:
+        """Put every snapshot into a queue, and loads, which may be too short for any snapshot."""
         self._queues.append(queue)
 
     def follow_finished(self, on_finished: Callable[[tuple[FinishedRequest, ...]], None]) -> None:
@@ -438,6 +438,9 @@ class Monitor:
         return transitions.changed
 
     def _apply_transitions(self, transitions: Transitions) -> None:
+        if transitions.started or transitions.loaded:
+            for queue in self._queues:
+                queue.put_nowait(transitions)
         for model_id in transitions.started:
             self._known.record_evictions(model_id, self._unload_requests)
         self._unload_requests.difference_update(transitions.started)

@@ -373,11 +373,7 @@ class ActivityStore:
     def _is_known_event(self, row: ActivityRow) -> bool:
         """Return whether this happened to a model already; how it left replaces that it left."""
         window = SAME_END_SECONDS if row.kind in LEFT else SAME_EVENT_SECONDS
-        near = [
-            one
-            for one in self._model_rows(row.server, row.at - window, row.at + window, row.model)
-            if row.kind is not ActivityKind.READY or row.seconds is None or one.seconds is not None
-        ]
+        near = list(self._model_rows(row.server, row.at - window, row.at + window, row.model))
         sides = [one for one in near if one.at <= row.at][-1:]
         sides += [one for one in near if one.at > row.at][:1]
         for one in sides:
@@ -389,6 +385,10 @@ class ActivityStore:
                     )
                 return True
             if one.kind is row.kind:
+                self._connection.execute(
+                    "UPDATE rows SET seconds = coalesce(seconds, ?) WHERE number = ?",
+                    (row.seconds, one.number),
+                )
                 return True
         return False
 

@@ -39,10 +39,10 @@ async def header_at(width: int, snapshot: Snapshot, folder: Path, **server: obje
     [
         (
             120,
-            " home ● 14 ms  1 Models  2 Logs  4 Hardware  5 Config VRAM ━━━━━━━━──── 62/96 GB   48 tok/s   v263 ",
+            " home ● 14 ms  1 Models  2 Logs  3 Activity  4 Hardware  5 Config VRAM ━━━━━━━━──── 62/96 GB   48 tok/s   v263 ",
         ),
-        (80, " home ● 14 ms  1 Models 2 Logs 4 Hardware 5 Config    48 tok/s   ━━━━── 62/96G "),
-        (60, " home ● 14 ms  1 Models 2 4 5 48 tok/s   ━━━━── 62/96G "),
+        (80, " home ● 14 ms  1 Models 2 Logs 3 Activity 4 Hardware 5 Config    ━━━━── 62/96G "),
+        (60, " home ● 14 ms  1 Models 2 3 4 5   ━━━━── 62/96G "),
         (40, " home ● 14 ms  48 tok/s   ━━━━── 62/96G "),
     ],
 )

@@ -53,6 +53,13 @@ _ROOMS = (
     _Room(0, rate=False),
 )
 """From the widest to the narrowest; the first that fits is drawn."""
+_ROOMS_FOR_LAST = (
+    _ROOMS[0],
+    _Room(views="wide", last=True),
+    _Room(views="close", last=True),
+    *_ROOMS[1:],
+)
+"""Those while the last item is more than the version."""
 
 Side = list[tuple[str, str]]
 """Texts with their styles."""
@@ -112,7 +119,10 @@ class ServerHeader(Widget):
         live = self._snapshot.connection.phase is ConnectionPhase.LIVE
         gap = max(1, LATENCY_CELLS + 2 - len(name[-1][0])) if live else 1
         sides = [self._segments(name + shown) for shown in (self._notes(), [])]
-        for left, room in ((left, room) for left in sides for room in _ROOMS):
+        snapshot = self._snapshot
+        ends = certificate_item(snapshot.certificate_expires_at, self._clock.wall())
+        rooms = _ROOMS_FOR_LAST if ends.text or snapshot.profile else _ROOMS
+        for left, room in ((left, room) for left in sides for room in rooms):
             tabs = self._draw_tabs(room.views, _width(left) + 1, gap)
             right = self._draw_facts(room, width)
             taken = 1 + _width(left) + _width(tabs) + _width(right) + 2 * bool(right) + 1
