@@ -60,6 +60,13 @@ class Watched:
     async def until_lost(self) -> Snapshot:
         return await self.until(lambda now: now.connection.phase is ConnectionPhase.LOST)
 
+    async def until_quiet(self) -> None:
+        """Wait until nothing was published for a second."""
+        published = -1
+        while published != len(self.published):
+            published = len(self.published)
+            await asyncio.sleep(1)
+
     async def until_events_flow(self) -> Snapshot:
         return await self.until(lambda now: now.events_flow and now.requests.total is not None)
 

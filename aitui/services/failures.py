@@ -344,7 +344,8 @@ def _reason_from_proxy(model_id: str, lines: tuple[str, ...], response: str) -> 
 class FailureDiagnoser:
     """Diagnoses models that vanished.
 
-    `failed` is awaited for those that failed, `timed_out` for those that reached their idle timeout,
+    `stays_ended` says whether one that was ready has ended for good: not loaded again since, nor
+    unloaded by aitui. `failed` is awaited for those that failed, `timed_out` for those that reached their idle timeout,
     and `unloaded` with time (Unix), address and User-Agent for those that a client had unloaded.
     """
 
@@ -352,12 +353,15 @@ class FailureDiagnoser:
         self,
         client: "LlamaSwapClient",
         clock: Clock,
+        *,
+        stays_ended: Callable[[str], bool],
         failed: Callable[[str, LoadFailure], Awaitable[None]],
         timed_out: Callable[[str, IdleUnload], Awaitable[None]],
         unloaded: Callable[[str, float, str, str], Awaitable[None]],
     ) -> None:
         self._client = client
         self._clock = clock
+        self._stays_ended = stays_ended
         self._on_failure = failed
         self._on_timeout = timed_out
         self._on_unload = unloaded
@@ -379,6 +383,8 @@ class FailureDiagnoser:
                 reason = await diagnose(self._client, model_id)
         finally:
             self._under_way.discard(model_id)
+        if was_ready and not self._stays_ended(model_id):
+            return  # The logs took so long to read that they may speak of a newer run.
         now, lines = self._clock.wall(), reason.failure_lines
         if reason.idle_timeout is not None and ready_seconds is not None:
             # Half: when it became ready is known to a poll, and servers look each second or rarer.

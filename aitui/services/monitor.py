@@ -19,7 +19,7 @@ from aitui.domain.events import (
     RequestsCounted,
     RequestsListed,
 )
-from aitui.domain.models import FinishedRequest, IdleUnload, LoadFailure
+from aitui.domain.models import FinishedRequest, IdleUnload, LoadFailure, RunState
 from aitui.domain.snapshot import Clock, ConnectionPhase, ConnectionStatus, Snapshot
 from aitui.errors import AituiError, NotSupported, TimedOut
 from aitui.services.events import SHORTEST_GAP, EventStream, poll_interval, retry_delay
@@ -196,9 +196,10 @@ class Monitor:
         return FailureDiagnoser(
             self._client,
             self._clock,
-            self.record_failure,
-            self._record_idle_unload,
-            self._record_client_unload,
+            stays_ended=self._stays_ended,
+            failed=self.record_failure,
+            timed_out=self._record_idle_unload,
+            unloaded=self._record_client_unload,
         )
 
     async def run(self) -> None:
@@ -459,6 +460,12 @@ class Monitor:
                 )
                 diagnosing = self._failures.diagnose(model_id, ready_seconds=uptime or 0.0)
                 self._run_in_background(diagnosing)
+
+    def _stays_ended(self, model_id: str) -> bool:
+        """Return whether a model that ended has neither begun again nor been unloaded by aitui."""
+        model = next((model for model in self._known.models if model.id == model_id), None)
+        over = model is None or model.state not in {RunState.STARTING, RunState.READY}
+        return over and model_id not in self._unload_requests
 
     async def _remember_load(self, model_id: str, seconds: float) -> None:
         model = next((model for model in self._known.models if model.id == model_id), None)

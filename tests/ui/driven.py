@@ -26,7 +26,7 @@ from aitui.ui.screens.models import ModelsScreen
 from aitui.ui.theme import DARK
 from aitui.ui.widgets.model_table import ModelTable
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds after which something that was to appear counts as missing."""
 REAL_CLOCK = Clock(monotonic, time)
 

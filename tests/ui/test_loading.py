@@ -322,14 +322,15 @@ async def test_a_newer_server_takes_a_load_given_up_off_its_queue(
 
 @each_dialect
 async def test_a_load_beyond_its_limit_goes_on(
-    lazy: Driven, stand_in: StandIn, server: Server, tmp_path: Path
+    stand_in: StandIn, server: Server, tmp_path: Path
 ) -> None:
-    async with driven(replace(server, timeout=0.3), tmp_path) as app:
-        await app.see(" ms ", QUICK)
-        await begin_to_load(app, UNHURRIED)
-        await app.told(f"{UNHURRIED} is still loading after 0.3 s")
-        await app.told(f"{UNHURRIED} is ready after")
-        await stays(stand_in, UNHURRIED)
+    await stand_in.reload(WITH_TTL.replace("--load-delay 50", "--load-delay 15"))
+    async with driven(replace(server, timeout=5.0), tmp_path) as app:
+        await app.see(" ms ", LASTING)
+        await begin_to_load(app, LASTING)
+        await app.told(f"{LASTING} is still loading after 5 s")
+        await app.told(f"{LASTING} is ready after")
+        await stays(stand_in, LASTING)
 
 
 async def press_q(app: Driven) -> None:

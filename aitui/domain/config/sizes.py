@@ -1,6 +1,7 @@
 """Context sizes as people write them: `131072`, `128k`, `0.25M`."""
 
 import re
+from contextlib import suppress
 from decimal import Decimal
 
 from aitui.domain.sanitize import sanitize_line
@@ -61,4 +62,7 @@ def next_size(tokens: int, needed: int) -> int:
 def format_context_size(tokens: int) -> str:
     """Format tokens so that the same number is read from it: `64k`, else all digits."""
     short = format_tokens(tokens)
-    return short if parse_context_size(short) == tokens else str(tokens)
+    with suppress(ConfigRefused):  # 5,000 are about 4.9k, which are no whole number of tokens.
+        if parse_context_size(short) == tokens:
+            return short
+    return str(tokens)

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.config.sizes import LARGEST, SMALLEST, double, half, next_size, parse_context_size
+from aitui.domain.config.sizes import (
+    LARGEST,
+    SMALLEST,
+    double,
+    format_context_size,
+    half,
+    next_size,
+    parse_context_size,
+)
 from aitui.errors import ConfigRefused
 
 
@@ -63,6 +71,18 @@ def test_any_text_is_a_size_within_bounds_or_refused(text: str) -> None:
     except ConfigRefused:
         return
     assert SMALLEST <= tokens <= LARGEST
+
+
+@given(st.integers(SMALLEST, LARGEST) | st.integers(SMALLEST, 10_000))
+def test_the_same_number_is_read_from_a_size_that_was_formatted(tokens: int) -> None:
+    assert parse_context_size(format_context_size(tokens)) == tokens
+
+
+@pytest.mark.parametrize(
+    ("tokens", "text"), [(8192, "8k"), (5000, "5000"), (40_000, "40000"), (100, "100")]
+)
+def test_a_size_is_formatted_short_if_that_is_exact(tokens: int, text: str) -> None:
+    assert format_context_size(tokens) == text
 
 
 @given(st.integers(SMALLEST, LARGEST))

@@ -32,7 +32,7 @@ models:
     cmd: ${server} --model /models/frail.gguf --chunks 40 --die-after 20
   napping:
     ttl: 60
-    cmd: ${server} --model /models/napping.gguf --start-delay 4
+    cmd: ${server} --model /models/napping.gguf --start-delay 10
   talking:
     cmd: ${server} --model /models/talking.gguf --chunks 4000 --tokens-per-second 20 --parallel 1
   broken:

@@ -221,7 +221,7 @@ async def test_silence_loses_the_server_when_its_time_is_over(
         ca=server.ca,
         client_cert=server.client_cert,
         client_key=server.client_key,
-        timeout=0.3,
+        timeout=3.0,
     )
     async with watched(hasty, tmp_path) as watch:
         stand_in.fault("/running", Hang())

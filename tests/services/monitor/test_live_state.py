@@ -4,9 +4,13 @@ import asyncio
 import re
 from pathlib import Path
 
+import pytest
+
 from aitui.demo.dialect import Dialect
 from aitui.domain.models import ContextSource, ModelKind, RunState
 from aitui.domain.snapshot import Server
+from aitui.llamaswap.client import LlamaSwapClient
+from aitui.services import failures
 from aitui.services.unload import unload_model
 from catalogue import (
     ALIAS,
@@ -312,8 +316,6 @@ async def test_a_model_that_goes_as_soon_as_it_is_ready_is_explained(
     await stand_in.reload(f"globalTTL: 60\n{CATALOGUE}")
     async with beside(other.load(STEADY)):
         await watch.until_state(STEADY, RunState.STARTING)
-    await watch.until_state(STEADY, RunState.READY)
-    stand_in.advance(1.1)
     timed_out = (await watch.until_timed_out(STEADY)).timed_out
     assert timed_out is not None
     assert (timed_out.ttl, timed_out.unused) == (60.0, True)
@@ -353,9 +355,33 @@ async def test_a_reload_and_an_unload_of_ours_are_no_other_clients(
     await watch.until_state(STEADY, RunState.READY)
     await unload_model(watch.session, STEADY, nobody)
     await watch.until_state(STEADY, RunState.STOPPED)
-    for _ in range(3):
-        await watch.session.monitor.poll_now()
-        await asyncio.sleep(0.2)
+    await watch.session.monitor.poll_now()
+    await watch.until_quiet()
+    model = watch.snapshot.model(STEADY)
+    assert model is not None
+    assert (model.unloaded, model.failed) == (None, None)
+
+
+async def test_what_is_found_out_late_is_not_said_of_a_newer_run(
+    watch: Watched, other: OtherClient, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, is_read = failures.read_log_tail, asyncio.Event()
+
+    async def read_late(client: LlamaSwapClient, name: str) -> tuple[str, ...]:
+        await is_read.wait()
+        return await read(client, name)
+
+    monkeypatch.setattr(failures, "read_log_tail", read_late)
+    await other.load(STEADY)
+    await watch.until_state(STEADY, RunState.READY)
+    await stand_in.reload(CATALOGUE)
+    await watch.until_state(STEADY, RunState.STOPPED)
+    await other.load(STEADY)
+    await watch.until_state(STEADY, RunState.READY)
+    await unload_model(watch.session, STEADY, nobody)
+    await watch.until_state(STEADY, RunState.STOPPED)
+    is_read.set()
+    await watch.until_quiet()
     model = watch.snapshot.model(STEADY)
     assert model is not None
     assert (model.unloaded, model.failed) == (None, None)

@@ -70,7 +70,7 @@ async def test_without_events_polls_go_on_alone(
 async def test_while_events_flow_the_server_is_left_alone(
     quick_pace: None, watch: Watched, stand_in: StandIn
 ) -> None:
-    await asyncio.sleep(0.3)
+    await watch.until_quiet()
     before = len(stand_in.requests)
     await asyncio.sleep(1)
     assert len(stand_in.requests) == before
@@ -100,6 +100,7 @@ async def test_a_flood_of_events_becomes_few_polls(watch: Watched, stand_in: Sta
 
 @each_dialect
 async def test_own_polls_are_no_change(watch: Watched, stand_in: StandIn) -> None:
+    await watch.until_quiet()
     models = watch.snapshot.models
     published = len(watch.published)
     for _ in range(3):
@@ -112,12 +113,11 @@ async def test_own_polls_are_no_change(watch: Watched, stand_in: StandIn) -> Non
 async def test_log_events_publish_nothing(
     quick_pace: None, watch: Watched, stand_in: StandIn
 ) -> None:
-    await watch.session.monitor.poll_now()
-    await asyncio.sleep(0.2)
+    await watch.until_quiet()
     published = len(watch.published)
     for number in range(50):
         stand_in.write_log(f"[INFO] line {number}\n")
-    await asyncio.sleep(0.3)
+    await watch.until_quiet()
     assert len(watch.published) == published
 
 

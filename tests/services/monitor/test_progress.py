@@ -18,7 +18,7 @@ from aitui.format.styled import plain_text
 from aitui.llamaswap.client import LlamaSwapClient
 from aitui.services.load import ModelNotReady, load_model
 from aitui.services.state import ServerState
-from aitui.ui.widgets.model_detail import DetailFacts, detail_rows
+from aitui.ui.widgets.model_detail import DetailFacts, detail_rows, format_duration
 from aitui.ui.widgets.model_table import RowFacts, state_text
 from catalogue import QUICK, each_dialect
 from other_client import OtherClient
@@ -26,10 +26,10 @@ from stand_in import StandIn
 from watched import Watched, beside, nobody, watched
 
 CONFIG = """\
-healthCheckTimeout: 0.6
+healthCheckTimeout: 6
 models:
-  reports: {cmd: "llama-server --port ${PORT} --load-delay 1.5 --progress-reports 10"}
-  plain: {cmd: "llama-server --port ${PORT} --load-delay 0.5"}
+  reports: {cmd: "llama-server --port ${PORT} --load-delay 15 --progress-reports 10"}
+  plain: {cmd: "llama-server --port ${PORT} --load-delay 5"}
 """
 
 
@@ -41,16 +41,16 @@ async def newest() -> AsyncIterator[StandIn]:
 
 @pytest.fixture
 def reached(newest: StandIn) -> Server:
-    return Server(newest.url, identity="newest", timeout=0.6)
+    return Server(newest.url, identity="newest", timeout=6.0)
 
 
-def moment() -> RowFacts:
-    return RowFacts(time.monotonic(), time.time())
+def moment(monotonic: float) -> RowFacts:
+    return RowFacts(monotonic, time.time())
 
 
-def first_row(model: Model) -> str:
-    """What the detail pane says of a state."""
-    rows = detail_rows(model, DetailFacts(moment(), Color.parse), 100, 20)
+def first_row(model: Model, monotonic: float) -> str:
+    """What the detail pane says of a state at that moment."""
+    rows = detail_rows(model, DetailFacts(moment(monotonic), Color.parse), 100, 20)
     return "".join(text for text, _ in rows[0])
 
 
@@ -65,8 +65,9 @@ async def test_a_reported_load_shows_its_share_and_the_servers_words(
             )
             model = snapshot.model("reports")
             assert model is not None
-            assert state_text(model, moment()) == "loading 50 %"
-            assert "loading 50 % · 0 s so far · shard 6 of 10" in first_row(model)
+            now = model.since + 7
+            assert state_text(model, moment(now)) == "loading 50 %"
+            assert "loading 50 % · 7 s so far · shard 6 of 10" in first_row(model, now)
             lines = status_as_lines("x", snapshot, time.monotonic(), None)
             assert "reports  loading 50 %" in plain_text(lines)
             assert "◐ reports loading 50 %" in status_line("x", snapshot)
@@ -85,7 +86,7 @@ async def test_a_load_without_reports_has_no_share(reached: Server, tmp_path: Pa
         async with beside(client.load("plain")):
             model = await watch.until_state("plain", RunState.STARTING)
             assert model.progress is None
-            assert state_text(model, moment()) == "loading 0 s"
+            assert state_text(model, moment(model.since)) == "loading 0 s"
 
 
 async def test_a_load_is_waited_for_while_it_reports_progress(
@@ -99,7 +100,7 @@ async def test_a_load_is_waited_for_while_it_reports_progress(
 
 
 async def test_a_load_without_progress_is_given_up(reached: Server, tmp_path: Path) -> None:
-    async with watched(replace(reached, timeout=0.25), tmp_path) as watch:
+    async with watched(replace(reached, timeout=2.5), tmp_path) as watch:
         await watch.until_events_flow()
         with pytest.raises(ModelNotReady) as given_up:
             await load_model(watch.session, "plain", nobody)
@@ -111,16 +112,16 @@ async def test_a_model_that_was_ready_before_is_dated_by_the_server_alone(
     stand_in: StandIn, server: Server, other: OtherClient, tmp_path: Path
 ) -> None:
     await other.load(QUICK)
-    await asyncio.sleep(0.6)
+    await asyncio.sleep(6)
     async with watched(server, tmp_path) as watch:
         await watch.until_events_flow()
         model = await watch.until_state(QUICK, RunState.READY)
-        text = first_row(model)
-        uptime = model.uptime(time.monotonic())
+        now = time.monotonic()
+        text, uptime = first_row(model, now), model.uptime(now)
     if stand_in.dialect is Dialect.V263:
         assert uptime is not None
-        assert uptime >= 0.6
-        assert text.startswith("● ready 0 s")
+        assert uptime >= 6
+        assert text.startswith(f"● ready {format_duration(uptime)}")
     else:
         assert uptime is None
         assert text.startswith("● ready · ")

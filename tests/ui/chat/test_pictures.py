@@ -130,7 +130,9 @@ def showing(
         await driven.models.mount_chat()
         pane = driven.models.chat
         driven.models.show_chat(shown=True)
+        pane.prompt.cursor_blink = False
         pane.prompt.focus()
+        await driven.until(lambda: pane.prompt.has_focus, "in focus")
         pane.model_id = MODEL
         TranscriptPresenter(pane.transcript).show(tree, latest)
         pane.status.reply, pane.is_replying = latest, not latest.phase.is_final
