@@ -3,7 +3,7 @@
 import re
 from datetime import datetime
 
-from aitui.domain.activity import DAY, HOUR, ActivityFilter
+from aitui.domain.activity import DAY, HOUR, ActivityFilter, ActivityRow
 
 _SPAN = re.compile(r"(\d{1,4})(m|min|h|d|w)")
 _SECONDS = {"m": 60.0, "min": 60.0, "h": HOUR, "d": DAY, "w": 7 * DAY}
@@ -45,6 +45,18 @@ def parse_filter(text: str, server: str, now: float) -> ActivityFilter:
         else:
             words.append(word)
     return ActivityFilter(server, model, client, status, " ".join(words), since)
+
+
+def matches_active(wanted: ActivityFilter, row: ActivityRow) -> bool:
+    """Return whether a request under way passes: it has no status yet, and its time is now."""
+    model, client = row.model.casefold(), row.who.casefold()
+    text = wanted.text.casefold()
+    return (
+        not wanted.status
+        and wanted.model.casefold() in model
+        and wanted.client.casefold() in client
+        and any(text in part for part in (model, client, row.path.casefold()))
+    )
 
 
 def describe_time(text: str) -> str:

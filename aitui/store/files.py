@@ -1,5 +1,6 @@
 """Files of the state directory: private, locked while they are written, and replaced whole."""
 
+import errno
 import os
 import stat
 import tempfile
@@ -39,7 +40,13 @@ def lock_file(path: Path, patience: float = LOCK_SECONDS) -> Iterator[None]:
 
     # The lock is on a neighbor, because the file itself is replaced. The kernel releases it when a
     # process dies.
-    lock = filelock.FileLock(path.with_name(f"{path.name}.lock"), mode=0o600)
+    place = path.with_name(f"{path.name}.lock")
+    try:
+        # filelock 3.20 locks a FIFO as well.
+        os.close(open_regular(place, os.O_RDWR | os.O_CREAT))
+    except ValueError as error:
+        raise OSError(errno.EINVAL, str(error), str(place)) from error
+    lock = filelock.FileLock(place, mode=0o600)
     try:
         held = lock.acquire(timeout=patience, poll_interval=_POLL_SECONDS)
     except filelock.Timeout as error:

@@ -191,6 +191,10 @@ class AituiApp(App[None]):
             return
         if not self._has_room_for_toast:
             self._notifications.clear()
+        # Of a toast that another one replaces, Textual leaves the holder, with its task.
+        for holder in self.screen.query("ToastHolder"):
+            if not holder.children:
+                holder.remove()
         super()._refresh_notifications()
 
     def on_descendant_focus(self) -> None:

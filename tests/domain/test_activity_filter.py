@@ -11,7 +11,7 @@ from aitui.domain.activity import (
     WatchedTime,
     residency_timeline,
 )
-from aitui.domain.activity_filter import describe_time, midnight, parse_filter
+from aitui.domain.activity_filter import describe_time, matches_active, midnight, parse_filter
 from aitui.domain.capture import Capture, captured_chat, pretty_body
 from aitui.domain.residency import RequestSpan, TimeRange, view_residency
 
@@ -86,3 +86,16 @@ def test_busy_cells_and_waits_follow_from_requests_and_loads() -> None:
     assert view.busy["qwen"][11:17] == [1.0, 1.0, 1.0, 1.0, 0.0, 0.5]
     assert view.waits == {"phone": 20.0}
     assert (view.loads, view.loading_seconds) == (1, 30.0)
+
+
+def test_requests_under_way_pass_by_name_and_never_by_status() -> None:
+    row = ActivityRow("home", NOW, "Qwen3", ActivityKind.RUNNING, who="laptop · pi", path="/v1/x")
+    passes = {
+        words: matches_active(parse_filter(words, "home", NOW), row)
+        for words in ("", "5m", "qwen", "client:LAPTOP", "/v1", "phone", "failed", "model:gpt")
+    }
+    assert [words for words, found in passes.items() if not found] == [
+        "phone",
+        "failed",
+        "model:gpt",
+    ]

@@ -63,14 +63,17 @@ class Matrix:
         in_ci = (pytest.mark.faults_selection,) if number % _OF_CI == 1 else ()
         return (pytest.mark.faults, *in_ci)
 
-    def check(self, operation: str, fault: str, texts: Sequence[str]) -> None:
-        """Check that what the app has shown is fit for people, and says what it has to."""
+    def check(self, operation: str, fault: str, texts: Sequence[str], sent: str = "") -> None:
+        """Check that what the app shows is fit for people, and says what it has to.
+
+        It may also have said that before, in what it has `sent` to the terminal.
+        """
         for text in texts:
             assert not _INTERNAL.search(text), text
             assert not set(text) & {"\x1b", "\x07", "\u202e", "\x85"}, text
         cell = (operation, fault)
         says = "" if cell in self.silent else self.says.get(cell, self.faults[fault][1])
-        shown = " ".join("\n".join(texts).split())
+        shown = " ".join("\n".join((*texts, sent)).split())
         assert re.search(says, shown), f"never said: {says}\n" + "\n".join(texts)
 
     def lines(self, outcomes: Iterable[tuple[str, str]]) -> list[str]:

@@ -12,6 +12,7 @@ IMPOSSIBLE: dict[Cell, str] = {
         if fault.startswith("settings")
     },
     ("history", "read-only home"): "SQLite reads no write-ahead log where it can't write",
+    ("edit", "no home"): "a change that can't be recorded is refused before its question",
     ("history", "no home"): "there is no history then, which “chat” shows",
 }
 SAYS: dict[Cell, str] = {}

@@ -33,7 +33,7 @@ if room:
 seconds = time.time
 def shifted():
     with open(shift) as file:
-        return seconds() + float(file.read())
+        return seconds() + float(file.read() or 0)
 time.time = shifted
 from aitui.__main__ import main
 sys.exit(main(sys.argv[4:]))
@@ -101,6 +101,12 @@ class ProgramWorld:
         """What stands on the screens, and what came after them."""
         ended = [SEQUENCES.sub(b"", one.last_words) for one in self.shown if one.has_left]
         return [one.text for one in self.shown] + [words.decode() for words in ended]
+
+    @property
+    def sent(self) -> str:
+        """All that was ever drawn, in the order in which it was."""
+        drawn = b"".join(bytes(one.sent) for one in self.shown)
+        return SEQUENCES.sub(b"", drawn).decode(errors="replace")
 
     def rows(self, query: str) -> list[str]:
         """What the database of conversations has, each row as text."""

@@ -152,19 +152,27 @@ async def appears_on(shown: Terminal, *texts: str) -> bool:
 
 async def go_to(shown: Terminal, model: str) -> None:
     """Back at the models, the cursor on one of them."""
-    await press(shown, "\x1b", "\x1b", "\x1b", "\x1b", "1", "/", f"{model}\r", pause=0.3)
+    for _ in range(20):
+        if "c context" in shown.text:
+            break
+        await press(shown, "\x1b")
+    await press(shown, "/")
+    # Elsewhere its letters would be keys, one of which quits.
+    if await appears_on(shown, "filter by id"):
+        await press(shown, f"{model}\r")
 
 
 async def talk(shown: Terminal, number: int) -> None:
     """Send a prompt, look elsewhere while it is answered, and read its end."""
     await go_to(shown, TALKER)
-    await press(shown, "\r", pause=1.0)
-    if number % 3 == 0:
-        await press(shown, "/clear\r")
-    await press(shown, f"prompt {number}\r")
-    began = monotonic()
-    for key in cycle(("\x1b", "J", "K", "t", "G", "2", "G", "1", "\r", *KEYS[:6], "\r")):
-        if monotonic() - began >= TALK:
+    await press(shown, "\r")
+    if not await appears_on(shown, "⏎ send"):
+        return
+    for words in ("/clear",) * (number % 3 == 0) + (f"prompt {number}",):
+        await press(shown, "\x15", words, "\r")
+    end = monotonic() + TALK
+    for key in cycle(("\x1b", "J", "K", "t", "G", "2", *KEYS[1:6])):
+        if monotonic() >= end:
             return
         await press(shown, key)
 

@@ -112,6 +112,13 @@ async def test_only_an_error_has_a_toast_and_only_the_last_one(still: Driven) ->
     assert "failed again" in still.strips[-2].text
 
 
+async def test_replaced_toasts_leave_nothing_behind(still: Driven) -> None:
+    for number in range(5):
+        still.app.notify("why", title=f"failure {number}", severity="error")
+        await still.see(f"failure {number}")
+    assert len(still.app.screen.query("ToastHolder")) <= 2
+
+
 async def test_no_toast_covers_a_dialog_or_what_is_being_typed(still: Driven) -> None:
     def fail() -> None:
         still.app.notify("why", title="it failed", severity="error")

@@ -21,7 +21,13 @@ from aitui.domain.activity import (
     ActivityTotals,
     active_row,
 )
-from aitui.domain.activity_filter import FILTER_WORDS, describe_time, midnight, parse_filter
+from aitui.domain.activity_filter import (
+    FILTER_WORDS,
+    describe_time,
+    matches_active,
+    midnight,
+    parse_filter,
+)
 from aitui.domain.clients import client_name
 from aitui.domain.eviction import ClientRequest, list_uses
 from aitui.domain.residency import ResidencyView, TimeRange
@@ -374,6 +380,7 @@ class ActivityScreen(Screen[None]):
         if to_top:
             self._table.cursor = 0
             self._table.scroll_to(y=0, animate=False)
+        self._show_live()
         self._show()
         self._source.follow(query)
 
@@ -387,21 +394,24 @@ class ActivityScreen(Screen[None]):
         if not self.is_current and self._snapshot.models:
             return
         self._snapshot = snapshot
-        self._uses = list_uses(snapshot)
         self._show_live()
         self._show()
 
     def _show_live(self) -> None:
         now, wall = self._clock.monotonic(), self._clock.wall()
         before, cursor = len(self._requests.live), self._table.cursor
-        rows = []
-        for use in self._uses:
+        rows, shown = [], []
+        wanted = parse_filter(self.query_shown.words, "", wall)
+        for use in list_uses(self._snapshot):
             row = active_row("", use.request, now, wall, waiting=use.waits)
             by = (
                 use.mark + ", ".join(victim.model.id for victim in use.evicts) if use.evicts else ""
             )
-            rows.append(replace(row, who=client_name(use.request), by=by))
-        self._requests.live = tuple(rows)
+            row = replace(row, who=client_name(use.request), by=by)
+            if matches_active(wanted, row):
+                rows.append(row)
+                shown.append(use)
+        self._requests.live, self._uses = tuple(rows), tuple(shown)
         if self.query_shown.mode is ActivityMode.REQUESTS:
             moved = len(rows) - before if cursor >= before and cursor else 0
             if moved or len(rows) != before:

@@ -357,7 +357,7 @@ class RequestLines:
             figures.remove(path)
             pieces.append((set_cell_size(truncate(row.path, path.cells - 1), path.cells), ""))
         words, color = _status(row), _status_color(row)
-        known = bool(row.prompt or row.tokens or (live and row.kind is ActivityKind.RUNNING))
+        known = bool(row.prompt or row.tokens)
         if status is not None or (known and not has_failed(row)):
             pieces += [self._figure(row, column) for column in figures]
         else:

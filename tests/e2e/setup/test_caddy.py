@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import ssl
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from aitui.demo.certificates import Certificates
 from aitui.demo.dialect import Dialect
 from catalogue import CATALOGUE, QUICK
 from cli.command_line import CommandLine, read_until, status_of
-from e2e.pseudo_terminal.terminal import surroundings, terminal
-from e2e.service.user_manager import free_port
+from domain.memory.files import BIG
+from e2e.pseudo_terminal.terminal import ROOT, surroundings, terminal
+from e2e.service.user_manager import ACCOUNT, UserManager, free_port
 from host.conftest import make_place
 from host.sshd import Sshd
 from stand_in import StandIn
@@ -33,6 +35,11 @@ http://localhost:{port} {{
 	respond "the other site"
 }}
 """
+
+PROGRAM = (
+    "import sys, aitui.domain.server as server; server.LISTEN_PORT = {port}; "
+    "from aitui.__main__ import main; sys.exit(main())"
+)
 
 
 @pytest.fixture
@@ -230,3 +237,71 @@ async def test_over_ssh_a_yes_at_the_terminal_is_asked_for_after_the_diff(
             assert status == (0 if answer == b"y\n" else 6)
     assert "require_and_verify" in (folder / "Caddyfile").read_text()
     assert (await aitui.run("status")).status == 0
+
+
+@pytest.mark.deployment
+@pytest.mark.real_server("openssh-server")
+@pytest.mark.real_server("systemd")
+async def test_the_way_of_the_readme_leads_from_nothing_to_a_loaded_model(
+    machine: UserManager, folder: Path, tmp_path: Path
+) -> None:
+    """Pasted at a terminal: llama-swap on one machine, Caddy on another, certificates of our own."""
+    (machine.home / "models").mkdir()
+    (machine.home / "models" / "Llama-3.2-1B-Q8_0.gguf").write_bytes(BIG)
+    home, url = tmp_path / "home", f"https://localhost:{free_port()}"
+    names = {
+        "https://ai.example.org": url,
+        "ai.example.org": "localhost",
+        "box:8080": f"127.0.0.1:{machine.port}",
+        "me@box": "box",
+        "root@proxy": "proxy",
+        "/etc/caddy": str(folder),
+    }
+    block = (ROOT / "README.md").read_text().rpartition("$ export AI_SERVER_URL=https:")[2]
+    pasted = "\n".join(
+        line.removeprefix("$ ") for line in f"export AI_SERVER_URL=https:{block}".split("\n")
+    ).partition("```")[0]
+    for name, ours in names.items():
+        pasted = pasted.replace(name, ours)
+    programs = {
+        "aitui": f"exec {sys.executable} -c '{PROGRAM.format(port=machine.port)}' \"$@\"",
+        "ssh": f'exec {shutil.which("ssh")} -F "$HOME/.ssh/config" "$@"',
+        "scp": f'exec {shutil.which("scp")} -S "$HOME/bin/ssh" "$@"',
+    }
+    with Sshd(tmp_path / "sshd") as sshd:
+        make_place(home, sshd)
+        ssh_config = home / ".ssh/config"
+        ssh_config.write_text(
+            ssh_config.read_text().replace("Host box", "Host proxy")
+            + f"Host box\n  HostName 127.0.0.1\n  Port {machine.ssh_port}\n  User {ACCOUNT}\n"
+            f"  IdentityFile {machine.identity}\n"
+            f"Host *\n  IdentityAgent none\n  UserKnownHostsFile {home}/.ssh/known_hosts\n"
+        )
+        with (home / ".ssh/known_hosts").open("a") as known:
+            known.write(machine.known_hosts.read_text())
+        (home / "bin").mkdir()
+        for name, line in programs.items():
+            (home / "bin" / name).write_text(f"#!/bin/sh\n{line}\n")
+            (home / "bin" / name).chmod(0o755)
+        user = surroundings(
+            home,
+            AI_SERVER_PROXY_DIR=str(folder),
+            AI_SERVER_PROXY_RELOAD=(
+                "caddy reload --adapter caddyfile --config Caddyfile "
+                f"--address unix/{folder}/admin.sock"
+            ),
+        )
+        user["PATH"] = f"{home}/bin:{user['PATH']}"
+        shell = ("-c", f"import os; os.execvp('sh', ['sh', '-c', {pasted!r}])")
+        async with terminal((), user, size=(120, 36), program=shell) as shown:
+            await shown.see("config.yaml", "Write? [y/N]")
+            shown.press("y\r")
+            await shown.see("ExecStart=", "Write? [y/N]")
+            shown.press("y\r")
+            await shown.until(lambda: b"client-key.pem" in shown.sent, "certificates")
+            await shown.until(lambda: b"Saved as local" in shown.sent, "saved")
+            await shown.see(" 1 Models ", " ms ", "Llama-3.2-1B-Q8_0")
+            shown.press("l")
+            await shown.see("● Llama-3.2-1B-Q8_0", "ready")
+            shown.press("q")
+            assert await shown.ends() == 0
