@@ -38,7 +38,7 @@ PROMPT = "Split this model over both cards. What does the KV cache cost at 128k 
 STARTS_AT = 12 * 3600 + 41 * 60 + 16
 """Seconds of the day at which every picture begins."""
 HERE = Path(__file__).parent
-IN_README = {f"{name}-120x36.svg" for name in ("models", "chat", "hardware", "change")}
+IN_README = {f"{name}-120x36.svg" for name in ("models", "chat", "activity", "hardware", "change")}
 """Those that are kept; the others are drawn into a folder of their own, to be looked at."""
 LIMIT = 300.0
 """Seconds for anything that is waited for."""
@@ -124,6 +124,8 @@ class Artist:
         self.draw("models")
         for key, view, sign in (
             ("2", "logs", " lines"),
+            ("3", "activity", "p50"),
+            ("v", "residency", "Residency"),
             ("4", "hardware", "GPU 1"),
             ("p", "processes", "Processes"),
             ("5", "config", "models:"),
@@ -132,7 +134,7 @@ class Artist:
             await self.press(key)
             await self.see(sign)
             self.draw(view)
-            if view != "hardware":
+            if view not in {"activity", "hardware"}:
                 await self.close()
         for key, dialog in (("?", "help"), ("S", "servers"), ("m", "messages"), (":", "palette")):
             await self.press(key)

@@ -236,7 +236,10 @@ def add_sums(sums: Iterable[ActivitySums]) -> ActivitySums:
 
 
 class Distribution(Struct, frozen=True):
-    """How figures are spread: their number, percentiles, and how many fall into each of equal bins."""
+    """How figures are spread: their number, percentiles, and how many fall into each of equal bins.
+
+    The bins go from `low` to `high`, which leave out a few outliers; those count in the bins at the ends.
+    """
 
     count: int = 0
     low: float = 0.0
@@ -256,12 +259,15 @@ def distribution(ordered: Sequence[float], bins: int = DISTRIBUTION_BINS) -> Dis
     """Return how figures are spread that are sorted in ascending order."""
     if not ordered:
         return Distribution()
-    low, high, last = ordered[0], ordered[-1], len(ordered) - 1
+    last = len(ordered) - 1
+    # The figure below which that share lies (nearest rank), so it is one that was measured.
+    at = [ordered[min(last, math.ceil(share * len(ordered)) - 1)] for share in _SHARES]
+    # One reply of an hour would squeeze all others into the first bin.
+    margin = (at[-1] - at[0]) / 10
+    low, high = max(ordered[0], at[0] - margin), min(ordered[-1], at[-1] + margin)
     width = (high - low) / bins
     edges = [bisect_left(ordered, low + number * width) for number in range(1, bins)]
     counts = [end - start for start, end in pairwise((0, *edges, len(ordered)))]
-    # The figure below which that share lies (nearest rank), so it is one that was measured.
-    at = [ordered[min(last, math.ceil(share * len(ordered)) - 1)] for share in _SHARES]
     return Distribution(len(ordered), low, high, tuple(counts), *at)
 
 

@@ -28,7 +28,7 @@ _QUANTIZATION = re.compile(
 )
 # `_` divides words, but not the digits of `v1_5`.
 _WORD_END = re.compile(r"[-/: ]|(?<=[A-Za-z])_(?=[A-Za-z])")
-_OWNER = re.compile(r"([A-Za-z]+)_(?=\1)")
+_OWNER = re.compile(r"([A-Za-z]{1,40})_(?=\1)")
 """The first part of `Qwen_Qwen3.6`, which says nothing that the second doesn't."""
 
 

@@ -129,6 +129,13 @@ def test_percentiles_are_figures_that_were_measured(
     assert (found.count, sum(found.bins)) == (len(figures), len(figures))
 
 
+def test_one_outlier_does_not_squeeze_the_bins() -> None:
+    found = distribution([*map(float, range(1, 1000)), 1e9])
+    assert found.high < 1200
+    assert max(found.bins) < 100
+    assert sum(found.bins) == 1000
+
+
 def test_power_is_shared_among_what_ran() -> None:
     assert share_power(300.0, ["a", "b", "c"], {"a": 2, "b": 1}) == {"a": 200.0, "b": 100.0}
     assert share_power(300.0, ["a", "b", "c"], {"a": 0}) == dict.fromkeys("abc", 100.0)

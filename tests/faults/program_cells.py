@@ -30,5 +30,4 @@ PROGRAM = Matrix(
     IMPOSSIBLE,
     SAYS,
     NOTHING_TO_SAY,
-    every=19,
 )

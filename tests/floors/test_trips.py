@@ -3,6 +3,7 @@
 import asyncio
 import re
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -10,7 +11,7 @@ from msgspec.structs import replace
 from aitui.demo.certificates import Certificates
 from aitui.demo.dialect import Dialect
 from aitui.domain.snapshot import Server
-from catalogue import QUICK, SLOW, STEADY
+from catalogue import QUICK, SLOW
 from e2e.config_change.conftest import Administered, on_this_machine
 from floors.test_imports import PROJECT
 from floors.trips import Trip
@@ -53,21 +54,26 @@ async def test_running_to_a_table_cell(server: Server, tmp_path: Path, other: Ot
 
 
 async def test_a_key_to_the_request_to_load(server: Server, tmp_path: Path) -> None:
-    trip = Trip(
-        "aitui.ui.screens.models:ModelsScreen.action_load", "httpx._client:AsyncClient.stream"
-    )
+    trips = []
     async with driven(server, tmp_path) as app:
         await app.see(" ms ", QUICK)
-        for key, ready in ("l", [QUICK]), ("u", []):
+        for _ in range(3):
+            # The files of the certificate are looked at on the way, but every few seconds only.
+            trip = Trip(
+                "aitui.ui.screens.models:ModelsScreen.action_load",
+                "httpx._client:AsyncClient.stream",
+            )
             app.go_to(QUICK)
-            await app.press(key)
-            await app.until_ready(*ready)
-        app.go_to(STEADY)
-        with trip.recorded():
-            await app.press("l")
-            await app.until(lambda: trip.modules, "requested")
-    assert files_of(trip) == listed_files("`l` to the request")
-    assert len(trip.modules) <= 12
+            with trip.recorded():
+                await app.press("l")
+                await app.until(partial(getattr, trip, "modules"), "requested")
+            trips.append(files_of(trip))
+            await app.until_ready(QUICK)
+            await app.press("u")
+            await app.until_ready()
+    shortest = min(trips, key=len)
+    assert shortest == listed_files("`l` to the request")
+    assert len(shortest) <= 12
 
 
 TALKING = """\
@@ -80,21 +86,26 @@ models:
 async def test_a_token_to_a_row_of_the_transcript(
     certificates: Certificates, server: Server, tmp_path: Path
 ) -> None:
-    trip = Trip(
-        "aitui.llamaswap.http:ResponseStream.chunks",
-        "aitui.ui.transcript.rows:StyleCache.render_strip",
-        until_return=True,
-    )
+    trips = []
     async with StandIn(TALKING, Dialect.V218, certificates) as talking:
         elsewhere = replace(server, url=talking.url)
         async with chatting(talking, elsewhere, tmp_path, "talks-slowly") as pane:
             await pane.send("hi")
             await pane.begun()
             await pane.streams(pane.answer.rates.tokens + 3)
-            with trip.recorded():
-                await pane.app.until(lambda: trip.modules, "painted")
-    assert files_of(trip) == listed_files("A token to a row of the transcript")
-    assert len(trip.modules) <= 16
+            for _ in range(3):
+                # On a busy machine the row may be painted for another cause just then.
+                trip = Trip(
+                    "aitui.llamaswap.http:ResponseStream.chunks",
+                    "aitui.ui.transcript.rows:StyleCache.render_strip",
+                    until_return=True,
+                )
+                with trip.recorded():
+                    await pane.app.until(partial(getattr, trip, "modules"), "painted")
+                trips.append(files_of(trip))
+    shortest = min(trips, key=len)
+    assert shortest == listed_files("A token to a row of the transcript")
+    assert len(shortest) <= 16
 
 
 async def test_the_context_dialog_to_the_file(

@@ -34,7 +34,7 @@ async def test_a_rail_shows_what_is_sent_instead_of_the_lines_above_the_prompt(
             await pane.app.see("with  Be brief.", "▣ cat.png ×")
             assert "Sent with every prompt" not in pane.app.text
             return
-        await pane.app.see("Sent with every prompt", "system  Be brief.", "images  ▣ cat.png ×")
+        await pane.app.see("Sent with every prompt", "system  Be brief.", "files   ▣ cat.png ×")
         await pane.app.unsee("with  Be brief.")
         await pane.app.settle()
         await pane.app.click("▣ cat.png")

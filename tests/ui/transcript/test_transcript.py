@@ -46,7 +46,7 @@ async def test_text_that_comes_while_a_frame_is_drawn_leaves_no_timer() -> None:
         transcript.finish("1")
         await running.settle()
         assert "paragraph 2" in running.text
-        assert max(timer._interval for timer in transcript._timers) < 1
+        assert all(timer._interval < 1 for timer in transcript._timers)
 
 
 async def test_a_comment_across_two_parts_of_a_fence_is_coloured_whole_in_the_end() -> None:
