@@ -36,7 +36,7 @@ demo: $(STAMP)
 	$(BIN)/aitui --demo $(ARGS)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) $(if $(CI),--reruns 1) $(ARGS)
 
 lowest:
 	$(PYTHON) -m venv --clear $(VENV)-lowest
