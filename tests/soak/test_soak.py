@@ -254,6 +254,7 @@ def replies(folder: Path) -> str:
     return f"{dict(counts)}, {tokens:,} tokens at {tokens / max(seconds, 1.0):.0f}/s in {seconds:.0f} s"
 
 
+@pytest.mark.timeout(SECONDS + 300)
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts in /proc")
 async def test_nothing_piles_up(tmp_path: Path) -> None:
     host = {"AI_SERVER_SSH_HOST": "local", "AI_SERVER_PRESET_PATH": str(tmp_path / "config.yaml")}
