@@ -181,6 +181,7 @@ class Driven:
         question = self.app.screen
         while self.app.screen is question:
             await self.press(key)
+            await self.settle()
             await self.until(lambda: self.is_armed or self.app.screen is not question, "answered")
 
     async def armed(self) -> None:

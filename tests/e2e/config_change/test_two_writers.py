@@ -214,8 +214,10 @@ async def say_yes(opened: Terminal, *, until: str) -> None:
     """Press y until it counts: a question takes none before it could be read."""
     async with asyncio.timeout(PATIENCE):
         while until not in opened.text:
-            opened.press("y")
-            await asyncio.sleep(0.2)
+            # Behind the question the same key copies.
+            if "▸ n" in opened.text:
+                opened.press("y")
+            await asyncio.sleep(0.3)
 
 
 def _type(keys: int, text: str) -> None:
