@@ -120,8 +120,8 @@ async def test_replaced_toasts_leave_nothing_behind(still: Driven) -> None:
 
 
 async def test_no_toast_covers_a_dialog_or_what_is_being_typed(still: Driven) -> None:
-    def fail() -> None:
-        still.app.notify("why", title="it failed", severity="error")
+    def fail(why: str = "why") -> None:
+        still.app.notify(why, title="it failed", severity="error")
 
     fail()
     await still.until(lambda: still.toasts, "shown")
@@ -130,8 +130,8 @@ async def test_no_toast_covers_a_dialog_or_what_is_being_typed(still: Driven) ->
     )
     await still.see("Sure?")
     assert still.toasts == []
-    fail()
-    await still.see("it failed: why")
+    fail("why not")
+    await still.see("it failed: why not")
     assert still.toasts == []
     assert "it failed" in still.strips[-2].text
     assert "Esc cancel" in still.strips[-1].text
