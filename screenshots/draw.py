@@ -237,10 +237,13 @@ def is_complete(snapshot: Snapshot) -> bool:
 
 
 def clock() -> Clock:
-    """Return a clock that says 12:41:16 UTC now, so that every picture has the same times."""
+    """Return a clock that says 12:41:16 UTC now, so that every picture has the same times.
+
+    Of tomorrow: the files of the demo would be newer than its server in the afternoon.
+    """
     began = time.monotonic()
-    today = time.time() // 86_400 * 86_400
-    return Clock(time.monotonic, lambda: today + STARTS_AT + time.monotonic() - began)
+    tomorrow = (time.time() // 86_400 + 1) * 86_400
+    return Clock(time.monotonic, lambda: tomorrow + STARTS_AT + time.monotonic() - began)
 
 
 CELL_WIDTH, CELL_HEIGHT, FONT_SIZE, BASELINE = 8.43, 18, 14, 13.5
