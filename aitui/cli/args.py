@@ -32,7 +32,7 @@ class Arguments(Struct, frozen=True):
     an idle timeout in seconds. `source` is a repository or a file of a new model, `include` a pattern.
     `certs_dir` to `ssh_host` describe a new server, as the keys of config.toml do; `p12` is unpacked.
     `profile` is one to switch to, `none` leaves the active one.
-    `since` is how many seconds back activity is shown, `client` whose, `by` how it is grouped;
+    `since` is how many seconds back activity is shown, `client` the one it is of, `by` its grouping;
     `textfile` is where metrics are written. `shell` is one, or a kind of names that it completes after `words`.
     """
 

@@ -2,7 +2,7 @@
 
 import math
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from functools import partial
@@ -14,6 +14,8 @@ from msgspec.structs import asdict, replace
 from aitui.domain.models import ActiveRequest, FinishedRequest, Model, ModelKind, RunState
 
 HOUR, DAY = 3600.0, 86400.0
+SHORTEST_RESTART = 1.0
+"""Seconds. A server that starts again answers no request sooner; ids may change places within it."""
 
 
 class ActivityKind(Enum):
@@ -375,13 +377,6 @@ class ResidencyTimeline(Struct, frozen=True):
         """Return how many models left in that way."""
         return sum(stay.end is end for stay in self.stays)
 
-    def loading_by_model(self) -> Mapping[str, float]:
-        """Return the seconds that the loads of each model took."""
-        found: Counter[str] = Counter()
-        for stay in self.stays:
-            found[stay.model] += stay.loading or 0.0  # type: ignore[assignment]
-        return found
-
 
 class _StayBuilder:
     """Collects the stays of one server's models from rows in the order of their times."""
@@ -455,9 +450,10 @@ def merge_watched(watched: Iterable[WatchedTime], gap: float = 90.0) -> list[Wat
 
 
 def _mutual_evictions(stays: Iterable[ModelStay]) -> tuple[MutualEviction, ...]:
-    evictions, loading = Counter[tuple[str, str]](), Counter[str]()
+    evictions = Counter[tuple[str, str]]()
+    loading: defaultdict[str, float] = defaultdict(float)
     for stay in stays:
-        loading[stay.model] += stay.loading or 0.0  # type: ignore[assignment]
+        loading[stay.model] += stay.loading or 0.0
         if stay.end is ActivityKind.EVICTION and stay.by:
             evictions[stay.model, stay.by] += 1
     found = [

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from aitui.aio import shield, sleep_until
-from aitui.domain.activity import ActivityKind, ActivityRow, finished_row, model_rows, share_power
+from aitui.domain.activity import (
+    SHORTEST_RESTART,
+    ActivityKind,
+    ActivityRow,
+    finished_row,
+    model_rows,
+    share_power,
+)
 from aitui.domain.models import FinishedRequest, Model
 from aitui.domain.snapshot import ConnectionPhase, Snapshot
 from aitui.errors import AituiError, HistoryError, NotSupported
@@ -35,8 +42,6 @@ RETRY_SECONDS = 10.0
 LONGEST_SAMPLE = 15.0
 """Seconds that a sample of the power holds for at most."""
 MOST_WAITING = 100_000
-RESTART_SECONDS = 1.0
-"""A server that starts again answers no request sooner; times of ids may change places within it."""
 
 
 class ActivityRecorder:
@@ -221,7 +226,7 @@ class ActivityRecorder:
                 continue
             if row.id == last_id + 1:
                 newest, last_id, last_at = row, row.id, max(row.at, last_at)
-            elif row.id > last_id or row.at > last_at + RESTART_SECONDS:
+            elif row.id > last_id or row.at > last_at + SHORTEST_RESTART:
                 self._is_incomplete = True
                 self._changed.set()
                 break

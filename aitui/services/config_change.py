@@ -255,7 +255,7 @@ class ConfigRunner(Struct, frozen=True):
         )
 
     async def load_added_model(self, model_id: str) -> JobResult | None:
-        """Load a model whose block is in the file, after a reload if the server hasn't read that."""
+        """Load a model that is in the file, after a reload if the server hasn't read its block."""
         session = self._live_session
         model = (await session.monitor.poll_now()).model(model_id)
         is_read = model is not None and not model.unread

@@ -15,6 +15,7 @@ import msgspec
 from aitui.domain.activity import (
     LEFT,
     MODEL_KINDS,
+    SHORTEST_RESTART,
     ActivityFilter,
     ActivityKind,
     ActivityRow,
@@ -106,8 +107,6 @@ SAME_EVENT_SECONDS = 5.0
 """Two recorders notice the same change of a model within this time of each other."""
 SAME_END_SECONDS = 60.0
 """How a model left is found out after it was seen to be gone: a log has to be read for that."""
-RESTART_SECONDS = 1.0
-"""A server that starts again answers no request sooner; times of ids may change places within it."""
 _PRUNE_EVERY = 2000
 _SHARE_PRUNED = 0.1
 
@@ -366,7 +365,7 @@ class ActivityStore:
         before = self._connection.execute(query, values).fetchone()
         if before is not None:
             id_, at, run = before
-            if row.id is None or row.id > id_ or row.at - at <= RESTART_SECONDS:
+            if row.id is None or row.id > id_ or row.at - at <= SHORTEST_RESTART:
                 return float(run)
         return row.at - (row.seconds or 0.0)
 

@@ -114,7 +114,6 @@ class ActivityController:
         over = residency_range(query, now)
         timeline = await load_timeline(store, server, over.began, now)
         spans = await store.spans(server, over.began, over.ended)
-
         view = await asyncio.to_thread(view_residency, timeline, spans, over)
         screen.show_residency(query, view)
 

@@ -148,7 +148,6 @@ class ActivityScreen(Screen[None]):
 
     def on_screen_resume(self) -> None:
         """Fetch what came while the view was out of sight."""
-        self._show_snapshot(self.app.snapshot)  # type: ignore[attr-defined]
         self._follow(self.query_shown)
 
     def on_screen_suspend(self) -> None:
@@ -391,11 +390,10 @@ class ActivityScreen(Screen[None]):
         return lines
 
     def _show_snapshot(self, snapshot: Snapshot) -> None:
-        if not self.is_current and self._snapshot.models:
-            return
         self._snapshot = snapshot
-        self._show_live()
-        self._show()
+        if self.is_current:
+            self._show_live()
+            self._show()
 
     def _show_live(self) -> None:
         now, wall = self._clock.monotonic(), self._clock.wall()

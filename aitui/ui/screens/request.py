@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from rich.cells import cell_len, chop_cells
+from rich.cells import chop_cells
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.screen import Screen
@@ -43,7 +43,7 @@ class TextLines:
             (part, style)
             for text, style in self._paragraphs
             for line in text.split("\n")
-            for part in (_wrap(line, room) or [""])
+            for part in wrap_line(line, room)
         ]
 
     def show(self, first: int, end: int) -> None:
@@ -208,13 +208,19 @@ def _facts(row: ActivityRow) -> Content:
     return Content("\n".join(filter(None, lines)))
 
 
-def _wrap(line: str, width: int) -> list[str]:
-    """Break a line that is too wide, behind a blank if there is one near its end."""
+def wrap_line(line: str, width: int) -> list[str]:
+    """Break a line that is too wide, behind a blank if there is one near its end.
+
+    A raw body is one line of up to 400,000 characters: each part of it is measured once.
+    """
     found: list[str] = []
-    while cell_len(line) > width:
-        head = chop_cells(line, width)[0]
+    start = 0
+    while start < len(line):
+        part = line[start : start + 2 * width]
+        head = part[:width] if part.isascii() else chop_cells(part, width)[0]
         blank = head.rfind(" ")
-        head = head[: blank + 1] if blank > width // 2 else head
+        if start + len(head) < len(line) and blank > width // 2:
+            head = head[: blank + 1]
         found.append(head)
-        line = line[len(head) :]
-    return [*found, line]
+        start += len(head)
+    return found or [""]
