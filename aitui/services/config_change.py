@@ -41,6 +41,7 @@ from aitui.errors import (
     ProxyError,
     ServerError,
     TimedOut,
+    TooManyRequests,
     Unreachable,
     ValueUnchanged,
 )
@@ -81,6 +82,8 @@ _CONTEXT_PADDING = 256
 OUTAGE_SECONDS = 60.0
 """Seconds to wait for an unreachable server before a change counts as not verified."""
 RETRY_INTERVAL = 1.0
+OUTAGES = (Unreachable, ProxyError, BadResponse, TooManyRequests)
+"""Errors that say nothing of a load or of a value."""
 _T = TypeVar("_T")
 
 _STEP_NAMES = {
@@ -375,8 +378,8 @@ class ConfigRunner(Struct, frozen=True):
             model=change.model,
         )
         cause, written = result.error, result.written
-        if cause is None or written is None or isinstance(cause, Unreachable | ProxyError):
-            # A server that can't be reached says nothing against the new value.
+        if cause is None or written is None or isinstance(cause, OUTAGES):
+            # A server without an answer that can be read says nothing against the new value.
             return result
         if not await self.frontend.ask(lambda _: rollback_confirmation(cause)):
             return result
@@ -567,13 +570,15 @@ async def load_and_verify(
 async def _retry_during_outage(
     session: Session, work: Callable[[], Awaitable[_T]], give_up_at: float
 ) -> _T:
-    """Work again until that monotonic time if the server or its proxy can't be reached."""
+    """Work again until that monotonic time if the server, or a proxy, gives no answer that counts."""
     while True:
         try:
             return await work()
         except AituiError as error:
             left = give_up_at - session.clock.monotonic()
-            if not _is_outage(error) or left <= 0:
+            # Whatever status a poll is answered with: no load and no value is meant.
+            is_outage = _is_outage(error) or error is session.snapshot.connection.error
+            if not is_outage or left <= 0:
                 raise
             await asyncio.sleep(RETRY_INTERVAL)
             with suppress(TimedOut):
@@ -581,8 +586,8 @@ async def _retry_during_outage(
 
 
 def _is_outage(error: BaseException | None) -> bool:
-    """Whether an error, or what caused it, is that the server can't be reached: nothing failed."""
-    while error is not None and not isinstance(error, Unreachable | ProxyError):
+    """Whether an error, or what caused it, is one of `OUTAGES`: nothing failed."""
+    while error is not None and not isinstance(error, OUTAGES):
         error = error.__cause__
     return error is not None
 

@@ -18,6 +18,7 @@ from aitui.domain.snapshot import Clock, ConnectionPhase, ConnectionStatus, Serv
 from aitui.errors import (
     ActionRefused,
     AituiError,
+    BadResponse,
     ConfigNotApplied,
     ConfigRefused,
     ConnectionLost,
@@ -27,6 +28,7 @@ from aitui.errors import (
     ServerError,
     ServiceFailed,
     TimedOut,
+    TooManyRequests,
     ValueUnchanged,
 )
 from aitui.host.config_file import ConfigFile
@@ -75,6 +77,7 @@ class FakeServer:
         self.restarts = 0
         self._context_size = "4096"
         self.pinned: frozenset[int] | ServerError | None = None
+        self.poll_error: ServerError | None = None
 
     def read_file(self) -> None:
         """Reload, by whatever made it do so."""
@@ -88,7 +91,7 @@ class FakeServer:
         """One model that is ready."""
         command = f"llama-server -m /small.gguf --ctx-size {self._context_size}"
         model = Model("small", state=RunState.READY, command=command)
-        return Snapshot(ConnectionStatus(ConnectionPhase.LIVE), (model,))
+        return Snapshot(ConnectionStatus(ConnectionPhase.LIVE, error=self.poll_error), (model,))
 
     @asynccontextmanager
     async def events(self) -> AsyncIterator[AsyncIterator[None]]:
@@ -342,6 +345,8 @@ OUTAGES = [
     ConnectionLost("The connection broke"),
     TimedOut("No answer"),
     ProxyError("502", status=502),
+    BadResponse("GET /running returned something that can't be its JSON"),
+    TooManyRequests("429", status=429),
 ]
 
 
@@ -370,6 +375,16 @@ async def test_a_short_outage_does_not_end_a_good_change(
     assert result.error is None
     assert (loads, setting.frontend.confirmations) == ([], [])
     assert setting.config.read_text() == CHANGED
+
+
+async def test_a_poll_that_fails_with_any_status_does_not_end_a_good_change(
+    setting: Setting, loads: list[AituiError]
+) -> None:
+    setting.server.poll_error = ServerError("oops", status=500)
+    loads.append(setting.server.poll_error)
+    result = await setting.start(PlanAnswer.YES).change_flag("small", "ctx-size", "8192")
+    assert result is not None
+    assert (result.error, setting.frontend.confirmations) == (None, [])
 
 
 async def test_a_long_outage_offers_no_rollback(
