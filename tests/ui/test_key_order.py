@@ -6,6 +6,7 @@ import pytest
 from textual import events
 from textual.widgets import Input
 
+from aitui.ui.terminal import key_queue
 from ui.driven import Driven
 
 
@@ -32,6 +33,14 @@ async def test_a_key_acts_on_the_row_that_the_keys_before_it_have_led_to(
 
 async def test_a_letter_behind_a_backspace_stays(app: Driven) -> None:
     app.burst("slash", *"abc", *["backspace"] * 3, "s", "l", "x", "backspace", "o", "w")
+    await app.until(lambda: typed(app)() == "slow", "typed")
+
+
+async def test_a_busy_machine_does_not_change_the_order(
+    app: Driven, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_queue, "KEY_TIMEOUT", 0.0)
+    app.burst("slash", *"abc", "ctrl+u", *"slox", "backspace", "w")
     await app.until(lambda: typed(app)() == "slow", "typed")
 
 

@@ -18,6 +18,8 @@ QueuedEvent = events.Key | events.Paste | events.AppFocus | events.AppBlur
 """A key makes Textual believe that its window has the focus: focus events keep their order with keys."""
 KEY_TIMEOUT = 0.25
 """Seconds that a key may take. If its widget is removed before it is handled, it never ends by itself."""
+BUSY_TIMEOUT = 5.0
+"""The same while widgets have messages to handle, of which one may be the key: the machine is busy."""
 FAST_POLLS = 100
 POLL_INTERVAL = 0.002
 
@@ -61,20 +63,21 @@ class KeyQueue:
             await self._dispatch(event)
         finally:
             self._key_done |= not event.is_forwarded
-            self._wait_for_key(event, time.monotonic() + KEY_TIMEOUT, FAST_POLLS)
+            self._wait_for_key(event, time.monotonic(), FAST_POLLS)
 
-    def _wait_for_key(self, key: events.Key, until: float, times: int) -> None:
+    def _wait_for_key(self, key: events.Key, began: float, times: int) -> None:
         is_consumed = key._stop_propagation  # noqa: SLF001 - Textual has no public name for it
-        ended = (self._key_done or is_consumed) and not self._has_pending_messages()
-        if ended or time.monotonic() > until:
+        is_busy, seconds = self._has_pending_messages(), time.monotonic() - began
+        ended = (self._key_done or is_consumed) and not is_busy
+        if ended or seconds > (BUSY_TIMEOUT if is_busy else KEY_TIMEOUT):
             self._current_key = None
             self._schedule_next_event()
             return
         loop = asyncio.get_running_loop()
         if times:
-            loop.call_soon(self._wait_for_key, key, until, times - 1)
+            loop.call_soon(self._wait_for_key, key, began, times - 1)
         else:
-            loop.call_later(POLL_INTERVAL, self._wait_for_key, key, until, 0)
+            loop.call_later(POLL_INTERVAL, self._wait_for_key, key, began, 0)
 
     def _has_pending_messages(self) -> bool:
         """Whether the widgets around the focus have anything to do yet: a field that was left."""
