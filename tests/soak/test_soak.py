@@ -7,13 +7,11 @@ import asyncio
 import json
 import os
 import re
-import signal
 import sqlite3
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
-from itertools import cycle, islice
 from pathlib import Path
 from statistics import linear_regression
 from time import monotonic
@@ -23,32 +21,13 @@ import pytest
 from aitui.aio import cancel_and_wait
 from catalogue import QUICK
 from e2e.pseudo_terminal.terminal import Terminal, surroundings, terminal
+from soak.user import REPORTING_AITUI, User
 from soak.world import CONFIG, LAST, TALKER
 
 TESTS = Path(__file__).parents[1]
 SECONDS = float(os.environ.get("SOAK_SECONDS", "45"))
 FIRST = min(60.0, SECONDS / 2)
 """Seconds from which on nothing may grow."""
-KEYS = (
-    "2",
-    "w",
-    "w",
-    "\t",
-    "G",
-    "1",
-    "j",
-    "?",
-    "\x1b",
-    "k",
-    "s",
-    "s",
-    "4",
-    "5",
-    "1",
-    "D",
-    "\x1b",
-    "\x12",
-)
 LONG = SECONDS >= 600
 TALK = 28.0 if LONG else 8.0
 """Seconds in which a reply is watched; one takes 24."""
@@ -64,23 +43,6 @@ WARM = 120.0
 """Seconds until rings are full, and whatever is kept once has been seen."""
 MOST_GROWTH = 2.0
 """MiB a minute from then on; some of it is a heap that has holes."""
-REPORTS_TASKS = """
-import asyncio, os, signal, sys
-from pathlib import Path
-from aitui.__main__ import run
-def purpose(task):
-    owner = task.get_coro().cr_frame.f_locals.get("self")
-    return getattr(owner, "_callback", None) or task.get_name()
-def report(*_):
-    tasks = asyncio.all_tasks(asyncio.get_running_loop())
-    names = sorted(f"{task.get_coro().__qualname__} {purpose(task)}" for task in tasks)
-    file = Path(os.environ["HOME"], "tasks.new")
-    file.write_text("\\n".join(names))
-    file.rename(file.with_suffix(""))
-signal.signal(signal.SIGUSR2, report)
-run()
-"""
-"""aitui, which writes the tasks of its event loop into a file when it is signalled."""
 
 
 @asynccontextmanager
@@ -134,102 +96,29 @@ async def sample(shown: Terminal, seconds: float, memory: list[int]) -> None:
         await asyncio.sleep(seconds / SAMPLES)
 
 
-async def press(shown: Terminal, *keys: str, pause: float = 0.4) -> None:
-    for key in keys:
-        assert shown.is_running, shown.text
-        shown.press(key)
-        await asyncio.sleep(pause)
-
-
-async def appears_on(shown: Terminal, *texts: str) -> bool:
-    """Whether one of the texts is on the screen soon: a fault may have come between."""
-    for _ in range(100):
-        if any(text in shown.text for text in texts):
-            return True
-        await asyncio.sleep(0.2)
-    return False
-
-
-async def go_to(shown: Terminal, model: str) -> None:
-    """Back at the models, the cursor on one of them."""
-    for _ in range(20):
-        if "c context" in shown.text:
-            break
-        await press(shown, "\x1b")
-    await press(shown, "/")
-    # Elsewhere its letters would be keys, one of which quits.
-    if await appears_on(shown, "filter by id"):
-        await press(shown, f"{model}\r")
-
-
-async def talk(shown: Terminal, number: int) -> None:
-    """Send a prompt, look elsewhere while it is answered, and read its end."""
-    await go_to(shown, TALKER)
-    await press(shown, "\r")
-    if not await appears_on(shown, "⏎ send"):
-        return
-    for words in ("/clear",) * (number % 3 == 0) + (f"prompt {number}",):
-        await press(shown, "\x15", words, "\r")
-    end = monotonic() + TALK
-    for key in cycle(("\x1b", "J", "K", "t", "G", "2", *KEYS[1:6])):
-        if monotonic() >= end:
-            return
-        await press(shown, key)
-
-
-async def edit(shown: Terminal, number: int) -> bool:
-    """Change a context size by the dialog; whether it was verified."""
-    await go_to(shown, QUICK)
-    await press(shown, "c", f"{(4 + number % 8) * 1024}\r")
-    if not await appears_on(shown, "y Change"):
-        return False
-    await asyncio.sleep(1.5)
-    await press(shown, "y")
-    return await appears_on(shown, "✓ verify")
-
-
-async def use(shown: Terminal, seconds: float) -> tuple[list[int], int, int]:
-    """Talk, edit the config and go through the views for so long; memory, edits, and how many held."""
+async def use(user: User, seconds: float) -> list[int]:
+    """Use it for so long; its memory at equal distances."""
     memory: list[int] = []
-    edits = verified = 0
-    end = monotonic() + seconds
-    keys = cycle(KEYS)
-    sampling = asyncio.create_task(sample(shown, seconds, memory))
+    sampling = asyncio.create_task(sample(user.shown, seconds, memory))
     try:
-        while monotonic() < end:
-            await talk(shown, edits)
-            edits += 1
-            verified += await edit(shown, edits)
-            await press(shown, "\x1b", "\x1b", "\x1b", *islice(keys, 12))
+        await user.use(seconds)
     finally:
         await cancel_and_wait(sampling)
-    return memory, edits, verified
+    return memory
 
 
-async def back_at_the_models(shown: Terminal) -> None:
-    await press(shown, "\x1b", "\x1b", "\x1b", "\x1b", "\x1b", "1", "\x1b", pause=0.3)
-
-
-async def tasks(shown: Terminal, home: Path) -> list[str]:
-    """The names of all tasks of the program."""
-    file = home / "tasks"
-    file.unlink(missing_ok=True)
-    os.kill(shown.pid, signal.SIGUSR2)
-    await appears(file)
-    return file.read_text().splitlines()
-
-
-async def at_rest(shown: Terminal, folder: Path, number: int) -> tuple[int, list[str]]:
+async def at_rest(user: User, folder: Path, number: int) -> tuple[int, list[str]]:
     """Back at the models, nothing under way: descriptors and tasks that are there all the time."""
-    await back_at_the_models(shown)
+    await user.go_back()
     (folder / f"rest-{number}").touch()
     await appears(folder / f"rests-{number}")
-    await shown.see(f"● {LAST}", " ms ")
-    fewest, names, began = descriptors(shown.pid), await tasks(shown, folder), monotonic()
+    await user.shown.see(f"● {LAST}", " ms ")
+    pid, began = user.shown.pid, monotonic()
+    fewest, names = descriptors(pid), (await user.state()).tasks
     while monotonic() - began < SETTLES:
         await asyncio.sleep(0.5)
-        fewest = min(fewest, descriptors(shown.pid))
-        names = min(names, await tasks(shown, folder), key=len)
+        fewest = min(fewest, descriptors(pid))
+        names = min(names, (await user.state()).tasks, key=len)
     return fewest, names
 
 
@@ -264,20 +153,22 @@ async def test_nothing_piles_up(tmp_path: Path) -> None:
             [],
             surroundings(tmp_path, AI_SERVER_URL=url, **host),
             size=(110, 40),
-            program=("-W", "default::ResourceWarning", "-c", REPORTS_TASKS),
+            program=("-W", "default::ResourceWarning", "-c", REPORTING_AITUI),
         ) as shown,
     ):
         await shown.see(" ms ", QUICK)
-        memory_at_first = (await use(shown, FIRST))[0][-1]
-        at_first, tasks_at_first = await at_rest(shown, tmp_path, 1)
+        user = User(shown, tmp_path, TALKER, QUICK, TALK)
+        memory_at_first = (await use(user, FIRST))[-1]
+        at_first, tasks_at_first = await at_rest(user, tmp_path, 1)
         (tmp_path / "go-on").touch()
-        memory, edits, verified = await use(shown, SECONDS - FIRST)
-        at_last, tasks_at_last = await at_rest(shown, tmp_path, 2)
+        memory = await use(user, SECONDS - FIRST)
+        at_last, tasks_at_last = await at_rest(user, tmp_path, 2)
         print(f"{SECONDS:.0f} s: descriptors at rest {at_first} → {at_last};", end=" ")
         print(f"tasks {len(tasks_at_first)} → {len(tasks_at_last)};", end=" ")
         grown = growth(memory, SECONDS - FIRST)
         print(f"memory {memory_at_first} → {memory} MiB, {grown:+.1f} a minute;", end=" ")
-        print(f"{verified} of {edits} edits verified; replies: {replies(tmp_path)};", end=" ")
+        print(f"{dict(user.done)}, not possible: {dict(user.missed)};", end=" ")
+        print(f"replies: {replies(tmp_path)};", end=" ")
         print(f"{len(shown.sent):,} bytes")
         assert at_last <= at_first + MAYBE_KEPT
         more = Counter(tasks_at_last) - Counter(tasks_at_first)

@@ -7,6 +7,8 @@ It reads its config from `FOLDER/config.yaml` again whenever that file changes.
 
 import asyncio
 import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from random import Random
@@ -92,12 +94,14 @@ async def talks(stand_in: StandIn, random: Random) -> None:
     await asyncio.sleep(6)
 
 
-async def reloads(stand_in: StandIn, random: Random) -> None:
+async def reloads(
+    stand_in: StandIn, random: Random, read: Callable[[], str] = lambda: CONFIG
+) -> None:
     """The config is read again, with a model more or less."""
     extra = f'  "extra-{random.randrange(3)}":\n    cmd: "llama-server --port ${{PORT}}"\ngroups:\n'
-    await stand_in.reload(CONFIG.replace("groups:\n", extra))
+    await stand_in.reload(read().replace("groups:\n", extra))
     await asyncio.sleep(PAUSE)
-    await stand_in.reload(CONFIG)
+    await stand_in.reload(read())
 
 
 async def restarts(stand_in: StandIn, random: Random) -> None:
@@ -110,7 +114,10 @@ async def restarts(stand_in: StandIn, random: Random) -> None:
 async def never_rest(stand_in: StandIn, folder: Path, number: int) -> None:
     """All of it in turn until a rest is requested, then LAST alone."""
     random = Random(number)
-    for disturb in cycle((swaps, talks, talks, floods, reloads, talks, talks, restarts, talks)):
+    from_file: Callable[[StandIn, Random], Awaitable[None]] = partial(
+        reloads, read=(folder / "config.yaml").read_text
+    )
+    for disturb in cycle((swaps, talks, talks, floods, from_file, talks, talks, restarts, talks)):
         if (folder / f"rest-{number}").exists():
             break
         await disturb(stand_in, random)
