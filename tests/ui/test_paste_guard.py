@@ -292,6 +292,33 @@ def test_an_absurd_report_is_ignored(report: str) -> None:
     assert [what(event) for event in parse(report + "j")] == [(events.Key, "", "j")]
 
 
+@pytest.mark.parametrize(
+    "report",
+    [
+        *(
+            "\x1b[0n",
+            "\x1b[?62;4;6c",
+            "\x1b[>0;276;0c",
+            "\x1b[?1u",
+            "\x1b[?2026;9$p",
+            "\x1b[8;24;80q",
+        ),
+        *("\x1b]11;rgb:1e1e/1e1e/1e1e\x1b\\", "\x1b]52;c;cXVpdA==\x07", "\x1b]0;q\x07"),
+        *("\x1bP>|xterm(370)\x1b\\", "\x1bP1+r4d73=q\x1b\\", "\x1b_Gi=1;OK\x1b\\"),
+    ],
+)
+def test_a_report_that_nobody_asked_for_is_no_keys(report: str) -> None:
+    for split in range(1, len(report)):
+        found = parse(report[:split], report[split:], "j")
+        assert [what(event) for event in found] == [(events.Key, "", "j")]
+
+
+@pytest.mark.parametrize("key", ["\x1b]", "\x1bP", "\x1b_", "\x1bX", "\x1b^"])
+def test_a_key_with_alt_is_not_the_beginning_of_a_report(key: str) -> None:
+    guard = PasteGuard()
+    assert join([*guard.feed(key, 0.0), *guard.tick(0.2)]) == [key]
+
+
 def test_reports_of_good_terminals_are_read() -> None:
     found = parse("\x1b[97;5u\x1b[48;50;200;1000;2000t\x1b[<0;3;4M\x1b[A\x1b[Iä")
     assert [type(event) for event in found] == [

@@ -9,6 +9,7 @@ import threading
 import time
 from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 from textual import constants, events
@@ -26,6 +27,10 @@ LOOK_AGAIN, LOOK_AGAIN_SOON = 0.1, 0.02
 """Seconds until what waits for its rest is looked at again."""
 
 
+_BEGINNINGS = ("\x1b[[", "\x1b[M")
+"""Sequences in front of a function key of the Linux console, and of a mouse event of old terminals."""
+
+
 class PasteCut(Message):
     """A paste was too long, and so many characters of it were left out."""
 
@@ -39,7 +44,7 @@ class GuardedParser(XTermParser):
 
     def __init__(self, *, debug: bool = False) -> None:
         super().__init__(debug)
-        self.guard = PasteGuard(constants.ESCAPE_DELAY)
+        self.guard = PasteGuard(constants.ESCAPE_DELAY, _knows_sequence)
 
     @property
     def patience(self) -> float | None:
@@ -93,6 +98,19 @@ class GuardedParser(XTermParser):
         # Half of a surrogate pair can neither be shown nor sent nor saved.
         characters = "".join(key.character or "" for key in keys)
         return ignored if any("\ud800" <= one <= "\udfff" for one in characters) else keys
+
+
+@lru_cache(maxsize=1024)
+def _knows_sequence(sequence: str) -> bool:
+    """Whether Textual waits for nothing behind it: it takes one that it doesn't know apart into keys."""
+    if sequence in _BEGINNINGS:
+        return True
+    parser = XTermParser()
+    try:
+        found = tuple(parser.feed(sequence))
+        return bool(found) or parser._timeout_time is None  # noqa: SLF001
+    except (ValueError, OverflowError):
+        return True
 
 
 class SelectableEvent(threading.Event):

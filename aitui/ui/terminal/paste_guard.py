@@ -5,6 +5,7 @@ text leaves the paste, and the rest of it acts as keys. Terminals and tmux pass 
 """
 
 import re
+from collections.abc import Callable
 
 from msgspec import Struct
 
@@ -34,11 +35,14 @@ LONGEST_SEQUENCE = 32
 """Textual takes a longer one for so many keys."""
 LARGEST_NUMBER = 0x10FFFF
 """The last character; places and sizes on a screen are smaller."""
+LONGEST_STRING = 4096
+"""Characters of a report that is a string, as the answer to a question for a color."""
 MOST_COLUMNS, MOST_ROWS = 2000, 1000
 
 _ESC = "\x1b"
 _BEGUN = re.compile(r"\x1b\[[0-?]*[ -/]*")
 _SEQUENCES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+_STRING = re.compile(r"\x1b[P\]_^X][ -~]*(?P<end>\x07|\x1b\\|\x1b?\Z)?")
 _NUMBERS = re.compile(r"\d+")
 _SIZE = re.compile(r"\x1b\[48;(\d++)[\d:]*+;(\d++)[\d:]*+;.*t")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|(?<![\u0600-\U0010ffff])\u200d+")
@@ -84,12 +88,18 @@ class _Paste:
 class PasteGuard:
     """Reads what a terminal sends, in whatever pieces; `now` is monotonic seconds.
 
-    It also leaves out absurd reports: numbers beyond every character, sizes beyond every screen,
-    and sequences so long that Textual would take them apart into keys.
+    It also leaves out reports that Textual would take apart into keys: those that nobody asked for,
+    which it doesn't know (as `knows_sequence` says), strings, and absurd ones: numbers beyond every
+    character, sizes beyond every screen, and sequences that are too long.
     """
 
-    def __init__(self, escape_patience: float = ESCAPE_PATIENCE) -> None:
+    def __init__(
+        self,
+        escape_patience: float = ESCAPE_PATIENCE,
+        knows_sequence: Callable[[str], bool] = lambda _: True,
+    ) -> None:
         self._escape_patience = escape_patience
+        self._knows_sequence = knows_sequence
         self._held = ""
         self._held_since = 0.0
         self._escaped = float("-inf")
@@ -146,6 +156,9 @@ class PasteGuard:
         bracket = _ESC + "["
         if self._held == _ESC or (self._held == bracket and self._without_escape):
             return self._escape_patience
+        if len(self._held) == len(bracket) and self._held != bracket:
+            # A letter with Alt, or the beginning of a string.
+            return self._escape_patience
         if self._held != bracket and BEGINS.startswith(self._held):
             # No person types that: the rest of the mark is late, and a paste comes behind it.
             return float("inf")
@@ -160,11 +173,7 @@ class PasteGuard:
             return text[end:]
         begun = _BEGUN.match(text)
         if begun is None:
-            if text == _ESC:
-                self._held = text
-                return ""
-            self._pass(_ESC, pieces)
-            return text[1:]
+            return self._without_bracket(text, pieces)
         end = begun.end()
         if end == len(text):
             # However long it becomes: it is too long.
@@ -176,11 +185,24 @@ class PasteGuard:
         if sequence == BEGINS:
             self._without_escape = False
             self._paste = _Paste(now)
-        elif _is_absurd(sequence):
+        elif _is_absurd(sequence) or not self._knows_sequence(sequence):
             self._without_escape = False
         else:
             self._pass(sequence, pieces)
         return text[end:]
+
+    def _without_bracket(self, text: str, pieces: list[Piece]) -> str:
+        """Leave out a string, hold what may become one, else pass the ESC; the text behind it."""
+        string = _STRING.match(text)
+        end = string["end"] if string and string.end() <= LONGEST_STRING else None
+        if text == _ESC or end in {"", _ESC}:
+            self._held = text
+            return ""
+        if string is None or end is None:
+            self._pass(_ESC, pieces)
+            return text[1:]
+        self._without_escape = False
+        return text[string.end() :]
 
     def _inside(self, text: str, now: float, pieces: list[Piece]) -> str:
         """Keep the text up to the end of the paste; the text behind it."""
