@@ -235,6 +235,11 @@ class ChatSession:
         """Return sentences about what couldn't be stored."""
         return self._saving.warnings
 
+    @property
+    def is_saved(self) -> bool:
+        """Return whether the last that was to be stored is stored."""
+        return not self._saving.has_failed
+
     async def store_in(self, history: ConversationHistory) -> None:
         """Store the conversation there from now on, with what it has by now."""
         self._saving.history = history

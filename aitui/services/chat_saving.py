@@ -21,6 +21,8 @@ class ConversationSaver:
     def __init__(self, history: ConversationHistory | None) -> None:
         self.history = history
         self.warnings: tuple[str, ...] = ()
+        self.has_failed = history is None
+        """Whether there is no history, or the last write to it failed."""
 
     async def save(self, conversation: Conversation) -> None:
         """Write what has changed."""
@@ -75,7 +77,9 @@ class ConversationSaver:
         except HistoryError as error:
             if str(error) not in self.warnings:
                 self.warnings += (str(error),)
+            self.has_failed = True
             return False
+        self.has_failed = False
         return True
 
 

@@ -241,6 +241,7 @@ class ChatController:
             self._tasks.run_in_background(self._offer_last(chat), "last conversation")
         pane.status.reply = chat.reply if _is_reply_visible(chat) else None
         pane.status.trouble = self._failures.get(chat.conversation.id, "")
+        pane.status.is_saved = chat.is_saved
         pane.needed_context = self._needed_contexts.get(chat.conversation.id, 0)
         pane.is_replying = chat.busy
         self.list_in_rail()
@@ -469,6 +470,8 @@ class ChatController:
         self.list_in_rail()
         for warning in chat.warnings:
             self._warn(warning)
+        if chat is self.chat:
+            self.pane.status.is_saved = chat.is_saved
         self._notify_completion(chat, answer)
         if isinstance(answer.error, ContextExceeded) and answer.error.context_size:
             self._sessions.slots.record(model_id, answer.error.context_size)
@@ -605,6 +608,7 @@ class ChatController:
         self._presenter.update(chat.conversation, answer)
         pane = self.pane
         pane.status.reply, pane.is_replying = answer, chat.busy
+        pane.status.is_saved = chat.is_saved
         if answer.phase.is_final:
             self.show_settings()
         elif answer.context_used is not None:

@@ -51,6 +51,8 @@ class ChatStatus(Widget):
     """Has the model of the reply; the clock draws its load once a second."""
     trouble: var[str] = var("")
     """The reason why the reply failed."""
+    is_saved: var[bool] = var(True)
+    """Whether the history takes the conversation; while it doesn't, the rule ends with that."""
 
     def __init__(
         self,
@@ -73,8 +75,9 @@ class ChatStatus(Widget):
 
     def _line(self) -> tuple[Pieces, Pieces]:
         reply = self.reply
+        unsaved: Pieces = "" if self.is_saved else (("not saved", "warning"),)
         if reply is None:
-            return "", ""
+            return "", unsaved
         now = self._clock.monotonic()
         silence = silence_text(reply, self.snapshot, now)
         words = silence or phase_text(reply, self.snapshot.model(reply.model), now)
@@ -82,11 +85,11 @@ class ChatStatus(Widget):
         if silence:
             sign, style = "◌ ", "warning"
         if reply.phase is ReplyPhase.FAILED and self.trouble:
-            return ((f"{sign}{words}: {self.trouble}", style),), ""
+            return ((f"{sign}{words}: {self.trouble}", style),), unsaved
         pieces = [(f"{sign}{words}", style)]
         if reply.phase.is_final:
             # The figures stand below the reply.
-            return tuple(pieces), ""
+            return tuple(pieces), unsaved
         rates, more = reply.rates, []
         if rates.tokens:
             more.append(f"{rates.tokens:,} tokens")
@@ -96,14 +99,14 @@ class ChatStatus(Widget):
         if more:
             pieces.append((" · " + " · ".join(more), ""))
         follows = "↓ following" if self._is_following() else f"{TRANSCRIPT.sign('follow')} follows"
-        return tuple(pieces), follows if rates.tokens else ""
+        return tuple(pieces), unsaved or (follows if rates.tokens else "")
 
     def tick(self) -> None:
         """Let seconds go on while nothing comes."""
         if self._line() != self._last_line:
             self.refresh()
 
-    watch_reply = watch_trouble = tick
+    watch_reply = watch_trouble = watch_is_saved = tick
 
 
 class SentFacts(Struct, frozen=True):

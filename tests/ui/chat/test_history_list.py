@@ -323,8 +323,10 @@ async def test_a_chat_without_a_history_is_saved_as_soon_as_it_can_be(
         await pane.app.told("Conversations are not saved")
         await pane.ask("hi")
         assert pane.said[0] == "hi"
+        assert " not saved ─" in pane.app.text
         data.unlink()
         await pane.ask("again")
+        await pane.app.until(lambda: " not saved ─" not in pane.app.text, "saved")
         history = await pane.app.controllers.chat.open_history()
         assert history is not None
         kept = await history.read(pane.chat.conversation.id)
