@@ -83,9 +83,18 @@ class LocalHost:
 
     async def resolve(self, path: str) -> str:
         expanded = self._expand_path(path)
-        return await self._run_in_thread(
-            "find", path, lambda: os.path.realpath(expanded, strict=True)
-        )
+        try:
+            return await self._run_in_thread(
+                "find", path, lambda: os.path.realpath(expanded, strict=True)
+            )
+        except NoSuchFile as error:
+            if expanded != self._home:
+                raise
+            raise NoSuchFile(
+                f"There is no home directory {display_path(str(self._home))}",
+                why=error.why,
+                remedy="set HOME to a directory that exists",
+            ) from error
 
     async def read(self, path: str, *, start: int = 0, largest: int = 1 << 22) -> bytes:
         expanded = self._expand_path(path)

@@ -273,7 +273,7 @@ class ActivityStore:
         except (sqlite3.Error, OSError, UnicodeEncodeError) as error:
             raise HistoryError(
                 f"The activity record {sanitize_line(str(self._path))} can't be used",
-                why=sanitize_line(str(error), 200),
+                why=sanitize_line(getattr(error, "strerror", None) or str(error), 200),
             ) from error
         finally:
             while self._warnings:

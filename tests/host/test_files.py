@@ -8,6 +8,7 @@ import pytest
 
 from aitui.errors import FileAlreadyExists, HostFileError, NoSuchFile
 from aitui.host.base import FileKind, Host
+from aitui.host.local import LocalHost
 
 HOSTILE_NAMES = (
     "with blanks",
@@ -187,12 +188,26 @@ async def test_no_path_contains_a_nul(host: Host, folder: Path) -> None:
         await host.read(f"{folder}/a\0b")
 
 
+@pytest.mark.parametrize("name", ["a" * 256, "a/" * 2100, "a" * 300_000])
+async def test_a_path_that_is_too_long_is_called_that(host: Host, folder: Path, name: str) -> None:
+    with pytest.raises(HostFileError) as caught:
+        await host.read(f"{folder}/{name}")
+    assert "too long" in caught.value.why
+    assert len(str(caught.value)) < 1000
+
+
 async def test_the_tilde_is_the_home_of_the_login(host: Host) -> None:
     await host.create("~/at home", b"content", mode=0o600)
     try:
         assert await host.read(f"{await host.resolve('~')}/at home") == b"content"
     finally:
         await host.remove("~/at home")
+
+
+async def test_a_home_that_is_nowhere_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NoSuchFile, match=f"no home directory {tmp_path}/nowhere") as caught:
+        await LocalHost(tmp_path / "nowhere").resolve("~/")
+    assert "set HOME" in caught.value.remedy
 
 
 async def test_an_error_is_harmless_on_screen(host: Host, folder: Path) -> None:

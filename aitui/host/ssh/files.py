@@ -33,6 +33,8 @@ _CLEANUP_SECONDS = 3.0
 # Block by block (`block_size=0`): asyncssh's parallel requests don't retrieve the exceptions of tasks
 # that a lost connection ends, and asyncio reports them on the screen. Every server takes this size.
 _BLOCK = 1 << 16
+_LONGEST_PATH, _LONGEST_NAME = 4095, 255
+"""Bytes; PATH_MAX and NAME_MAX of Linux."""
 _MISSING_ERRORS = (
     asyncssh.SFTPNoSuchFile,
     asyncssh.SFTPNoSuchPath,
@@ -156,7 +158,11 @@ class SshFiles:
             raise HostFileError(f"{display_path(path)} is neither absolute nor below ~/")
         if "\0" in path:
             raise HostFileError(f"{display_path(path)} is not a path", why="it contains a NUL")
-        return path.encode(errors="surrogateescape")
+        encoded = path.encode(errors="surrogateescape")
+        if len(encoded) > _LONGEST_PATH or max(map(len, encoded.split(b"/"))) > _LONGEST_NAME:
+            # OpenSSH names no reason, and ends the session at a request that is too long.
+            raise HostFileError(f"{display_path(path)} is not a path", why="it is too long")
+        return encoded
 
     async def _set_owner(self, file: SFTPClientFile, path: str, owner: int, group: int) -> None:
         status = await file.stat()
