@@ -251,7 +251,7 @@ HOST_OPERATIONS: tuple[HostOperation, ...] = (
     Write("write", r"write \S+\.tmp$"),
     Write("replace", r"rename \S+\.tmp \S+/config.yaml$"),
     Undo(),
-    Service("reload", "run .*kill -s HUP", "H"),
+    Service("reload", "run (?s:.*)kill -s HUP", "H"),
     Service("restart", "run .*systemctl .*restart", "R"),
     Hardware(),
     Doctor(),

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -64,6 +65,8 @@ def clock(seconds: float) -> ProgramFault:
         await operation.begin(world, shown, NUMBER)
         world.shift.write_text(str(seconds))
         await operation.finish(world, shown, NUMBER)
+        # Ages are those of a clock that only counts: what began just now is no day old.
+        assert not re.search(r"\b1d \d|\b2[34]h", shown.text), shown.text
         yield
         world.shift.write_text("0")
 

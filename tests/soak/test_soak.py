@@ -29,8 +29,8 @@ SECONDS = float(os.environ.get("SOAK_SECONDS", "45"))
 FIRST = min(60.0, SECONDS / 2)
 """Seconds from which on nothing may grow."""
 LONG = SECONDS >= 600
-TALK = 28.0 if LONG else 8.0
-"""Seconds in which a reply is watched; one takes 24."""
+TALK = 50.0 if LONG else 8.0
+"""Seconds of a chat; a reply takes 24, unless a fault cuts it."""
 SETTLES = 65.0 if LONG else 5.0
 """Connections without use are kept for a minute; who can't wait for that allows for them."""
 MAYBE_KEPT = 0 if LONG else 2
@@ -39,7 +39,7 @@ CREATED_LATER = 5
 SAMPLES = 20
 MOST_MEMORY = 2.0
 """How many times the memory of the beginning is still none that piles up: logs fill their rings."""
-WARM = 120.0
+WARM = min(900.0, max(120.0, SECONDS / 3))
 """Seconds until rings are full, and whatever is kept once has been seen."""
 MOST_GROWTH = 2.0
 """MiB a minute from then on; some of it is a heap that has holes."""

@@ -156,35 +156,41 @@ class User:
         if not await self.is_at(WRITING):
             self.miss("prompt")
             return False
-        if (await self.state()).text:
-            # In an empty prompt it would bring back what was there.
-            await self.press("\x15")
-        await self.press(words)
-        end = monotonic() + SOON
-        while (await self.state()).text != words:
-            if monotonic() > end:
-                self.miss("text")
-                return False
-            await asyncio.sleep(0.1)
-        await self.press("\r")
-        return True
+        for _ in range(3):
+            if (await self.state()).text:
+                # In an empty prompt it would bring back what was there.
+                await self.press("\x15")
+            await self.press(words)
+            end = monotonic() + SOON / 3
+            while (text := (await self.state()).text) != words and monotonic() < end:
+                await asyncio.sleep(0.1)
+            if text == words:
+                await self.press("\r")
+                return True
+        # A prompt that failed is given back, also in front of what was typed meanwhile.
+        self.miss("text")
+        return False
 
     async def talk(self, *, clear: bool) -> None:
-        """Send a prompt, look elsewhere while it is answered, and read its end."""
+        """Send prompts, one after the end of the other's reply."""
         if not await self.select(self._model) or not await self.press("\r", WRITING):
             self.miss("chat")
             return
-        for words in ("/clear",) * clear + (f"prompt {self.done.total()}",):
-            if not await self.send(words):
-                return
-        self.done["prompts"] += 1
-        await self.read()
-
-    async def read(self) -> None:
-        """Move in a reply while it is written, and look elsewhere; answer what it asks."""
         end = monotonic() + self._talk
-        for key in cycle(("\x1b", "J", "K", "t", "G")):
-            if monotonic() >= end:
+        if clear and not await self.send("/clear"):
+            return
+        while monotonic() < end:
+            if (await self.state()).place == READING:
+                await self.press("i", WRITING)
+            if not await self.send(f"prompt {self.done.total()}"):
+                return
+            self.done["prompts"] += 1
+            await self.read(end)
+
+    async def read(self, end: float) -> None:
+        """Move in a reply while it is written, and look elsewhere; answer what it asks."""
+        for number, key in enumerate(cycle(("\x1b", "J", "K", "t", "G"))):
+            if monotonic() >= end or (number > 5 and "^c stop" not in self.shown.text):
                 return
             place = (await self.state()).place
             if place[0] == "ConfirmScreen":
