@@ -331,7 +331,7 @@ def find_model(wanted: str, models: Iterable[Model]) -> Model | None:
 
 # llama.cpp's `llama_split_path` names the files of a split model prefix-%05d-of-%05d.gguf, and
 # llama-server loads all of them by the name of the first.
-_SHARD = re.compile(r"-([0-9]{5})-of-([0-9]{5})(?:\.gguf)?\Z", re.IGNORECASE)
+_SHARD = r"(?i)-([0-9]{5})-of-([0-9]{5})(?:\.gguf)?\Z"
 
 
 class Shard(Struct, frozen=True):
@@ -344,7 +344,7 @@ class Shard(Struct, frozen=True):
 
 def parse_shard(name: str) -> Shard | None:
     """Read the name of a shard, with or without `.gguf`; None for any other name."""
-    found = _SHARD.search(name)
+    found = re.search(_SHARD, name)
     return Shard(name[: found.start()], int(found[1]), int(found[2])) if found else None
 
 
