@@ -13,7 +13,6 @@ from msgspec import Struct
 from aitui import __version__
 from aitui.cli.arguments import Arguments
 from aitui.domain.sanitize import sanitize_line
-from aitui.domain.suggest import nearest_one
 from aitui.settings.raw import SettingsFlags
 from aitui.settings.values import FASTEST_FPS, SLOWEST_FPS
 
@@ -753,6 +752,8 @@ def _hint(unknown: list[str], command: str, given: dict[str, Any]) -> str:
         if len(shown) == 1 and dest in given:
             shown = [shlex.quote(given[dest])]
         return f" ({command} takes the {dest} as an argument: aitui {command} {' '.join(shown)})"
+    from aitui.domain.suggest import nearest_one
+
     near = nearest_one(name.lstrip("-"), _long_names(command)) if name.startswith("--") else ""
     return f" (did you mean --{near}?)" if near else ""
 
@@ -778,6 +779,8 @@ class _ArgumentParser(argparse.ArgumentParser):
         command = re.search(r"invalid choice: '([^']*)'", message)
         own = SPECS.get(self.prog.partition(" ")[2])
         names = [one.name for one in (own.actions if own is not None else COMMANDS)]
+        from aitui.domain.suggest import nearest_one
+
         near = nearest_one(command[1], names) if command else ""
         hint = f" (did you mean {near}?)" if near else ""
         self.print_usage(sys.stderr)

@@ -19,7 +19,7 @@ from textual.widget import Widget
 
 from aitui.domain.clients import client_name
 from aitui.domain.eviction import list_uses
-from aitui.domain.models import Model, ModelKind, RunState, seconds_until_unload
+from aitui.domain.models import Model, ModelKind, RunState, seconds_until_unload, state_counts
 from aitui.domain.snapshot import Clock, ConnectionPhase, Snapshot
 from aitui.domain.units import format_countdown, format_rate
 from aitui.format.fit import shorten_id, truncate, truncate_words
@@ -292,8 +292,6 @@ def count_text(models: Sequence[Model], room: int) -> str:
     """
     if not models:
         return ""
-    from aitui.format.status import state_counts  # with the first model
-
     parts = state_counts(models) or ("none loaded",)
     whole = (f"{' · '.join(parts[:end])} of {len(models):,}" for end in range(len(parts), 0, -1))
     return next((text for text in whole if len(text) <= room), f"{len(models):,}")
