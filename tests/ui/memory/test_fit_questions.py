@@ -165,6 +165,7 @@ async def test_the_palette_draws_the_memory_now_and_after_a_load(
     snapshot = replace(snapshot, models=(replace(wanted, memory=takes), loaded))
     show_instead_of_servers(monkeypatch, snapshot)
     async with driven(SERVER, tmp_path, size=(120, rows), clock=STILL) as app:
+        await app.see(WANTED)
         await app.press("colon", *f"load {WANTED}")
         bars = app.app.screen.query_one(LoadBars)
         await app.until(lambda: bars.display is drawn, "bars")
