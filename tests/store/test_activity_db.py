@@ -1,13 +1,16 @@
 """The record of activity on disk."""
 
+import asyncio
+import random
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
-from aitui.domain.activity import ActivityFilter, ActivityKind, ActivityRow, WatchedTime
+from aitui.domain.activity import SORTS, ActivityFilter, ActivityKind, ActivityRow, WatchedTime
 from aitui.errors import HistoryError
 from aitui.store.activity_db import FILE_NAME, ActivityStore
 
@@ -164,6 +167,64 @@ async def test_a_sort_has_what_is_unknown_last(
     await store.add(ROWS, NOW)
     numbers = await store.select(HOME, sort, descending=descending)
     assert [row.id for row in await store.read(numbers)] == ids
+
+
+@pytest.mark.parametrize("sort", SORTS)
+async def test_the_first_rows_are_those_of_the_whole_selection(
+    store: ActivityStore, sort: str
+) -> None:
+    figures = random.Random(sort)
+    await store.add(
+        [
+            request(
+                number,
+                who=figures.choice(("laptop · pi", "phone", "")),
+                status=figures.choice((200, 499, None)),
+                error=figures.choice(("", "laptop left")),
+                **{
+                    name: figures.choice((None, 0, 1, number))
+                    for name in ("cached", "prompt", "tokens", "drafted", "rate", "seconds")
+                },
+            )
+            for number in range(60)
+        ],
+        NOW,
+    )
+    wanted = (
+        HOME,
+        replace(HOME, text="laptop"),
+        replace(HOME, text="qwen", status="failed"),
+        replace(HOME, client="phone"),
+        replace(HOME, since=NOW + 30),
+    )
+    for one in wanted:
+        for descending in (True, False):
+            whole = await store.select(one, sort, descending=descending)
+            first = await store.select_first(one, 7, sort, descending=descending)
+            assert list(first) == list(whole[:7])
+            assert len(whole) > 7
+
+
+async def test_what_is_no_longer_wanted_is_not_gone_through(store: ActivityStore) -> None:
+    await store.add(ROWS, NOW)
+    begun, interrupted = threading.Event(), threading.Event()
+
+    def count_for_long(database: sqlite3.Connection) -> None:
+        begun.set()
+        try:
+            database.execute(
+                "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 1000000000) "
+                "SELECT max(x) FROM n"
+            ).fetchone()
+        except sqlite3.OperationalError:
+            interrupted.set()
+            raise
+
+    slow = asyncio.create_task(store._run_slowly(count_for_long))
+    await asyncio.to_thread(begun.wait)
+    slow.cancel()
+    assert (await store.totals(HOME)).sums.requests == 3
+    assert interrupted.is_set()
 
 
 async def test_totals_and_groups(store: ActivityStore) -> None:
