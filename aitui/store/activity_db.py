@@ -72,7 +72,22 @@ CREATE TABLE energy (
     PRIMARY KEY (server, minute, model)
 ) WITHOUT ROWID
 """
-STEPS = (_TABLES,)
+# The server's rows have no User-Agent: those of an address where one program alone was seen are its own.
+_PROGRAMS = """
+CREATE TABLE programs (
+    server TEXT NOT NULL, client TEXT NOT NULL, who TEXT NOT NULL,
+    PRIMARY KEY (server, client, who)
+) WITHOUT ROWID;
+INSERT INTO programs SELECT DISTINCT server, client, who FROM rows
+    WHERE kind = 'request' AND client != '' AND agent != '' AND agent NOT LIKE 'aitui/%';
+UPDATE rows SET who = (
+        SELECT who FROM programs WHERE server = rows.server AND client = rows.client
+    )
+    WHERE kind = 'request' AND agent = '' AND client != '' AND 1 = (
+        SELECT count(*) FROM programs WHERE server = rows.server AND client = rows.client
+    )
+"""
+STEPS = (_TABLES, _PROGRAMS)
 _FIELDS = ActivityRow.__struct_fields__
 _COLUMNS = ", ".join(_FIELDS)
 _STORED = tuple(name for name in _FIELDS if name != "number")
@@ -111,6 +126,7 @@ SAME_END_SECONDS = 60.0
 """How a model left is found out after it was seen to be gone: a log has to be read for that."""
 _PRUNE_EVERY = 2000
 _SHARE_PRUNED = 0.1
+_MOST_PROGRAMS = 10_000
 _MAPPED = "PRAGMA mmap_size = 1000000000"
 _STEPS_UNASKED = 100_000
 """Steps of SQLite, some 5 ms, after which it asks whether its work is still wanted."""
@@ -360,7 +376,7 @@ class ActivityStore:
         with transaction(database):
             for row in rows:
                 if row.kind is ActivityKind.REQUEST:
-                    self._insert(row, self._run_of(row))
+                    self._insert(replace(row, who=self._client_of(row)), self._run_of(row))
                 elif not self._is_known_event(row):
                     self._insert(row)
                 self._added += 1
@@ -382,6 +398,29 @@ class ActivityStore:
         values[_STORED.index("run")] = row.run if run is None else run
         failed = (row.status is not None and row.status >= 400) or bool(row.error)
         self._connection.execute(_INSERT_OR_COMPLETE, (*values, failed))
+
+    def _client_of(self, row: ActivityRow) -> str:
+        """Return name and program of a client, as of all rows of an address with one program alone.
+
+        What ended while aitui was away would else be another client in groups than what it sees.
+        """
+        if not row.client or row.agent.startswith("aitui/"):
+            return row.who
+        place = row.server, row.client
+        query = "SELECT who FROM programs WHERE server = ? AND client = ? LIMIT 2"
+        known = [who for (who,) in self._connection.execute(query, place)]
+        if not row.agent:
+            return known[0] if len(known) == 1 else row.who
+        # Two are as good as any number, and addresses and programs are what clients claim.
+        if row.who not in known and len(known) < 2:
+            self._connection.execute("INSERT INTO programs VALUES (?, ?, ?)", (*place, row.who))
+            if not known:
+                self._connection.execute(
+                    "UPDATE rows SET who = ? WHERE server = ? AND client = ? "
+                    "AND kind = 'request' AND agent = ''",
+                    (row.who, *place),
+                )
+        return row.who
 
     def _run_of(self, row: ActivityRow) -> float:
         """Return the start of the server's run that a request belongs to: ids only go up within one."""
@@ -454,6 +493,8 @@ class ActivityStore:
                 (int(oldest // 60),),
             )
             database.execute("DELETE FROM energy WHERE minute < ?", (int(oldest // 60),))
+            if database.execute("SELECT count(*) FROM programs").fetchone()[0] > _MOST_PROGRAMS:
+                database.execute("DELETE FROM programs")
         while _used_bytes(database) > self._megabytes * 1_000_000:
             (count,) = database.execute("SELECT count(*) FROM rows").fetchone()
             with transaction(database):
