@@ -19,7 +19,7 @@ from aitui.ui.controllers.models import ModelsController
 from aitui.ui.keymap import remedy_text
 from aitui.ui.screens.activity import ActivityMode, ActivityQuery, ActivityScreen, residency_range
 from aitui.ui.screens.dialogs import ChooseScreen
-from aitui.ui.screens.request import RequestScreen
+from aitui.ui.screens.request import RequestScreen, capture_texts
 
 SHORTEST_PAUSE, IDLE_SHARE = 1.0, 4
 """Seconds between two readings of a record that changes; they take at most a fifth of the time."""
@@ -143,7 +143,8 @@ class ActivityController:
                 words = "\n".join(filter(None, (error.what, error.why, remedy_text(error))))
             else:
                 if capture.path in {"", row.path}:
-                    screen.show_capture(capture)
+                    texts = await asyncio.to_thread(capture_texts, capture, screen.line_cells)
+                    screen.show_capture(capture, texts)
                     return
                 words = "The server has been restarted since: it has kept nothing of this request"
         screen.show_problem(words)
