@@ -13,7 +13,7 @@ from typing import NoReturn, TextIO
 
 from msgspec.structs import replace
 
-from aitui.cli.args import Arguments, parse
+from aitui.cli.arguments import Arguments
 from aitui.cli.output import prepare_output, prepare_screen, prepare_streams
 from aitui.domain.sanitize import sanitize_text
 from aitui.domain.server import Clock, Server
@@ -25,7 +25,7 @@ from aitui.settings import Settings, missing_certificates, read_settings
 def main(argv: Sequence[str] | None = None) -> int:
     """Run aitui and return its exit status; see `aitui --help` for what each means."""
     prepare_streams()
-    arguments = parse(sys.argv[1:] if argv is None else argv)
+    arguments = _read_arguments(sys.argv[1:] if argv is None else argv)
     try:
         paths = Paths.from_environment(os.environ)
         home = home_directory(os.environ)
@@ -53,10 +53,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _read_arguments(argv: Sequence[str]) -> Arguments:
+    if not argv:
+        # The dashboard: argparse and the tables of all commands take 9 ms.
+        return Arguments()
+    from aitui.cli.args import parse
+
+    return parse(argv)
+
+
 def _command(arguments: Arguments, settings: Settings | SettingsError, paths: Paths) -> int:
+    from aitui.cli.args import is_change
     from aitui.cli.main import run_command
 
-    prepare_output(json=arguments.json, outlasts_reader=arguments.is_change)
+    prepare_output(json=arguments.json, outlasts_reader=is_change(arguments))
     if arguments.command == "chat":
         from aitui.cli.chat import read_standard_input
 

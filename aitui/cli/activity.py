@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from aitui.aio import background_task
-from aitui.cli.args import Arguments
+from aitui.cli.arguments import Arguments
 from aitui.cli.output import WaitNotice, print_lines, terminal_width
 from aitui.cli.session import terminal_session
 from aitui.domain.activity import MODEL_KINDS, ActivityFilter, ActivityKind, ActivityRow

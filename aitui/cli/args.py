@@ -8,98 +8,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from aitui import __version__
+from aitui.cli.arguments import Arguments
 from aitui.domain.sanitize import sanitize_line
-from aitui.domain.suggest import nearest_one
 from aitui.settings.raw import SettingsFlags
 from aitui.settings.values import FASTEST_FPS, SLOWEST_FPS
-
-
-class Arguments(Struct, frozen=True):
-    """One command line. `model` is an id or an alias, empty where the command takes none.
-
-    `action` is the second word of a command that has several, like `client` of `certs client`.
-    `log` is "proxy", "upstream", "http", or empty for both. `settings` are the NAME=VALUE of a chat,
-    `system` is None where nothing was said of it. `size` is a context size as it was typed; `flag`
-    and `value` are those of llama-server. `reload` is False where a change of the config file is
-    not to take effect yet. `only` changes this model alone, `shared` all that share the value.
-    `name` is that of a certificate, `names` are the hosts that it is for, `pair` is "client",
-    "server" or "ca"; `directory` and `ca_directory` hold certificates, the latter on `ca_host` if that is set.
-    `apply` is set if a part of the set-up isn't only printed: `models` are folders with model files,
-    `upstream` is where the proxy finds llama-swap, `policy` prints the browser's policy alone, `ttl` is
-    an idle timeout in seconds. `source` is a repository or a file of a new model, `include` a pattern.
-    `certs_dir` to `ssh_host` describe a new server, as the keys of config.toml do; `p12` is unpacked.
-    `profile` is one to switch to, `none` leaves the active one.
-    `since` is how many seconds back activity is shown, `client` the one it is of, `by` its grouping;
-    `textfile` is where metrics are written. `shell` is one, or a kind of names that it completes after `words`.
-    """
-
-    command: str = "tui"
-    action: str = ""
-    flags: SettingsFlags = field(default_factory=SettingsFlags)
-    demo: bool = False
-    json: bool = False
-    copy: bool = False
-    model: str = ""
-    all: bool = False
-    yes: bool = False
-    log: str = ""
-    follow: bool = False
-    polls: bool = False
-    line: bool = False
-    prompt: str = ""
-    max_tokens: int | None = None
-    settings: tuple[str, ...] = ()
-    system: str | None = None
-    go_on: bool = False
-    evict: bool = False
-    size: str = ""
-    flag: str = ""
-    value: str = ""
-    reload: bool = True
-    only: bool = False
-    shared: bool = False
-    name: str = ""
-    names: tuple[str, ...] = ()
-    pair: str = ""
-    directory: Path | None = None
-    ca_directory: str = ""
-    ca_host: str = ""
-    there: bool = False
-    key_type: str = "p256"
-    days: int | None = None
-    force: bool = False
-    legacy: bool = False
-    password_file: str = ""
-    apply: bool = False
-    models: tuple[str, ...] = ()
-    upstream: str = ""
-    policy: bool = False
-    certs_dir: str = ""
-    p12: str = ""
-    ca: str = ""
-    client_cert: str = ""
-    client_key: str = ""
-    ssh_host: str = ""
-    shell: str = ""
-    words: tuple[str, ...] = ()
-    ttl: int = 1800
-    source: str = ""
-    include: str = ""
-    since: float = 86400.0
-    client: str = ""
-    by: str = "model"
-    textfile: Path | None = None
-    profile: str = ""
-    none: bool = False
-
-    @property
-    def is_change(self) -> bool:
-        """Return whether the command changes something; it then asks, unless `--yes` is given."""
-        spec = SPECS.get(f"{self.command} {self.action}".strip())
-        return spec is not None and _YES in spec.options
 
 
 class Option(Struct, frozen=True):
@@ -772,9 +687,6 @@ def parse(argv: Sequence[str]) -> Arguments:
     Exits with status 2 and says what would be right where they make no sense, and with status 0
     after `--help` and `--version`.
     """
-    if not argv:
-        # The dashboard: the parser takes 4 ms to build.
-        return Arguments()
     parser, commands = _parsers(argv)
     namespace, unknown = parser.parse_known_args(_escape_flag_argument(argv))
     given = {name: value for name, value in vars(namespace).items() if value is not None}
@@ -790,6 +702,12 @@ def parse(argv: Sequence[str]) -> Arguments:
     of_settings = given.keys() & set(SettingsFlags.__struct_fields__)
     flags = SettingsFlags(**{name: given.pop(name) for name in of_settings})
     return Arguments(flags=flags, **given)
+
+
+def is_change(arguments: Arguments) -> bool:
+    """Return whether the command changes something; it then asks, unless `--yes` is given."""
+    spec = SPECS.get(f"{arguments.command} {arguments.action}".strip())
+    return spec is not None and _YES in spec.options
 
 
 def _refuse_contradiction(parser: argparse.ArgumentParser, given: dict[str, Any]) -> None:
@@ -834,6 +752,8 @@ def _hint(unknown: list[str], command: str, given: dict[str, Any]) -> str:
         if len(shown) == 1 and dest in given:
             shown = [shlex.quote(given[dest])]
         return f" ({command} takes the {dest} as an argument: aitui {command} {' '.join(shown)})"
+    from aitui.domain.suggest import nearest_one
+
     near = nearest_one(name.lstrip("-"), _long_names(command)) if name.startswith("--") else ""
     return f" (did you mean --{near}?)" if near else ""
 
@@ -859,6 +779,8 @@ class _ArgumentParser(argparse.ArgumentParser):
         command = re.search(r"invalid choice: '([^']*)'", message)
         own = SPECS.get(self.prog.partition(" ")[2])
         names = [one.name for one in (own.actions if own is not None else COMMANDS)]
+        from aitui.domain.suggest import nearest_one
+
         near = nearest_one(command[1], names) if command else ""
         hint = f" (did you mean {near}?)" if near else ""
         self.print_usage(sys.stderr)

@@ -12,7 +12,7 @@ from pathlib import Path
 from msgspec import to_builtins
 from msgspec.structs import replace
 
-from aitui.cli.args import Arguments
+from aitui.cli.arguments import Arguments
 from aitui.cli.output import print_lines
 from aitui.cli.session import read_line
 from aitui.domain.certs import WARNING_DAYS, Purpose, common_name, days_left, hosts_of

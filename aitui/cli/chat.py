@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from msgspec.structs import replace
 
 from aitui.aio import background_task
-from aitui.cli.args import Arguments
+from aitui.cli.arguments import Arguments
 from aitui.cli.output import has_colors, print_lines
 from aitui.domain.chat.conversation import Conversation, SamplingParameters, parse_sampling
 from aitui.domain.chat.reply import Reply, ReplyPhase

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from aitui.cli.args import Arguments
+from aitui.cli.arguments import Arguments
 from aitui.domain.server import Server
 from aitui.errors import AituiError
 from aitui.paths import Paths, home_directory

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from msgspec import to_builtins
 from msgspec.structs import replace
 
-from aitui.cli.args import Arguments
+from aitui.cli.arguments import Arguments
 from aitui.cli.session import preflight, terminal_ask, terminal_session, wait_for_first_events
 from aitui.domain.config.sizes import parse_context_size
 from aitui.domain.confirmation import Confirmation

@@ -9,7 +9,7 @@ from contextlib import aclosing
 
 from msgspec.structs import replace
 
-from aitui.cli.args import Arguments
+from aitui.cli.arguments import Arguments
 from aitui.cli.certs import ask_secret, read_password_file
 from aitui.cli.output import print_lines
 from aitui.cli.session import read_line, terminal_ask

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec.structs import replace
 
-from aitui.cli.args import Arguments
+from aitui.cli.arguments import Arguments
 from aitui.cli.output import WaitNotice, print_lines, terminal_width
 from aitui.collector import tune_collector
 from aitui.domain.models import ContextSource

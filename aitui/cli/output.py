@@ -8,13 +8,14 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Self, TextIO
 
-from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.sanitize import sanitize_line
-from aitui.domain.snapshot import Snapshot
-from aitui.format.styled import Line, ansi_text, plain_text
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
+
+    from aitui.domain.confirmation import Ask, Confirmation
+    from aitui.domain.snapshot import Snapshot
+    from aitui.format.styled import Line
 
 _SPELLINGS = {
     **dict.fromkeys("–—−─·", "-"),
@@ -69,8 +70,11 @@ def prepare_screen() -> None:
         sys.__stderr__.reconfigure(errors="replace")
 
 
-def print_lines(lines: Iterable[Line], stream: TextIO | None = None) -> None:
+def print_lines(lines: "Iterable[Line]", stream: TextIO | None = None) -> None:
     """Print styled lines: with colors on a terminal, unless NO_COLOR is set."""
+    # The dashboard prints no line.
+    from aitui.format.styled import ansi_text, plain_text
+
     stream = stream or sys.stdout
     text = ansi_text(lines) if has_colors(stream) else plain_text(lines)
     print(text, file=stream, flush=True)
@@ -94,10 +98,10 @@ class WaitNotice:
         if self._timer is not None:
             self._timer.cancel()
 
-    def pause(self, ask: Ask) -> Ask:
+    def pause(self, ask: "Ask") -> "Ask":
         """Return an Ask that the notice does not count as waiting."""
 
-        async def ask_meanwhile(build: Callable[[Snapshot], Confirmation]) -> bool:
+        async def ask_meanwhile(build: "Callable[[Snapshot], Confirmation]") -> bool:
             self.__exit__()
             answer = await ask(build)
             self.__enter__()

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from random import Random
 
 from aitui.aio import cancel_and_wait
-from aitui.cli.args import Arguments
+from aitui.cli.arguments import Arguments
 from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.models import Model, RunState
 from aitui.domain.snapshot import Clock, Server, Snapshot

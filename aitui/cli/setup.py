@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from msgspec.structs import replace
 
-from aitui.cli.args import Arguments
+from aitui.cli.arguments import Arguments
 from aitui.cli.config import TerminalFrontend, require_success
 from aitui.cli.output import print_lines
 from aitui.cli.session import terminal_ask

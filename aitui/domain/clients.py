@@ -12,8 +12,9 @@ THIS_CHAT = "this chat"
 LARGEST_HOSTS_FILE = 1 << 20
 _LONGEST_PROGRAM = 32
 _LONGEST_HOST = 64
-_AITUI = re.compile(r"aitui/\S+ \((?P<who>[^);]+)")
-_PRODUCT = re.compile(r"[^/(;]+")
+# Compiled when the first client is named: the first frame has none.
+_AITUI = r"aitui/\S+ \((?P<who>[^);]+)"
+_PRODUCT = r"[^/(;]+"
 
 
 class ClientNames(Struct, frozen=True):
@@ -33,9 +34,9 @@ class ClientNames(Struct, frozen=True):
         """
         if user_agent and user_agent == self.own_agent:
             return THIS_CHAT
-        if aitui := _AITUI.match(user_agent):
+        if aitui := re.match(_AITUI, user_agent):
             return f"{aitui['who']} · aitui"
-        product = _PRODUCT.match(user_agent)
+        product = re.match(_PRODUCT, user_agent)
         program = product.group().strip()[:_LONGEST_PROGRAM] if product else ""
         parts = (self.host(address), program)
         return " · ".join(part for part in parts if part) or "an unnamed client"

@@ -1,6 +1,7 @@
 """Models as the server lists and runs them, and as the screen shows them."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from functools import lru_cache
@@ -331,7 +332,7 @@ def find_model(wanted: str, models: Iterable[Model]) -> Model | None:
 
 # llama.cpp's `llama_split_path` names the files of a split model prefix-%05d-of-%05d.gguf, and
 # llama-server loads all of them by the name of the first.
-_SHARD = re.compile(r"-([0-9]{5})-of-([0-9]{5})(?:\.gguf)?\Z", re.IGNORECASE)
+_SHARD = r"(?i)-([0-9]{5})-of-([0-9]{5})(?:\.gguf)?\Z"
 
 
 class Shard(Struct, frozen=True):
@@ -344,7 +345,7 @@ class Shard(Struct, frozen=True):
 
 def parse_shard(name: str) -> Shard | None:
     """Read the name of a shard, with or without `.gguf`; None for any other name."""
-    found = _SHARD.search(name)
+    found = re.search(_SHARD, name)
     return Shard(name[: found.start()], int(found[1]), int(found[2])) if found else None
 
 
@@ -352,3 +353,25 @@ def is_later_shard(name: str) -> bool:
     """Whether a name is of a shard that can't be loaded by itself: any but the first."""
     shard = parse_shard(name)
     return shard is not None and shard.number != 1
+
+
+_COUNTED = ("ready", "loading", "stopping", "waiting", "failed", "crashed")
+
+
+def state_counts(models: Iterable[Model]) -> tuple[str, ...]:
+    """Count the models by what they do: "2 ready", "1 loading", "1 failed"."""
+    counts = Counter(map(_counted_state, models))
+    return tuple(f"{counts[word]} {word}" for word in _COUNTED if counts[word])
+
+
+def _counted_state(model: Model) -> str:
+    match model.state:
+        case RunState.READY:
+            return "ready"
+        case RunState.STARTING:
+            return "loading"
+        case RunState.STOPPING:
+            return "stopping"
+    if model.is_awaited:
+        return "waiting"
+    return "" if model.failed is None else "crashed" if model.failed.crashed else "failed"

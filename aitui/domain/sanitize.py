@@ -107,7 +107,7 @@ LONGEST_PENDING = 4096
 
 _CUT_C1_STRING = rf"[\x90\x98\x9d-\x9f]{_STRING_BODY}\x1b?\Z"
 # What the next piece may continue: a sequence, a run that is shown as one mark, half a CRLF.
-_OPEN_ENDED = re.compile(rf"(?:{_CUT_C1_STRING}|{_ESCAPES}|[\r{_CONTROLS}{_BIDI}{_INVISIBLE}])+")
+_OPEN_ENDED = rf"(?:{_CUT_C1_STRING}|{_ESCAPES}|[\r{_CONTROLS}{_BIDI}{_INVISIBLE}])+"
 
 
 class StreamSanitizer:
@@ -125,7 +125,7 @@ class StreamSanitizer:
             return piece
         text = self._pending + piece
         # Where the run begins that the next piece may continue.
-        runs = ((found.start(), found.end()) for found in _OPEN_ENDED.finditer(text))
+        runs = ((found.start(), found.end()) for found in re.finditer(_OPEN_ENDED, text))
         start = next((start for start, end in runs if end == len(text)), len(text))
         if len(text) - start > LONGEST_PENDING:
             start = len(text)

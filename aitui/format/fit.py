@@ -20,15 +20,16 @@ def truncate_words(text: str, cells: int) -> str:
     return whole.rstrip(" ,;:") + "…" if blank else truncate(text, cells)
 
 
-_QUANTIZATION = re.compile(
+# Compiled when first used, by an id that is too long.
+_QUANTIZATION = (
+    "(?i)"
     r"[-_.:@](?:(?:UD|i\d)[-_.])?"
     r"(?:I?Q\d(?:_\w+)?|TQ\d(?:_\w+)?|[bB]?[fF]\d{2}|[fF][pP]\d+|mxfp4|nvfp4|int\d|w\d+a\d+"
-    r"|awq|gptq|exl\d|qat|\d+bit)(?:\.gguf)?$",
-    re.IGNORECASE,
+    r"|awq|gptq|exl\d|qat|\d+bit)(?:\.gguf)?$"
 )
 # `_` divides words, but not the digits of `v1_5`.
-_WORD_END = re.compile(r"[-/: ]|(?<=[A-Za-z])_(?=[A-Za-z])")
-_OWNER = re.compile(r"([A-Za-z]{1,40})_(?=\1)")
+_WORD_END = r"[-/: ]|(?<=[A-Za-z])_(?=[A-Za-z])"
+_OWNER = r"([A-Za-z]{1,40})_(?=\1)"
 """The first part of `Qwen_Qwen3.6`, which says nothing that the second doesn't."""
 
 
@@ -42,8 +43,8 @@ def shorten_id(model_id: str, width: int) -> str:
         return model_id
     if width <= 1:
         return "…"[:width]
-    quantization = _QUANTIZATION.search(model_id)
-    ends = [found.end() for found in _WORD_END.finditer(model_id)]
+    quantization = re.search(_QUANTIZATION, model_id)
+    ends = [found.end() for found in re.finditer(_WORD_END, model_id)]
     if quantization is not None:
         tail = quantization.group()
     else:
@@ -53,7 +54,7 @@ def shorten_id(model_id: str, width: int) -> str:
     room = width - 1 - cell_len(tail)
     heads = (model_id[:end] for end in reversed(ends) if end <= len(model_id) - len(tail))
     head = next((text for text in heads if cell_len(text) <= room), "")
-    if (owner := _OWNER.match(model_id)) and len(head) <= owner.end():
+    if (owner := re.match(_OWNER, model_id)) and len(head) <= owner.end():
         return shorten_id(model_id[owner.end() :], width)
     return (head or set_cell_size(model_id, room).rstrip()) + "…" + tail
 

@@ -1,11 +1,15 @@
 """The state of a server as text for people and as JSON for scripts."""
 
 import re
-from collections import Counter
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from aitui.domain.models import ContextSource, Model, RunState, seconds_until_unload
+from aitui.domain.models import (
+    ContextSource,
+    Model,
+    RunState,
+    seconds_until_unload,
+    state_counts,
+)
 from aitui.domain.units import (
     count_of,
     format_countdown,
@@ -84,7 +88,7 @@ def status_as_lines(label: str, snapshot: "Snapshot", now: float, width: int | N
     models = sorted(snapshot.models, key=lambda model: not model.resident)
     head = [Span(label, "title"), Span(f": {_count_models(snapshot)}")]
     if snapshot.version:
-        head.append(Span(f", llama-swap {snapshot.version}", "muted"))
+        head.append(Span(f", llama-swap {snapshot.version_name}", "muted"))
     if not models:
         return [head, [Span("The server lists no models: add some to its config.yaml.", "warning")]]
     rows = [_row(model, now) for model in models]
@@ -116,31 +120,9 @@ def escape_markdown(text: str) -> str:
     return re.sub(r"([\\`*_\[\]<>|~#!&])", r"\\\1", text)
 
 
-def state_counts(models: Iterable[Model]) -> tuple[str, ...]:
-    """Count the models by what they do: "2 ready", "1 loading", "1 failed"."""
-    counts = Counter(map(_counted_state, models))
-    return tuple(f"{counts[word]} {word}" for word in _COUNTED if counts[word])
-
-
 def _count_models(snapshot: "Snapshot") -> str:
     states = ", ".join(state_counts(snapshot.models)) or "none loaded"
     return f"{states} of {count_of(max(snapshot.total_models, len(snapshot.models)), 'model')}"
-
-
-_COUNTED = ("ready", "loading", "stopping", "waiting", "failed", "crashed")
-
-
-def _counted_state(model: Model) -> str:
-    match model.state:
-        case RunState.READY:
-            return "ready"
-        case RunState.STARTING:
-            return "loading"
-        case RunState.STOPPING:
-            return "stopping"
-    if model.is_awaited:
-        return "waiting"
-    return "" if model.failed is None else "crashed" if model.failed.crashed else "failed"
 
 
 def _row(model: Model, now: float) -> tuple[Cell, ...]:

@@ -115,9 +115,12 @@ def _join(cells: Sequence[Span]) -> Line:
     return line
 
 
+_ONE_CELL = frozenset(map(chr, range(32, 127))) | frozenset("●◐◌○◇–≈≤…")
+
+
 def cell_width(text: str) -> int:
     """Return the cells that a terminal gives a text."""
-    if text.isascii() and text.isprintable():
+    if _ONE_CELL.issuperset(text):
         return len(text)
     from rich.cells import cell_len  # 10 ms, which `aitui status` has no use for otherwise
 

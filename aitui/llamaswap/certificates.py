@@ -40,10 +40,11 @@ PERMISSIONS = "client key permissions"
 KEY_MATCH = "client key belongs"
 
 _LARGEST_FILE = 4 * 1024 * 1024
-_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+# Compiled when first used: a file is read after it was refused, or by the doctor.
+_CERTIFICATE = r"(?s)-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----"
 _UTC_TIME = 0x17
 _PRIVATE_KEY = re.compile(rb"-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
-_LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----")
+_LABEL = rb"-----BEGIN ([A-Z0-9 ]{1,40})-----"
 _CONTENTS = {
     "CERTIFICATE REQUEST": "a certificate request",
     "NEW CERTIFICATE REQUEST": "a certificate request",
@@ -239,7 +240,7 @@ def read_expiry(path: Path) -> float | None:
     cryptography, which reads the rest, is 9 of the 60 MiB that a connected dashboard would take.
     """
     try:
-        block = _CERTIFICATE.search(_read(CERTIFICATE, path).decode("ascii", "replace"))
+        block = re.search(_CERTIFICATE, _read(CERTIFICATE, path).decode("ascii", "replace"))
         return None if block is None else _not_after(ssl.PEM_cert_to_DER_cert(block[0]))
     except (CertificateFileError, ValueError, IndexError):
         return None
@@ -301,7 +302,7 @@ def _not_pem_error(what: str, path: Path, content: bytes) -> CertificateFileErro
 
 
 def _labels(content: bytes) -> list[str]:
-    return [label.decode() for label in _LABEL.findall(content)]
+    return [label.decode() for label in re.findall(_LABEL, content)]
 
 
 def _name_content(content: bytes) -> str:

@@ -44,9 +44,7 @@ _PLAIN_HTTP_PHRASES = (
     "http request to an https server",
     "speaking plain http to an ssl-enabled server",
 )
-_AUTH_SCHEME = re.compile(
-    r'(?:^|,)\s*(Basic|Bearer|Digest|Negotiate|NTLM)\b(?:\s+realm="([^"]*)")?', re.IGNORECASE
-)
+_AUTH_SCHEME = r'(?i)(?:^|,)\s*(Basic|Bearer|Digest|Negotiate|NTLM)\b(?:\s+realm="([^"]*)")?'
 _UNKNOWN_MODEL_PHRASES = (
     "model not found",
     "no router for requested model",
@@ -184,7 +182,7 @@ def _authorization_error(server: Server, response: Response, words: ErrorText) -
     """Return the error for a 401 or 403: a key, user and password, or neither can help."""
     where, status = authority_of(server), response.status
     demand = response.headers.get("www-authenticate", "")
-    schemes = {scheme.title(): realm for scheme, realm in _AUTH_SCHEME.findall(demand)}
+    schemes = {scheme.title(): realm for scheme, realm in re.findall(_AUTH_SCHEME, demand)}
     # llama-swap asks for its API key so, for the sake of browsers.
     by_key = words.source is ErrorSource.LLAMA_SWAP or schemes.get("Basic") == "llama-swap"
     why = words.text

@@ -11,7 +11,6 @@ import time
 from base64 import b64encode
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import cast
 from urllib.parse import quote, urlsplit
@@ -304,8 +303,7 @@ def _check_encoding(request: Request, response: httpx.Response) -> None:
         )
 
 
-@dataclass(slots=True, eq=False)
-class _PooledClient:
+class _PooledClient(Struct, eq=False):
     client: httpx.AsyncClient
     users: int = 0
     retired: bool = False

@@ -24,7 +24,7 @@ MOST_MODELS = 200_000
 _LONGEST_NAME = 300
 _LONGEST_DESCRIPTION = 2_000
 _BOM = b"\xef\xbb\xbf"
-_TITLE = re.compile(rb"<title[^>]*>(.{0,400}?)</title>", re.IGNORECASE | re.DOTALL)
+_TITLE = rb"(?is)<title[^>]*>(.{0,400}?)</title>"
 _LARGEST_CONTEXT = 2**40
 
 _T = TypeVar("_T")
@@ -300,7 +300,7 @@ def looks_like_html(body: bytes) -> bool:
 
 def page_title(body: bytes) -> str:
     """Return the title of a web page, sanitized; "" without one."""
-    found = _TITLE.search(body[:65_536])
+    found = re.search(_TITLE, body[:65_536])
     return sanitize_line(found[1].decode("utf-8", "replace").strip(), 100) if found else ""
 
 

@@ -11,11 +11,11 @@ import socket
 import ssl
 import sys
 from collections.abc import Coroutine, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import httpcore
 import httpx
+from msgspec import Struct
 
 # anyio has imported it by now if it is installed; httpcore looks for it at each request and lock,
 # some forty times before the first table, and searches the whole path in vain: 0.1 ms each.
@@ -181,8 +181,7 @@ def _socket_options() -> list[tuple[int, int, int]]:
 KEEPALIVE = _socket_options()
 
 
-@dataclass(slots=True)
-class RequestTrace:
+class RequestTrace(Struct):
     """The progress of a request, filled in by httpx's trace; `handshake_at` is the loop's time."""
 
     handshake_at: float | None = None

@@ -2,9 +2,8 @@
 
 from collections import deque
 from collections.abc import Container
-from dataclasses import dataclass, field
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from aitui.domain.clients import THIS_CHAT, ClientNames
@@ -31,8 +30,7 @@ class OwnReply(Struct, frozen=True):
     rate: float | None
 
 
-@dataclass(slots=True)
-class _Stream:
+class _Stream(Struct):
     """The start of a running reply (monotonic seconds), and the bytes received since."""
 
     began: float

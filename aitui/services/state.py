@@ -1,7 +1,6 @@
 """Everything known of one server, and the models that follow from it."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct
@@ -104,8 +103,7 @@ class Transitions(Struct, frozen=True):
     ended: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class _PendingLoad:
+class _PendingLoad(Struct):
     at: float
     seen_running: bool
 

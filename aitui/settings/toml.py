@@ -7,7 +7,6 @@ from pathlib import Path
 from msgspec import Struct, field
 
 from aitui.domain.sanitize import sanitize_line
-from aitui.domain.suggest import nearest_one
 from aitui.errors import SettingsError
 from aitui.paths import require_no_fifo
 from aitui.settings.raw import RawValue
@@ -17,8 +16,9 @@ KeyPath = tuple[str, ...]
 
 _PART = r"""(?:[A-Za-z0-9_-]+|"[^"\\]*"|'[^']*')"""
 _DOTTED = rf"{_PART}(?:\s*\.\s*{_PART})*"
-_TABLE = re.compile(rf"\s*\[\s*({_DOTTED})\s*\]")
-_KEY = re.compile(rf"\s*({_DOTTED})\s*=")
+# Compiled when first used: most have no config.toml.
+_TABLE = rf"\s*\[\s*({_DOTTED})\s*\]"
+_KEY = rf"\s*({_DOTTED})\s*="
 
 
 def line_numbers(text: str) -> dict[KeyPath, int]:
@@ -29,9 +29,9 @@ def line_numbers(text: str) -> dict[KeyPath, int]:
     lines: dict[KeyPath, int] = {}
     table: KeyPath = ()
     for number, line in enumerate(text.split("\n"), start=1):
-        if header := _TABLE.match(line):
+        if header := re.match(_TABLE, line):
             table = path = _parts(header[1])
-        elif key := _KEY.match(line):
+        elif key := re.match(_KEY, line):
             path = table + _parts(key[1])
         else:
             continue
@@ -50,7 +50,7 @@ _SERVER_KEYS = {
 }
 _TOP_KEYS = (*(setting.name for setting in TOP_SETTINGS), "servers")
 LONGEST_NAME = 64
-_AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+_AT = r" \(at (?:line (\d+), column (\d+)|end of document)\)$"
 
 
 def is_server_name(name: str) -> bool:
@@ -70,7 +70,7 @@ class SettingsFile(Struct, frozen=True):
         if not self.servers:
             where = "config.toml" if self.path is None else sanitize_line(str(self.path))
             return given.error(f"a server from {where}, which has no [servers.NAME] yet")
-        near = nearest_one(str(given.value), self.servers)
+        near = _nearest(str(given.value), self.servers)
         names = ", ".join(self.servers)
         return given.error(
             f"perhaps {near}; config.toml has {names}" if near else f"one of {names}"
@@ -134,7 +134,7 @@ class _SettingsFileReader:
             return tomllib.loads(self._text)
         except tomllib.TOMLDecodeError as error:
             message = sanitize_line(str(error))
-            at = _AT.search(message)
+            at = re.search(_AT, message)
             what = message[: at.start()] if at else message
             *before, last = self._text.split("\n")
             end = len(before) + 1, len(last) + 1
@@ -167,7 +167,7 @@ class _SettingsFileReader:
         for key in table:
             if key in known:
                 continue
-            near = nearest_one(key.replace("-", "_"), known)
+            near = _nearest(key.replace("-", "_"), known)
             expected = f"expected {near}" if near else f"expected one of {', '.join(known)}"
             if not at and key in _SERVER_KEYS:
                 expected = "expected it under a [servers.NAME]"
@@ -189,3 +189,9 @@ class _SettingsFileReader:
         line = next((self._lines[path] for path in paths if path in self._lines), 0)
         where = f"{self._shown}, line {line}" if line else self._shown
         return SettingsError(f"{where}: {sanitize_line('.'.join(at), 120)}: {words}")
+
+
+def _nearest(wanted: str, known: Collection[str]) -> str:
+    from aitui.domain.suggest import nearest_one  # with the first typing error
+
+    return nearest_one(wanted, known)

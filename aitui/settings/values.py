@@ -13,10 +13,11 @@ COLORS = (
     "red", "orange", "yellow", "green", "cyan", "blue", "purple", "magenta", "pink", "grey",
 )  # fmt: skip
 
-_UNIT = re.compile(r"[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]{0,254}")
-_SSH_USER = re.compile(r"[A-Za-z0-9_.+$\\][A-Za-z0-9_.+$\\-]*")
-_SSH_HOST = re.compile(r"[A-Za-z0-9_.*%][A-Za-z0-9_.*%-]*|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9_.-]+)?\]")
-_HEX_COLOR = re.compile(r"#(?:[0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})")
+# Compiled when first used: few set any of these.
+_UNIT = r"[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]{0,254}"
+_SSH_USER = r"[A-Za-z0-9_.+$\\][A-Za-z0-9_.+$\\-]*"
+_SSH_HOST = r"[A-Za-z0-9_.*%][A-Za-z0-9_.*%-]*|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9_.-]+)?\]"
+_HEX_COLOR = r"#(?:[0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})"
 _SSH_FORM = "user@host, user@host:port, a Host of the SSH config, local, or nothing"
 
 
@@ -141,7 +142,7 @@ def read_clients(given: RawValue) -> dict[str, str]:
 def read_color(given: RawValue) -> str:
     """Read a color: a name that Textual knows, or hexadecimal."""
     text = read_text(given, "green").lower()
-    if text not in COLORS and not _HEX_COLOR.fullmatch(text):
+    if text not in COLORS and not re.fullmatch(_HEX_COLOR, text):
         raise given.error(f"#rrggbb or one of {', '.join(COLORS)}")
     return text
 
@@ -158,12 +159,12 @@ def read_ssh_host(given: RawValue) -> str:
     user, at, place = text.rpartition("@")
     if at and ":" in user:
         raise given.error(f"{_SSH_FORM}; a password can't be stored here", shown=f"…@{place}")
-    if at and not _SSH_USER.fullmatch(user):
+    if at and not re.fullmatch(_SSH_USER, user):
         raise given.error(_SSH_FORM)
     if place.count(":") > 1 and not place.startswith("["):
         raise given.error("an IPv6 address in brackets, like user@[::1]:22")
     host, port = _host_and_port(place)
-    if not _SSH_HOST.fullmatch(host):
+    if not re.fullmatch(_SSH_HOST, host):
         raise given.error(_SSH_FORM)
     number = _whole_number(port) if port is not None else 22
     if number is None or not 0 < number <= 65535:
@@ -174,7 +175,7 @@ def read_ssh_host(given: RawValue) -> str:
 def read_service_unit(given: RawValue) -> str:
     """Read the name of a systemd unit."""
     unit = read_text(given, "llama-swap.service")
-    if not _UNIT.fullmatch(unit):
+    if not re.fullmatch(_UNIT, unit):
         raise given.error("the name of a systemd unit, like llama-swap.service")
     return unit
 

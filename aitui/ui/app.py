@@ -21,6 +21,7 @@ from textual.theme import Theme
 from textual.widget import Widget
 from textual.worker import Worker
 
+from aitui import __version__
 from aitui.domain.snapshot import Server, Snapshot
 from aitui.errors import AituiError
 from aitui.format.fit import shorten_id
@@ -116,7 +117,6 @@ class AituiApp(App[None]):
             self._line_filters += (PaletteFilter(),)
         for theme in build_themes(few_colors=few_colors):
             self.register_theme(theme)
-        # Textual made them of its own theme: ours was not there yet.
         self.stylesheet.set_variables(self.get_css_variables())
         self._tasks = TaskRunner(self, context.paths.state)
         notifications = context.settings.notifications
@@ -171,11 +171,12 @@ class AituiApp(App[None]):
         """Spell a key as the keymap does."""
         return binding.key_display or key_sign(binding.key)
 
+    def get_css_variables(self) -> dict[str, str]:
+        """Return the variables of the theme; none while Textual asks before the terminal is known."""
+        return super().get_css_variables() if hasattr(self, "console") else {}
+
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Return our colors for Textual's own themes."""
-        if not hasattr(self, "console"):
-            # Textual asks for the first time before the terminal is known.
-            return {}
         return derive_variables(self.current_theme, few_colors=has_few_colors(self))
 
     def on_resize(self) -> None:
@@ -303,7 +304,10 @@ class AituiApp(App[None]):
         from aitui.ui.screens.help import HelpScreen, help_groups
 
         if not isinstance(self.screen, HelpScreen):
-            self.push_screen(HelpScreen(help_groups(self.screen)))
+            versions = f"aitui {__version__}"
+            if self.snapshot.version:
+                versions += f" · llama-swap {self.snapshot.version_name}"
+            self.push_screen(HelpScreen(help_groups(self.screen), versions=versions))
 
     def action_zoom(self) -> None:
         """Toggle the zoom of the focused pane."""

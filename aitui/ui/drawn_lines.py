@@ -48,7 +48,7 @@ class DrawnLines:
 
     def strip(self, row: int, width: int) -> Strip:
         """Return a line on the widget's background, blank below the last one."""
-        style = self._widget.rich_style
+        style = self._widget.visual_style.rich_style
         if self._redraw is not None and self._size != self._widget.size:
             self._size = self._widget.size
             self._redraw()

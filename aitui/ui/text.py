@@ -8,9 +8,8 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from aitui.domain.confirmation import Confirmation
 from aitui.domain.sanitize import sanitize_line
-from aitui.errors import AituiError, ConfigRefused, LoadFailed
+from aitui.errors import AituiError, ConfigRefused
 from aitui.ui.keymap import APP, remedy_text
 
 
@@ -57,7 +56,6 @@ def render_items(
     return Strip(segments).adjust_cell_length(width, plain)
 
 
-LOG_LINES = 6
 NOT_REACHED = (
     f"The server can't be reached: {APP.sign('refresh_server')} retries now, "
     f"{APP.sign('doctor')} finds the cause"
@@ -68,17 +66,6 @@ def error_text(error: AituiError) -> str:
     """Return the place, the reason and the remedy, a line each."""
     place = error.location if isinstance(error, ConfigRefused) else ""
     return "\n".join(part for part in (place, error.why, remedy_text(error)) if part)
-
-
-def restore_confirmation(error: LoadFailed, victim: str) -> Confirmation:
-    """Offers to bring back a model that was evicted in vain."""
-    return Confirmation(
-        f"{error.what}. Load {victim} again?",
-        (error.why, *error.log[-LOG_LINES:], "", f"{victim} was evicted for it."),
-        yes=f"Load {victim}",
-        no="Not now",
-        unprompted=True,
-    )
 
 
 MAX_WRAPPED_LENGTH = 8000

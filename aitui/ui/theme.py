@@ -5,6 +5,7 @@ In a style sheet they are variables (`$muted`, `$m1`); what draws its own cells 
 makes neighbors equal.
 """
 
+from functools import lru_cache
 from typing import Any
 
 from rich.color import Color as RichColor
@@ -129,14 +130,26 @@ def has_few_colors(app: App[Any]) -> bool:
 
 def theme_color(app: App[Any], name: str) -> RichColor:
     """Return a color of the active theme, such as `muted` or `m1`."""
-    return Color.parse(app.theme_variables[name]).rich_color
+    return _rich_color(app.theme_variables[name])
+
+
+@lru_cache(256)
+def _rich_color(value: str) -> RichColor:
+    return Color.parse(value).rich_color
 
 
 def theme_style(app: App[Any], name: str, background: str = "") -> Style:
     """Return a style by the name of its color, `bold` before it if it is; no color at all is muted."""
-    *_, color = ("muted", *(word for word in name.split() if word != "bold"))
-    ground = theme_color(app, background) if background else None
-    return Style(color=theme_color(app, color), bgcolor=ground, bold="bold" in name.split() or None)
+    bold = name.startswith("bold")
+    color = name.removeprefix("bold").strip() or "muted"
+    variables = app.theme_variables
+    return _style(variables[color], variables[background] if background else "", bold)
+
+
+@lru_cache(512)
+def _style(color: str, ground: str, bold: bool) -> Style:  # noqa: FBT001
+    ground_color = _rich_color(ground) if ground else None
+    return Style(color=_rich_color(color), bgcolor=ground_color, bold=bold or None)
 
 
 def shade(app: App[Any], name: str, of: str) -> RichColor:

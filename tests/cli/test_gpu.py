@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aitui.cli import main
-from aitui.cli.args import Arguments
+from aitui.cli.arguments import Arguments
 from aitui.demo.dialect import Dialect
 from aitui.paths import Paths
 from aitui.services.session import Session

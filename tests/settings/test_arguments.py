@@ -13,9 +13,9 @@ from aitui.cli.args import (
     DASHBOARD_OPTIONS,
     SERVER_OPTIONS,
     SPECS,
-    Arguments,
     parse,
 )
+from aitui.cli.arguments import Arguments
 from aitui.cli.main import HANDLERS
 from aitui.errors import Action
 from aitui.settings import SettingsFlags

@@ -1,7 +1,6 @@
 """Facts about a machine that don't change, from the host or from the server."""
 
 import re
-import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -65,8 +64,9 @@ LONGEST_NAME = 100
 MOST_THREADS = 1 << 16
 
 _LONGEST_UPTIME = 100 * 366 * 86400.0
-_ENVIRONMENT = re.compile(r"[a-z0-9][a-z0-9_.\-]{0,40}")
-_DRIVER = re.compile(
+# Compiled with the first host: the first frame has none.
+_ENVIRONMENT = r"[a-z0-9][a-z0-9_.\-]{0,40}"
+_DRIVER = (
     r"(?:NVRM version:.{0,80} Kernel Module(?:\s+for \S{1,20})?\s{1,8})?"
     r"([0-9]{2,5}(?:\.[0-9]{1,5}){1,3})(?:\s.*)?"
 )
@@ -125,6 +125,8 @@ def _system(lines: Iterable[str]) -> str:
 
 
 def _unquote(value: str) -> str:
+    import shlex  # with the first host
+
     try:
         words = shlex.split(value)
     except ValueError:
@@ -178,13 +180,13 @@ def _environment(lines: Iterable[str]) -> str:
     names = {kind: found.get(kind, "") for kind in ("container", "machine")}
     for kind, words in (("container", "container"), ("machine", "virtual machine")):
         name = names[kind]
-        if _ENVIRONMENT.fullmatch(name) and name != "none":
+        if re.fullmatch(_ENVIRONMENT, name) and name != "none":
             return f"{_ENVIRONMENT_NAMES.get(name, name)} {words}"
     return NATIVE if set(names.values()) == {"none"} else ""
 
 
 def _driver(lines: Iterable[str]) -> str:
-    found = (_DRIVER.fullmatch(line[:300].strip()) for line in lines)
+    found = (re.fullmatch(_DRIVER, line[:300].strip()) for line in lines)
     return next((match[1] for match in found if match is not None), "")
 
 

@@ -90,9 +90,7 @@ def build_measurement(footprint: Footprint, setup: str, at: float) -> "Measureme
     return Measurement(size, footprint.gpu, footprint.host, *parts, setup, at, cards)
 
 
-_PORT = re.compile(
-    r"[a-z]{2,10}://(?:[^/@\s]*@)?(?:\[[0-9a-fA-F:.%]+\]|[^/:\s]+):([0-9]{1,5})(?:/|\Z)"
-)
+_PORT = r"[a-z]{2,10}://(?:[^/@\s]*@)?(?:\[[0-9a-fA-F:.%]+\]|[^/:\s]+):([0-9]{1,5})(?:/|\Z)"
 
 
 class GpuShare(Struct, frozen=True):
@@ -273,7 +271,7 @@ def _with_newer_figures(gpu: Gpu, sample: HardwareSample) -> Gpu:
 
 def port_of(proxy: str) -> int | None:
     """Return the port of the address at which llama-swap reaches a model."""
-    found = _PORT.match(proxy)
+    found = re.match(_PORT, proxy)
     port = int(found[1]) if found is not None else 0
     return port if 0 < port < 65536 else None
 

@@ -6,7 +6,7 @@ from asyncio.subprocess import DEVNULL
 from collections.abc import Callable, Mapping
 from urllib.parse import quote
 
-from aitui.domain.confirmation import Ask
+from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.models import ActiveRequest, Model, find_model
 from aitui.domain.snapshot import ConnectionPhase
 from aitui.domain.units import format_elapsed
@@ -15,7 +15,7 @@ from aitui.services.load import describe_queued, load_model, open_loads, stays_q
 from aitui.services.unload import cancel_request, unload_all_models, unload_model
 from aitui.ui.context import ServerContext
 from aitui.ui.keymap import MODELS
-from aitui.ui.text import NOT_REACHED, restore_confirmation
+from aitui.ui.text import NOT_REACHED
 
 MODEL_PAGES_SINCE = 231
 """The release since which the web page shows one model by its URL."""
@@ -163,6 +163,9 @@ class ModelsController:
             self._app.notify(f"Canceled the request to {request.model}")
 
 
+_LOG_LINES = 6
+
+
 def _load_group(model_id: str) -> str:
     return f"load {model_id}"
 
@@ -170,5 +173,16 @@ def _load_group(model_id: str) -> str:
 async def offer_evicted_models(error: LoadFailed, ask: Ask, load: Callable[[str], None]) -> None:
     """Ask of each model that a failed load has evicted whether to load it again."""
     for victim in error.evicted:
-        if await ask(lambda _: restore_confirmation(error, victim)):  # noqa: B023
+        if await ask(lambda _: _restore_confirmation(error, victim)):  # noqa: B023
             load(victim)
+
+
+def _restore_confirmation(error: LoadFailed, victim: str) -> Confirmation:
+    """Offer to bring back a model that was evicted in vain."""
+    return Confirmation(
+        f"{error.what}. Load {victim} again?",
+        (error.why, *error.log[-_LOG_LINES:], "", f"{victim} was evicted for it."),
+        yes=f"Load {victim}",
+        no="Not now",
+        unprompted=True,
+    )

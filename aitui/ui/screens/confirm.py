@@ -275,10 +275,10 @@ class LoadBars(Widget):
         return len(self._strips)
 
     def render_line(self, y: int) -> Strip:
-        blank = Strip.blank(self.size.width, self.rich_style)
+        blank = Strip.blank(self.size.width, self.visual_style.rich_style)
         if y >= len(self._strips) or not self._strips[y]:
             return blank
-        return self._strips[y].apply_style(self.rich_style)
+        return self._strips[y].apply_style(self.visual_style.rich_style)
 
     def _draw(self) -> None:
         bars = None

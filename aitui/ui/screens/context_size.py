@@ -200,8 +200,8 @@ class MemoryOfContext(Widget):
 
     def render_line(self, y: int) -> Strip:
         if y or self._strip is None:
-            return Strip.blank(self.size.width, self.rich_style)
-        return self._strip.apply_style(self.rich_style)
+            return Strip.blank(self.size.width, self.visual_style.rich_style)
+        return self._strip.apply_style(self.visual_style.rich_style)
 
 
 def comparison_text(tokens: int, now: int, largest: int | None) -> str:

@@ -64,7 +64,7 @@ class ServerRow(Widget, can_focus=True):
         return 1
 
     def render_line(self, y: int) -> Strip:
-        width, plain = self.size.width, self.rich_style
+        width, plain = self.size.width, self.visual_style.rich_style
         if y:
             return Strip.blank(width, plain)
         can_connect = self.has_focus and self._mark in {_FOUND, _OPEN}

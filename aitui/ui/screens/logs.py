@@ -111,7 +111,7 @@ class LogBar(Widget):
             self.status_items,
             self.size.width,
             self._item_style,
-            self.rich_style,
+            self.visual_style.rich_style,
         )
 
     def on_click(self, event: events.Click) -> None:

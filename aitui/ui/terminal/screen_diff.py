@@ -1,7 +1,6 @@
 """Frames for slow lines: each sends only what differs, and none is sent before the last was taken."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -32,16 +31,18 @@ PLAIN = CellStyle()
 UNDRAWN = CellStyle("?")
 
 
-@dataclass(slots=True)
 class ScreenLine:
     """Cells of a line: the text of each, empty where a wide character goes on, and its colors.
 
-    `uneven` where terminals may disagree about the width of a character.
+    `has_irregular_width` is set where terminals may disagree about the width of a character.
     """
 
-    texts: list[str] = field(default_factory=list)
-    styles: list[CellStyle] = field(default_factory=list)
-    has_irregular_width: bool = False
+    __slots__ = ("has_irregular_width", "styles", "texts")
+
+    def __init__(self, width: int = 0) -> None:
+        self.texts = [""] * width
+        self.styles = [UNDRAWN] * width
+        self.has_irregular_width = False
 
 
 class ScreenDiff:
@@ -67,7 +68,7 @@ class ScreenDiff:
         """
         if size != self._size:
             self._size = size
-            self._lines = [ScreenLine([""] * size[0], [UNDRAWN] * size[0]) for _ in range(size[1])]
+            self._lines = [ScreenLine(size[0]) for _ in range(size[1])]
         colors = console._color_system or ColorSystem.TRUECOLOR  # noqa: SLF001 - as Textual asks
         pen = AnsiWriter()
         for y, x, strip in _update_strips(update):
@@ -126,7 +127,9 @@ def _line_from_strip(strip: Strip, colors: ColorSystem | None) -> ScreenLine:
 
 def _append_wide_text(line: ScreenLine, text: str) -> None:
     for character in text:
-        width = get_character_cell_size(character)
+        # ASCII and lines have one cell. Rich loads its table for the first other character: 5 ms.
+        one = " " <= character <= "~" or "─" <= character <= "◼"
+        width = 1 if one else get_character_cell_size(character)
         if width == 1:
             line.texts.append(character)
             continue

@@ -195,7 +195,7 @@ class ActivityPane(ScrollView, can_focus=True, inherit_bindings=False):
     def render_line(self, y: int) -> Strip:
         if not self._count:
             words = "No active requests" if self.is_known else ""
-            return render_centered(words, y, self.size, self.rich_style)
+            return render_centered(words, y, self.size, self.visual_style.rich_style)
         return self._lines.strip(y, self.size.width)
 
     def on_click(self, event: events.Click) -> None:

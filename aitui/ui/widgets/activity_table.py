@@ -114,7 +114,7 @@ class ActivityTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     def render_line(self, y: int) -> Strip:
         if self._lines is None or not self._lines.count:
-            return render_centered(self.empty_text, y, self.size, self.rich_style)
+            return render_centered(self.empty_text, y, self.size, self.visual_style.rich_style)
         return self._drawn.strip(y, self.size.width)
 
     def on_click(self, event: events.Click) -> None:
@@ -273,7 +273,7 @@ class RequestLines:
         if not row.number:
             return self.live.index(row) if row in self.live else None
         try:
-            return len(self.live) + list(self.numbers).index(row.number)
+            return len(self.live) + self.numbers.index(row.number)
         except ValueError:
             return None
 

@@ -53,7 +53,7 @@ class RailPane(Widget):
         self._act = act
 
     def render_line(self, y: int) -> Strip:
-        width, plain = self.size.width, self.rich_style
+        width, plain = self.size.width, self.visual_style.rich_style
         if y >= len(self.rows):
             return Strip.blank(width, plain)
         row = self.rows[y]

@@ -68,7 +68,7 @@ class ChatStatus(Widget):
 
     def render_line(self, y: int) -> Strip:  # noqa: ARG002 - there is one line
         self._last_line = words, right = self._line()
-        line = self.rich_style + theme_style(self.app, "frame")
+        line = self.visual_style.rich_style + theme_style(self.app, "frame")
         width = self.size.width
         title = render_title(self.app, ("", words, right), width - 2, line, focused=False)
         return Strip([Segment("─", line), *title, Segment("─", line)]).adjust_cell_length(width)
@@ -176,7 +176,7 @@ class SentLines(Widget):
     watch_room = watch_queued = watch_beside = on_resize = watch_facts
 
     def render_line(self, y: int) -> Strip:
-        plain = self.rich_style
+        plain = self.visual_style.rich_style
         if y >= len(self._rows):
             rule = plain + theme_style(self.app, "frame")
             return Strip([Segment("─" * self.size.width, rule)])

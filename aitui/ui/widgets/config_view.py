@@ -139,7 +139,7 @@ class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def render_line(self, y: int) -> Strip:
         width, number = self.size.width, self.scroll_offset.y + y + 1
-        plain = self.rich_style
+        plain = self.visual_style.rich_style
         if not self._lines and y == self.size.height // 2:
             words = self.empty_text.center(width)
             return Strip([Segment(words, plain + self._style("empty"))]).crop(0, width)

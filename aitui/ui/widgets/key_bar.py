@@ -99,7 +99,7 @@ class KeyBar(Widget):
 
     def render_line(self, y: int) -> Strip:
         """The message, then the keys, the last one at the right end."""
-        width, plain = self.size.width, self.rich_style
+        width, plain = self.size.width, self.visual_style.rich_style
         in_line = self.size.height > 1
         if in_line and not y:
             return self._render_message(plain + theme_style(self.app, "muted", "background"))

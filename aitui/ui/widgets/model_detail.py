@@ -521,11 +521,11 @@ class ModelDetail(ScrollView, can_focus=True):
         width, index = self.size.width, y + self.scroll_offset.y
         row = self.rows[index] if index < len(self.rows) else ()
         segments = [Segment(text, self._style(style)) for text, style in row]
-        return Strip(segments).adjust_cell_length(width, self.rich_style)
+        return Strip(segments).adjust_cell_length(width, self.visual_style.rich_style)
 
     def _style(self, style: str | Style) -> Style:
         if self.stale:
-            return self.rich_style + theme_style(self.app, "muted")
+            return self.visual_style.rich_style + theme_style(self.app, "muted")
         if isinstance(style, str):
             style = theme_style(self.app, style) if style else Style.null()
-        return self.rich_style + style
+        return self.visual_style.rich_style + style

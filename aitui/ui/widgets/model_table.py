@@ -19,11 +19,10 @@ from textual.widget import Widget
 
 from aitui.domain.clients import client_name
 from aitui.domain.eviction import list_uses
-from aitui.domain.models import Model, ModelKind, RunState, seconds_until_unload
+from aitui.domain.models import Model, ModelKind, RunState, seconds_until_unload, state_counts
 from aitui.domain.snapshot import Clock, ConnectionPhase, Snapshot
 from aitui.domain.units import format_countdown, format_rate
 from aitui.format.fit import shorten_id, truncate, truncate_words
-from aitui.format.status import state_counts
 from aitui.ui.frame import render_title
 from aitui.ui.keymap import APP, MODEL_TABLE
 from aitui.ui.models_layout import ColumnNeed, fit_columns
@@ -291,9 +290,11 @@ def count_text(models: Sequence[Model], room: int) -> str:
 
     In fewer cells the last states are left out, in the end all of them.
     """
+    if not models:
+        return ""
     parts = state_counts(models) or ("none loaded",)
     whole = (f"{' · '.join(parts[:end])} of {len(models):,}" for end in range(len(parts), 0, -1))
-    return next((text for text in whole if len(text) <= room), f"{len(models):,}") if models else ""
+    return next((text for text in whole if len(text) <= room), f"{len(models):,}")
 
 
 EDGE_CELLS = 4
@@ -434,10 +435,10 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         width = self.size.width
         if not self._rows:
             size = Size(width, self.size.height)
-            return render_centered(self.empty_text, y, size, self.rich_style)
+            return render_centered(self.empty_text, y, size, self.visual_style.rich_style)
         index = y + self.scroll_offset.y
         if index >= len(self._rows):
-            return Strip.blank(width, self.rich_style)
+            return Strip.blank(width, self.visual_style.rich_style)
         return self._render_row(self._rows[index], width, cursor=index == self._cursor_index)
 
     def on_resize(self) -> None:
@@ -679,8 +680,8 @@ class ColumnTitles(Widget):
         """The titles, placed as the table places its cells."""
         width = self.size.width
         if y:
-            return Strip.blank(width, self.rich_style)
-        titles, style = self._titles, self.rich_style
+            return Strip.blank(width, self.visual_style.rich_style)
+        titles, style = self._titles, self.visual_style.rich_style
         if not self.edge:
             text = ""
             for _, title, at, _ in titles:

@@ -85,7 +85,9 @@ class ServerHeader(Widget):
 
     def render_line(self, y: int) -> Strip:  # noqa: ARG002 - there is one line
         self._last_line = self._draw()
-        return Strip(self._last_line).adjust_cell_length(self.size.width, self.rich_style)
+        return Strip(self._last_line).adjust_cell_length(
+            self.size.width, self.visual_style.rich_style
+        )
 
     async def on_click(self, event: events.Click) -> None:
         for start, end, action in self._tabs:
@@ -98,7 +100,8 @@ class ServerHeader(Widget):
             self._redraw()
 
     def _redraw(self) -> None:
-        if self._draw() != self._last_line:
+        # Before the first drawing there is neither a size to draw for, nor a line to compare.
+        if self._last_line and self._draw() != self._last_line:
             self.refresh()
 
     def _show_server(self, server: Server | None) -> None:
@@ -112,8 +115,7 @@ class ServerHeader(Widget):
     def _draw(self) -> list[Segment]:
         """Draw the line for the widest room that it has, without notes only where nothing else helps."""
         width = self.size.width
-        # Textual computes it from all ancestors each time: it was two thirds of a drawing.
-        self._plain = self.rich_style
+        self._plain = self.visual_style.rich_style
         name = self._name_and_link()
         # The views stay where they are when the latency changes.
         live = self._snapshot.connection.phase is ConnectionPhase.LIVE
@@ -240,8 +242,7 @@ class ServerHeader(Widget):
         if not snapshot.version:
             return []
         long = "llama-swap " if width >= LONG_VERSION_COLUMNS else ""
-        number = "v" if snapshot.version[0].isdigit() else ""
-        return [(long + number + snapshot.version, "muted")]
+        return [(long + snapshot.version_name, "muted")]
 
     def _draw_memory(self, room: _Room) -> list[Segment]:
         """Draw how full the memory is, each model's part in its hue; near its end the number warns."""

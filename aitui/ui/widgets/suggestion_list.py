@@ -75,7 +75,7 @@ class SuggestionList(Widget):
 
     def render_line(self, y: int) -> Strip:
         at, width = self._first + y, self.size.width
-        plain = self.rich_style
+        plain = self.visual_style.rich_style
         if at >= len(self.suggestions):
             return Strip.blank(width, plain)
         one, chosen = self.suggestions[at], at == self.selected

@@ -83,7 +83,7 @@ class ThroughputPane(Widget):
     def render_line(self, y: int) -> Strip:
         if not len(self._lines):
             words = "not reported by this server" if self._is_live else ""
-            return render_centered(words, y, self.size, self.rich_style)
+            return render_centered(words, y, self.size, self.visual_style.rich_style)
         return self._lines.strip(y, self.size.width)
 
     @property

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aitui.cli.args import Arguments
+from aitui.cli.arguments import Arguments
 from aitui.cli.session import terminal_ask
 from aitui.domain.progress import ProgressTracker
 from aitui.errors import ConfigNotApplied, ConfigRefused, ServiceFailed
