@@ -7,8 +7,8 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -62,6 +62,16 @@ def models(app: AituiApp) -> ModelsScreen:
     return screen
 
 
+@contextmanager
+def all_screens_drawn(app: AituiApp) -> Iterator[None]:
+    """Draw what lies behind a dialog as well: Textual does so only for the stack that the context names."""
+    stack = visible_screen_stack.set(app._background_screens)
+    try:
+        yield
+    finally:
+        visible_screen_stack.reset(stack)
+
+
 class Artist:
     """Draws the app at one size."""
 
@@ -74,7 +84,9 @@ class Artist:
     @property
     def text(self) -> str:
         """What the screen says."""
-        return "\n".join(strip.text for strip in self.app.screen._compositor.render_strips())
+        with all_screens_drawn(self.app):
+            strips = self.app.screen._compositor.render_strips()
+        return "\n".join(strip.text for strip in strips)
 
     @property
     def asks(self) -> bool:
@@ -83,10 +95,8 @@ class Artist:
 
     def draw(self, name: str) -> None:
         """Save what is on screen; the picture loads nothing from anywhere."""
-        # What lies behind a dialog is drawn only for the stack that the context names.
-        stack = visible_screen_stack.set(self.app._background_screens)
-        picture = FONT_OF_ANOTHER_HOST.sub("", self.app.export_screenshot(title="aitui"))
-        visible_screen_stack.reset(stack)
+        with all_screens_drawn(self.app):
+            picture = FONT_OF_ANOTHER_HOST.sub("", self.app.export_screenshot(title="aitui"))
         name = f"{name}-{self.app.size.width}x{self.app.size.height}.svg"
         folder = HERE if name in IN_README else HERE / "all"
         folder.mkdir(exist_ok=True)

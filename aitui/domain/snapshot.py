@@ -94,6 +94,11 @@ class Snapshot(Struct, frozen=True):
         return f"first {MAX_MODELS:,} of {self.total_models:,}"
 
     @property
+    def version_name(self) -> str:
+        """The server's version as its releases are named, `v263`: it reports only the number."""
+        return f"v{self.version}" if self.version[:1].isdigit() else self.version
+
+    @property
     def resident(self) -> tuple[Model, ...]:
         """The models that have a process."""
         return tuple(model for model in self.models if model.resident)

@@ -88,7 +88,7 @@ def status_as_lines(label: str, snapshot: "Snapshot", now: float, width: int | N
     models = sorted(snapshot.models, key=lambda model: not model.resident)
     head = [Span(label, "title"), Span(f": {_count_models(snapshot)}")]
     if snapshot.version:
-        head.append(Span(f", llama-swap {snapshot.version}", "muted"))
+        head.append(Span(f", llama-swap {snapshot.version_name}", "muted"))
     if not models:
         return [head, [Span("The server lists no models: add some to its config.yaml.", "warning")]]
     rows = [_row(model, now) for model in models]

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import sqlite3
+import threading
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from aitui.domain.activity import (
     LEFT,
@@ -70,7 +72,22 @@ CREATE TABLE energy (
     PRIMARY KEY (server, minute, model)
 ) WITHOUT ROWID
 """
-STEPS = (_TABLES,)
+# The server's rows have no User-Agent: those of an address where one program alone was seen are its own.
+_PROGRAMS = """
+CREATE TABLE programs (
+    server TEXT NOT NULL, client TEXT NOT NULL, who TEXT NOT NULL,
+    PRIMARY KEY (server, client, who)
+) WITHOUT ROWID;
+INSERT INTO programs SELECT DISTINCT server, client, who FROM rows
+    WHERE kind = 'request' AND client != '' AND agent != '' AND agent NOT LIKE 'aitui/%';
+UPDATE rows SET who = (
+        SELECT who FROM programs WHERE server = rows.server AND client = rows.client
+    )
+    WHERE kind = 'request' AND agent = '' AND client != '' AND 1 = (
+        SELECT count(*) FROM programs WHERE server = rows.server AND client = rows.client
+    )
+"""
+STEPS = (_TABLES, _PROGRAMS)
 _FIELDS = ActivityRow.__struct_fields__
 _COLUMNS = ", ".join(_FIELDS)
 _STORED = tuple(name for name in _FIELDS if name != "number")
@@ -109,6 +126,10 @@ SAME_END_SECONDS = 60.0
 """How a model left is found out after it was seen to be gone: a log has to be read for that."""
 _PRUNE_EVERY = 2000
 _SHARE_PRUNED = 0.1
+_MOST_PROGRAMS = 10_000
+_MAPPED = "PRAGMA mmap_size = 1000000000"
+_STEPS_UNASKED = 100_000
+"""Steps of SQLite, some 5 ms, after which it asks whether its work is still wanted."""
 
 
 class ActivityStore:
@@ -189,7 +210,17 @@ class ActivityStore:
         self, wanted: ActivityFilter, sort: str = "at", *, descending: bool = True
     ) -> "array[int]":
         """Return the numbers of all rows that pass, sorted by one of SORTS, unknown figures last."""
-        return await self._run(lambda: self._select(wanted, sort, descending=descending))
+        return await self._run_slowly(
+            lambda database: _select(database, wanted, sort, descending=descending)
+        )
+
+    async def select_first(
+        self, wanted: ActivityFilter, limit: int, sort: str = "at", *, descending: bool = True
+    ) -> "array[int]":
+        """Return the first `limit` numbers of that selection, at a fraction of its time."""
+        return await self._run(
+            lambda: _select_first(self._connection, wanted, limit, sort, descending=descending)
+        )
 
     async def read(self, numbers: Sequence[int]) -> tuple[ActivityRow, ...]:
         """Return these rows in this order; those that were dropped meanwhile are missing."""
@@ -254,16 +285,28 @@ class ActivityStore:
         return await self._in_thread(self._thread, lambda: self._repair_and_retry(work))
 
     async def _run_slowly(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        is_cancelled = threading.Event()
+
         def run() -> _T:
             # Opening takes 0.1 ms, and no connection is left behind if the file is set aside.
             database = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
             try:
-                database.execute("PRAGMA mmap_size = 1000000000")
+                database.execute(_MAPPED)
+                database.set_progress_handler(is_cancelled.is_set, _STEPS_UNASKED)
                 return work(database)
             finally:
                 database.close()
 
-        return await self._in_thread(self._slow_thread, run)
+        try:
+            return await self._in_thread(self._slow_thread, run)
+        except asyncio.CancelledError:
+            # The totals of each letter of a filter would keep those of the next one waiting.
+            is_cancelled.set()
+            raise
+        except HistoryError as error:
+            if _code(error.__cause__) not in _BROKEN:
+                raise
+            return await self._run(lambda: work(self._connection))
 
     async def _in_thread(self, thread: ThreadPoolExecutor, work: Callable[[], _T]) -> _T:
         if self._is_closed:
@@ -302,6 +345,7 @@ class ActivityStore:
 
     def _open(self) -> None:
         self._database, aside, warning = open_database(self._path, STEPS, CONTENT)
+        self._database.execute(_MAPPED)
         if aside is not None:
             self._salvage(aside, warning)
 
@@ -332,7 +376,7 @@ class ActivityStore:
         with transaction(database):
             for row in rows:
                 if row.kind is ActivityKind.REQUEST:
-                    self._insert(row, self._run_of(row))
+                    self._insert(replace(row, who=self._client_of(row)), self._run_of(row))
                 elif not self._is_known_event(row):
                     self._insert(row)
                 self._added += 1
@@ -354,6 +398,29 @@ class ActivityStore:
         values[_STORED.index("run")] = row.run if run is None else run
         failed = (row.status is not None and row.status >= 400) or bool(row.error)
         self._connection.execute(_INSERT_OR_COMPLETE, (*values, failed))
+
+    def _client_of(self, row: ActivityRow) -> str:
+        """Return name and program of a client, as of all rows of an address with one program alone.
+
+        What ended while aitui was away would else be another client in groups than what it sees.
+        """
+        if not row.client or row.agent.startswith("aitui/"):
+            return row.who
+        place = row.server, row.client
+        query = "SELECT who FROM programs WHERE server = ? AND client = ? LIMIT 2"
+        known = [who for (who,) in self._connection.execute(query, place)]
+        if not row.agent:
+            return known[0] if len(known) == 1 else row.who
+        # Two are as good as any number, and addresses and programs are what clients claim.
+        if row.who not in known and len(known) < 2:
+            self._connection.execute("INSERT INTO programs VALUES (?, ?, ?)", (*place, row.who))
+            if not known:
+                self._connection.execute(
+                    "UPDATE rows SET who = ? WHERE server = ? AND client = ? "
+                    "AND kind = 'request' AND agent = ''",
+                    (row.who, *place),
+                )
+        return row.who
 
     def _run_of(self, row: ActivityRow) -> float:
         """Return the start of the server's run that a request belongs to: ids only go up within one."""
@@ -426,6 +493,8 @@ class ActivityStore:
                 (int(oldest // 60),),
             )
             database.execute("DELETE FROM energy WHERE minute < ?", (int(oldest // 60),))
+            if database.execute("SELECT count(*) FROM programs").fetchone()[0] > _MOST_PROGRAMS:
+                database.execute("DELETE FROM programs")
         while _used_bytes(database) > self._megabytes * 1_000_000:
             (count,) = database.execute("SELECT count(*) FROM rows").fetchone()
             with transaction(database):
@@ -437,15 +506,6 @@ class ActivityStore:
             # Another instance that reads or writes just then keeps the space, which is used again.
             with contextlib.suppress(sqlite3.OperationalError):
                 database.execute("VACUUM")
-
-    def _select(self, wanted: ActivityFilter, sort: str, *, descending: bool) -> "array[int]":
-        source, condition, values = _condition(self._connection, wanted)
-        direction = "DESC" if descending else "ASC"
-        by_time = f"at {direction}, id {direction}"
-        column = _REPLY_DELAY if sort == "first_token" else sort
-        order = by_time if sort == "at" else f"({column}) IS NULL, {column} {direction}, {by_time}"
-        query = f"SELECT number FROM {source} WHERE {condition} ORDER BY {order}"  # noqa: S608
-        return array("q", chain.from_iterable(self._connection.execute(query, values)))
 
     def _read(self, numbers: Sequence[int]) -> tuple[ActivityRow, ...]:
         query = f"SELECT {_COLUMNS} FROM rows WHERE number IN ({_marks(numbers)})"  # noqa: S608
@@ -466,7 +526,7 @@ class ActivityStore:
 _BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
-def _code(error: sqlite3.DatabaseError) -> int:
+def _code(error: BaseException | None) -> int:
     # The lower eight bits are the kind of the error; errors of the module itself have none.
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
@@ -522,8 +582,64 @@ def _readable_rows(database: sqlite3.Connection) -> Iterator[ActivityRow]:
                     last = row.number if order == "ASC" else last
 
 
+def _column(sort: str) -> str:
+    return _REPLY_DELAY if sort == "first_token" else sort
+
+
+def _order(sort: str, *, descending: bool) -> str:
+    direction = "DESC" if descending else "ASC"
+    by_time = f"at {direction}, id {direction}"
+    # An index serves names, which are never unknown.
+    unknown = "" if sort in _NAMED else " NULLS LAST"
+    return by_time if sort == "at" else f"{_column(sort)} {direction}{unknown}, {by_time}"
+
+
+def _select(
+    database: sqlite3.Connection, wanted: ActivityFilter, sort: str, *, descending: bool
+) -> "array[int]":
+    order = _order(sort, descending=descending)
+    source, condition, values = _condition(database, wanted, sort)
+    # As one text: SQLite lets go of the interpreter once instead of at each row, and takes half of
+    # the time. It keeps the order of a subquery for group_concat.
+    query = (
+        "SELECT coalesce(group_concat(number), '') FROM "  # noqa: S608
+        f"(SELECT number FROM {source} WHERE {condition} ORDER BY {order})"
+    )
+    (numbers,) = database.execute(query, values).fetchone()
+    return array("q", msgspec.json.decode(f"[{numbers}]", type=list[int]))
+
+
+def _select_first(
+    database: sqlite3.Connection, wanted: ActivityFilter, limit: int, sort: str, *, descending: bool
+) -> "array[int]":
+    direction = "DESC" if descending else "ASC"
+    end = f"ORDER BY {_order(sort, descending=descending)} LIMIT {limit}"
+    if wanted.text and sort == "at":
+        # The first ones of each index, not all that match.
+        _, condition, common = _condition(database, replace(wanted, text=""), sort)
+        parts: list[str] = []
+        values: list[str | float] = []
+        for index, found, names in _text_conditions(database, wanted):
+            source = f"rows INDEXED BY {index} WHERE {condition} AND {found}"
+            parts.append(f"SELECT * FROM (SELECT number, at, id FROM {source} {end})")  # noqa: S608
+            values += [*common, *names]
+        query = f"SELECT number FROM ({' UNION '.join(parts)}) {end}"  # noqa: S608
+    else:
+        source, condition, values = _condition(database, wanted, sort)
+        query = f"SELECT number FROM {source} WHERE {condition} {end}"  # noqa: S608
+        if source.endswith("NOT INDEXED") and sort not in {"at", *_NAMED}:
+            # Figures that are equal are sorted by time: with the last of those first, none of the
+            # others displaces one. In the other direction that takes three times as long.
+            query = (
+                f"SELECT number FROM (SELECT number, at, id, {_column(sort)} AS figure "  # noqa: S608
+                f"FROM {source} WHERE {condition} ORDER BY number {direction} LIMIT -1) "
+                f"ORDER BY {_order('figure', descending=descending)} LIMIT {limit}"
+            )
+    return array("q", chain.from_iterable(database.execute(query, values)))
+
+
 def _condition(
-    database: sqlite3.Connection, wanted: ActivityFilter
+    database: sqlite3.Connection, wanted: ActivityFilter, sort: str = "at"
 ) -> tuple[str, str, list[str | float]]:
     """Return the table with the index to use, the condition of a filter, and its values.
 
@@ -556,22 +672,33 @@ def _condition(
         if moment is not None:
             parts.append(f"at {comparison} ?")
             values.append(moment)
-    source = f"rows INDEXED BY {index}" if index else "rows NOT INDEXED" if wanted.text else "rows"
-    return source, " AND ".join(parts), values
+    # Figures are in no index: to fetch each row through one takes longer than to go through them.
+    by_figure = sort not in {"at", *_NAMED} and index != "rows_failed" and wanted.since is None
+    if wanted.text or by_figure:
+        return "rows NOT INDEXED", " AND ".join(parts), values
+    return f"rows INDEXED BY {index}" if index else "rows", " AND ".join(parts), values
 
 
 def _text_condition(
     database: sqlite3.Connection, wanted: ActivityFilter, kinds: list[str]
 ) -> tuple[str, list[str | float]]:
-    """Return the condition of a text in a name or an error; each in its index, not row by row."""
     some = f"SELECT number FROM rows WHERE server = ? AND kind IN ({_marks(kinds)}) AND"  # noqa: S608
-    either = [f"{some} failed = 1 AND instr(lower(error), ?)"]
-    values: list[str | float] = [wanted.server, *kinds, wanted.text.lower()]
-    for column in _NAMED:
-        if found := _matching_names(database, wanted, column, wanted.text):
-            either.append(f"{some} {column} IN ({_marks(found)})")
-            values += [wanted.server, *kinds, *found]
+    either: list[str] = []
+    values: list[str | float] = []
+    for _, condition, names in _text_conditions(database, wanted):
+        either.append(f"{some} {condition}")
+        values += [wanted.server, *kinds, *names]
     return f"number IN ({' UNION '.join(either)})", values
+
+
+def _text_conditions(
+    database: sqlite3.Connection, wanted: ActivityFilter
+) -> Iterator[tuple[str, str, list[str | float]]]:
+    """Yield the indices where a text may stand, in a name or an error, each with its condition."""
+    yield "rows_failed", "failed = 1 AND instr(lower(error), ?)", [wanted.text.lower()]
+    for column, index in _NAMED.items():
+        if found := _matching_names(database, wanted, column, wanted.text):
+            yield index, f"{column} IN ({_marks(found)})", [*found]
 
 
 _NAMED = {"model": "rows_by_model", "who": "rows_by_client"}

@@ -21,6 +21,7 @@ from textual.theme import Theme
 from textual.widget import Widget
 from textual.worker import Worker
 
+from aitui import __version__
 from aitui.domain.snapshot import Server, Snapshot
 from aitui.errors import AituiError
 from aitui.format.fit import shorten_id
@@ -303,7 +304,10 @@ class AituiApp(App[None]):
         from aitui.ui.screens.help import HelpScreen, help_groups
 
         if not isinstance(self.screen, HelpScreen):
-            self.push_screen(HelpScreen(help_groups(self.screen)))
+            versions = f"aitui {__version__}"
+            if self.snapshot.version:
+                versions += f" · llama-swap {self.snapshot.version_name}"
+            self.push_screen(HelpScreen(help_groups(self.screen), versions=versions))
 
     def action_zoom(self) -> None:
         """Toggle the zoom of the focused pane."""

@@ -524,7 +524,12 @@ SERVERS = KeyGroup(
     Key("tab", "focus_next", "list or URL", bound=False),
     Key("delete", "forget", "forget the URL", "forget"),
 )
-HELP = KeyGroup("help", Key("escape,q,question_mark,f1", "dismiss", "close", listed=False))
+HELP = KeyGroup(
+    "help",
+    Key("slash", "find", "find a key", "find a key", listed=False),
+    Key("escape,q,question_mark,f1", "back", "close", listed=False),
+    Key("enter", "focused.submit", "done", bound=False),
+)
 MESSAGES = KeyGroup(
     "messages", Key("escape,q,m", "dismiss", "close"), *_motions("first line", "last line")
 )

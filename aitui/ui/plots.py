@@ -86,17 +86,38 @@ def limit_axis(limit: float, rows: int, unit: float = 1.0) -> Axis:
 
 
 def round_axis(peak: float, rows: int, unit: float = 1.0) -> Axis:
-    """Return the next scale above a peak of which each row is a round step."""
+    """Return a scale that holds a peak with little room above it, with ticks at round values.
+
+    Ticks are 1, 2 or 5 of their power of ten. If the peak would not reach three fifths of the height,
+    they may be other short numbers.
+    """
     height = max(rows, 1)
     known = min(peak / unit, _LARGEST) if math.isfinite(peak) and peak > 0 else 1.0
-    wanted = max(known / height, 1 / _LARGEST)
-    power = 10.0 ** math.floor(math.log10(wanted))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= wanted * (1 - 1e-9))
-    top = step * height
-    return Axis(top * unit, max(rows, 0), _ticks(top, rows), unit)
+    top, tick, distance = _lowest_scale(known, height, (1, 2, 5, 10))
+    if known < top * _WELL_USED:
+        other = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
+        top, tick, distance = _lowest_scale(known, height, other)
+    ticks = {
+        rows - number * distance: _tick_text(tick * number)
+        for number in range(1, rows // distance + 1)
+    }
+    return Axis(top * unit, max(rows, 0), ticks, unit)
 
 
 _LARGEST = 1e15
+_WELL_USED = 0.6
+
+
+def _lowest_scale(peak: float, rows: int, mantissas: Sequence[float]) -> tuple[float, float, int]:
+    """Return the top of a scale, the step from tick to tick, and the rows of such a step."""
+    scales = []
+    least = min(rows, max(2, -(-rows // 4)))
+    for distance in range(least, max(least, rows // 2) + 1):
+        wanted = max(peak * distance / rows, 1 / _LARGEST)
+        power = 10.0 ** math.floor(math.log10(wanted))
+        tick = next(one * power for one in mantissas if one * power >= wanted * (1 - 1e-9))
+        scales.append((tick * rows / distance, tick, distance))
+    return min(scales)
 
 
 def _ticks(top: float, rows: int) -> dict[int, str]:

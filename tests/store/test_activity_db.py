@@ -1,13 +1,16 @@
 """The record of activity on disk."""
 
+import asyncio
+import random
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
-from aitui.domain.activity import ActivityFilter, ActivityKind, ActivityRow, WatchedTime
+from aitui.domain.activity import SORTS, ActivityFilter, ActivityKind, ActivityRow, WatchedTime
 from aitui.errors import HistoryError
 from aitui.store.activity_db import FILE_NAME, ActivityStore
 
@@ -164,6 +167,107 @@ async def test_a_sort_has_what_is_unknown_last(
     await store.add(ROWS, NOW)
     numbers = await store.select(HOME, sort, descending=descending)
     assert [row.id for row in await store.read(numbers)] == ids
+
+
+async def test_an_address_with_one_program_is_one_client(store: ActivityStore) -> None:
+    def at(number: int, address: str, who: str, agent: str = "") -> ActivityRow:
+        return request(number, client=address, who=who, agent=agent)
+
+    away = at(1, "10.0.0.1", "laptop"), at(2, "10.0.0.2", "phone"), at(3, "10.0.0.3", "desk")
+    await store.add(away, NOW)
+    seen = (
+        at(4, "10.0.0.1", "laptop · pi", "pi/1.0"),
+        at(5, "10.0.0.2", "this chat", "aitui/1.0 (me)"),
+        at(6, "10.0.0.3", "desk · Zed", "Zed/1"),
+        at(7, "10.0.0.3", "desk · curl", "curl/8"),
+    )
+    await store.add(seen, NOW)
+    await store.add((at(8, "10.0.0.1", "laptop"), at(9, "10.0.0.3", "desk")), NOW)
+    groups = {name: sums.requests for name, sums in (await store.sums(HOME, "client")).items()}
+    assert groups == {
+        "laptop · pi": 3,  # also what ended while nothing watched
+        "phone": 1,  # aitui itself doesn't stand for others at its address
+        "this chat": 1,
+        "desk · Zed": 2,
+        "desk · curl": 1,
+        "desk": 1,  # of two programs neither
+    }
+
+
+async def test_a_record_without_programs_is_completed(path: Path) -> None:
+    store = await ActivityStore.open(path)
+    await store.add([request(1, client="10.0.0.1", who="laptop · pi", agent="pi/1.0")], NOW)
+    await store.close()
+    database = sqlite3.connect(path)
+    database.executescript("DROP TABLE programs; PRAGMA user_version = 1")
+    database.execute(
+        "INSERT INTO rows SELECT 2, server, kind, at + 1, 2, model, run, path, client, 'laptop', "
+        "'', session, status, error, by, cached, prompt, tokens, drafted, accepted, prompt_rate, "
+        "rate, seconds, first_token, has_capture, failed FROM rows"
+    )
+    database.commit()
+    database.close()
+    store = await ActivityStore.open(path)
+    assert [row.who for row in await all_of(store)] == ["laptop · pi"] * 2
+    await store.close()
+
+
+@pytest.mark.parametrize("sort", SORTS)
+async def test_the_first_rows_are_those_of_the_whole_selection(
+    store: ActivityStore, sort: str
+) -> None:
+    figures = random.Random(sort)
+    await store.add(
+        [
+            request(
+                number,
+                who=figures.choice(("laptop · pi", "phone", "")),
+                status=figures.choice((200, 499, None)),
+                error=figures.choice(("", "laptop left")),
+                **{
+                    name: figures.choice((None, 0, 1, number))
+                    for name in ("cached", "prompt", "tokens", "drafted", "rate", "seconds")
+                },
+            )
+            for number in range(60)
+        ],
+        NOW,
+    )
+    wanted = (
+        HOME,
+        replace(HOME, text="laptop"),
+        replace(HOME, text="qwen", status="failed"),
+        replace(HOME, client="phone"),
+        replace(HOME, since=NOW + 30),
+    )
+    for one in wanted:
+        for descending in (True, False):
+            whole = await store.select(one, sort, descending=descending)
+            first = await store.select_first(one, 7, sort, descending=descending)
+            assert list(first) == list(whole[:7])
+            assert len(whole) > 7
+
+
+async def test_what_is_no_longer_wanted_is_not_gone_through(store: ActivityStore) -> None:
+    await store.add(ROWS, NOW)
+    begun, interrupted = threading.Event(), threading.Event()
+
+    def count_for_long(database: sqlite3.Connection) -> None:
+        begun.set()
+        try:
+            database.execute(
+                "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 1000000000) "
+                "SELECT max(x) FROM n"
+            ).fetchone()
+        except sqlite3.OperationalError:
+            interrupted.set()
+            raise
+
+    slow = asyncio.create_task(store._run_slowly(count_for_long))
+    await asyncio.to_thread(begun.wait)
+    slow.cancel()
+    assert (await store.totals(HOME)).sums.requests == 3
+    assert interrupted.is_set()
 
 
 async def test_totals_and_groups(store: ActivityStore) -> None:

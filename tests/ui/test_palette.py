@@ -107,3 +107,13 @@ def test_of_a_ready_model_there_is_no_load() -> None:
     snapshot = Snapshot(models=(Model(QUICK, state=RunState.READY),))
     found = [one.title for one in model_commands(lambda _: True, snapshot, print)]
     assert found == [f"chat with {QUICK}", f"log of {QUICK}"]
+
+
+async def test_without_a_match_no_action_is_described(server: Server, tmp_path: Path) -> None:
+    async with driven(server, tmp_path, size=(120, 36)) as app:
+        await app.see(STEADY)
+        await app.press("colon", *"open the demo")
+        await app.see("a simulated server on this machine")
+        await app.press("x")
+        await app.see("nothing matches")
+        assert "a simulated server on this machine" not in app.text

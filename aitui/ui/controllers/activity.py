@@ -19,12 +19,14 @@ from aitui.ui.controllers.models import ModelsController
 from aitui.ui.keymap import remedy_text
 from aitui.ui.screens.activity import ActivityMode, ActivityQuery, ActivityScreen, residency_range
 from aitui.ui.screens.dialogs import ChooseScreen
-from aitui.ui.screens.request import RequestScreen
+from aitui.ui.screens.request import RequestScreen, capture_texts
 
 SHORTEST_PAUSE, IDLE_SHARE = 1.0, 4
 """Seconds between two readings of a record that changes; they take at most a fifth of the time."""
 MOST_EXPORTED = 100_000
 _CHUNK = 500
+_FIRST = 300
+"""Rows that are shown before the others are found: more than any screen has."""
 
 
 class ActivityController:
@@ -39,11 +41,13 @@ class ActivityController:
         self._models = models
         self._wanted: list[int] = []
         self._screen: ActivityScreen | None = None
+        self._listed: ActivityQuery | None = None
 
     def open(self) -> None:
         """Show the view."""
         if not isinstance(self._app.screen, ActivityScreen):
             settings = self._session.server.activity
+            self._listed = None
             self._screen = ActivityScreen(self._app_context.clock, self, settings.electricity_price)
             self._app.push_screen(self._screen, lambda _: self.stop())
 
@@ -100,8 +104,12 @@ class ActivityController:
             await self._show_residency(screen, store, query)
             return
         if query.mode is ActivityMode.REQUESTS:
-            numbers = await store.select(wanted, query.sort, descending=query.descending)
-            screen.show_rows(query, numbers)
+            sort, descending = query.sort, query.descending
+            if query != self._listed:
+                first = await store.select_first(wanted, _FIRST, sort, descending=descending)
+                screen.show_rows(query, first)
+            screen.show_rows(query, await store.select(wanted, sort, descending=descending))
+            self._listed = query
         else:
             now = self._app_context.clock.wall()
             screen.show_groups(query, await group_requests(store, wanted, query.by, now))
@@ -135,7 +143,8 @@ class ActivityController:
                 words = "\n".join(filter(None, (error.what, error.why, remedy_text(error))))
             else:
                 if capture.path in {"", row.path}:
-                    screen.show_capture(capture)
+                    texts = await asyncio.to_thread(capture_texts, capture, screen.line_cells)
+                    screen.show_capture(capture, texts)
                     return
                 words = "The server has been restarted since: it has kept nothing of this request"
         screen.show_problem(words)

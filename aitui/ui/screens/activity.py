@@ -126,6 +126,8 @@ class ActivityScreen(Screen[None]):
         self._resident_names: tuple[str, ...] = ()
         self.query_shown = ActivityQuery()
         """What is asked for."""
+        self.totals_of: ActivityQuery | None = None
+        """What everything is there of."""
         self._table = ActivityTable(id="table")
         self._percentiles = Percentiles(id="percentiles")
         self._summary = PlainText(id="summary", classes="frame")
@@ -194,7 +196,7 @@ class ActivityScreen(Screen[None]):
     def show_totals(self, query: ActivityQuery, totals: ActivityTotals) -> None:
         """Show the totals of a query."""
         if query == self.query_shown:
-            self._totals = totals
+            self._totals, self.totals_of = totals, query
             self._requests.slow = totals.seconds.p95 if totals.seconds.count >= 20 else None
             self._percentiles.show(totals)
             self._table.redraw()

@@ -1,13 +1,13 @@
 """The keys that work here first, then those of every other place, and what the signs mean."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace  # noqa: TID251 - Textual's bindings are dataclasses
 from textwrap import wrap
 from typing import Any
 
 from msgspec import Struct
 from rich.cells import cell_len
-from textual import events
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, VerticalScroll
@@ -147,42 +147,100 @@ class HelpScreen(ModalScreen[None]):
         self,
         groups: Iterable[HelpGroup],
         title: str = "",
-        note: str = "",
+        versions: str = "",
         column_cells: int = LARGEST_COLUMN,
     ) -> None:
         super().__init__()
         self._column_cells = column_cells
         self._groups = tuple(group for group in groups if group.rows)
         self._title = title or "Help"
-        self._note = note
+        self._versions = versions
 
     def compose(self) -> ComposeResult:
-        with HelpText(id="dialog"), Horizontal():
-            yield from (PlainText() for _ in range(3))
-        yield KeyBar(HELP_TEXT.hint("move(1)", "scroll"), HELP.hint("dismiss"), id="keys")
+        with HelpText(id="dialog"):
+            find = Input(placeholder="a key, or words of what it does", id="find")
+            find.display = False
+            yield find
+            with Horizontal():
+                yield from (PlainText() for _ in range(3))
+        yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
         dialog = self.query_one("#dialog")
-        set_frame_title(dialog, self._title, self._note)
+        set_frame_title(dialog, self._title, right=self._versions)
         dialog.focus()
+        self._show_keys()
 
     def on_resize(self, event: events.Resize) -> None:
         """Use as many columns as there is room for, each about as long as the others."""
-        room = event.size.width - _FRAME_CELLS
+        # As high as its text again, also if the search had kept the height.
+        self.query_one("#dialog").styles.height = None
+        self._show_groups(event.size.width)
+
+    def action_find(self) -> None:
+        dialog, find = self.query_one("#dialog"), self.query_one(Input)
+        # What was found is shorter; a dialog doesn't resize while it is open.
+        dialog.styles.height = dialog.outer_size.height
+        find.display = True
+        self.set_focus(find)
+        self._show_keys()
+
+    def action_back(self) -> None:
+        """Leave the search, else the help."""
+        find = self.query_one(Input)
+        if not find.display:
+            self.dismiss()
+            return
+        find.value = ""
+        find.display = False
+        self.set_focus(self.query_one("#dialog"))
+        self._show_keys()
+
+    @on(Input.Changed)
+    def _find(self) -> None:
+        self._show_groups(self.size.width)
+
+    @on(Input.Submitted)
+    def _end_typing(self) -> None:
+        self.set_focus(self.query_one("#dialog"))
+
+    def _show_keys(self) -> None:
+        if self.query_one(Input).display:
+            hints = [HELP.hint("focused.submit"), HELP.hint("back", "show all")]
+        else:
+            hints = [HELP.hint("find"), HELP_TEXT.hint("move(1)", "scroll"), HELP.hint("back")]
+        self.query_one(KeyBar).hints = tuple(hints)
+
+    def _show_groups(self, width: int) -> None:
+        room = width - _FRAME_CELLS
         count = max(1, min(3, room // LEAST_COLUMN, len(self._groups)))
         cells = max(LEAST_COLUMN, min(self._column_cells, room // count))
-        columns = _balance(self._groups, count)
+        columns = _balance(find_groups(self._groups, self.query_one(Input).value), count)
         for number, column in enumerate(self.query(PlainText)):
             column.display = number < count
             if column.display:
                 column.update(Content("\n").join(_render_groups(columns[number], cells - 3)))
+        if not columns[0]:
+            self.query(PlainText).first().update(Content.styled("nothing matches", "$muted"))
         self.query_one("#dialog").styles.width = count * cells + _FRAME_CELLS
+
+
+def find_groups(groups: Sequence[HelpGroup], typed: str) -> list[HelpGroup]:
+    """Return the groups with the rows of the key that was typed, else those whose words have it."""
+    typed = typed.strip()
+
+    def filtered(matches: Callable[[Row], bool]) -> list[HelpGroup]:
+        found = [HelpGroup(one.title, tuple(filter(matches, one.rows)), one.here) for one in groups]
+        return [group for group in found if group.rows]
+
+    by_key = filtered(lambda row: typed in row[0].split())
+    return by_key or filtered(lambda row: typed.casefold() in row[1].casefold())
 
 
 def _balance(groups: Sequence[HelpGroup], count: int) -> list[list[HelpGroup]]:
     """Distribute groups over columns in their order, so that the longest column is as short as it can be."""
     heights = [len(group.rows) + 2 for group in groups]
-    limit = max(*heights, -(-sum(heights) // count))
+    limit = max([-(-sum(heights) // count), *heights])
     while True:
         columns: list[list[HelpGroup]] = [[]]
         room = limit

@@ -151,6 +151,8 @@ class PaletteScreen(ModalScreen[Command | None]):
         )
         if not self._listed:
             listed.add_option(Option(Content.styled("nothing matches", "$muted"), disabled=True))
+            # Nothing is highlighted, so no event takes the last one's preview away.
+            self._show_effects()
         else:
             listed.highlighted = 0
         words = (

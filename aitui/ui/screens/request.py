@@ -1,6 +1,6 @@
 """One request: its figures, and what the server kept of it, as chat, pretty, raw, or its headers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from textual.app import ComposeResult
@@ -30,6 +30,12 @@ class TextLines:
     def __init__(self, paragraphs: Sequence[Piece]) -> None:
         self._paragraphs = paragraphs
         self._lines: list[Piece] = []
+        self._width = -1
+
+    @property
+    def text(self) -> str:
+        """The whole text, not wrapped."""
+        return "\n".join(text for text, _ in self._paragraphs)
 
     @property
     def count(self) -> int:
@@ -38,7 +44,9 @@ class TextLines:
 
     def fit(self, width: int) -> None:
         """Wrap the text to that many cells."""
-        room = max(8, width - 2)
+        if width == self._width:
+            return
+        self._width, room = width, max(8, width - 2)
         self._lines = [
             (part, style)
             for text, style in self._paragraphs
@@ -69,6 +77,7 @@ class RequestScreen(Screen[None]):
         self._clock = clock
         self._row = row
         self._capture: Capture | None = None
+        self._texts: Mapping[str, TextLines] = {}
         self._form = FORMS[0]
         self._problem = "Reading what the server kept …"
         self._table = ActivityTable(id="table")
@@ -90,11 +99,15 @@ class RequestScreen(Screen[None]):
         for header in self.query(ServerHeader):
             header.tick()
 
-    def show_capture(self, capture: Capture) -> None:
-        """Show what the server kept."""
-        self._capture = capture
-        if not captured_chat(capture):
-            self._form = "pretty"
+    @property
+    def line_cells(self) -> int:
+        """The cells of a line of text."""
+        return self._table.line_cells
+
+    def show_capture(self, capture: Capture, texts: Mapping[str, TextLines]) -> None:
+        """Show what the server kept, with its texts as `capture_texts` returns them."""
+        self._capture, self._texts = capture, texts
+        self._form = next(iter(texts))
         self._show()
 
     def show_problem(self, words: str) -> None:
@@ -113,14 +126,12 @@ class RequestScreen(Screen[None]):
         if self._capture is None:
             self.notify("There is no text to copy", severity="warning")
         else:
-            text = "\n".join(text for text, _ in _paragraphs(self._capture, self._form))
-            self.app.copy_to_clipboard(text)
+            self.app.copy_to_clipboard(self._texts[self._form].text)
 
     def _show(self) -> None:
         capture = self._capture
         self._table.empty_text = "" if capture is not None else self._problem
-        paragraphs = [] if capture is None else _paragraphs(capture, self._form)
-        self._table.show_lines(TextLines(paragraphs), cursor=0)
+        self._table.show_lines(self._texts.get(self._form, TextLines(())), cursor=0)
         right = "" if capture is None or not capture.is_cut else "too long, only its beginning"
         set_frame_title(
             self._table, "Kept by the server", "" if capture is None else self._form, right
@@ -132,6 +143,19 @@ class RequestScreen(Screen[None]):
             CAPTURE.hint("dismiss"),
             APP.hint("help"),
         )
+
+
+def capture_texts(capture: Capture, width: int) -> dict[str, TextLines]:
+    """Return the text of each of FORMS, the one to begin with first, wrapped to that many cells.
+
+    Takes 0.5 s for the longest bodies, in Chinese: for a thread.
+    """
+    texts = {form: TextLines(_paragraphs(capture, form)) for form in FORMS}
+    for text in texts.values():
+        text.fit(width)
+    if not captured_chat(capture):
+        texts["chat"] = texts.pop("chat")
+    return texts
 
 
 def _paragraphs(capture: Capture, form: str) -> list[Piece]:

@@ -273,7 +273,7 @@ class RequestLines:
         if not row.number:
             return self.live.index(row) if row in self.live else None
         try:
-            return len(self.live) + list(self.numbers).index(row.number)
+            return len(self.live) + self.numbers.index(row.number)
         except ValueError:
             return None
 

@@ -242,8 +242,7 @@ class ServerHeader(Widget):
         if not snapshot.version:
             return []
         long = "llama-swap " if width >= LONG_VERSION_COLUMNS else ""
-        number = "v" if snapshot.version[0].isdigit() else ""
-        return [(long + number + snapshot.version, "muted")]
+        return [(long + snapshot.version_name, "muted")]
 
     def _draw_memory(self, room: _Room) -> list[Segment]:
         """Draw how full the memory is, each model's part in its hue; near its end the number warns."""

@@ -5,7 +5,10 @@ from unittest.mock import Mock, patch
 import pytest
 from rich.cells import cell_len, chop_cells
 
+from aitui.domain.capture import Capture
 from aitui.ui import text
+from aitui.ui.screens import request
+from aitui.ui.screens.request import capture_texts
 from aitui.ui.text import wrap_line
 
 
@@ -28,3 +31,14 @@ def test_each_part_of_a_long_line_is_measured_once() -> None:
     with patch.object(text, "chop_cells", measured):
         wrap_line(line, 100, 50)
     assert sum(len(call.args[0]) for call in measured.call_args_list) <= 5 * len(line)
+
+
+def test_a_text_is_wrapped_once_for_a_width() -> None:
+    with patch.object(request, "wrap_line", Mock(wraps=wrap_line)) as wrapped:
+        texts = capture_texts(Capture(1, request_body="語" * 200), 40)
+        before = wrapped.call_count
+        texts["raw"].fit(40)
+        assert wrapped.call_count == before
+        assert next(iter(texts)) == "pretty"  # it is no chat
+        texts["raw"].fit(20)
+        assert wrapped.call_count > before

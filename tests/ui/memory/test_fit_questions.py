@@ -19,8 +19,9 @@ from aitui.host.base import FileInfo, FileKind
 from aitui.host.config_file import FileSnapshot
 from aitui.services.config_plan import ChangePlan, change_confirmation, flag_edit
 from aitui.services.load import load_confirmation
+from aitui.ui.screens.confirm import LoadBars
 from aitui.ui.screens.context_size import ContextSizeScreen
-from ui.driven import opened
+from ui.driven import driven, opened
 from ui.hand_made import SERVER, STILL, live, show_instead_of_servers
 
 GIB = 1 << 30
@@ -152,3 +153,21 @@ async def test_a_context_larger_than_trained_is_a_warning_to_the_end(
     facts = change_confirmation(ChangePlan(reading, change, b""), snapshot).facts
     assert any(fact.startswith("! larger than trained") for fact in facts)
     assert not any("✔" in fact for fact in facts)
+
+
+@pytest.mark.parametrize(("rows", "drawn"), [(36, True), (24, False)])
+async def test_the_palette_draws_the_memory_now_and_after_a_load(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, rows: int, drawn: bool
+) -> None:
+    snapshot = standing()
+    takes = Measurement(32_768, 20 * GIB).footprint
+    wanted, loaded = snapshot.models
+    snapshot = replace(snapshot, models=(replace(wanted, memory=takes), loaded))
+    show_instead_of_servers(monkeypatch, snapshot)
+    async with driven(SERVER, tmp_path, size=(120, rows), clock=STILL) as app:
+        await app.see(WANTED)
+        await app.press("colon", *f"load {WANTED}")
+        bars = app.app.screen.query_one(LoadBars)
+        await app.until(lambda: bars.display is drawn, "bars")
+        if drawn:
+            await app.see("now  ", "after  ")
