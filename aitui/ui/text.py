@@ -74,20 +74,29 @@ MAX_WRAPPED_LENGTH = 8000
 
 def wrap_text(text: str, width: int) -> list[str]:
     """The lines of a text, broken at blanks, and inside words that are wider than a line."""
-    lines: list[str] = []
-    for paragraph in text[:MAX_WRAPPED_LENGTH].split("\n"):
-        line = ""
-        for word in paragraph.split():
-            longer = f"{line} {word}" if line else word
-            if cell_len(longer) <= width:
-                line = longer
-                continue
-            if line:
-                lines.append(line)
-            *whole, line = chop_cells(word, width) or [""]
-            lines.extend(whole)
-        lines.append(line)
-    return lines
+    paragraphs = (" ".join(line.split()) for line in text[:MAX_WRAPPED_LENGTH].split("\n"))
+    return [part.strip() for line in paragraphs for part in wrap_line(line, width)]
+
+
+def wrap_line(line: str, width: int, least: int = 0) -> list[str]:
+    """Break a line that is too wide, behind a blank if that leaves more than `least` cells of it.
+
+    Every character stays; without `least`, which is for prose, a blank that would begin a part goes.
+    A line may have 400,000 characters: each part of it is measured once.
+    """
+    found: list[str] = []
+    start, width = 0, max(1, width)
+    while start < len(line):
+        part = line[start : start + 2 * width]
+        head = part[:width] if part.isascii() else chop_cells(part, width)[0] or part[0]
+        if line[start + len(head) : start + len(head) + 1].strip():
+            blank = head.rfind(" ")
+            head = head[: blank + 1] if blank > least else head
+        found.append(head)
+        start += len(head)
+        if not least:
+            start += line[start : start + 1] == " "
+    return found or [""]
 
 
 MAX_QUOTED_LENGTH = 100

@@ -19,7 +19,7 @@ from aitui.domain.models import Model, RunState
 from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
 from aitui.format.fit import shorten_id
 from aitui.ui.frame import Pieces, set_frame_title
-from aitui.ui.keymap import APP, CHAT_PANE, MODELS, PROMPT, TRANSCRIPT, Hint
+from aitui.ui.keymap import APP, CHAT_PANE, MODELS, Hint
 from aitui.ui.messages import (
     CancelRequested,
     ChatRequested,
@@ -237,15 +237,7 @@ class ModelsScreen(Screen[None]):
     def keys(self) -> list[Hint]:
         """Key, words and action of what works now, the most needed first."""
         if self._is_in_chat:
-            return _chat_keys(
-                writing=self._is_writing,
-                answering=self.chat.is_replying,
-                refused=bool(self.chat.needed_context),
-                queued=bool(self.chat.queued),
-                written=self.chat.is_written,
-                suggested=self.chat.suggested,
-                offers=bool(self.chat.last_conversation),
-            )
+            return self.chat.keys()
         if isinstance(self.focused, Input) and self.focused.id == "find":
             return [CHAT_PANE.hint("focused.submit"), CHAT_PANE.hint("screen.close_chat", "close")]
         if isinstance(self.focused, Input):
@@ -696,62 +688,3 @@ def _model_keys(
         (APP.hint("help"), True),
     ]
     return [hint for hint, works in hints if works]
-
-
-def _chat_keys(
-    *,
-    writing: bool,
-    answering: bool,
-    refused: bool,
-    queued: bool,
-    written: bool,
-    offers: bool,
-    suggested: str = "",
-) -> list[Hint]:
-    """Return the keys of the prompt or the transcript; `refused` is set if the context is too small.
-
-    `queued` is set if prompts wait, `written` if anything is in the prompt, `offers` if the last
-    conversation with the model is offered.
-    """
-    if writing and suggested:
-        runs = f"run {suggested}" if not suggested.endswith(" ") else f"insert {suggested.strip()}"
-        return [
-            PROMPT.hint("send", runs),
-            (f"{PROMPT.sign('earlier')} {PROMPT.sign('later')}", "select", "focused.later"),
-            PROMPT.hint("complete", "insert"),
-            PROMPT.hint("screen.read_chat", "close the list"),
-            APP.hint("help", typing=True),
-        ]
-    stop = [APP.hint("interrupt")] if answering else []
-    if refused:
-        stop.append(CHAT_PANE.hint("app.grow_context"))
-    if offers and not answering:
-        stop.append(CHAT_PANE.hint("app.resume_last"))
-    if writing:
-        takes_back = queued and not written
-        words = "queue" if answering else "send queued" if takes_back else ""
-        empty = [PROMPT.hint("earlier", "take back")] if takes_back else []
-        if not written:
-            empty.append(PROMPT.hint("begin_command"))
-        of_prompt = ("newline", "screen.toggle_reasoning", "screen.read_chat", "app.edit_prompt")
-        return [
-            *stop,
-            PROMPT.hint("send", words),
-            *empty,
-            *(PROMPT.hint(action) for action in of_prompt),
-            APP.hint("zoom", typing=True),
-            PROMPT.hint("scroll_transcript(-1)"),
-            *(APP.hint(action, typing=True) for action in ("conversations", "help")),
-        ]
-    of_transcript = (
-        *("block(1)", "copy('block')", "reasoning", "screen.filter", "screen.find_next(1)"),
-        "follow",
-    )
-    return [
-        *stop,
-        CHAT_PANE.hint("screen.write_prompt"),
-        *(TRANSCRIPT.hint(action) for action in of_transcript),
-        CHAT_PANE.hint("screen.close_chat"),
-        APP.hint("zoom"),
-        APP.hint("help"),
-    ]

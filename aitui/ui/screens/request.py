@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from rich.cells import chop_cells
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.screen import Screen
@@ -16,6 +15,7 @@ from aitui.format.requests import status_words
 from aitui.ui.frame import set_frame_title
 from aitui.ui.keymap import APP, CAPTURE
 from aitui.ui.plain import PlainText
+from aitui.ui.text import wrap_line
 from aitui.ui.widgets.activity_table import ActivityTable, Piece
 from aitui.ui.widgets.key_bar import KeyBar
 from aitui.ui.widgets.server_header import ServerHeader
@@ -51,7 +51,7 @@ class TextLines:
             (part, style)
             for text, style in self._paragraphs
             for line in text.split("\n")
-            for part in wrap_line(line, room)
+            for part in wrap_line(line, room, room // 2)
         ]
 
     def show(self, first: int, end: int) -> None:
@@ -230,21 +230,3 @@ def _facts(row: ActivityRow) -> Content:
         known,
     )
     return Content("\n".join(filter(None, lines)))
-
-
-def wrap_line(line: str, width: int) -> list[str]:
-    """Break a line that is too wide, behind a blank if there is one near its end.
-
-    A raw body is one line of up to 400,000 characters: each part of it is measured once.
-    """
-    found: list[str] = []
-    start = 0
-    while start < len(line):
-        part = line[start : start + width]
-        head = part if part.isascii() else chop_cells(part, width)[0]
-        blank = head.rfind(" ")
-        if start + len(head) < len(line) and blank > width // 2:
-            head = head[: blank + 1]
-        found.append(head)
-        start += len(head)
-    return found or [""]

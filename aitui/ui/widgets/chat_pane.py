@@ -12,7 +12,7 @@ from aitui.domain.slash import Suggestion
 from aitui.domain.snapshot import Clock
 from aitui.format.fit import shorten_id
 from aitui.ui.frame import set_frame_title
-from aitui.ui.keymap import CHAT_PANE, PROMPT
+from aitui.ui.keymap import APP, CHAT_PANE, PROMPT, TRANSCRIPT, Hint
 from aitui.ui.plain import PlainText, plain
 from aitui.ui.widgets.chat_rail import ChatRail
 from aitui.ui.widgets.chat_status import ChatStatus, SentFacts, SentLines
@@ -85,6 +85,57 @@ class ChatPane(Vertical):
         for name in ("suggestions", "selected", "room"):
             self.watch(self.commands, name, self._show_suggested, init=False)
         self.watch(self.sent, "facts", self._show_facts)
+
+    def keys(self) -> list[Hint]:
+        """Key, words and action of what works now in the prompt or the transcript."""
+        writing, chosen = self.screen.focused is self.prompt, self.suggested
+        if writing and chosen:
+            runs = f"insert {chosen.strip()}" if chosen.endswith(" ") else f"run {chosen}"
+            return [
+                PROMPT.hint("send", runs),
+                (f"{PROMPT.sign('earlier')} {PROMPT.sign('later')}", "select", "focused.later"),
+                PROMPT.hint("complete", "insert"),
+                PROMPT.hint("screen.read_chat", "close the list"),
+                APP.hint("help", typing=True),
+            ]
+        stop = [APP.hint("interrupt")] if self.is_replying else []
+        if self.needed_context:
+            stop.append(CHAT_PANE.hint("app.grow_context"))
+        if self.last_conversation and not self.is_replying:
+            stop.append(CHAT_PANE.hint("app.resume_last"))
+        if writing:
+            takes_back = bool(self.queued) and not self.is_written
+            words = "queue" if self.is_replying else "send queued" if takes_back else ""
+            empty = [PROMPT.hint("earlier", "take back")] if takes_back else []
+            if not self.is_written:
+                empty.append(PROMPT.hint("begin_command"))
+            of_prompt = (
+                "newline",
+                "screen.toggle_reasoning",
+                "screen.read_chat",
+                "app.edit_prompt",
+            )
+            return [
+                *stop,
+                PROMPT.hint("send", words),
+                *empty,
+                *(PROMPT.hint(action) for action in of_prompt),
+                APP.hint("zoom", typing=True),
+                PROMPT.hint("scroll_transcript(-1)"),
+                *(APP.hint(action, typing=True) for action in ("conversations", "help")),
+            ]
+        of_transcript = (
+            *("block(1)", "copy('block')", "reasoning", "screen.filter", "screen.find_next(1)"),
+            "follow",
+        )
+        return [
+            *stop,
+            CHAT_PANE.hint("screen.write_prompt"),
+            *(TRANSCRIPT.hint(action) for action in of_transcript),
+            CHAT_PANE.hint("screen.close_chat"),
+            APP.hint("zoom"),
+            APP.hint("help"),
+        ]
 
     def _show_facts(self, facts: SentFacts) -> None:
         self.rail.facts = facts
