@@ -102,6 +102,7 @@ class ClosingTransport(httpx.AsyncHTTPTransport):
     ) -> None:
         super().__init__(
             verify=context,
+            # A stream is ended by closing its connection; over HTTP/2 others would share that.
             http2=False,
             proxy=proxy,
             trust_env=False,

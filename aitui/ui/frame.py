@@ -32,7 +32,8 @@ def set_frame_title(
     shown = getattr(widget, attribute)
     if isinstance(shown, _BorderLine) and shown.parts == parts:
         return
-    # Textual's own setter makes a plain `Content` of it and paints the whole widget.
+    # Textual's own setter makes a plain `Content` of it and paints the whole widget, also for the same
+    # text: three titles once a second were 1.3 % of a core.
     setattr(widget, attribute, _BorderLine(widget, parts))
     size, offset = widget.outer_size, widget.content_offset
     line = Region(0, size.height - 1 if bottom else 0, size.width, 1)

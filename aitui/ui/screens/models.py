@@ -592,6 +592,7 @@ class ModelsScreen(Screen[None]):
         """Say how many models the filter shows."""
         shown, every = len(self._table.shown_models), len(self.snapshot.models)
         count = f"{shown:,} of {every:,} · {MODELS.sign('back')} clears "
+        # `Static.update` lays the whole screen out, also for the same text.
         if self._filter_line.display and str(self._filter_count.content) != count:
             self._filter_count.update(count)
 
