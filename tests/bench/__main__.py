@@ -9,6 +9,7 @@ from itertools import pairwise
 from statistics import mean, median
 
 from bench.activity import activity
+from bench.measured import Measured
 from bench.polling import polling
 from bench.processes import Bench
 from bench.report import Line, p95, print_lines
@@ -17,6 +18,7 @@ from bench.start import start
 RATE = 2000
 BURST = "mixed:10000:10000"
 CALM = "plain:40:10"
+MINUTES = 3
 SHAPE_TOKENS, SHAPE_RUNS = 4000, 5
 
 
@@ -64,6 +66,37 @@ def long(bench: Bench) -> list[Line]:
         Line("… memory a token", f"{memory:.0f} bytes", "≤ 1024", memory <= 1024),
         Line("… text lost", "yes" if ours.lost else "none", "none", not ours.lost),
         _keys("… key handled, p95", ours.key_waits),
+    ]
+
+
+def minutes(bench: Bench) -> list[Line]:
+    """Three minutes at 2,000 tokens a second: whether it still keeps up at their end."""
+    ours = bench.run("transcript", f"mixed:{MINUTES * 60 * RATE}:{RATE}", limit=MINUTES * 120)
+    memory = ours.grown / (MINUTES * 60 * RATE)
+    return [
+        Line(f"{MINUTES} minutes at 2,000 tokens/s, time to the stream's", f"{_pace(ours):.2f} ×"),
+        Line("… last row after the last byte", f"{ours.late * 1000:.0f} ms"),
+        Line("… CPU of the process", f"{ours.cpu / ours.wall:.0%} of a core"),
+        Line("… memory a token", f"{memory:.0f} bytes", "≤ 1024", memory <= 1024),
+        Line("… text lost", "yes" if ours.lost else "none", "none", not ours.lost),
+        _keys("… key handled, p95", ours.key_waits),
+    ]
+
+
+def _pace(measured: Measured) -> float:
+    return measured.wall / (MINUTES * 60)
+
+
+def lines(bench: Bench) -> list[Line]:
+    """10,000 lines of a log a second, beside Textual's widget for that."""
+    ours, theirs = (bench.least("lines", widget) for widget in ("log", "richlog"))
+    ratio = ours.cpu / theirs.cpu
+    return [
+        Line("RichLog, 5 s of 10,000 log lines/s", f"{theirs.cpu:.2f} s of CPU"),
+        Line("… time", f"{theirs.wall:.1f} s"),
+        Line("log view, the same lines", f"{ours.cpu:.2f} s of CPU"),
+        Line("… time", f"{ours.wall:.1f} s"),
+        Line("… CPU to RichLog's", f"{ratio:.2f} ×", "≤ 0.33 ×", ratio <= 1 / 3),
     ]
 
 
@@ -134,6 +167,8 @@ SECTIONS: dict[str, Callable[[Bench], list[Line]]] = {
     "start": start,
     "stream": stream,
     "long": long,
+    "minutes": minutes,
+    "lines": lines,
     "shapes": shapes,
     "burst": burst,
     "markdown": markdown,

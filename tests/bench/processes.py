@@ -101,7 +101,7 @@ class Bench:
                 f"{what} {model} ended early:\n{output[-3000:].decode(errors='replace')}"
             )
         measured = read(result)
-        if what not in {"table", "merging"}:
+        if what not in {"table", "merging", "lines"}:
             measured.late = max(0.0, measured.painted - self._last_sent())
         measured.sent_bytes = len(output)
         measured.key_waits = [

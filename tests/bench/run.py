@@ -31,6 +31,7 @@ from aitui.ui.transcript.blocks import StreamedText
 from aitui.ui.transcript.conversation import CompletedTurn
 from aitui.ui.transcript.render import render_piece
 from aitui.ui.widgets.transcript import Transcript
+from bench.logs import log_run
 from bench.measured import Measured, resident
 from bench.tables import merging_run, table_run
 from bench.texts import tokens
@@ -211,6 +212,8 @@ def main() -> None:
         measured = table_run(int(model))
     elif what == "merging":
         measured = merging_run(int(model))
+    elif what == "lines":
+        measured = log_run(model)
     else:
         tune_collector()
         app = Streaming(what, model, server, Path(f"{result}.begun"))

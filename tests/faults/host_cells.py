@@ -81,7 +81,11 @@ NOTHING_TO_SAY: dict[Cell, str] = {
 }
 """Cells in which the app rightly says nothing, with the reason."""
 
-SAYS: dict[Cell, str] = {("restart", "silent"): "systemctl restart does not end"}
+SAYS: dict[Cell, str] = {
+    **{("restart", name): "systemctl restart does not end" for name in ("silent", "endless")},
+    ("doctor", "refused"): "refuses connections",
+    ("doctor", "silent"): "does not answer",
+}
 """Cells in which it says something else than the fault has in general."""
 
 HOST = Matrix(
