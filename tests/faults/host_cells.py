@@ -84,7 +84,7 @@ NOTHING_TO_SAY: dict[Cell, str] = {
 SAYS: dict[Cell, str] = {
     **{("restart", name): "systemctl restart does not end" for name in ("silent", "endless")},
     ("doctor", "refused"): "refuses connections",
-    ("doctor", "silent"): "does not answer",
+    **{("doctor", name): "does not answer" for name in ("silent", "endless")},
 }
 """Cells in which it says something else than the fault has in general."""
 
