@@ -99,7 +99,7 @@ class DemoUnit:
             try:
                 text = await asyncio.to_thread(self._read_config)
             except (OSError, UnicodeDecodeError) as error:
-                self._server.write_log(f"[WARN] failed to reload config: {error}\n")
+                self._server.write_log(f"[WARN] failed to reload config: {_go_words(error)}\n")
             else:
                 await self._server.reload(text)
             return True
@@ -115,7 +115,7 @@ class DemoUnit:
                 await self._server.start(await asyncio.to_thread(self._read_config))
             except (OSError, UnicodeDecodeError, BadConfiguration) as error:
                 self._has_failed = True
-                self.write(f"[ERROR] Error loading config: {error}")
+                self.write(f"[ERROR] Error loading config: {_go_words(error)}")
                 self.write(f"{UNIT}: Main process exited, code=exited, status=1/FAILURE")
             else:
                 self._mark_started()
@@ -127,6 +127,13 @@ class DemoUnit:
 
     def _read_config(self) -> str:
         return self._config_file.read_bytes().decode("utf-8-sig")
+
+
+def _go_words(error: Exception) -> str:
+    """An error as Go words it."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"open {CONFIG_PATH}: {error.strerror[:1].lower()}{error.strerror[1:]}"
+    return str(error)
 
 
 def _timestamp(moment: float) -> str:

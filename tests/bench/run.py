@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 from textual import events
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.filter import LineFilter
 from textual.widgets import Markdown
@@ -35,6 +35,7 @@ from bench.logs import log_run
 from bench.measured import Measured, resident
 from bench.tables import merging_run, table_run
 from bench.texts import tokens
+from ui.themed import Themed
 from ui.transcript.shown import is_settled
 
 MARK = 1000
@@ -42,7 +43,7 @@ PACE_TEXT = "".join(tokens("mixed", 1000))
 CLOCK = Clock(time.monotonic, time.time)
 
 
-class Streaming(App[None]):
+class Streaming(Themed):
     """A screen with one widget that an answer streams into."""
 
     CSS = "Transcript, VerticalScroll { height: 1fr; }"

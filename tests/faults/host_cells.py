@@ -83,6 +83,7 @@ NOTHING_TO_SAY: dict[Cell, str] = {
 
 SAYS: dict[Cell, str] = {
     **{("restart", name): "systemctl restart does not end" for name in ("silent", "endless")},
+    ("reload", "file replaced"): "Add some to its conf",
     ("doctor", "refused"): "refuses connections",
     **{("doctor", name): "does not answer" for name in ("silent", "endless")},
 }

@@ -202,6 +202,8 @@ class Service(HostOperation):
         if world.app.asking:
             await world.app.answer("n")
         await world.leave()
+        if world.file in {FOREIGN, ""}:
+            world.host.file.write_text(CONFIG)
         if world.stand_in.swap is None:
             await world.app.press("R")
             await world.app.answer("y")
@@ -217,7 +219,7 @@ class Service(HostOperation):
 class Hardware(HostOperation):
     """Read the samples of the hardware."""
 
-    name, step, recovers = "hardware", "run .*nvidia-smi", 125.0
+    name, step, recovers = "hardware", "run (?s:.*)nvidia-smi", 125.0
 
     async def act(self, world: HostWorld) -> None:
         await world.app.press("4")
