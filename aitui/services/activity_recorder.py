@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import math
+import re
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +23,8 @@ from aitui.domain.activity import (
     share_power,
 )
 from aitui.domain.models import FinishedRequest, Model
+from aitui.domain.release import SEPARATE_LOGS_SINCE
+from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import ConnectionPhase, Snapshot
 from aitui.errors import AituiError, HistoryError, NotSupported
 from aitui.services.state import Transitions
@@ -42,6 +46,25 @@ RETRY_SECONDS = 10.0
 LONGEST_SAMPLE = 15.0
 """Seconds that a sample of the power holds for at most."""
 MOST_WAITING = 100_000
+
+
+_LONGEST_PIECE = 200_000
+_GO_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9}
+
+
+@cache
+def _refusal_pattern() -> re.Pattern[str]:
+    """Return the pattern of a line about a refused request; compiled when the first one comes."""
+    return re.compile(
+        r'Request (?P<address>\S{1,64}) "POST (?P<path>/\S{0,200}) HTTP/[0-9.]+" 429 -?\d+ '
+        r'"(?P<agent>[^"]*)" (?P<took>[0-9.a-zµ]+)'
+    )
+
+
+def _go_seconds(text: str) -> float:
+    """Return the seconds of a duration as Go writes it: 91.5µs, 2m3.4s."""
+    parts = re.findall(r"(\d+(?:\.\d+)?)(h|ms|m|s|µs|ns)", text)
+    return round(sum(float(number) * _GO_UNITS[unit] for number, unit in parts), 9)
 
 
 class ActivityRecorder:
@@ -78,6 +101,7 @@ class ActivityRecorder:
         self._last: tuple[int, float] | None = None
         self._is_incomplete = True
         self._is_live = False
+        self._logs_requests = asyncio.Event()
         self._watch, self._watched_since = 0, math.inf
         self._beat = -math.inf
         self._sampled_at: float | None = None
@@ -120,6 +144,7 @@ class ActivityRecorder:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._observe(), name="observe models")
+                tasks.create_task(self._follow_refusals(), name="log of requests")
                 await self._write()
         finally:
             await self.close()
@@ -135,6 +160,42 @@ class ActivityRecorder:
             else:
                 self._add_loads(news)
 
+    async def _follow_refusals(self) -> None:
+        """Record requests that globalConcurrencyLimit refused: they are in the log of requests alone.
+
+        Its lines have no time, so those from before aitui came are left out.
+        """
+        while True:
+            await self._logs_requests.wait()
+            # Whether the server is up is decided by /running; then it is tried again.
+            with contextlib.suppress(AituiError):
+                async with self._client.log("http", history=False) as pieces:
+                    rest = ""
+                    async for piece in pieces:
+                        *lines, rest = f"{rest}{piece}"[-_LONGEST_PIECE:].split("\n")
+                        self._add_refusals(lines)
+            await asyncio.sleep(RETRY_SECONDS)
+
+    def _add_refusals(self, lines: Iterable[str]) -> None:
+        wall = self._clock.wall()
+        for number, found in enumerate(filter(None, map(_refusal_pattern().search, lines))):
+            address, path, agent = (sanitize_line(one, 200) for one in found.group(1, 2, 3))
+            self._waiting.append(
+                ActivityRow(
+                    self._server.identity,
+                    # No two have the same time: without ids they would be one.
+                    at=wall + number * 1e-5,
+                    model="",
+                    status=429,
+                    path=path,
+                    client=address,
+                    agent=agent,
+                    who=self._names.label(address, agent),
+                    seconds=_go_seconds(found["took"]),
+                )
+            )
+            self._changed.set()
+
     def _add_loads(self, transitions: Transitions) -> None:
         server, at = self._server.identity, self._clock.wall()
         for model in transitions.started:
@@ -147,6 +208,10 @@ class ActivityRecorder:
     def _take_snapshot(self, snapshot: Snapshot) -> None:
         before, self._seen = self._seen, snapshot
         was_live, self._is_live = self._is_live, snapshot.connection.phase is ConnectionPhase.LIVE
+        if self._is_live and snapshot.release.has(SEPARATE_LOGS_SINCE):
+            self._logs_requests.set()
+        else:
+            self._logs_requests.clear()
         if was_live is not self._is_live:
             self._changed.set()
         if not self._is_live:

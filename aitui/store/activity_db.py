@@ -124,6 +124,7 @@ SAME_EVENT_SECONDS = 5.0
 """Two recorders notice the same change of a model within this time of each other."""
 SAME_END_SECONDS = 60.0
 """How a model left is found out after it was seen to be gone: a log has to be read for that."""
+REFUSED = 429
 _PRUNE_EVERY = 2000
 _SHARE_PRUNED = 0.1
 _MOST_PROGRAMS = 10_000
@@ -375,6 +376,8 @@ class ActivityStore:
         database = self._connection
         with transaction(database):
             for row in rows:
+                if row.status == REFUSED and self._is_known_refusal(row):
+                    continue
                 if row.kind is ActivityKind.REQUEST:
                     self._insert(replace(row, who=self._client_of(row)), self._run_of(row))
                 elif not self._is_known_event(row):
@@ -398,6 +401,25 @@ class ActivityStore:
         values[_STORED.index("run")] = row.run if run is None else run
         failed = (row.status is not None and row.status >= 400) or bool(row.error)
         self._connection.execute(_INSERT_OR_COMPLETE, (*values, failed))
+
+    def _is_known_refusal(self, row: ActivityRow) -> bool:
+        """Return whether a refused request has a row already.
+
+        A model's own limit leaves a row and a line in a log, which has no id; the server's limit the
+        line alone. Two recorders read the same duration in a line, to the nanosecond.
+        """
+        near = (
+            "server = ? AND kind = 'request' AND at BETWEEN ? AND ? AND status = ? "
+            "AND client = ? AND path = ?"
+        )
+        window = row.at - SAME_EVENT_SECONDS, row.at + SAME_EVENT_SECONDS
+        values = row.server, *window, REFUSED, row.client, row.path
+        if row.id is None:
+            query = f"SELECT 1 FROM rows WHERE {near} AND (id != -1 OR seconds = ?)"  # noqa: S608
+            return self._connection.execute(query, (*values, row.seconds)).fetchone() is not None
+        line = f"SELECT number FROM rows WHERE {near} AND id = -1 LIMIT 1"  # noqa: S608
+        self._connection.execute(f"DELETE FROM rows WHERE number IN ({line})", values)  # noqa: S608
+        return False
 
     def _client_of(self, row: ActivityRow) -> str:
         """Return name and program of a client, as of all rows of an address with one program alone.

@@ -17,7 +17,7 @@ from aitui.store.activity_db import FILE_NAME, ActivityStore
 from catalogue import QUICK
 from other_client import OtherClient
 from stand_in import ConnectionClose, StandIn
-from watched import Watched, eventually, watched
+from watched import Watched, asked_for, eventually, watched
 
 KINDS = (ActivityKind.REQUEST, ActivityKind.START, ActivityKind.READY, ActivityKind.STOP)
 BUILDS = pytest.mark.parametrize("stand_in", [Dialect.V218, Dialect.V263], indirect=True)
@@ -121,6 +121,28 @@ async def test_rows_that_the_reader_was_too_slow_for_are_fetched(
         end_requests(stand_in, 400)
         end_requests(stand_in, 1)
         await until_recorded(recorder, 402)
+
+
+@pytest.mark.parametrize("stand_in", [Dialect.V263], indirect=True)
+async def test_requests_that_the_server_refused_are_rows(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    assert stand_in.swap is not None
+    async with recording(server, tmp_path) as (_, recorder):
+        await asyncio.wait_for(recorder._logs_requests.wait(), 30)
+        await eventually(lambda: asked_for(stand_in, "/logs/stream/http"))
+        for number in (1, 2):
+            stand_in.swap.request_log.write(
+                '[INFO] Request 192.168.2.20 "GET /running HTTP/1.1" 200 412 "aitui/9" 91.5µs\n'
+                f'[INFO] Request 192.168.2.20 "POST /v1/embeddings HTTP/1.1" 429 9{number} "Zed/1" '
+                f"{number}.25ms\n"
+            )
+        rows = await until_recorded(recorder, 2)
+    assert [(row.status, row.path, row.client, row.seconds) for row in rows] == [
+        (429, "/v1/embeddings", "192.168.2.20", 0.00125),
+        (429, "/v1/embeddings", "192.168.2.20", 0.00225),
+    ]
+    assert {row.who for row in rows} == {"192.168.2.20 · Zed"}
 
 
 @BUILDS

@@ -194,6 +194,23 @@ async def test_an_address_with_one_program_is_one_client(store: ActivityStore) -
     }
 
 
+async def test_a_refused_request_is_one_row_of_two_recorders_and_two_sources(
+    store: ActivityStore,
+) -> None:
+    def line(at: float, seconds: float) -> ActivityRow:
+        fields = {"status": 429, "client": "10.0.0.1", "path": "/v1/chat/completions"}
+        row = request(0, at, seconds=seconds, **fields)
+        return replace(row, id=None, model="")
+
+    await store.add([line(1, 0.0001), line(1.5, 0.0002)], NOW)
+    await store.add([line(1.2, 0.0001)], NOW)  # another recorder
+    assert await ids_of(store) == [None, None]
+    one = replace(line(2, 0.0), id=7, model="qwen")  # that of a model's own limit
+    await store.add([one], NOW)
+    await store.add([line(2.1, 0.0003), line(20, 0.0001)], NOW)
+    assert await ids_of(store) == [None, 7, None]
+
+
 async def test_a_record_without_programs_is_completed(path: Path) -> None:
     store = await ActivityStore.open(path)
     await store.add([request(1, client="10.0.0.1", who="laptop · pi", agent="pi/1.0")], NOW)
