@@ -7,12 +7,14 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from random import Random
 from typing import NoReturn, TextIO
 
 from msgspec.structs import replace
 
+from aitui.aio import background_task
 from aitui.cli.arguments import Arguments
 from aitui.cli.output import prepare_output, prepare_screen, prepare_streams
 from aitui.domain.sanitize import sanitize_text
@@ -145,7 +147,30 @@ async def demo_server(
             ssh_home=world.ssh_setup.home,
             clients=CLIENT_NAMES,
         )
-        yield server, Paths.below(world.folder)
+        paths = Paths.below(world.folder)
+        async with background_task(_write_past_hour(paths, wall()), "past hour"):
+            yield server, paths
+
+
+async def _write_past_hour(paths: Paths, now: float) -> None:
+    """Record what aitui would have seen of the demo's past hour."""
+    from aitui.demo.past_hour import HOUR, past_activity, past_energy
+    from aitui.demo.world import IDENTITY
+
+    # After the table, as the recorder does.
+    await asyncio.sleep(_RECORDED_AFTER)
+    module = await asyncio.to_thread(import_module, "aitui.store.activity_db")
+    store = await module.ActivityStore.open(paths.data / module.FILE_NAME)
+    try:
+        await store.watch(IDENTITY, now - HOUR, now)
+        await store.add(past_activity(IDENTITY, now), now)
+        await store.add_energy(IDENTITY, past_energy(now))
+    finally:
+        await store.close()
+
+
+_RECORDED_AFTER = 1.5
+"""Seconds."""
 
 
 def _print_error(error: AituiError) -> None:

@@ -18,13 +18,18 @@ _HISTOGRAM_BINS = 6
 
 
 class TokenCounts(Struct, frozen=True):
-    """The tokens of one reply; those that were cached aren't read. Rates in tokens a second."""
+    """The tokens of one reply; those that were cached aren't read. Rates in tokens a second.
+
+    Nothing is `drafted` by a model without speculative decoding: -1.
+    """
 
     cached: int = 0
     read: int = 0
     written: int = 0
     read_per_second: float = 0.0
     written_per_second: float = 0.0
+    drafted: int = -1
+    accepted: int = -1
 
 
 NO_TOKENS = TokenCounts()
@@ -115,8 +120,9 @@ class ActivityLog:
         """Return a row as the server's JSON has it; -1 stands for unknown."""
         tokens: dict[str, int | float] = {"cache_tokens": row.tokens.cached}
         if self._traits.activity_endpoints:
-            drafted = -1 if row.tokens.written else 0
-            tokens |= {"draft_tokens": drafted, "draft_acc_tokens": drafted}
+            one = row.tokens
+            drafted, accepted = (one.drafted, one.accepted) if one.written else (0, 0)
+            tokens |= {"draft_tokens": drafted, "draft_acc_tokens": accepted}
         tokens |= {
             "input_tokens": row.tokens.read,
             "output_tokens": row.tokens.written,

@@ -16,6 +16,7 @@ from aitui.demo.llama_swap import LlamaSwap
 from aitui.demo.performance import PastSample, card_load, gpu_row, system_row
 from aitui.demo.upstream_log import UpstreamLog
 from aitui.demo.upstream_process import UpstreamProcess
+from aitui.domain.activity import IDLE_TIMEOUT, ActivityKind, ActivityRow
 
 HOUR = 3600.0
 
@@ -83,9 +84,17 @@ class PastRequest(Struct, frozen=True):
         if self.status != 200:
             return NO_TOKENS
         read = self.prompt - self.cached
-        return TokenCounts(self.cached, read, self.reply, self.prompt_rate, self.rate)
+        counts = self.cached, read, self.reply, self.prompt_rate, self.rate
+        if self.model not in _ACCEPTED:
+            return TokenCounts(*counts)
+        # Of three drafted tokens so many are accepted, and each step writes one more.
+        share = _ACCEPTED[self.model]
+        drafted = round(3 * self.reply / (1 + 3 * share))
+        return TokenCounts(*counts, drafted, round(drafted * share))
 
 
+_ACCEPTED = {QWEN: 0.71, GLM: 0.58}
+"""The models with speculative decoding, and the share of drafted tokens that they accept."""
 _EMBEDDINGS = "/v1/embeddings"
 _LAST = (
     PastRequest(45, LAPTOP, QWEN, 21.4, 102_310, 104_020, 812, 1884, 47.9),
@@ -110,6 +119,16 @@ _LAST = (
 )
 """The last quarter of an hour, the newest first."""
 
+_WAITED = (
+    PastRequest(2968, PHONE, GLM, 52.0, 0, 1_902, 412, 838, 31.0),
+    PastRequest(2951, LAPTOP, GLM, 47.5, 0, 8_210, 540, 841, 31.4),
+    PastRequest(2204, DESK, DEVSTRAL, 19.6, 0, 2_310, 208, 1342, 39.1),
+    PastRequest(1559, PHONE, DEEPSEEK, 49.0, 0, 1_120, 402, 604, 17.3),
+    PastRequest(1556, LAPTOP, DEEPSEEK, 61.3, 0, 9_004, 430, 611, 17.2),
+    PastRequest(1548, LAPTOP, DEEPSEEK, 88.2, 9_004, 9_440, 1_010, 598, 17.1),
+    PastRequest(728, PHONE, QWEN, 21.0, 0, 744, 590, 1211, 51.8),
+)
+"""Requests that waited for the load of their model."""
 _USE = (
     # model, from and until in seconds before the start, the clients, the rates of prompt and reply
     (QWEN, 3590, 2985, (LAPTOP, LAPTOP, PHONE), 1900, 48.5, 9.0),
@@ -123,7 +142,7 @@ _FAILED = ((3122, CLIENT_LEFT), (2471, 429), (1705, CLIENT_LEFT))
 
 def past_requests(random: Random) -> list[PastRequest]:
     """Return the requests of the last hour, the first to end first."""
-    found = list(_LAST)
+    found = [*_LAST, *_WAITED]
     for model, since, until, clients, prompt_rate, rate, pause in _USE:
         began, context = float(since), 4_000
         while began > until:
@@ -230,6 +249,49 @@ def _filled(stay: Residency, ago: float) -> float:
     if ago <= stay.ready:
         return 1.0
     return (stay.load_began - ago) / max(stay.load_began - stay.ready, 1.0)
+
+
+def past_activity(server: str, now: float) -> Iterator[ActivityRow]:
+    """Yield what an aitui that was open in that hour would have recorded of models; `now` is Unix time."""
+    began = {stay.load_began: stay.model for stay in RESIDENCIES}
+    for stay in RESIDENCIES:
+        if not stay.ready:
+            continue  # Its load goes on, and is seen.
+        add = partial(ActivityRow, server, model=stay.model)
+        yield add(at=now - stay.load_began, kind=ActivityKind.START)
+        if stay.failed:
+            reason = "out of memory"
+            yield add(at=now - stay.ended, kind=ActivityKind.FAILED, error=reason)
+            continue
+        seconds = stay.load_began - stay.ready
+        yield add(at=now - stay.ready, kind=ActivityKind.READY, seconds=seconds)
+        by = next((one for at, one in began.items() if 0 < stay.ended - at < _EVICTED_WITHIN), "")
+        if by and stay.model != SMOL:
+            yield add(at=now - stay.ended, kind=ActivityKind.EVICTION, by=by)
+        elif stay.ended:
+            yield add(at=now - stay.ended, kind=ActivityKind.STOP, by=IDLE_TIMEOUT)
+
+
+_EVICTED_WITHIN = 15.0
+"""Seconds before the load of the model that took its place."""
+
+
+def past_energy(now: float) -> dict[tuple[int, str], float]:
+    """Return the joules of each minute (of Unix time) and model of that hour."""
+    joules: dict[tuple[int, str], float] = {}
+    for ago in range(0, int(HOUR), 60):
+        present = [one.model for one in RESIDENCIES if one.load_began >= ago > one.ended]
+        weights = {model: _WORK.get(model, 1.0) for model in present}
+        for model, weight in weights.items():
+            share = weight / sum(weights.values())
+            joules[int((now - ago) // 60), model] = _WATTS * 60 * share
+    return joules
+
+
+_WATTS = 410.0
+"""What two cards take on average while they have work now and then."""
+_WORK = {EMBEDDING: 0.02, SMOL: 0.01}
+"""The share of the work of models that are small; of others it is 1."""
 
 
 def _write_logs(swap: LlamaSwap, requests: Iterable[PastRequest]) -> None:

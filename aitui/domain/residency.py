@@ -1,9 +1,11 @@
 """What requests did while models came and went: how busy each model was, and who waited for loads."""
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from aitui.domain.activity import ActivityKind, ModelStay, ResidencyTimeline
 
@@ -35,12 +37,16 @@ class TimeRange(Struct, frozen=True):
 
 
 class ResidencyView(Struct, frozen=True):
-    """Everything that is drawn of a range: stays, the busy share of each cell by model, waits by client."""
+    """Everything that is drawn of a range: stays, the busy share of each cell by model, waits by client.
+
+    `queue` is how many requests waited for a load in each cell.
+    """
 
     range: TimeRange
     timeline: ResidencyTimeline
     busy: Mapping[str, Sequence[float]]
     waits: Mapping[str, float]
+    queue: Sequence[int] = ()
 
     def stays(self, model: str) -> list[ModelStay]:
         """Return the stays of a model in this range."""
@@ -88,7 +94,16 @@ def view_residency(
     busy = {
         model: [min(share, 1.0) for share in cells] for model, cells in _busy(spans, over).items()
     }
-    return ResidencyView(over, timeline, busy, _waits(timeline.stays, spans, over))
+    waits = [wait for wait in _waits(timeline.stays, spans) if wait.ended > over.began]
+    by_client: defaultdict[str, float] = defaultdict(float)
+    queue = [0] * over.cells
+    for wait in waits:
+        by_client[wait.client] += min(wait.ended, over.ended) - max(wait.began, over.began)
+        first, last = over.position(wait.began), over.position(wait.ended)
+        for cell in range(max(0, int(first)), min(over.cells, math.ceil(last))):
+            queue[cell] += 1
+    waited = {client: seconds for client, seconds in by_client.items() if seconds > 0}
+    return ResidencyView(over, timeline, busy, waited, queue)
 
 
 def _busy(spans: Iterable[RequestSpan], over: TimeRange) -> dict[str, list[float]]:
@@ -101,23 +116,20 @@ def _busy(spans: Iterable[RequestSpan], over: TimeRange) -> dict[str, list[float
     return found
 
 
-def _waits(
-    stays: Iterable[ModelStay], spans: Iterable[RequestSpan], over: TimeRange
-) -> dict[str, float]:
+_SHORTEST_WAIT = 1.0
+
+
+def _waits(stays: Iterable[ModelStay], spans: Iterable[RequestSpan]) -> Iterator[RequestSpan]:
+    """Yield when requests waited for the load of their model."""
     loads: defaultdict[str, list[ModelStay]] = defaultdict(list)
     for stay in stays:
-        loads[stay.model].append(stay)
-    found: defaultdict[str, float] = defaultdict(float)
+        if stay.loading is not None:
+            loads[stay.model].append(stay)
     for span in spans:
         for stay in loads[span.model]:
-            end = min(_load_end(stay), span.ended, over.ended)
-            if (
-                stay.loading is not None
-                and span.began <= _load_end(stay)
-                and span.ended >= stay.began
-            ):
-                found[span.client] += max(0.0, end - max(span.began, over.began))
-    return {client: seconds for client, seconds in found.items() if seconds >= 1}
+            began, ended = max(span.began, stay.began), min(_load_end(stay), span.ended)
+            if ended - began >= _SHORTEST_WAIT:
+                yield replace(span, began=began, ended=ended)
 
 
 def _load_end(stay: ModelStay) -> float:

@@ -43,12 +43,14 @@ from aitui.ui.widgets.activity_table import ActivityTable, GroupLines, RequestLi
 from aitui.ui.widgets.key_bar import KeyBar
 from aitui.ui.widgets.percentiles import Percentiles
 from aitui.ui.widgets.residency_lines import LEGEND, ResidencyLines
+from aitui.ui.widgets.residency_plots import ResidencyPlot, memory_parts, queue_parts
 from aitui.ui.widgets.server_header import ServerHeader
 
 SPANS = (900.0, 3600.0, 86400.0, 7 * 86400.0)
 """Seconds that the residency timeline can show."""
 _SPAN_NAMES = ("15 min", "60 min", "24 h", "7 d")
 _TALL, _TALLER, _LOW = 30, 44, 16
+_ROWS_BELOW_TIMELINE = 20
 """Rows of a terminal from which the percentiles have histograms, and below which they have no room."""
 
 
@@ -130,6 +132,8 @@ class ActivityScreen(Screen[None]):
         """What everything is there of."""
         self._table = ActivityTable(id="table")
         self._percentiles = Percentiles(id="percentiles")
+        self._queue = ResidencyPlot("Queue", queue_parts, id="queue")
+        self._memory = ResidencyPlot("GPU memory", memory_parts, id="memory")
         self._summary = PlainText(id="summary", classes="frame")
         self._filter = Input(id="filter", placeholder=FILTER_WORDS)
         self._filter_line = Horizontal(
@@ -139,7 +143,8 @@ class ActivityScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         yield ServerHeader(self._clock, id="header")
-        yield from (self._table, self._filter_line, self._percentiles, self._summary, self._key_bar)
+        yield from (self._table, self._filter_line, self._percentiles, self._queue, self._memory)
+        yield from (self._summary, self._key_bar)
         self._fit(self.app.size.height)
 
     def on_mount(self) -> None:
@@ -228,7 +233,10 @@ class ActivityScreen(Screen[None]):
                 self._resident_names = tuple(lines.models)
                 self._follow(query)
                 return
+            self._fit_timeline(lines.count)
             self._table.show_lines(lines, cursor=0 if first else None)
+            for plot in (self._queue, self._memory):
+                plot.show(self._snapshot, view, self._table.line_cells - view.range.cells - 1)
             self._show_summary(view)
             self._show()
 
@@ -357,6 +365,12 @@ class ActivityScreen(Screen[None]):
         self.set_class(rows >= _TALLER, "-taller")
         self.set_class(rows < _LOW, "-low")
 
+    def _fit_timeline(self, models: int) -> None:
+        """Give the timeline the rows that it needs, and what is left to the plots below it."""
+        is_tall = self.size.height >= _TALL
+        height = min(models + 3, self.size.height - _ROWS_BELOW_TIMELINE) if is_tall else None
+        self._table.styles.height = height
+
     def _set_filter(self, words: str, *, keep_mode: bool = False) -> None:
         with self.prevent(Input.Changed):
             self._filter.value = words
@@ -366,11 +380,14 @@ class ActivityScreen(Screen[None]):
         if not keep_mode:
             query = replace(query, mode=ActivityMode.REQUESTS, by="")
             self.set_class(False, "-residency")
+            self._table.styles.height = None
         self._follow(query, to_top=True)
 
     def _show_mode(self, mode: ActivityMode, by: str = "") -> None:
         self._groups = self._residency = None
         self.set_class(mode is ActivityMode.RESIDENCY, "-residency")
+        if mode is not ActivityMode.RESIDENCY:
+            self._table.styles.height = None
         self._follow(replace(self.query_shown, mode=mode, by=by), to_top=True)
 
     def _follow(self, query: ActivityQuery, *, to_top: bool = False) -> None:
@@ -513,7 +530,7 @@ class ActivityScreen(Screen[None]):
                 (f" {when}.", "$muted"),
             ),
         ]
-        if view.waits:
+        if view.waits and self.size.height < _TALL:  # else the queue is shown
             longest = sorted(view.waits.items(), key=lambda pair: -pair[1])[:3]
             who = ", ".join(
                 f"{client or 'unknown'} {format_elapsed(wait)}" for client, wait in longest

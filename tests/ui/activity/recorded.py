@@ -1,7 +1,7 @@
 """A record of activity made by hand, and the app in front of it: no server, a still clock."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,6 +75,7 @@ class StillRecorder:
 
     path: Path
     rows: Sequence[ActivityRow] = ()
+    joules: Mapping[tuple[int, str], float] = field(default_factory=dict)
     revision: int = 1
     opened: list[ActivityStore] = field(default_factory=list)
 
@@ -84,6 +85,7 @@ class StillRecorder:
             store = await ActivityStore.open(self.path)
             await store.add(self.rows, WALL)
             await store.watch("home", WALL - 3600, WALL)
+            await store.add_energy("home", dict(self.joules))
             self.opened.append(store)
         return self.opened[0]
 
@@ -124,9 +126,10 @@ def show_record(
     folder: Path,
     rows: Iterable[ActivityRow] = FEW,
     capture: Capture | None = None,
+    joules: Mapping[tuple[int, str], float] | None = None,
 ) -> None:
     """Let the app open this snapshot and this record wherever it would open a server."""
-    recorder = StillRecorder(folder / FILE_NAME, tuple(rows))
+    recorder = StillRecorder(folder / FILE_NAME, tuple(rows), joules or {})
 
     @asynccontextmanager
     async def session(

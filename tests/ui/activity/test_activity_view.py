@@ -14,7 +14,7 @@ from aitui.ui.screens.activity import ActivityScreen
 from aitui.ui.widgets.activity_table import ActivityTable
 from ui.activity.recorded import CHAT, DEEPSEEK, FEW, QWEN, many, request, show_record
 from ui.driven import Driven, driven
-from ui.hand_made import NOW, SERVER, STILL, live
+from ui.hand_made import NOW, SERVER, STILL, WALL, live
 from ui.mixture import MIXTURE
 
 SNAPSHOT = live(*MIXTURE)
@@ -129,6 +129,41 @@ async def test_the_timeline_shows_loads_evictions_and_what_they_cost(
         await app.see("1 eviction")
         await app.press("escape")
         await app.see("4 today")
+
+
+async def test_below_the_timeline_stand_the_queue_and_the_memory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # Arrived 10 s into a load of 40 s.
+    waited = request(9, 3240, who="phone · Open WebUI", model=DEEPSEEK, seconds=50.0)
+    show_record(monkeypatch, SNAPSHOT, tmp_path, (*FEW, waited))
+    async with driven(SERVER, tmp_path, clock=STILL, size=(120, 36)) as app:
+        table = await opened(app)
+        await app.press("v")
+        await app.see("Queue", "1 peak · 30 s waited in total", "GPU memory")
+        assert "30 s" in app.line_of("phone · Open WebUI")
+        await app.press("v")
+        await app.unsee("Queue")
+        await app.until(lambda: table.size.height > 20, "the whole height is the table's again")
+
+
+async def test_groups_by_model_and_day_have_energy_and_its_price(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    minute = int((WALL - 600) // 60)
+    joules = {(minute, QWEN): 3600.0 * 90, (minute, DEEPSEEK): 3600.0 * 10}
+    show_record(monkeypatch, SNAPSHOT, tmp_path, FEW, joules=joules)
+    priced = replace(SERVER, activity=replace(SERVER.activity, electricity_price=0.5))
+    async with driven(priced, tmp_path, clock=STILL, size=WIDE) as app:
+        await opened(app)
+        await app.see("4 today")
+        await app.press("b")
+        await app.see("≈WH", "≈WH/1K", "≈COST")
+        assert app.line_of("DeepSeek").split()[-4:-1] == ["10.0", "33.33", "0.01"]
+        await app.press("b", "b", "b")
+        await app.see("By day", "1 day", "≈COST")
+        assert "100.0" in app.line_of("202")
+        assert "0.05" in app.line_of("202")
 
 
 async def test_a_request_opens_as_chat_with_its_reasoning_apart(
