@@ -141,6 +141,17 @@ def test_small_files_with_one_importer_are_few(
     assert len(crumbs) <= MOST_CRUMBS, crumbs
 
 
+def test_nothing_is_raised_in_a_group_by_early_python(trees: Trees) -> None:
+    """Before Python 3.11.4 an error that is raised in `except*` comes in a group."""
+    found = [
+        path
+        for path, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.TryStar)
+    ]
+    assert not found
+
+
 def test_functions_are_not_named_by_participles(trees: Trees) -> None:
     functions = list(_functions(trees))
     participles = []

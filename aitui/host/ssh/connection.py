@@ -272,8 +272,12 @@ class SshConnection:
                 reading.create_task(_read_into(process.stdout, stdout))
                 reading.create_task(_read_into(process.stderr, stderr))
             await process.wait_closed()
-        except* (asyncssh.Error, OSError) as errors:
-            raise errors.exceptions[0] from None
+        except BaseExceptionGroup as errors:
+            # Not `except*`: before Python 3.11.4 (Debian 12 has 3.11.2) what it raises comes in a group.
+            broken, others = errors.split((asyncssh.Error, OSError))
+            if broken is None or others is not None:
+                raise
+            raise broken.exceptions[0] from None
         finally:
             if process.exit_status is None and process.exit_signal is None:
                 await shield(self._terminate(process, stdout))
