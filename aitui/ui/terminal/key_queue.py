@@ -14,12 +14,14 @@ from collections.abc import Awaitable, Callable
 from textual import events
 from textual.app import App
 
+from aitui.ui.keymap import takes_letters
+
 QueuedEvent = events.Key | events.Paste | events.AppFocus | events.AppBlur
 """A key makes Textual believe that its window has the focus: focus events keep their order with keys."""
 KEY_TIMEOUT = 0.25
 """Seconds that a key may take. If its widget is removed before it is handled, it never ends by itself."""
 BUSY_TIMEOUT = 5.0
-"""The same while widgets have messages to handle, of which one may be the key: the machine is busy."""
+"""The same for a key to a field that has other messages to handle before it: the machine is busy."""
 FAST_POLLS = 100
 POLL_INTERVAL = 0.002
 
@@ -67,9 +69,11 @@ class KeyQueue:
 
     def _wait_for_key(self, key: events.Key, began: float, times: int) -> None:
         is_consumed = key._stop_propagation  # noqa: SLF001 - Textual has no public name for it
+        is_used = self._key_done or is_consumed
         is_busy, seconds = self._has_pending_messages(), time.monotonic() - began
-        ended = (self._key_done or is_consumed) and not is_busy
-        if ended or seconds > (BUSY_TIMEOUT if is_busy else KEY_TIMEOUT):
+        is_late = is_busy and not is_used and takes_letters(self._app.focused)
+        timeout = BUSY_TIMEOUT if is_late else KEY_TIMEOUT
+        if (is_used and not is_busy) or seconds > timeout:
             self._current_key = None
             self._schedule_next_event()
             return
