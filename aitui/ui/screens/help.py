@@ -226,7 +226,7 @@ class HelpScreen(ModalScreen[None]):
 
 
 def find_groups(groups: Sequence[HelpGroup], typed: str) -> list[HelpGroup]:
-    """Return the groups with the rows of the key that was typed, else those whose words have it."""
+    """Return the groups with the rows of the key that was typed, else those with it in their words."""
     typed = typed.strip()
 
     def filtered(matches: Callable[[Row], bool]) -> list[HelpGroup]:

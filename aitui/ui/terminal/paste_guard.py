@@ -89,7 +89,7 @@ class _Paste:
 class PasteGuard:
     """Reads what a terminal sends, in whatever pieces; `now` is monotonic seconds.
 
-    It also leaves out reports that Textual would take apart into keys: those that nobody asked for,
+    It also leaves out reports that Textual would take apart into keys: those that were not asked for,
     which it doesn't know (as `knows_sequence` says), strings, and absurd ones: numbers beyond every
     character, sizes beyond every screen, and sequences that are too long.
     """
