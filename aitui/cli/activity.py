@@ -16,11 +16,13 @@ from aitui.cli.session import terminal_session
 from aitui.domain.activity import MODEL_KINDS, ActivityFilter, ActivityKind, ActivityRow
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.server import Server
+from aitui.domain.units import format_elapsed
 from aitui.errors import ActionRefused, AituiError, HistoryError, NotSupported
 from aitui.format.activity import (
     JSON_VERSION,
     activity_as_lines,
     activity_report,
+    eviction_sentence,
     group_report,
     groups_as_lines,
     totals_report,
@@ -28,7 +30,7 @@ from aitui.format.activity import (
 from aitui.format.report import format_json
 from aitui.paths import Paths
 from aitui.services.activity_recorder import ActivityRecorder
-from aitui.services.activity_stats import group_requests
+from aitui.services.activity_stats import group_requests, load_timeline
 from aitui.services.session import Session, run_monitor
 from aitui.store.activity_db import FILE_NAME
 
@@ -122,6 +124,7 @@ async def print_stats(server: Server, arguments: Arguments, paths: Paths) -> Non
         wanted = msgspec.structs.replace(wanted, kinds=(ActivityKind.REQUEST,))
         totals = await store.totals(wanted)
         groups = await group_requests(store, wanted, arguments.by, now)
+        timeline = await load_timeline(store, server.identity, now - arguments.since, now)
     price = server.activity.electricity_price
     if arguments.json:
         report = {
@@ -131,11 +134,15 @@ async def print_stats(server: Server, arguments: Arguments, paths: Paths) -> Non
             "by": arguments.by,
             "groups": [group_report(group, price) for group in groups],
             "totals": totals_report(totals, price),
+            "mutual_evictions": [msgspec.to_builtins(pair) for pair in timeline.mutual],
         }
         print(format_json(report))
     elif groups:
         width = terminal_width()
         print_lines(groups_as_lines(groups, totals, arguments.by, price=price, width=width))
+        period = f"the last {format_elapsed(arguments.since)}"
+        if sentence := eviction_sentence(timeline.mutual, period):
+            print(f"\n{sentence}")
     else:
         print("no requests in that time", file=sys.stderr)
 

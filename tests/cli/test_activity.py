@@ -1,6 +1,8 @@
 """`aitui activity`, `stats`, `metrics` and `record` as their users run them."""
 
 import json
+import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from aitui.demo.activity import TokenCounts
 from aitui.demo.dialect import Dialect
+from aitui.domain.activity import ActivityKind, ActivityRow
+from aitui.paths import Paths
+from aitui.store.activity_db import FILE_NAME, ActivityStore
 from catalogue import QUICK, STEADY
 from cli.command_line import CommandLine, finish
 from stand_in import StandIn
@@ -88,6 +93,29 @@ async def test_stats_sum_up_and_cost_what_they_should(
     assert outcome.status == 0
     assert "generation tok/s p50 60.0  p5 60.0  p1 60.0" in outcome.out
     assert (await aitui.run("stats", "--since", "yesterday")).status == 2
+
+
+async def test_stats_name_models_that_evict_each_other(
+    aitui: CommandLine, stand_in: StandIn
+) -> None:
+    end_requests(stand_in)
+    server, now = aitui.environment["AI_SERVER_URL"], time.time()
+    data = Paths.from_environment({"HOME": str(aitui.home), **aitui.environment}).data
+    store = await ActivityStore.open(data / FILE_NAME)
+    pairs = [(QUICK, STEADY), (STEADY, QUICK)] * 2
+    for began, (model, other) in zip(range(-600, -360, 60), pairs, strict=True):
+        add = partial(ActivityRow, server, model=model)
+        ready = add(at=now + began + 10, kind=ActivityKind.READY, seconds=10.0)
+        gone = add(at=now + began + 60, kind=ActivityKind.EVICTION, by=other)
+        await store.add([add(at=now + began, kind=ActivityKind.START), ready, gone], now)
+    await store.watch(server, now - 700, now)
+    await store.close()
+    outcome = await aitui.run("stats", "--since", "1h")
+    assert "evicted each other 4 times in the last 1h" in outcome.out
+    (pair,) = json.loads((await aitui.run("stats", "--json")).out)["mutual_evictions"]
+    assert (sorted(pair["models"]), pair["times"], pair["loading"]) == (
+        *(sorted((QUICK, STEADY)), 4, 40.0),
+    )
 
 
 async def test_metrics_are_read_by_a_real_parser(

@@ -245,6 +245,7 @@ class RequestLines:
         self._read = read
         self._rows: dict[int, ActivityRow] = {}
         self._asked: set[int] = set()
+        self._stale: set[int] = set()
         self._longest = (0, 0)
         self._width = 0
         self.columns: tuple[TableField, ...] = ()
@@ -278,28 +279,29 @@ class RequestLines:
             return None
 
     def select(self, numbers: Sequence[int]) -> None:
-        """Show other rows of the record."""
+        """Show other rows of the record; those in sight are read again: more is known of some by now."""
         self.numbers = numbers
         self._asked.clear()
+        self._stale = set(self._rows)
 
     def add(self, rows: Iterable[ActivityRow]) -> None:
         """Take rows that were read."""
         for row in rows:
             self._rows[row.number] = row
+            self._stale.discard(row.number)
         for number in list(self._rows)[: max(0, len(self._rows) - PAGES_KEPT)]:
             del self._rows[number]
         self.fit(self._width)
-
-    def forget(self) -> None:
-        """Read every row again: what the record knows of it may be more by now."""
-        self._rows.clear()
-        self._asked.clear()
 
     def show(self, first: int, end: int) -> None:
         """Ask for the rows in sight, and those a page away from them."""
         before, page = len(self.live), max(20, end - first)
         wanted = self.numbers[max(0, first - before - page) : max(0, end - before + page)]
-        missing = [one for one in wanted if one not in self._rows and one not in self._asked]
+        missing = [
+            one
+            for one in wanted
+            if one not in self._asked and (one in self._stale or one not in self._rows)
+        ]
         if missing:
             self._asked.update(missing)
             self._read(missing)

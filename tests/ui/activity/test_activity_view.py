@@ -269,6 +269,20 @@ async def test_only_rows_in_sight_are_read_and_the_end_is_reached(
         assert len(screen._requests._rows) < 500
 
 
+async def test_what_becomes_known_of_a_row_is_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    away = request(1, 60, who="laptop", client="10.0.0.9")
+    show_record(monkeypatch, SNAPSHOT, tmp_path, (away,))
+    async with driven(SERVER, tmp_path, clock=STILL, size=(120, 36)) as app:
+        await opened(app)
+        await app.see("laptop ")
+        store = await app.controllers.activity._session.activity().store()
+        await store.add([request(2, 30, who="laptop · pi", client="10.0.0.9", agent="pi/1")], WALL)
+        await app.press("r", "r")
+        await app.until(lambda: app.text.count("laptop · pi") == 2, "both named")
+
+
 async def test_out_of_sight_the_view_costs_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
