@@ -6,6 +6,10 @@ ARGS   ?=
 # Two thirds of the time a test waits for a server: three workers a core keep it busy.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(3 * (os.cpu_count() or 1))')
 
+# Set where Python writes no byte code: each of some hundred programs and six workers would compile
+# aitui and its tests again.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help demo test lowest deployment faults soak lint types floors check bench screenshots lock clean
 
 help:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -130,6 +131,8 @@ class Configuration(Struct, frozen=True):
         )
 
 
+# A start reads it twice, a reload mostly what was read before.
+@lru_cache(maxsize=8)
 def parse_configuration(text: str) -> Configuration:
     """Read the text of a config.yaml.
 

@@ -23,6 +23,7 @@ from catalogue import (
     SLASH,
     SLOW,
     STEADY,
+    dialects,
     each_dialect,
 )
 from certificates import make_foreign_certificates
@@ -126,7 +127,7 @@ async def test_load_of_a_ready_model_says_so(aitui: CommandLine, other: OtherCli
     assert (await aitui.run("load", QUICK)).out == f"{QUICK} is ready already\n"
 
 
-@each_dialect
+@dialects(Dialect.V218, Dialect.V263)
 async def test_a_load_that_fails_says_why_and_whom_it_evicted(
     aitui: CommandLine, other: OtherClient
 ) -> None:
@@ -148,7 +149,7 @@ async def test_unload_ends_when_the_model_is_gone(
     assert stand_in.running() == {}
 
 
-@each_dialect
+@dialects(Dialect.V218, Dialect.V263)
 async def test_unload_takes_an_alias(
     aitui: CommandLine, stand_in: StandIn, other: OtherClient
 ) -> None:

@@ -96,5 +96,5 @@ HOST = Matrix(
     IMPOSSIBLE,
     SAYS,
     NOTHING_TO_SAY,
-    every=31,
+    every=59,
 )

@@ -3,7 +3,7 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,13 +28,13 @@ def loaded_after(code: str) -> set[str]:
     return set(done.stdout.splitlines())
 
 
-def imported_by(path: Path) -> Iterator[str]:
+@cache
+def imported_by(path: Path) -> frozenset[str]:
     """The modules that a file imports anywhere, inside functions as well."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module is not None:
-            yield node.module
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    plain = (alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names)
+    of = (node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module)
+    return frozenset((*plain, *of))
 
 
 def files_that_import(package: str) -> set[str]:

@@ -83,9 +83,9 @@ async def test_a_prompt_that_is_too_long_is_sent_after_one_key_has_made_room(
 
 
 async def test_undo_restores_the_file_byte_for_byte_and_the_model_runs_as_before(
-    administered: Administered, tmp_path: Path
+    on_this_machine: Administered, tmp_path: Path
 ) -> None:
-    async with driven(administered.server, tmp_path / "aitui") as app:
+    async with driven(on_this_machine.server, tmp_path / "aitui") as app:
         await change(app, "131072")
         await app.see("✓ verify")
         await app.press("escape")
@@ -96,37 +96,37 @@ async def test_undo_restores_the_file_byte_for_byte_and_the_model_runs_as_before
         await app.see("✓ verify", "runs with a context of 65,536")
         assert isinstance(app.app.screen, StepsScreen)
         assert app.app.screen.expected_load_time is not None
-        assert administered.config.read_text() == CONFIG
-        commands = await running_commands(administered.server.url)
+        assert on_this_machine.config.read_text() == CONFIG
+        commands = await running_commands(on_this_machine.server.url)
         assert "--ctx-size 65536" in commands["small"]
 
 
 async def test_a_value_that_kills_the_model_ends_with_the_old_one_and_the_reason(
-    administered: Administered, tmp_path: Path
+    on_this_machine: Administered, tmp_path: Path
 ) -> None:
-    async with driven(administered.server, tmp_path / "aitui") as app:
+    async with driven(on_this_machine.server, tmp_path / "aitui") as app:
         await change(app, "262144")
         await app.see("Put the old value back?", "out of memory")
         await app.answer("y")
         await app.see("The old value is back", "✓ verify", "out of memory")
-        assert administered.config.read_text() == CONFIG
+        assert on_this_machine.config.read_text() == CONFIG
         await app.press("escape")
         await app.until_ready("small")
-        commands = await running_commands(administered.server.url)
+        commands = await running_commands(on_this_machine.server.url)
         assert "--ctx-size 65536" in commands["small"]
 
 
 async def test_the_environment_of_a_model_is_changed_and_proven_by_the_model_itself(
-    administered: Administered, tmp_path: Path
+    on_this_machine: Administered, tmp_path: Path
 ) -> None:
-    async with driven(administered.server, tmp_path / "aitui") as app:
+    async with driven(on_this_machine.server, tmp_path / "aitui") as app:
         await app.see("from-the-environment")
         app.go_to("from-the-environment")
         await app.press("c", *"32768", "enter")
         await app.answer("y")
         await app.see("✓ verify", "runs with a context of 32,768 tokens")
         expected = CONFIG.replace("CTX_SIZE=16384", "CTX_SIZE=32768")
-        assert administered.config.read_text() == expected
+        assert on_this_machine.config.read_text() == expected
 
 
 async def test_a_change_is_shown_with_the_numbers_of_its_lines(
@@ -142,9 +142,9 @@ async def test_a_change_is_shown_with_the_numbers_of_its_lines(
 
 
 async def test_back_returns_to_the_field_with_its_text(
-    administered: Administered, tmp_path: Path
+    on_this_machine: Administered, tmp_path: Path
 ) -> None:
-    async with driven(administered.server, tmp_path / "aitui") as app:
+    async with driven(on_this_machine.server, tmp_path / "aitui") as app:
         await app.see("small")
         app.go_to("small")
         await app.press("c", *"128k", "enter")
@@ -155,15 +155,15 @@ async def test_back_returns_to_the_field_with_its_text(
         await app.until(lambda: app.app.screen is app.models, "cancelled")
 
 
-async def test_no_changes_nothing(administered: Administered, tmp_path: Path) -> None:
-    async with driven(administered.server, tmp_path / "aitui") as app:
+async def test_no_changes_nothing(on_this_machine: Administered, tmp_path: Path) -> None:
+    async with driven(on_this_machine.server, tmp_path / "aitui") as app:
         await app.see("small")
         app.go_to("small")
         await app.press("c", *"131072", "enter")
         await app.answer("escape")
         await app.unsee("Change --ctx-size")
-        assert administered.config.read_text() == CONFIG
-        assert not await running_commands(administered.server.url)
+        assert on_this_machine.config.read_text() == CONFIG
+        assert not await running_commands(on_this_machine.server.url)
 
 
 @pytest.fixture

@@ -48,6 +48,7 @@ class Terminal:
         os.set_blocking(self._master, False)
         self.sent = bytearray()
         self.screen = pyte.Screen(*size)
+        self._text: str | None = None
         self.before = self.settings
         self._stream = pyte.ByteStream(self.screen)
         self._frames = frames
@@ -78,7 +79,9 @@ class Terminal:
     @property
     def text(self) -> str:
         """What stands on the screen."""
-        return "\n".join(line.rstrip() for line in self.screen.display)
+        if self._text is None:
+            self._text = "\n".join(line.rstrip() for line in self.screen.display)
+        return self._text
 
     @property
     def words(self) -> str:
@@ -114,6 +117,7 @@ class Terminal:
         """Change the size, of which the system tells the program (SIGWINCH)."""
         fcntl.ioctl(self._slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.screen.resize(rows, columns)
+        self._text = None
 
     def press(self, keys: str) -> None:
         """Type."""
@@ -235,6 +239,7 @@ class Terminal:
             os.write(self._master, _HAS_FRAMES)
             self._frames = False
         self._stream.feed(_KEYBOARD_REPORTS.sub(b"", piece))
+        self._text = None
 
     def _is_on(self, mode: int) -> bool:
         return self.sent.rfind(b"\x1b[?%dh" % mode) > self.sent.rfind(b"\x1b[?%dl" % mode)

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from catalogue import QUICK, SLOW
 from e2e.pseudo_terminal.terminal import PATIENCE, ROOT, Terminal, terminal
 from stand_in import StandIn
 from ui.hostile import catalogue_of
+from watched import eventually
 
 SEQUENCES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[()][0-9A-B]|[=>78])")
 BREAK_RENDERING = """
@@ -56,11 +58,14 @@ async def put_cursor_on(opened: Terminal, words: str) -> None:
     await opened.see("l load", "▌")
 
 
-async def begin_slow_load(opened: Terminal) -> None:
-    """Press the key, and see the server begin."""
+async def begin_endless_load(opened: Terminal, stand_in: StandIn) -> None:
+    """Press the key, and see the server begin what it doesn't end."""
+    process = stand_in._active_runtime.swap.processes[SLOW]
+    process.flags = replace(process.flags, load_delay=600.0)
     await put_cursor_on(opened, "slow")
     opened.press("l")
     await opened.see("loading")
+    await eventually(lambda: stand_in.running() == {SLOW: "starting"})
 
 
 def assert_given_back(opened: Terminal) -> None:
@@ -95,11 +100,11 @@ async def test_the_end_comes_at_once_in_the_middle_of_a_load(
 ) -> None:
     async with terminal((), environment) as opened:
         await opened.see(" ms ", QUICK)
-        await begin_slow_load(opened)
+        await begin_endless_load(opened, stand_in)
         end(opened)
         await opened.ends()
         assert_given_back(opened)
-    assert list(stand_in.running().values()) == ["starting"]
+    assert stand_in.running() == {SLOW: "starting"}
 
 
 @pytest.mark.parametrize("quit_app", [press_q, press_interrupt_twice, press_control_q])
@@ -108,7 +113,7 @@ async def test_quitting_in_the_middle_of_a_load_asks_first(
 ) -> None:
     async with terminal((), environment) as opened:
         await opened.see(" ms ", QUICK)
-        await begin_slow_load(opened)
+        await begin_endless_load(opened, stand_in)
         quit_app(opened)
         await opened.see("Quit aitui?", f"{SLOW} is still loading.", "▸ n Stay")
         # A question takes no yes before it can have been read.

@@ -229,9 +229,7 @@ async def test_no_ca_there_says_so(there: CertFolder, tmp_path: Path) -> None:
         await issue(laptop(), HostAuthority(there), folder_at(tmp_path / "here"))
 
 
-@pytest.mark.parametrize(
-    "name", ["a/b+c=d, e", "back\\slash", "$HOME `id` 'x' \"y\"", "Käthe 猫", "#1"]
-)
+@pytest.mark.parametrize("name", ["a/b+c=d, e\\f $HOME `id` 'x' \"y\" Käthe 猫", "#1"])
 async def test_openssl_takes_any_name(tmp_path: Path, name: str) -> None:
     folder = CertFolder(LocalHost(tmp_path), str(tmp_path / "ca"), is_remote=True)
     await create_authority(HostAuthority(folder), name, "p256", None, force=False)
