@@ -51,6 +51,7 @@ async def test_ids_of_any_kind_go_out_right(
     assert stand_in.running() == {}
 
 
+@each_dialect
 async def test_an_alias_is_as_good_as_an_id(watch: Watched, stand_in: StandIn) -> None:
     await load_model(watch.session, QUICK, nobody)
     assert await unload_model(watch.session, ALIAS, nobody) == (QUICK,)

@@ -96,5 +96,5 @@ HOST = Matrix(
     IMPOSSIBLE,
     SAYS,
     NOTHING_TO_SAY,
-    every=59,
+    every=31,
 )

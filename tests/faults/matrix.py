@@ -39,7 +39,7 @@ class Matrix:
     impossible: Mapping[Cell, str]
     says: Mapping[Cell, str] = field(default_factory=dict)
     silent: Mapping[Cell, str] = field(default_factory=dict)
-    every: int = 47
+    every: int = 23
 
     @property
     def cells(self) -> list[Any]:
