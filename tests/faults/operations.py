@@ -209,7 +209,8 @@ class Log(Operation):
 class Hardware(Operation):
     """Read the samples of the hardware."""
 
-    name, requests = "hardware", "GET /api/performance"
+    # Samples are old after a minute.
+    name, lasts, requests = "hardware", 75.0, "GET /api/performance"
 
     async def act(self, world: World) -> None:
         await world.app.press("4")
