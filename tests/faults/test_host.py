@@ -57,4 +57,5 @@ async def test_the_app_says_it_and_recovers(
         HOST.check(operation.name, fault, (*app.said, app.text))
         world.host.heal()
         await asyncio.sleep(operation.recovers)
+        world.host.age_locks(operation.recovers)
         await operation.recover(world)
