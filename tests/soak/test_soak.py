@@ -9,6 +9,7 @@ import os
 import re
 import sqlite3
 import sys
+from asyncio.subprocess import Process
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -46,8 +47,8 @@ MOST_GROWTH = 2.0
 
 
 @asynccontextmanager
-async def world(folder: Path) -> AsyncIterator[str]:
-    """The server in its own process; yields its URL. What it complains of is in a file."""
+async def world(folder: Path) -> AsyncIterator[tuple[str, Process]]:
+    """The server in its own process; yields its URL and that. What it complains of is in a file."""
     with (folder / "world.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "soak.world"),
@@ -57,10 +58,11 @@ async def world(folder: Path) -> AsyncIterator[str]:
         )
     try:
         await appears(folder / "url")
-        yield (folder / "url").read_text()
+        yield (folder / "url").read_text(), process
     finally:
-        process.kill()
-        await process.wait()
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 async def appears(file: Path) -> None:
@@ -148,7 +150,7 @@ def replies(folder: Path) -> str:
 async def test_nothing_piles_up(tmp_path: Path) -> None:
     host = {"AI_SERVER_SSH_HOST": "local", "AI_SERVER_PRESET_PATH": str(tmp_path / "config.yaml")}
     async with (
-        world(tmp_path) as url,
+        world(tmp_path) as (url, server),
         terminal(
             [],
             surroundings(tmp_path, AI_SERVER_URL=url, **host),
@@ -157,7 +159,7 @@ async def test_nothing_piles_up(tmp_path: Path) -> None:
         ) as shown,
     ):
         await shown.see(" ms ", QUICK)
-        user = User(shown, tmp_path, TALKER, QUICK, TALK)
+        user = User(shown, server, tmp_path, TALKER, QUICK, TALK)
         memory_at_first = (await use(user, FIRST))[-1]
         at_first, tasks_at_first = await at_rest(user, tmp_path, 1)
         (tmp_path / "go-on").touch()

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from asyncio.subprocess import Process
 from collections import Counter
 from itertools import cycle
 from pathlib import Path
@@ -86,9 +87,12 @@ class State(Struct, frozen=True):
 class User:
     """Uses one program in one terminal; counts what was and what was not possible."""
 
-    def __init__(self, shown: Terminal, home: Path, model: str, edited: str, talk: float) -> None:
-        """Chats with `model`, each reply for `talk` seconds, and changes the context size of `edited`."""
+    def __init__(
+        self, shown: Terminal, server: Process, home: Path, model: str, edited: str, talk: float
+    ) -> None:
+        """Chats with `model`, each time for `talk` seconds; changes the context size of `edited`."""
         self.shown = shown
+        self._server = server
         self.done: Counter[str] = Counter()
         self.missed: Counter[str] = Counter()
         self._home = home
@@ -259,6 +263,7 @@ class User:
         end = monotonic() + seconds
         number = 0
         while monotonic() < end:
+            assert self._server.returncode is None, "the server has ended: see world.log"
             await self.talk(clear=number % 3 == 0)
             number += 1
             await self.edit((4 + number % 8) * 1024)

@@ -8,12 +8,14 @@ It reads its config from `FOLDER/config.yaml` again whenever that file changes.
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from itertools import cycle
 from pathlib import Path
 from random import Random
 
 from aitui.demo.dialect import Dialect
+from aitui.demo.load_failed import UpstreamLoadFailed
 from catalogue import CATALOGUE, PAIR_CHAT, QUICK, STEADY
 from stand_in import (
     ConnectionClose,
@@ -58,9 +60,16 @@ WATCHED = ("/running", "/v1/models", "/api/events", "/api/performance", "/api/me
 """What is polled or streamed all the time, a chat aside."""
 
 
+async def has_config(stand_in: StandIn) -> None:
+    """Wait until it runs: after an edit it is between two configs."""
+    while stand_in.swap is None:
+        await asyncio.sleep(PAUSE / 10)
+
+
 async def swaps(stand_in: StandIn, random: Random) -> None:
     """Another client uses one model after the other."""
     for model in (QUICK, PAIR_CHAT, STEADY):
+        await has_config(stand_in)
         async with stand_in.busy(model, user_agent=f"soak/{random.random():.3f}"):
             await asyncio.sleep(PAUSE * random.random())
 
@@ -68,6 +77,7 @@ async def swaps(stand_in: StandIn, random: Random) -> None:
 async def floods(stand_in: StandIn, random: Random) -> None:
     """Logs and events, as fast as they can be written."""
     for number in range(10):
+        await has_config(stand_in)
         lines = (f"[INFO] flood {number} {line} {random.random()}\n" for line in range(AT_ONCE))
         stand_in.write_log("".join(lines))
         for total in range(AT_ONCE):
@@ -99,8 +109,10 @@ async def reloads(
 ) -> None:
     """The config is read again, with a model more or less."""
     extra = f'  "extra-{random.randrange(3)}":\n    cmd: "llama-server --port ${{PORT}}"\ngroups:\n'
+    await has_config(stand_in)
     await stand_in.reload(read().replace("groups:\n", extra))
     await asyncio.sleep(PAUSE)
+    await has_config(stand_in)
     await stand_in.reload(read())
 
 
@@ -120,7 +132,9 @@ async def never_rest(stand_in: StandIn, folder: Path, number: int) -> None:
     for disturb in cycle((swaps, talks, talks, floods, from_file, talks, talks, restarts, talks)):
         if (folder / f"rest-{number}").exists():
             break
-        await disturb(stand_in, random)
+        # A model that another client loads is unloaded by the reload after an edit.
+        with suppress(UpstreamLoadFailed):
+            await disturb(stand_in, random)
         await asyncio.sleep(PAUSE)
     stand_in.clear_faults()
     async with stand_in.busy(LAST):
