@@ -108,6 +108,10 @@ class ActivityController:
             if query != self._listed:
                 first = await store.select_first(wanted, _FIRST, sort, descending=descending)
                 screen.show_rows(query, first)
+                # Fetching 300,000 numbers holds the interpreter's lock most of the time.
+                painted = asyncio.Event()
+                screen.call_after_refresh(painted.set)
+                await painted.wait()
             screen.show_rows(query, await store.select(wanted, sort, descending=descending))
             self._listed = query
         else:
