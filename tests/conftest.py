@@ -18,7 +18,7 @@ from other_client import OtherClient
 from stand_in import StandIn
 from watched import Watched, watched
 
-pytest_plugins = ["real_servers"]
+pytest_plugins = ["real_servers", "undrawn_frames"]
 
 # What a test sees of colors must not depend on the terminal that it runs in.
 os.environ["COLORTERM"] = "truecolor"

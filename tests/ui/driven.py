@@ -9,6 +9,7 @@ from time import monotonic, time
 
 from rich.cells import cell_len
 from textual import events
+from textual._context import visible_screen_stack
 from textual.geometry import Region
 from textual.pilot import Pilot
 from textual.strip import Strip
@@ -41,6 +42,8 @@ class Driven:
     @property
     def strips(self) -> list[Strip]:
         """The lines that go to the terminal, behind every filter."""
+        # What lies behind a dialog is drawn only for the stack that the context names.
+        visible_screen_stack.set(self.app._background_screens)
         return self.app.screen._compositor.render_strips()
 
     @property

@@ -52,6 +52,7 @@ async def test_the_ends_are_a_key_away(crowded: Driven) -> None:
     assert crowded.under_cursor == "model-000001"
 
 
+@pytest.mark.frames
 async def test_one_changed_model_redraws_its_row_and_no_other(
     crowded: Driven, drawn: list[int]
 ) -> None:
@@ -77,6 +78,7 @@ async def test_a_change_out_of_sight_redraws_no_row_but_the_cursors(
     assert set(drawn) <= {1}
 
 
+@pytest.mark.frames
 async def test_a_move_of_the_cursor_redraws_two_rows(crowded: Driven, drawn: list[int]) -> None:
     await crowded.press("j")
     await crowded.settle()
