@@ -63,7 +63,8 @@ def _refusal_pattern() -> re.Pattern[str]:
 
 def _go_seconds(text: str) -> float:
     """Return the seconds of a duration as Go writes it: 91.5µs, 2m3.4s."""
-    parts = re.findall(r"(\d+(?:\.\d+)?)(h|ms|m|s|µs|ns)", text)
+    # Not from within a number: each of its digits would be tried.
+    parts = re.findall(r"(?<![\d.])(\d++(?:\.\d++)?+)(h|ms|m|s|µs|ns)", text)
     return round(sum(float(number) * _GO_UNITS[unit] for number, unit in parts), 9)
 
 

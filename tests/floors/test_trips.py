@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+import pytest
 from msgspec.structs import replace
 
 from aitui.demo.certificates import Certificates
@@ -21,6 +22,8 @@ from ui.chat.pane import chatting
 from ui.driven import driven
 
 __all__ = ["on_this_machine"]
+
+pytestmark = pytest.mark.frames
 
 
 def files_of(trip: Trip) -> list[str]:
