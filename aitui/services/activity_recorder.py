@@ -46,9 +46,8 @@ RETRY_SECONDS = 10.0
 LONGEST_SAMPLE = 15.0
 """Seconds that a sample of the power holds for at most."""
 MOST_WAITING = 100_000
-
-
 _LONGEST_PIECE = 200_000
+"""Characters of the log that are kept until a line ends."""
 _GO_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9}
 
 

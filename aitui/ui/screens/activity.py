@@ -50,8 +50,9 @@ SPANS = (900.0, 3600.0, 86400.0, 7 * 86400.0)
 """Seconds that the residency timeline can show."""
 _SPAN_NAMES = ("15 min", "60 min", "24 h", "7 d")
 _TALL, _TALLER, _LOW = 30, 44, 16
-_ROWS_BELOW_TIMELINE = 20
 """Rows of a terminal from which the percentiles have histograms, and below which they have no room."""
+_ROWS_BELOW_TIMELINE = 20
+"""Rows that header, plots, summary and keys need at least."""
 
 
 class ActivityMode(Enum):
@@ -129,7 +130,7 @@ class ActivityScreen(Screen[None]):
         self.query_shown = ActivityQuery()
         """What is asked for."""
         self.totals_of: ActivityQuery | None = None
-        """What everything is there of."""
+        """The query that is shown completely, down to its totals."""
         self._table = ActivityTable(id="table")
         self._percentiles = Percentiles(id="percentiles")
         self._queue = ResidencyPlot("Queue", queue_parts, id="queue")
@@ -379,18 +380,17 @@ class ActivityScreen(Screen[None]):
         query = replace(self.query_shown, words=words)
         if not keep_mode:
             query = replace(query, mode=ActivityMode.REQUESTS, by="")
-            self.set_class(False, "-residency")
-            self._table.styles.height = None
         self._follow(query, to_top=True)
 
     def _show_mode(self, mode: ActivityMode, by: str = "") -> None:
         self._groups = self._residency = None
-        self.set_class(mode is ActivityMode.RESIDENCY, "-residency")
-        if mode is not ActivityMode.RESIDENCY:
-            self._table.styles.height = None
         self._follow(replace(self.query_shown, mode=mode, by=by), to_top=True)
 
     def _follow(self, query: ActivityQuery, *, to_top: bool = False) -> None:
+        is_timeline = query.mode is ActivityMode.RESIDENCY
+        self.set_class(is_timeline, "-residency")
+        if not is_timeline:
+            self._table.styles.height = None
         query = replace(query, cells=self._residency_lines().plot_cells)
         if query.mode is ActivityMode.REQUESTS and query.mode is not self.query_shown.mode:
             self._table.show_lines(self._requests, cursor=0)

@@ -173,7 +173,7 @@ class HelpScreen(ModalScreen[None]):
 
     def on_resize(self, event: events.Resize) -> None:
         """Use as many columns as there is room for, each about as long as the others."""
-        # As high as its text again, also if the search had kept the height.
+        # Another size of the terminal: the height that the search has fixed may not fit into it.
         self.query_one("#dialog").styles.height = None
         self._show_groups(event.size.width)
 

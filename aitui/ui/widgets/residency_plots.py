@@ -138,9 +138,9 @@ def memory_parts(scene: _PlotScene) -> _PlotParts:
         seen.update(dict.fromkeys(models))
         columns.append(_bands(scene, models, sizes, amount or 0.0))
     figures: Pieces = "not recorded in this time"
-    if used is not None and (peak or over.ended >= scene.view.range.ended):
-        most = f" · {format_gb(round(peak))} peak" if peak else ""
-        figures = ((format_gb(used), "bold foreground"), (f" / {whole_gb(total)} GB{most}", ""))
+    if used is not None and peak:
+        most = f" / {whole_gb(total)} GB · {format_gb(round(peak))} peak"
+        figures = ((format_gb(used), "bold foreground"), (most, ""))
     axis = limit_axis(round(total / GIB) * GIB or total, scene.rows, GIB)
     return _PlotParts("all cards, by model", figures, _memory_legend(scene, seen), columns, axis)
 
