@@ -5,10 +5,13 @@ import os
 import select
 import selectors
 import signal
+import termios
 import threading
 import time
+import tty
 from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -149,13 +152,39 @@ class GuardedDriver(LinuxDriver):
         self.exit_event = self._end = SelectableEvent()
 
     def start_application_mode(self) -> None:
-        """Take the terminal over, and follow its size in the loop.
+        """Take the terminal over, and follow its size and its shell in the loop.
 
         Textual 8.2.8 reads the size in a signal handler, which the next SIGWINCH interrupts: of two
         at once the older size could be posted last, and stay.
         """
         super().start_application_mode()  # type: ignore[no-untyped-call]
         self._loop.add_signal_handler(signal.SIGWINCH, self._post_size)
+        # In the loop: a handler within a write would wait for the lock of the write for ever.
+        self._loop.add_signal_handler(signal.SIGTSTP, self._sigtstp_application)
+        self._loop.add_signal_handler(signal.SIGCONT, self._go_on)
+
+    def _go_on(self) -> None:
+        """Take the terminal again after a stop: a shell may have had it meanwhile.
+
+        Textual 8.2.8 starts a second time after a SIGSTOP, which gave it no chance to leave: two threads
+        read the keys then, one of which keeps the app from ending, and the settings of before are lost.
+        """
+        if not self._auto_restart:
+            return
+        if self._must_signal_resume:
+            self.resume_application_mode()
+            return
+        # One that hung up is left to `is_terminal_closed`.
+        with suppress(termios.error):
+            settings = termios.tcgetattr(self.fileno)
+            settings[tty.IFLAG] = self._patch_iflag(settings[tty.IFLAG])
+            settings[tty.LFLAG] = self._patch_lflag(settings[tty.LFLAG])
+            termios.tcsetattr(self.fileno, termios.TCSANOW, settings)
+        self.write("\x1b[?1049h\x1b[?25l\x1b[?1004h")
+        self._enable_mouse_support()
+        self._enable_bracketed_paste()
+        self._disable_line_wrap()
+        self._app.post_message(self.SignalResume())
 
     def _post_size(self) -> None:
         if not self._in_band_window_resize:

@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import re
+import signal
 import struct
 import sys
 import termios
@@ -187,6 +188,16 @@ class Terminal:
     def go_on(self) -> None:
         """Take what has waited, and what comes."""
         asyncio.get_running_loop().add_reader(self._master, self._take)
+
+    async def stop(self, how: signal.Signals = signal.SIGSTOP) -> None:
+        """Stop the program, until SIGCONT."""
+        self.process.send_signal(how)
+        state = Path(f"/proc/{self.pid}/stat")
+        await self.until(lambda: state.read_text().rpartition(") ")[2].startswith("T"), "stopped")
+
+    def restore_settings(self) -> None:
+        """Have the settings of before, as a shell does once its program is stopped."""
+        termios.tcsetattr(self._slave, termios.TCSANOW, self.before)  # type: ignore[arg-type]
 
     async def ends(self) -> int:
         """Wait until the program has ended; its exit status."""

@@ -94,6 +94,31 @@ async def test_every_way_out_gives_the_terminal_back(
         assert_given_back(opened)
 
 
+@pytest.mark.parametrize(
+    ("how", "shell"), [(signal.SIGSTOP, False), (signal.SIGSTOP, True), (signal.SIGTSTP, True)]
+)
+async def test_a_program_that_was_stopped_takes_its_terminal_back(
+    environment: dict[str, str], how: signal.Signals, *, shell: bool
+) -> None:
+    async with terminal((), environment) as opened:
+        await opened.see(" ms ", QUICK)
+        taken = opened.settings
+        await opened.stop(how)
+        if shell:
+            opened.restore_settings()
+        opened.process.send_signal(signal.SIGCONT)
+        await opened.until(lambda: opened.settings == taken, "the terminal taken")
+        for _ in range(5):
+            opened.press("?")
+            await opened.see("╭─ Help")
+            opened.press("\x1b")
+            await opened.unsee("╭─ Help")
+        opened.press("q")
+        assert await opened.ends() == 0
+        assert opened.left_on == opened.left_off == set()
+        assert opened.settings == opened.before
+
+
 @pytest.mark.parametrize("end", [terminate, hang_up])
 async def test_the_end_comes_at_once_in_the_middle_of_a_load(
     environment: dict[str, str], stand_in: StandIn, end: Callable[[Terminal], None]
