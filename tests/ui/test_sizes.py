@@ -101,3 +101,17 @@ async def test_a_chat_with_a_reply(tmp_path: Path) -> None:
                 await app.press(*"日x", "enter")
                 await app.settle()
                 assert app.app._exception is None, cells
+
+
+async def test_what_is_written_meanwhile_goes_on_into_the_prompt(tmp_path: Path) -> None:
+    async with StandIn(CONFIG) as there:
+        where = Server(there.url, identity="sizes", name="sizes")
+        async with driven(where, tmp_path) as app:
+            await app.until(lambda: app.models.snapshot.models, "listed")
+            app.go_to(FAST)
+            await app.press("enter")
+            await app.see("Ask")
+            for size in (*SIZES, (80, 24)):
+                await become(app, size)
+                await app.press(*"xlq")
+            assert app.models.chat.prompt.text == "xlq" * (len(SIZES) + 1)
