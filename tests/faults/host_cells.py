@@ -5,7 +5,7 @@ from faults.host_operations import HOST_OPERATIONS
 from faults.matrix import Cell, Matrix
 
 FAULTS = {
-    "refused": (faults.refused, "refuses the connection|was lost"),
+    "refused": (faults.refused, "refuses (the )?connections?|was lost"),
     "login refused": (faults.login_refused, "accepts none of your SSH keys|was lost"),
     "host key changed": (faults.host_key_changed, "host key|was lost"),
     "not SSH": (faults.not_ssh, "was lost|does not (answer|speak)|SSH"),
@@ -84,7 +84,6 @@ NOTHING_TO_SAY: dict[Cell, str] = {
 SAYS: dict[Cell, str] = {
     **{("restart", name): "systemctl restart does not end" for name in ("silent", "endless")},
     ("reload", "file replaced"): "Add some to its conf",
-    ("doctor", "refused"): "refuses connections",
     **{("doctor", name): "does not answer" for name in ("silent", "endless")},
 }
 """Cells in which it says something else than the fault has in general."""

@@ -62,6 +62,11 @@ class HostGateway(DemoSshServer):
         self._held = asyncio.Event()
         self._true_setup: SshSetup | None = None
 
+    async def __aexit__(self, *error: object) -> None:
+        """Heal what a test left broken: a port that is closed can't be closed."""
+        self.heal()
+        await super().__aexit__(*error)
+
     @property
     def is_listening(self) -> bool:
         """Whether its port is open."""

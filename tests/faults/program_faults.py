@@ -89,15 +89,23 @@ def signalled(number: signal.Signals) -> ProgramFault:
     return end
 
 
-async def stopped(world: ProgramWorld, operation: ProgramOperation) -> AsyncIterator[None]:
-    """It is stopped in the middle for a while, as by a laptop that is closed."""
-    shown = await world.open()
-    await operation.begin(world, shown, NUMBER)
-    shown.process.send_signal(signal.SIGSTOP)
-    await asyncio.sleep(3)
-    shown.process.send_signal(signal.SIGCONT)
-    await operation.finish(world, shown, NUMBER)
-    yield
+def stopped(how: signal.Signals, *, by_shell: bool) -> ProgramFault:
+    """It is stopped in the middle for a while; a shell has its own settings of the terminal then."""
+
+    async def stop(world: ProgramWorld, operation: ProgramOperation) -> AsyncIterator[None]:
+        shown = await world.open()
+        await operation.begin(world, shown, NUMBER)
+        taken = shown.settings
+        await shown.stop(how)
+        if by_shell:
+            shown.restore_settings()
+        await asyncio.sleep(3)
+        shown.process.send_signal(signal.SIGCONT)
+        await shown.until(lambda: shown.settings == taken, "the terminal taken again")
+        await operation.finish(world, shown, NUMBER)
+        yield
+
+    return stop
 
 
 async def every_size(world: ProgramWorld, operation: ProgramOperation) -> AsyncIterator[None]:
@@ -194,7 +202,9 @@ PROGRAM_FAULTS: dict[str, tuple[ProgramFault, str]] = {
     "no home": (no_home, _UNSAVED),
     "a day ahead": (clock(_DAY), ""),
     "a day back": (clock(-_DAY), ""),
-    "stopped": (stopped, ""),
+    "stopped": (stopped(signal.SIGSTOP, by_shell=False), ""),
+    "stopped by a shell": (stopped(signal.SIGSTOP, by_shell=True), ""),
+    "suspended": (stopped(signal.SIGTSTP, by_shell=True), ""),
     "terminal closed": (signalled(signal.SIGHUP), ""),
     "terminated": (signalled(signal.SIGTERM), ""),
     "killed": (signalled(signal.SIGKILL), ""),

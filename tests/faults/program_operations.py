@@ -18,6 +18,8 @@ models:
 """
 EARLIER = "What is a borrow checker?"
 """The prompt of the conversation that every home has from before."""
+_ESCAPE = "\x1b[27u"
+"""The key as it can't be the beginning of another one, whatever comes right behind it."""
 _OVERRIDES_MODES = (1, 2)
 """CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH."""
 _PROGRAM = f"""
@@ -120,8 +122,7 @@ async def leave(shown: Terminal) -> None:
     for _ in range(20):
         if "⏎ chat" in shown.text:
             return
-        # Two that come together would be another key.
-        shown.press("\x1b")
+        shown.press(_ESCAPE)
         await asyncio.sleep(1)
     await shown.see("⏎ chat")
 
@@ -237,7 +238,8 @@ class History(ProgramOperation):
         shown.press("\r")
         await shown.see("⏎ send")
         shown.press("/history borrow\r")
-        await shown.see(EARLIER)
+        # The chat behind it names the conversation as well.
+        await shown.see("╭─ Conversations", EARLIER)
 
     async def finish(self, world: ProgramWorld, shown: Terminal, number: int) -> None:  # noqa: ARG002
         shown.press("\r")

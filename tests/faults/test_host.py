@@ -39,7 +39,6 @@ async def host_world(folder: Path) -> AsyncIterator[HostWorld]:
             await world.until_live()
             yield world
             assert app.app._exception is None
-        gateway.heal()
 
 
 @pytest.mark.parametrize(("operation", "fault"), HOST.cells)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import llama_swap_program
+from e2e.pseudo_terminal.test_program import SEQUENCES
 from e2e.service.user_manager import free_port
 from faults.program_cells import PROGRAM
 from faults.program_faults import NUMBER
@@ -52,7 +53,7 @@ async def _chat(url: str, folder: Path) -> None:
         await shown.until(lambda: "^c stop" not in shown.text, "the reply ended")
         await leave(shown)
         shown.press("q")
-        assert await shown.ends() == 0
+        assert await shown.ends() == 0, SEQUENCES.sub(b"", shown.last_words).decode()
 
 
 @pytest.mark.parametrize(("operation", "fault"), PROGRAM.cells)
@@ -77,8 +78,10 @@ async def test_the_program_lives_or_ends_well_and_loses_nothing(
         await operation.finish(world, shown, AGAIN)
         await leave(shown)
         shown.press("q")
-        assert await shown.ends() == 0
+        assert await shown.ends() == 0, SEQUENCES.sub(b"", shown.last_words).decode()
         assert b"Traceback" not in shown.sent
+        assert shown.settings == shown.before
+        assert shown.left_on == shown.left_off == set()
         assert operation.is_kept(world, AGAIN)
         # An edit was overwritten by the next one; without a home, nothing was to be kept.
         assert operation.name == "edit" or fault == "no home" or operation.is_whole(world, NUMBER)

@@ -398,7 +398,9 @@ def translate_connection_errors(where: str) -> Iterator[None]:
             f"The route to {where} is closed", why=_shorten(error.reason)
         ) from error
     except (asyncssh.DisconnectError, asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection) as e:
-        raise HostUnreachable(f"The connection to {where} was lost", why=_shorten(e.reason)) from e
+        # asyncssh gives that as the reason where it knows none.
+        why = "" if e.reason == "Connection lost" else _shorten(e.reason)
+        raise HostUnreachable(f"The connection to {where} was lost", why=why) from e
     except (BrokenPipeError, ConnectionResetError) as error:
         lost = f"The connection to {where} was lost"
         raise HostUnreachable(lost, why=_shorten(error.strerror or str(error))) from error
