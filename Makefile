@@ -10,7 +10,7 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print(3 * (os.cpu_count() or 1))')
 # aitui and its tests again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test lowest deployment faults soak lint types floors check bench screenshots lock clean
+.PHONY: help demo test lowest deployment faults faults-selection soak lint types floors check bench screenshots lock clean
 
 help:
 	@echo 'make demo         aitui against a stand-in server on this machine'
@@ -18,6 +18,7 @@ help:
 	@echo 'make lowest       the tests without a screen and a server, with the lowest versions that pyproject.toml admits'
 	@echo 'make deployment   the walk through whole deployments, on three builds of llama-swap'
 	@echo 'make faults       every operation with every fault, and the table of what came of it'
+	@echo 'make faults-selection  half of them'
 	@echo 'make soak         ten minutes in front of a server that never rests'
 	@echo 'make check        formatting, lint, types, import floors'
 	@echo 'make bench        how the chat keeps up with a stream (ARGS="stream table" picks sections)'
@@ -53,6 +54,9 @@ deployment: $(STAMP)
 
 faults: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS) -m "faults or not faults" tests/faults $(ARGS)
+
+faults-selection: $(STAMP)
+	$(BIN)/python -m pytest -n $(WORKERS) $(if $(CI),--reruns 1) -m faults_selection tests/faults $(ARGS)
 
 soak: $(STAMP)
 	SOAK_SECONDS=600 $(BIN)/python -m pytest -s tests/soak $(ARGS)

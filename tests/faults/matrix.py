@@ -17,7 +17,7 @@ class Named(Protocol):
 
 
 Cell = tuple[str, str]
-_OF_CI = 9
+_OF_CI = 2
 _INTERNAL = re.compile(
     r"Traceback|Errno|\w+Error\b|\w+Exception\b|object at 0x|<class|\bNone\b|bytearray"
 )
@@ -57,7 +57,7 @@ class Matrix:
         ]
 
     def _marks(self, number: int) -> tuple[pytest.MarkDecorator, ...]:
-        """Leave a cell to `make faults`, and a ninth of them to its step in `.ci/run` as well."""
+        """Leave a cell to `make faults`, and half of them to `make faults-selection` as well."""
         if number % self.every == 0:
             return ()
         in_ci = (pytest.mark.faults_selection,) if number % _OF_CI == 1 else ()
