@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 _HOSTS = Path("/etc/hosts")
-RECORD_DELAY = 2.0
+RECORD_DELAY = 3.0
 
 
 class Session(Struct, frozen=True):

@@ -32,7 +32,7 @@ from aitui.ui.controllers.server import ServerControllers, ServerSwitcher
 from aitui.ui.keymap import APP, key_sign, takes_letters
 from aitui.ui.screens.models import ModelsScreen
 from aitui.ui.terminal.driver import GuardedDriver, PasteCut, is_terminal_closed
-from aitui.ui.terminal.filters import ContrastFilter, ControlCharFilter, PaletteFilter
+from aitui.ui.terminal.filters import ContrastFilter, ControlCharFilter, FilterChain, PaletteFilter
 from aitui.ui.terminal.key_queue import KeyQueue, QueuedEvent
 from aitui.ui.terminal.notifications import (
     MAX_NOTICE_CELLS,
@@ -115,6 +115,7 @@ class AituiApp(App[None]):
         self._line_filters: tuple[LineFilter, ...] = (ControlCharFilter(), ContrastFilter())
         if few_colors:
             self._line_filters += (PaletteFilter(),)
+        self._filter_chain = FilterChain(())
         for theme in build_themes(few_colors=few_colors):
             self.register_theme(theme)
         self.stylesheet.set_variables(self.get_css_variables())
@@ -164,8 +165,11 @@ class AituiApp(App[None]):
         return GuardedDriver if driver is LinuxDriver else driver
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Textual's own, then the two that every line passes before the terminal."""
-        return (*super().get_line_filters(), *self._line_filters)
+        """Textual's own, then those that every line passes before the terminal, as one."""
+        filters = (*super().get_line_filters(), *self._line_filters)
+        if filters != self._filter_chain.filters:
+            self._filter_chain = FilterChain(filters)
+        return (self._filter_chain,)
 
     def get_key_display(self, binding: Binding) -> str:
         """Spell a key as the keymap does."""

@@ -69,6 +69,8 @@ class ModelsScreen(Screen[None]):
     """Shows the snapshot, and passes on requests for its models."""
 
     BINDINGS = MODELS.bindings()
+    BLANK = True
+    """Panes cover it: its own lines would be a third of all that a first frame keeps."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()

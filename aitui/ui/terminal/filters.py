@@ -1,6 +1,7 @@
 """The last gate before the terminal: no control character of any origin gets through."""
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 from rich.color import Color as RichColor
@@ -13,6 +14,23 @@ from textual.filter import LineFilter
 _CONTROL_CHARACTERS = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 )
+
+
+class FilterChain(LineFilter):
+    """Applies filters one after the other.
+
+    Textual keeps what each filter makes of each line: 1.2 KB, and a third of a first frame's lines.
+    """
+
+    def __init__(self, filters: Sequence[LineFilter]) -> None:
+        super().__init__()
+        self.filters = tuple(filters)
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        """The segments after the last filter."""
+        for one in self.filters:
+            segments = one.apply(segments, background)
+        return segments
 
 
 class ControlCharFilter(LineFilter):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
+from sys import intern
 from typing import Any, NamedTuple
 
 from rich.cells import get_character_cell_size
@@ -131,7 +132,8 @@ def _append_wide_text(line: ScreenLine, text: str) -> None:
         one = " " <= character <= "~" or "─" <= character <= "◼"
         width = 1 if one else get_character_cell_size(character)
         if width == 1:
-            line.texts.append(character)
+            # Each character beyond Latin-1 is an object of its own: 80 bytes a cell of a plot.
+            line.texts.append(intern(character))
             continue
         line.has_irregular_width = True
         if width:

@@ -41,6 +41,8 @@ class PaneLayout(Layout):
 class PaneBody(Container):
     """Holds the panes; where they go is decided for each size, before they are drawn."""
 
+    BLANK = True
+
     def __init__(self, find_regions: Callable[[Size], Mapping[str, Region]], *, id: str) -> None:  # noqa: A002
         super().__init__(id=id)
         self._pane_layout = PaneLayout(find_regions)
