@@ -112,6 +112,7 @@ class ActivityScreen(Screen[None]):
 
     CSS_PATH = "activity.tcss"
     BINDINGS = ACTIVITY.bindings()
+    BLANK = True
 
     def __init__(self, clock: Clock, source: ActivitySource, price: float | None) -> None:
         super().__init__(name="activity")

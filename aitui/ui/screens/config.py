@@ -68,6 +68,7 @@ class ConfigScreen(Screen[None]):
 
     CSS_PATH = "config.tcss"
     BINDINGS = CONFIG.bindings()
+    BLANK = True
 
     def __init__(self, clock: Clock, server: Server, model_id: str) -> None:
         super().__init__(name="config")

@@ -47,6 +47,7 @@ class DoctorScreen(Screen[None]):
 
     CSS_PATH = "doctor.tcss"
     BINDINGS = DOCTOR.bindings()
+    BLANK = True
 
     def __init__(self, check_up: RunChecks, clock: Clock, redact: Callable[[str], str]) -> None:
         super().__init__()

@@ -103,6 +103,7 @@ class FirstRunScreen(Screen[None]):
 
     CSS_PATH = "first_run.tcss"
     BINDINGS = FIRST_RUN.bindings()
+    BLANK = True
 
     def __init__(
         self,

@@ -21,6 +21,7 @@ class HardwareScreen(Screen[None]):
 
     CSS_PATH = "hardware.tcss"
     BINDINGS = HARDWARE.bindings()
+    BLANK = True
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(name="hardware")

@@ -143,6 +143,7 @@ class LogsScreen(Screen[None]):
 
     CSS_PATH = "logs.tcss"
     BINDINGS = LOGS.bindings()
+    BLANK = True
 
     def __init__(
         self,

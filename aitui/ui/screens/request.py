@@ -71,6 +71,7 @@ class RequestScreen(Screen[None]):
 
     CSS_PATH = "activity.tcss"
     BINDINGS = CAPTURE.bindings()
+    BLANK = True
 
     def __init__(self, clock: Clock, row: ActivityRow) -> None:
         super().__init__(name="request")

@@ -18,6 +18,7 @@ class SetupScreen(Screen[None]):
 
     CSS_PATH = "setup.tcss"
     BINDINGS = SETUP.bindings()
+    BLANK = True
 
     def __init__(self, server: Server, missing: tuple[tuple[str, Path], ...]) -> None:
         super().__init__()
