@@ -1,7 +1,7 @@
 """The exceptions of aitui: each has what happened, why, and a remedy."""
 
 from enum import Enum
-from typing import ClassVar, TypedDict, Unpack
+from typing import ClassVar, TypedDict, TypeVar, Unpack
 
 
 class Action(Enum):
@@ -58,6 +58,22 @@ class AituiError(Exception):
     def __str__(self) -> str:
         """Return the whole message on one line, for logs and the command line."""
         return " — ".join(part for part in (self.what, self.why, self.shell_remedy) if part)
+
+
+AnError = TypeVar("AnError", bound=BaseException)
+
+
+def without_frames(error: AnError) -> AnError:
+    """Let go of the frames that an error, and what led to it, was raised through.
+
+    For whatever keeps an error: the frames keep what was read, such as the 32 MiB of a list without
+    an end.
+    """
+    one: BaseException | None = error
+    while one is not None:
+        one.__traceback__ = None
+        one = one.__cause__ or one.__context__
+    return error
 
 
 class ErrorParts(TypedDict, total=False):

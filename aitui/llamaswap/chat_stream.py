@@ -24,7 +24,7 @@ from aitui.domain.chat.reply import (
 )
 from aitui.domain.chat.stream_filters import LoadingLineFilter, ThinkTagFilter
 from aitui.domain.sanitize import StreamSanitizer, sanitize_line
-from aitui.errors import AituiError, BadResponse
+from aitui.errors import AituiError, BadResponse, without_frames
 from aitui.llamaswap.stream import SseEvent, SseParser
 
 LARGEST_LINE = 8 * 1024 * 1024
@@ -296,7 +296,7 @@ class ChatStreamParser:
                 # In slices: the parser drops the events it found in the same chunk as an oversized line.
                 events = self._events.feed(data[start : start + _SLICE])
             except BadResponse as error:
-                self.error = error
+                self.error = without_frames(error)
                 break
             self._feed_events(events)
         return self._take_deltas()

@@ -36,7 +36,7 @@ from aitui.domain.chat.reply import (
 )
 from aitui.domain.models import RunState
 from aitui.domain.snapshot import Clock
-from aitui.errors import AituiError, ReplyInterrupted
+from aitui.errors import AituiError, ReplyInterrupted, without_frames
 from aitui.services.chat_saving import ConversationSaver
 from aitui.store.history import ConversationHistory
 
@@ -94,7 +94,8 @@ class ReplyBuilder:
         if phase is ReplyPhase.CUT and self.is_empty:
             phase = ReplyPhase.FAILED
         self._set_phase(phase, now)
-        self._reply = replace(self._reply, error=error, ended_at=now)
+        kept = None if error is None else without_frames(error)
+        self._reply = replace(self._reply, error=kept, ended_at=now)
 
     def view(self, now: float) -> Reply:
         """Return the reply at this moment."""

@@ -6,7 +6,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from aitui.domain.events import OtherEvent
-from aitui.errors import AituiError, BadResponse, NotSupported
+from aitui.errors import AituiError, BadResponse, NotSupported, without_frames
 
 if TYPE_CHECKING:
     from aitui.domain.events import Event
@@ -91,7 +91,7 @@ class EventStream:
             except TimeoutError:
                 pass  # dropped by aitui
             except AituiError as failed:
-                error = failed
+                error = without_frames(failed)
             finally:
                 self._stream = None
             failures = 0 if error is None else failures + 1

@@ -16,7 +16,7 @@ from aitui.aio import background_task, sleep_until
 from aitui.domain.logs import MOST_BYTES, MOST_LINES, LineBatch, LogLine, LogRing, overlap_length
 from aitui.domain.snapshot import Clock
 from aitui.domain.units import count_of
-from aitui.errors import AituiError
+from aitui.errors import AituiError, without_frames
 from aitui.paths import Paths
 from aitui.services.events import retry_delay
 from aitui.services.monitor import detect_suspends
@@ -134,7 +134,7 @@ class LogFeed:
             except TimeoutError:
                 pass  # dropped on purpose
             except AituiError as trouble:
-                error = trouble
+                error = without_frames(trouble)
             finally:
                 self._stream = None
                 self._handle_break()

@@ -21,7 +21,7 @@ from aitui.domain.events import (
 )
 from aitui.domain.models import FinishedRequest, IdleUnload, LoadFailure, RunState
 from aitui.domain.snapshot import Clock, ConnectionPhase, ConnectionStatus, Snapshot
-from aitui.errors import AituiError, NotSupported, TimedOut
+from aitui.errors import AituiError, NotSupported, TimedOut, without_frames
 from aitui.services.events import SHORTEST_GAP, EventStream, poll_interval, retry_delay
 from aitui.services.state import ServerState, Transitions
 
@@ -497,7 +497,7 @@ class Monitor:
                 ConnectionPhase.LOST,
                 opened_at=before.opened_at,
                 last_response_at=before.last_response_at,
-                error=error,
+                error=without_frames(error),
                 attempts=attempts,
                 retry_at=self._clock.monotonic() + retry_delay(attempts - 1, self._random),
                 lost_at=sent_at if before.lost_at is None else before.lost_at,

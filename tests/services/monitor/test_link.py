@@ -246,6 +246,25 @@ async def test_garbage_without_end_takes_bounded_memory(
     assert peak < 150 * 1024 * 1024
 
 
+@pytest.mark.parametrize("path", ["/running", "/v1/models"])
+async def test_an_error_that_is_shown_keeps_nothing_of_what_was_read(
+    patient: None, watch: Watched, stand_in: StandIn, path: str
+) -> None:
+    stand_in.fault(path, EndlessBody())
+    gc.collect()
+    tracemalloc.start()
+    try:
+        watch.session.monitor.refresh()
+        snapshot = await watch.until_lost()
+        stand_in.clear_faults()
+        gc.collect()
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert isinstance(snapshot.connection.error, BadResponse)
+    assert kept < 4 * 1024 * 1024
+
+
 @pytest.mark.parametrize(
     "fault", [GarbageBody(), HtmlPage(), WrongTypes(), ConnectionClose(), EndlessBody(b"x" * 65536)]
 )

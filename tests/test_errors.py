@@ -1,0 +1,31 @@
+"""What an error keeps, and what it lets go."""
+
+import weakref
+
+import pytest
+
+from aitui.errors import BadResponse, without_frames
+
+
+class Body(bytearray):
+    """What was read; a weak reference to it says whether it is still there."""
+
+
+def raise_with(body: Body) -> None:
+    try:
+        int(body[:0])
+    except ValueError as error:
+        raise BadResponse("no number") from error
+
+
+def test_an_error_without_frames_keeps_no_variable_of_those_who_raised_it() -> None:
+    body = Body(1 << 20)
+    gone = weakref.ref(body)
+    with pytest.raises(BadResponse) as raised:
+        raise_with(body)
+    error = raised.value
+    del body, raised
+    assert gone() is not None
+    assert without_frames(error) is error
+    assert gone() is None
+    assert isinstance(error.__cause__, ValueError)
