@@ -53,6 +53,10 @@ class IdleTime:
     @contextmanager
     def waiting(self, timeout: float | None) -> Iterator[None]:
         """Let time pass as it does for everybody while the block waits."""
+        # Only a test that leaves out others reads this clock, which asks the kernel for each thread.
+        if not self._is_own:
+            yield
+            return
         self._own.begin_to_wait(timeout)
         try:
             yield
