@@ -16,6 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+# At its import aiohttp reads the authorities of the system, a sixth of the start. It asks none here.
+os.environ["SSL_CERT_FILE"] = os.devnull
+
 from aitui.demo.certificates import Certificates
 from aitui.demo.configuration import BadConfiguration, parse_configuration
 from aitui.demo.dialect import Dialect

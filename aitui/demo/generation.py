@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from itertools import cycle, islice, repeat
 from typing import Any
 
 from msgspec import Struct
@@ -210,10 +211,7 @@ def _pieces(
         thoughts = list(_words(_THOUGHT, total // _THINKING_SHARE))
         words = list(_words(_REPLY_TEXT, total - len(thoughts)))
     length = flags.chunks or len(thoughts) + len(words)
-    pieces = [
-        *(("reasoning_content", word) for word in thoughts),
-        *(("content", word) for word in words),
-    ]
+    pieces = [*zip(repeat("reasoning_content"), thoughts), *zip(repeat("content"), words)]
     return pieces[:limit], limit is None or limit >= length
 
 
@@ -226,6 +224,4 @@ def _text_of(messages: list[Any]) -> str:
 
 
 def _words(text: str, count: int) -> Iterator[str]:
-    words = re.findall(r"\S+\s*", text)
-    for number in range(count):
-        yield words[number % len(words)]
+    return islice(cycle(re.findall(r"\S+\s*", text)), count)

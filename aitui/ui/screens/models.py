@@ -434,8 +434,7 @@ class ModelsScreen(Screen[None]):
             shown = child.id in found.panes
             if child.display is not shown:
                 child.display = shown
-        for name in FRAME_CLASSES:
-            self.set_class(name == found.frame.value, name)
+        self.update_classes({name: name == found.frame.value for name in FRAME_CLASSES})
         self._table.bare = found.frame is Frame.NONE
         self._titles.edge = found.frame is Frame.SHARED
         self._titles.display = found.frame is not Frame.NONE
