@@ -88,3 +88,7 @@ def dialects(*wanted: Dialect) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(
         "stand_in", wanted, indirect=True, ids=lambda dialect: dialect.value
     )
+
+
+oldest_and_newest = dialects(Dialect.V217, Dialect.HEAD)
+"""For screens: what builds answer differently is read below, and tested there on each of them."""

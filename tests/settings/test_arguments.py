@@ -13,6 +13,7 @@ from aitui.cli.args import (
     DASHBOARD_OPTIONS,
     SERVER_OPTIONS,
     SPECS,
+    _hint,
     parse,
 )
 from aitui.cli.arguments import Arguments
@@ -142,16 +143,12 @@ def test_an_option_for_what_stands_without_one_is_explained(
 
 
 @pytest.mark.parametrize("words", ["", *(words for words, one in SPECS.items() if not one.actions)])
-def test_only_what_the_command_takes_is_suggested(
-    capsys: pytest.CaptureFixture[str], words: str
-) -> None:
+def test_only_what_the_command_takes_is_suggested(words: str) -> None:
     options = (*SERVER_OPTIONS, *(SPECS[words].options if words else DASHBOARD_OPTIONS))
     own = {"--help", *(name for option in options for name in option.names)}
     others = {name for one in SPECS.values() for option in one.options for name in option.names}
     for name in {name for name in others if name.startswith("-")} - own:
-        before = (*words.split(), "X", "X", "X") if words else ()
-        said = refusal(capsys, *before, f"{name}x")
-        meant = re.search(r"did you mean (\S+)\?", said)
+        meant = re.search(r"did you mean (\S+)\?", _hint([f"{name}x"], words, {}))
         assert meant is None or meant[1] in own, name
 
 

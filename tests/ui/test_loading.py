@@ -24,7 +24,7 @@ from catalogue import (
     STEADY,
     UNHURRIED,
     dialects,
-    each_dialect,
+    oldest_and_newest,
 )
 from stand_in import StandIn
 from ui.driven import Driven, driven
@@ -42,7 +42,7 @@ WITH_TTL = CATALOGUE.replace(
 )
 
 
-@each_dialect
+@oldest_and_newest
 async def test_l_loads_the_model_under_the_cursor(app: Driven, stand_in: StandIn) -> None:
     app.go_to(QUICK)
     await app.press("l")
@@ -163,7 +163,7 @@ async def evict_in_vain(app: Driven) -> None:
     await app.see(f"Load {QUICK} again?")
 
 
-@each_dialect
+@oldest_and_newest
 async def test_a_load_that_evicted_in_vain_offers_to_bring_the_victim_back(
     app: Driven, stand_in: StandIn
 ) -> None:
@@ -260,7 +260,7 @@ async def test_a_second_l_leaves_the_load_as_it_is(lazy: Driven, stand_in: Stand
     await stays(stand_in, UNHURRIED)
 
 
-@each_dialect
+@oldest_and_newest
 async def test_u_aborts_a_load(lazy: Driven, stand_in: StandIn) -> None:
     await begin_to_load(lazy, SLOW)
     await lazy.press("escape", "u")
@@ -320,7 +320,7 @@ async def test_a_newer_server_takes_a_load_given_up_off_its_queue(
     assert stand_in.running() == {QUICK: "ready"}
 
 
-@each_dialect
+@oldest_and_newest
 async def test_a_load_beyond_its_limit_goes_on(
     stand_in: StandIn, server: Server, tmp_path: Path
 ) -> None:

@@ -7,13 +7,13 @@ from msgspec.structs import replace
 from aitui.demo.dialect import Dialect
 from aitui.domain.models import RunState
 from aitui.domain.snapshot import Server
-from catalogue import PAIR_CHAT, PAIR_EMBED, PEER, QUICK, SLOW, dialects, each_dialect
+from catalogue import PAIR_CHAT, PAIR_EMBED, PEER, QUICK, SLOW, dialects, oldest_and_newest
 from stand_in import StandIn
 from ui.driven import Driven, driven
 from ui.received import orders
 
 
-@each_dialect
+@oldest_and_newest
 async def test_u_unloads_an_idle_model_at_once(app: Driven, stand_in: StandIn) -> None:
     app.go_to(QUICK)
     await app.press("l")
@@ -87,7 +87,7 @@ async def test_u_on_a_model_in_use_asks_and_names_who_uses_it(
     assert stand_in.running() == {}
 
 
-@each_dialect
+@oldest_and_newest
 async def test_u_aborts_a_load(app: Driven, stand_in: StandIn) -> None:
     app.go_to(SLOW)
     await app.press("l")
@@ -99,7 +99,7 @@ async def test_u_aborts_a_load(app: Driven, stand_in: StandIn) -> None:
     assert "could not be loaded" not in app.text
 
 
-@each_dialect
+@oldest_and_newest
 async def test_upper_u_asks_and_then_unloads_everything(app: Driven, stand_in: StandIn) -> None:
     async with stand_in.busy(PAIR_CHAT), stand_in.busy(PAIR_EMBED):
         pass

@@ -20,7 +20,7 @@ from aitui.ui.reply_text import phase_text
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.terminal.screen_diff import MAX_PENDING_WRITES
 from aitui.ui.widgets.composer import Composer
-from catalogue import dialects, each_dialect
+from catalogue import dialects, oldest_and_newest
 from stand_in import StandIn
 from ui.chat.pane import ENDLESS, FAST, OTHER, TALKATIVE, UNHURRIED, Pane, chatting
 from ui.driven import driven
@@ -95,7 +95,7 @@ async def test_every_model_has_its_own_conversation(
         await pane.app.see("to the fast one")
 
 
-@each_dialect
+@oldest_and_newest
 async def test_a_prompt_is_asked_and_answered(pane: Pane) -> None:
     answer = await pane.ask("Why is the sky blue?")
     assert answer.phase is ReplyPhase.DONE

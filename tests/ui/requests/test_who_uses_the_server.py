@@ -11,7 +11,7 @@ from aitui.domain.snapshot import Server
 from aitui.errors import ActionRefused
 from aitui.services.load import load_model
 from aitui.services.unload import cancel_request
-from catalogue import ALIAS, QUICK, STEADY, dialects, each_dialect
+from catalogue import ALIAS, QUICK, STEADY, dialects, oldest_and_newest
 from other_client import OtherClient, chat
 from stand_in import StandIn
 from watched import Watched, nobody, watched, yes
@@ -22,7 +22,7 @@ def rate(watch: Watched, model_id: str) -> float | None:
     return None if model is None else model.rate
 
 
-@each_dialect
+@oldest_and_newest
 async def test_the_rate_of_any_clients_answer_is_that_of_the_model(
     stand_in: StandIn, certificates: Certificates, server: Server, tmp_path: Path
 ) -> None:
@@ -42,7 +42,7 @@ async def test_an_answer_under_an_alias_is_that_of_its_model(
         await watch.until(lambda _: rate(watch, QUICK) is not None)
 
 
-@each_dialect
+@oldest_and_newest
 async def test_a_model_that_another_one_pushed_out_says_so(
     stand_in: StandIn, certificates: Certificates, server: Server, tmp_path: Path
 ) -> None:
