@@ -13,7 +13,11 @@ IMPOSSIBLE: dict[Cell, str] = {
     },
     ("history", "read-only home"): "SQLite reads no write-ahead log where it can't write",
     ("edit", "no home"): "a change that can't be recorded is refused before its question",
-    ("history", "no home"): "there is no history then, which “chat” shows",
+    **{
+        ("history", fault): "there is no history then, which “chat” shows"
+        for fault in PROGRAM_FAULTS
+        if fault == "no home" or fault.startswith("state")
+    },
 }
 SAYS: dict[Cell, str] = {}
 NOTHING_TO_SAY: dict[Cell, str] = {

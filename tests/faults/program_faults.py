@@ -3,16 +3,30 @@
 import asyncio
 import os
 import re
+import shutil
 import signal
+import sqlite3
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from pathlib import Path
 
+from aitui.store import activity_db, context_sizes, history, journal, load_times, measurements
+from aitui.store.files import THEME_FILE, URLS_FILE
 from e2e.pseudo_terminal.terminal import Terminal
 from faults.program_operations import ProgramOperation, ProgramWorld
 
 ProgramFault = Callable[[ProgramWorld, ProgramOperation], AsyncIterator[None]]
 """Has the operation done while it is in place, up to the only yield; is mended behind it."""
 NUMBER = 2
+KEPT = (
+    *(f"share/aitui/{module.FILE_NAME}" for module in (history, activity_db)),
+    *(
+        f"state/aitui/{module.FILE_NAME}"
+        for module in (journal, load_times, measurements, context_sizes)
+    ),
+    *(f"state/aitui/{name}" for name in (THEME_FILE, URLS_FILE)),
+)
+"""Every file in which aitui keeps something, below `.local`."""
 _SIZES = ((1, 1), (2, 2), (10, 3), (40, 10), (79, 5), (500, 200), (20, 60), (300, 2), (80, 24))
 _DAY = 86_400.0
 _REPLIES = (
@@ -166,6 +180,79 @@ def settings(put: Callable[[Path], object]) -> ProgramFault:
     return start
 
 
+def state(put: Callable[[Path], object]) -> ProgramFault:
+    """Something else is in the place of every file in which aitui keeps something."""
+
+    async def run(world: ProgramWorld, operation: ProgramOperation) -> AsyncIterator[None]:
+        aside = world.state.rename(world.folder / "aside")
+        for name in KEPT:
+            file = world.state / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            if (aside / name).is_file():
+                shutil.copy(aside / name, file)
+            put(file)
+        before = _contents(world.state)
+        shown = await world.open()
+        await _done(world, operation, shown)
+        # The record of activity is opened once the table stands; the line of messages cuts long ones.
+        said = re.compile(rf"{_UNREADABLE}|m whole message")
+        await shown.until(lambda: said.search(shown.words), "said")
+        yield
+        await _quit(shown)
+        assert before <= _contents(world.state)
+        world.state.rename(world.folder / "broken")
+        aside.rename(world.state)
+
+    return run
+
+
+def _contents(folder: Path) -> set[bytes]:
+    """What is in the files of a folder, whatever their names and modes."""
+    found = set()
+    for path in folder.rglob("*"):
+        if path.is_file():
+            mode = path.stat().st_mode
+            path.chmod(mode | 0o400)
+            found.add(path.read_bytes())
+            path.chmod(mode)
+    return found
+
+
+def truncated(file: Path) -> None:
+    """The first half of it."""
+    content = file.read_bytes() if file.exists() else b'{"servers":{"box":{"small":'
+    file.write_bytes(content[: len(content) // 2])
+
+
+def foreign(file: Path) -> None:
+    """A file of another program."""
+    if file.suffix == ".sqlite3":
+        file.unlink(missing_ok=True)
+        with closing(sqlite3.connect(file)) as database:
+            database.execute("CREATE TABLE turns (number TEXT)")
+            database.execute("PRAGMA user_version = 3")
+    else:
+        file.write_text('{"version": 7, "servers": [1, "two"], "small": null}\n')
+
+
+def fifo(file: Path) -> None:
+    """A FIFO that nothing writes."""
+    file.unlink(missing_ok=True)
+    os.mkfifo(file)
+
+
+def folder(file: Path) -> None:
+    """A folder that isn't empty."""
+    file.unlink(missing_ok=True)
+    (file / "kept").mkdir(parents=True)
+
+
+def unreadable(file: Path) -> None:
+    """A file without a mode."""
+    file.touch()
+    file.chmod(0)
+
+
 def noise(file: Path) -> None:
     """Bytes that are no text."""
     file.write_bytes(bytes(range(256)))
@@ -196,6 +283,7 @@ def _set_modes(folder: Path, folders: int, files: int) -> None:
 
 
 _UNSAVED = "not saved|can't be used"
+_UNREADABLE = "can't be (read|saved|used)|not saved|The activity record"
 PROGRAM_FAULTS: dict[str, tuple[ProgramFault, str]] = {
     "disk full": (disk_full, _UNSAVED),
     "read-only home": (read_only, _UNSAVED),
@@ -213,9 +301,15 @@ PROGRAM_FAULTS: dict[str, tuple[ProgramFault, str]] = {
     "hostile replies": (hostile_replies, ""),
     "two instances": (instances(2), ""),
     "three instances": (instances(3), ""),
+    "state: noise": (state(noise), _UNREADABLE),
+    "state: truncated": (state(truncated), _UNREADABLE),
+    "state: foreign": (state(foreign), _UNREADABLE),
+    "state: FIFO": (state(fifo), _UNREADABLE),
+    "state: folder": (state(folder), _UNREADABLE),
+    "state: unreadable": (state(unreadable), _UNREADABLE),
     "settings: noise": (settings(noise), "can't be read|not .*UTF-8|config.toml"),
     "settings: wrong types": (settings(wrong_types), "config.toml"),
-    "settings: FIFO": (settings(os.mkfifo), "config.toml"),
-    "settings: folder": (settings(Path.mkdir), "config.toml"),
+    "settings: FIFO": (settings(fifo), "config.toml"),
+    "settings: folder": (settings(folder), "config.toml"),
     "settings: device": (settings(device), "config.toml"),
 }
