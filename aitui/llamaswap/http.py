@@ -250,6 +250,8 @@ def _iter_raw(response: httpx.Response) -> AsyncGenerator[bytes, None]:
 async def _read_response(request: Request, response: httpx.Response) -> Response:
     _check_encoding(request, response)
     largest = request.max_bytes if response.is_success else LARGEST_ERROR
+    if response.is_success and int(response.headers.get("content-length", 0)) > largest:
+        raise _too_large(request)
     body = bytearray()
     async with aclosing(_iter_raw(response)) as chunks:
         async for chunk in chunks:
@@ -258,18 +260,23 @@ async def _read_response(request: Request, response: httpx.Response) -> Response
                 break
     if len(body) > largest:
         if response.is_success:
-            size = f"{largest >> 20} MiB" if largest >= 1 << 20 else f"{largest >> 10} KiB"
-            raise BadResponse(
-                f"{request.endpoint} returned more than {size}",
-                why="no llama-swap response is that large",
-                remedy="check that the URL is that of a llama-swap server",
-            )
+            raise _too_large(request)
         del body[largest:]
     return Response(
         request.endpoint,
         response.status_code,
         {name.lower(): value for name, value in response.headers.items()},
         bytes(body),
+    )
+
+
+def _too_large(request: Request) -> BadResponse:
+    largest = request.max_bytes
+    size = f"{largest >> 20} MiB" if largest >= 1 << 20 else f"{largest >> 10} KiB"
+    return BadResponse(
+        f"{request.endpoint} returned more than {size}",
+        why="no llama-swap response is that large",
+        remedy="check that the URL is that of a llama-swap server",
     )
 
 

@@ -40,6 +40,17 @@ async def test_a_body_without_end_is_cut_off_with_memory_bounded() -> None:
     assert peak < 120 * 2**20
 
 
+async def test_a_body_that_is_announced_as_too_large_is_not_read() -> None:
+    async def announce(_: RawRequest, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n[")
+        await asyncio.sleep(60)
+
+    async with RawServer(announce) as there, LlamaSwapClient(server_at(there.url, 30)) as client:
+        async with asyncio.timeout(10):
+            with pytest.raises(errors.BadResponse, match="more than 32 MiB"):
+                await client.models()
+
+
 async def test_an_error_without_end_is_cut_off() -> None:
     async def respond(_: RawRequest, writer: asyncio.StreamWriter) -> None:
         writer.write(head(status=500))
