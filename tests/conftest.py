@@ -1,6 +1,5 @@
 """A stand-in server on a real socket, over TLS with client certificates, and its settings."""
 
-import gc
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from aitui.collector import tune_collector
 from aitui.demo.certificates import Certificates
 from aitui.demo.dialect import Dialect
 from aitui.domain.snapshot import Server
@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """Leave eight thousand tests out of every search for garbage."""
-    gc.freeze()
+    tune_collector()
 
 
 @pytest.fixture(autouse=True)

@@ -26,6 +26,7 @@ from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.models import ModelsScreen
 from aitui.ui.theme import DARK
 from aitui.ui.widgets.model_table import ModelTable
+from undrawn_frames import Frames
 
 PATIENCE = 60.0
 """Seconds after which something that was to appear counts as missing."""
@@ -157,15 +158,24 @@ class Driven:
     async def see(self, *texts: str) -> None:
         """Wait until all of these texts are on screen."""
 
-        def seen() -> bool:
-            shown = self.text
-            return all(text in shown for text in texts)
-
-        await self.until(seen, f"seen: {texts}")
+        await self._until_drawn(
+            lambda shown: all(text in shown for text in texts), f"seen: {texts}"
+        )
 
     async def unsee(self, text: str) -> None:
         """Wait until a text has left the screen."""
-        await self.until(lambda: text not in self.text, f"gone: {text}")
+        await self._until_drawn(lambda shown: text not in shown, f"gone: {text}")
+
+    async def _until_drawn(self, condition: Callable[[str], bool], what: str) -> None:
+        """Wait until something is true of the text; it is drawn when a frame was due since."""
+        drawn = -1
+
+        def met() -> bool:
+            nonlocal drawn
+            before, drawn = drawn, Frames.due
+            return before != drawn and condition(self.text)
+
+        await self.until(met, what)
 
     async def told(self, text: str) -> None:
         """Wait until the app says something in passing."""
