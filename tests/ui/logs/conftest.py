@@ -38,3 +38,9 @@ async def logs(stand_in: StandIn, app: Driven) -> Driven:
     await app.press("2")
     await app.see("third line", "● live")
     return app
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pattern takes too long after a tenth of a second, all of it at work."""
+    monkeypatch.setattr("aitui.ui.widgets.log_rows.MATCH_SECONDS", 0.1)

@@ -109,6 +109,7 @@ SLOW = "(a|a)*$"
 MAKES_IT_SLOW = LogLine("a" * 60 + "!")
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_pattern_that_takes_too_long_leaves_the_rows_as_they_were() -> None:
     rows = LogRows()
     rows.extend([LogLine("before"), MAKES_IT_SLOW], None)
@@ -118,6 +119,7 @@ def test_a_pattern_that_takes_too_long_leaves_the_rows_as_they_were() -> None:
     assert rows.filter == LogFilter()
 
 
+@pytest.mark.usefixtures("impatient")
 def test_lines_that_a_pattern_takes_too_long_for_are_not_added() -> None:
     rows = LogRows()
     chosen = LogFilter(pattern=compile_pattern(SLOW))

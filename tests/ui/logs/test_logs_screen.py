@@ -206,6 +206,7 @@ async def test_what_is_no_pattern_is_said_and_filters_nothing(logs: Driven) -> N
     assert "first line" in logs.text
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("words", ["(a+)+$", "(a|a)*$", "(x+x+)+y", "^(\\w+ ?)*$"])
 async def test_no_pattern_stops_the_screen(logs: Driven, stand_in: StandIn, words: str) -> None:
     stand_in.write_log("a" * 3000 + "!\n" + "x" * 3000 + "!\nlast\n")
@@ -218,6 +219,7 @@ async def test_no_pattern_stops_the_screen(logs: Driven, stand_in: StandIn, word
     )
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_a_pattern_that_takes_too_long_is_told_and_can_be_mended(
     logs: Driven, stand_in: StandIn
 ) -> None:
@@ -234,6 +236,7 @@ async def test_a_pattern_that_takes_too_long_is_told_and_can_be_mended(
     await logs.see("1 line")
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_a_pattern_that_new_lines_make_slow_is_let_go(
     logs: Driven, stand_in: StandIn
 ) -> None:
