@@ -1,13 +1,16 @@
 """View 5: the config file as it stands on the host, and what can be changed there."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from aitui.domain.snapshot import Server
 from domain.memory.files import BIG
 from e2e.config_change.answering import running_commands
 from e2e.config_change.conftest import Administered
 from e2e.service.user_manager import CONFIG
+from stand_in import StandIn
 from ui.driven import Driven, driven
 
 
@@ -18,10 +21,24 @@ async def open_view(app: Driven, model_id: str) -> None:
     await app.see("globalTTL: 1800")
 
 
+@pytest.fixture
+async def viewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Administered]:
+    """A file that the settings name, for what is only shown: its server is one of this process."""
+    config = tmp_path / "home" / "config.yaml"
+    config.parent.mkdir()
+    config.write_text(CONFIG)
+    monkeypatch.setenv("HOME", str(config.parent))
+    async with StandIn(CONFIG) as running:
+        server = Server(
+            running.url, identity="here", name="here", ssh_host="local", preset_path=str(config)
+        )
+        yield Administered(server, config, config.parent)
+
+
 async def test_the_block_of_the_model_under_the_cursor_is_in_focus(
-    on_this_machine: Administered, tmp_path: Path
+    viewed: Administered, tmp_path: Path
 ) -> None:
-    async with driven(on_this_machine.server, tmp_path / "aitui") as app:
+    async with driven(viewed.server, tmp_path / "aitui") as app:
         await open_view(app, "from-the-environment")
         marked = [line.text for line in app.strips if "▎" in line.text]
         assert "from-the-environment:" in marked[0]
@@ -29,20 +46,20 @@ async def test_the_block_of_the_model_under_the_cursor_is_in_focus(
 
 
 async def test_without_colours_it_is_shown_as_well(
-    on_this_machine: Administered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    viewed: Administered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    on_this_machine.config.write_text(f"\n{CONFIG}")
-    async with driven(on_this_machine.server, tmp_path / "aitui") as app:
+    viewed.config.write_text(f"\n{CONFIG}")
+    async with driven(viewed.server, tmp_path / "aitui") as app:
         await open_view(app, "small")
         await app.see("line ")
 
 
 async def test_a_line_that_goes_on_says_so_until_its_end_is_in_sight(
-    on_this_machine: Administered, tmp_path: Path
+    viewed: Administered, tmp_path: Path
 ) -> None:
-    on_this_machine.config.write_text(f"# {'x' * 70} the end\n{CONFIG}")
-    async with driven(on_this_machine.server, tmp_path / "aitui") as app:
+    viewed.config.write_text(f"# {'x' * 70} the end\n{CONFIG}")
+    async with driven(viewed.server, tmp_path / "aitui") as app:
         await open_view(app, "small")
         await app.press("g")
         await app.see("line 1 of")
@@ -52,10 +69,8 @@ async def test_a_line_that_goes_on_says_so_until_its_end_is_in_sight(
         assert "›" not in app.line_of("the end")
 
 
-async def test_words_are_found_and_walked_through(
-    on_this_machine: Administered, tmp_path: Path
-) -> None:
-    async with driven(on_this_machine.server, tmp_path / "aitui") as app:
+async def test_words_are_found_and_walked_through(viewed: Administered, tmp_path: Path) -> None:
+    async with driven(viewed.server, tmp_path / "aitui") as app:
         await open_view(app, "small")
         await app.press("slash", *"gguf", "enter")
         await app.see("line 7 of")
@@ -66,9 +81,9 @@ async def test_words_are_found_and_walked_through(
 
 
 async def test_finding_says_which_of_how_many_lines_it_is_on(
-    on_this_machine: Administered, tmp_path: Path
+    viewed: Administered, tmp_path: Path
 ) -> None:
-    async with driven(on_this_machine.server, tmp_path / "aitui") as app:
+    async with driven(viewed.server, tmp_path / "aitui") as app:
         await open_view(app, "small")
         await app.press("slash", *"gguf")
         await app.see("of 14  1 of 2")
@@ -80,21 +95,21 @@ async def test_finding_says_which_of_how_many_lines_it_is_on(
         await app.unsee("– of 2")
 
 
-async def test_nothing_found_is_said(on_this_machine: Administered, tmp_path: Path) -> None:
-    async with driven(on_this_machine.server, tmp_path / "aitui") as app:
+async def test_nothing_found_is_said(viewed: Administered, tmp_path: Path) -> None:
+    async with driven(viewed.server, tmp_path / "aitui") as app:
         await open_view(app, "small")
         await app.press("slash", *"nowhere")
         await app.see("not found")
         await app.press(*["backspace"] * 7, *"small.gguf")
         await app.see("of 14  1 of 1")
-        on_this_machine.config.write_text("models: {}\n")
+        viewed.config.write_text("models: {}\n")
         await app.press("enter", "f5")
         await app.see("not found")
 
 
-async def test_mistakes_are_marked_and_said(on_this_machine: Administered, tmp_path: Path) -> None:
-    on_this_machine.config.write_text(CONFIG.replace("globalTTL", "globalTtl"))
-    async with driven(on_this_machine.server, tmp_path / "aitui") as app:
+async def test_mistakes_are_marked_and_said(viewed: Administered, tmp_path: Path) -> None:
+    viewed.config.write_text(CONFIG.replace("globalTTL", "globalTtl"))
+    async with driven(viewed.server, tmp_path / "aitui") as app:
         await app.see("small")
         await app.press("5")
         await app.see("problem in this file: p goes to the next")
@@ -103,22 +118,18 @@ async def test_mistakes_are_marked_and_said(on_this_machine: Administered, tmp_p
 
 
 async def test_a_file_that_cannot_be_parsed_is_shown_all_the_same(
-    on_this_machine: Administered, tmp_path: Path
+    viewed: Administered, tmp_path: Path
 ) -> None:
-    on_this_machine.config.write_text(f"{CONFIG}\nbroken: [1, 2\n")
-    async with driven(on_this_machine.server, tmp_path / "aitui") as app:
+    viewed.config.write_text(f"{CONFIG}\nbroken: [1, 2\n")
+    async with driven(viewed.server, tmp_path / "aitui") as app:
         await app.see("small")
         await app.press("5")
         await app.see("--ctx-size 65536", "problem")
 
 
-async def test_a_hostile_file_steers_no_terminal(
-    on_this_machine: Administered, tmp_path: Path
-) -> None:
-    on_this_machine.config.write_bytes(
-        CONFIG.encode() + b"# \x1b[2J\x1b]52;c;aGk=\x07 [bold]x[/]\n"
-    )
-    async with driven(on_this_machine.server, tmp_path / "aitui") as app:
+async def test_a_hostile_file_steers_no_terminal(viewed: Administered, tmp_path: Path) -> None:
+    viewed.config.write_bytes(CONFIG.encode() + b"# \x1b[2J\x1b]52;c;aGk=\x07 [bold]x[/]\n")
+    async with driven(viewed.server, tmp_path / "aitui") as app:
         await app.see("small")
         await app.press("5")
         await app.see("[bold]x[/]")
