@@ -69,10 +69,15 @@ def without_frames(error: AnError) -> AnError:
     For whatever keeps an error: the frames keep what was read, such as the 32 MiB of a list without
     an end.
     """
-    one: BaseException | None = error
-    while one is not None:
-        one.__traceback__ = None
-        one = one.__cause__ or one.__context__
+    seen: set[int] = set()
+    # Each of them can lead to the others in a ring, through a cause.
+    pending: list[BaseException | None] = [error]
+    while pending:
+        one = pending.pop()
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            one.__traceback__ = None
+            pending += (one.__cause__, one.__context__)
     return error
 
 

@@ -29,3 +29,9 @@ def test_an_error_without_frames_keeps_no_variable_of_those_who_raised_it() -> N
     assert without_frames(error) is error
     assert gone() is None
     assert isinstance(error.__cause__, ValueError)
+
+
+def test_errors_that_led_to_each_other_are_let_go_as_well() -> None:
+    one, other = BadResponse("one"), BadResponse("other")
+    one.__cause__, other.__cause__ = other, one
+    assert without_frames(one) is one

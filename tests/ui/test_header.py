@@ -147,3 +147,15 @@ async def test_the_footer_names_the_restart_where_there_is_room_and_first_where_
         lost = replace(app.app.snapshot.connection, phase=ConnectionPhase.LOST)
         app.app.snapshot = replace(app.app.snapshot, connection=lost)
         await app.until(lambda: app.strips[-1].text.startswith(" R restart  F5 retry now"), "lost")
+
+
+async def test_a_snapshot_that_comes_while_the_app_ends_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    show_instead_of_servers(monkeypatch, live(*MIXTURE))
+    async with driven(SERVER, tmp_path, clock=STILL, size=(120, 36)) as app:
+        body = app.models._body
+        body._detach()  # as of a screen that was closed before its panes were mounted
+        app.models._show_snapshot(with_memory(62))
+        body._attach(app.models)
+        assert not app.app.query("#memory")

@@ -339,7 +339,9 @@ class ModelsScreen(Screen[None]):
 
     def _show_snapshot(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
-        self._show()
+        # One more can come while the app ends, when its panes are gone already.
+        if self._body.is_attached:
+            self._show()
 
     def _show(self) -> None:
         snapshot, table = self.snapshot, self._table
