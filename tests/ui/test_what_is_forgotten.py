@@ -4,11 +4,12 @@ import gc
 import weakref
 from pathlib import Path
 
+import pytest
 from textual.widget import Widget
 
 from aitui.domain.snapshot import Server
 from aitui.ui.screens.logs import LogsScreen
-from aitui.ui.terminal.screen_diff import clear_style_caches
+from aitui.ui.terminal.screen_diff import forget_closed_widgets
 from aitui.ui.widgets.log_view import LogView
 from stand_in import StandIn
 from ui.driven import driven
@@ -28,9 +29,30 @@ async def test_what_a_view_drew_goes_with_it(
         assert any(cache() is not None for cache in drawn)
         await app.press("escape")
         await app.settle()
-        clear_style_caches()
+        forget_closed_widgets(app.app)
         gc.collect()
         assert [cache() for cache in drawn if cache() is not None] == []
+
+
+@pytest.mark.parametrize("key", ["4", "question_mark", "colon", "m"])
+async def test_a_view_that_was_left_is_gone(
+    server: Server, stand_in: StandIn, tmp_path: Path, key: str
+) -> None:
+    async with driven(server, tmp_path) as app:
+        await app.until(lambda: app.models.snapshot.events_flow, "live")
+        await app.press(key)
+        await app.until(lambda: app.app.screen is not app.models, "another view")
+        await app.settle()
+        shown = [weakref.ref(node) for node in (*app.app.screen.walk_children(), app.app.screen)]
+        await app.press("escape")
+        await app.until(lambda: app.app.screen is app.models, "the models")
+
+        def is_gone() -> bool:
+            forget_closed_widgets(app.app)
+            gc.collect()
+            return all(node() is None for node in shown)
+
+        await app.until(is_gone, "nothing of it")
 
 
 async def test_a_log_that_was_left_keeps_no_lines(

@@ -1,7 +1,7 @@
 """Frames for slow lines: each sends only what differs, and none is sent before the last was taken."""
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from sys import intern
 from typing import Any, NamedTuple
 
@@ -212,7 +212,7 @@ MAX_PENDING_WRITES = 6
 RETRY_INTERVAL = 0.05
 """Seconds until a terminal that took nothing is looked at again."""
 
-CACHE_CLEAR_INTERVAL = 60.0
+FORGET_INTERVAL = 60.0
 """Seconds. A screen with a log is 200 kB of drawn lines."""
 
 
@@ -251,7 +251,7 @@ class FrameWriter:
     def start(self) -> None:
         """Send the whole screen after `^z` and `fg`, or after another program in between."""
         self._app.app_resume_signal.subscribe(self._app, lambda _: self.redraw(), immediate=True)
-        self._app.set_interval(CACHE_CLEAR_INTERVAL, clear_style_caches)
+        self._app.set_interval(FORGET_INTERVAL, partial(forget_closed_widgets, self._app))
 
     def redraw(self) -> None:
         """Send the whole screen: something else may have written to the terminal."""
@@ -295,10 +295,18 @@ class FrameWriter:
             self._app.screen.refresh()
 
 
-def clear_style_caches() -> None:
-    """Let go of the lines of widgets that are no more.
+def forget_closed_widgets(app: App[Any]) -> None:
+    """Let go of what Textual 8.2.8 keeps of widgets that are no more.
 
-    Textual keeps the last thousand widgets' backgrounds, and by that everything that those widgets
-    had drawn. What it asks for again costs it two styles a widget.
+    It keeps the last thousand widgets' backgrounds, and by that everything that those widgets had
+    drawn; what it asks for again costs it two styles a widget. And it lets go of those that watch an
+    attribute or listen to a signal only with the next change: of each view that was left the header
+    stayed until another server was chosen, the table and the plots until another theme was.
     """
     StylesCache.get_inner_outer.cache_clear()
+    for watchers in getattr(app, "__watchers", {}).values():
+        watchers[:] = [watcher for watcher in watchers if not watcher[0]._closing]  # noqa: SLF001
+    signal = app.theme_changed_signal
+    for node in list(signal._subscriptions):  # noqa: SLF001
+        if node._closing:  # noqa: SLF001
+            signal.unsubscribe(node)

@@ -61,12 +61,6 @@ class KeyBar(Widget):
     def on_mount(self) -> None:
         self.watch(self.app, "notices", self._show_notices)
 
-    def on_unmount(self) -> None:
-        # Textual 8.2.8 lets go of a watcher with the next message only: until then each dialog that
-        # was closed would stay in memory.
-        watchers = getattr(self.app, "__watchers", {}).get("notices", [])
-        watchers[:] = [watcher for watcher in watchers if watcher[0] is not self]
-
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
         return footer_rows(viewport.height)
 
