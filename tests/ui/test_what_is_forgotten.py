@@ -34,7 +34,7 @@ async def test_what_a_view_drew_goes_with_it(
         assert [cache() for cache in drawn if cache() is not None] == []
 
 
-@pytest.mark.parametrize("key", ["4", "question_mark", "colon", "m"])
+@pytest.mark.parametrize("key", ["3", "4", "question_mark", "colon", "m"])
 async def test_a_view_that_was_left_is_gone(
     server: Server, stand_in: StandIn, tmp_path: Path, key: str
 ) -> None:

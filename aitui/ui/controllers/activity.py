@@ -60,6 +60,7 @@ class ActivityController:
     def stop(self) -> None:
         """Fetch nothing more."""
         self._tasks.cancel("activity")
+        self._screen = None
 
     def read(self, numbers: Sequence[int]) -> None:
         """Fetch these rows; what is asked for meanwhile is fetched together."""
