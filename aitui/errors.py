@@ -1,5 +1,6 @@
 """The exceptions of aitui: each has what happened, why, and a remedy."""
 
+from collections.abc import Iterator
 from enum import Enum
 from typing import ClassVar, TypedDict, TypeVar, Unpack
 
@@ -63,21 +64,25 @@ class AituiError(Exception):
 AnError = TypeVar("AnError", bound=BaseException)
 
 
+def chain_of(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what led to it, each once: the cause of each, or its context without one."""
+    seen: set[int] = set()
+    # Through a cause they can lead to each other in a ring.
+    one: BaseException | None = error
+    while one is not None and id(one) not in seen:
+        seen.add(id(one))
+        yield one
+        one = one.__cause__ or one.__context__
+
+
 def without_frames(error: AnError) -> AnError:
     """Let go of the frames that an error, and what led to it, was raised through.
 
     For whatever keeps an error: the frames keep what was read, such as the 32 MiB of a list without
     an end.
     """
-    seen: set[int] = set()
-    # Each of them can lead to the others in a ring, through a cause.
-    pending: list[BaseException | None] = [error]
-    while pending:
-        one = pending.pop()
-        if one is not None and id(one) not in seen:
-            seen.add(id(one))
-            one.__traceback__ = None
-            pending += (one.__cause__, one.__context__)
+    for one in chain_of(error):
+        one.__traceback__ = None
     return error
 
 

@@ -10,13 +10,12 @@ import asyncio
 import re
 import socket
 import ssl
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import httpx
 
 from aitui.domain.sanitize import sanitize_line
-from aitui.errors import AituiError, ConnectionLost, TimedOut, TlsRefused, Unreachable
+from aitui.errors import AituiError, ConnectionLost, TimedOut, TlsRefused, Unreachable, chain_of
 from aitui.llamaswap.certificates import (
     client_certificate_error,
     find_file_error,
@@ -69,7 +68,7 @@ async def translate_error(
     without an alert then broke for another reason. `answered` says that it has answered before.
     Certificate files are read in a thread.
     """
-    for cause in _causes(error):
+    for cause in chain_of(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             chain = await _fetch_chain(server) if cause.verify_code in _UNKNOWN_ISSUER else []
             return await asyncio.to_thread(_verification_error, server, cause, chain)
@@ -151,24 +150,15 @@ def _break_text(error: Exception) -> str:
             return text.format(*(f"{int(number):,}" for number in found.groups()))
     if isinstance(error, httpx.RemoteProtocolError):
         return "the answer is not HTTP"
-    if any(isinstance(cause, ConnectionResetError) for cause in _causes(error)):
+    if any(isinstance(cause, ConnectionResetError) for cause in chain_of(error)):
         return "the other side reset it"
     return _error_text(error)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    current: BaseException | None = error
-    while current is not None and id(current) not in seen:
-        seen.add(id(current))
-        yield current
-        current = current.__cause__ or current.__context__
 
 
 def _connect_error(server: "Server", error: httpx.ConnectError) -> AituiError:
     where = authority_of(server)
     proxy = environment_proxy(server)
-    for cause in _causes(error):
+    for cause in chain_of(error):
         if proxy and isinstance(cause, OSError) and cause.strerror:
             # Without a proxy nothing is connected, and not even the server's name is looked up.
             return Unreachable(

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _HOSTS = Path("/etc/hosts")
 RECORD_DELAY = 3.0
+"""Seconds; after `tune_collector`, so that the record takes the memory that the start gave back."""
 
 
 class Session(Struct, frozen=True):

@@ -19,7 +19,7 @@ _CONTROL_CHARACTERS = re.compile(
 class FilterChain(LineFilter):
     """Applies filters one after the other.
 
-    Textual keeps what each filter makes of each line: 1.2 KB, and a third of a first frame's lines.
+    Textual keeps what each filter makes of each line, 1.2 KB: one in place of three is a third less.
     """
 
     def __init__(self, filters: Sequence[LineFilter]) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache, partial
-from sys import intern
 from typing import Any, NamedTuple
 
 from rich.cells import get_character_cell_size
@@ -133,13 +132,17 @@ def _append_wide_text(line: ScreenLine, text: str) -> None:
         width = 1 if one else get_character_cell_size(character)
         if width == 1:
             # Each character beyond Latin-1 is an object of its own: 80 bytes a cell of a plot.
-            line.texts.append(intern(character))
+            line.texts.append(_shared(character))
             continue
         line.has_irregular_width = True
         if width:
             line.texts += (character, "")
         elif line.texts:
             line.texts[-1] += character
+
+
+_shared = lru_cache(4096)(str)
+"""Return one object for all equal characters; bounded, since servers choose them."""
 
 
 @lru_cache(4096)
