@@ -1,4 +1,4 @@
-"""Our own certificate files: checked for the doctor, and first of all when TLS fails.
+"""Our own certificate files: what is in them, and what is wrong with them when TLS fails.
 
 A TLS library's messages name neither file nor cause, and under TLS 1.3 a refused client certificate
 looks like any broken connection. Everything here reads files: call it in a thread.
@@ -14,16 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aitui.domain.checks import (
-    CheckResult,
-    failing_check,
-    inconclusive_check,
-    passing_check,
-)
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.server import Server, copy_command
-from aitui.errors import AituiError, CertificateFileError, KeyPasswordNeeded, TlsRefused
-from aitui.llamaswap.urls import authority_of, is_https
+from aitui.errors import CertificateFileError, KeyPasswordNeeded, TlsRefused
+from aitui.llamaswap.urls import authority_of
 from aitui.paths import require_no_fifo
 
 if TYPE_CHECKING:
@@ -34,16 +28,12 @@ if TYPE_CHECKING:
 CA = "certificate authority"
 CERTIFICATE = "client certificate"
 KEY = "client key"
-DATES = "client certificate dates"
-ISSUER = "client certificate issuer"
-PERMISSIONS = "client key permissions"
-KEY_MATCH = "client key belongs"
 
 _LARGEST_FILE = 4 * 1024 * 1024
 # Compiled when first used: a file is read after it was refused, or by the doctor.
 _CERTIFICATE = r"(?s)-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----"
 _UTC_TIME = 0x17
-_PRIVATE_KEY = re.compile(rb"-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
+PRIVATE_KEY = re.compile(rb"-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
 _LABEL = rb"-----BEGIN ([A-Z0-9 ]{1,40})-----"
 _CONTENTS = {
     "CERTIFICATE REQUEST": "a certificate request",
@@ -203,7 +193,7 @@ def read_certificates(what: str, path: Path) -> list["Certificate"]:
     """Read the certificates in a PEM file, at least one. Raises CertificateFileError."""
     from cryptography.x509 import load_pem_x509_certificates
 
-    content = _read(what, path)
+    content = read_file(what, path)
     if b"-----BEGIN " not in content:
         raise _not_pem_error(what, path, content)
     if not any(label.endswith("CERTIFICATE") for label in _labels(content)):
@@ -240,7 +230,7 @@ def read_expiry(path: Path) -> float | None:
     cryptography, which reads the rest, is 9 of the 60 MiB that a connected dashboard would take.
     """
     try:
-        block = re.search(_CERTIFICATE, _read(CERTIFICATE, path).decode("ascii", "replace"))
+        block = re.search(_CERTIFICATE, read_file(CERTIFICATE, path).decode("ascii", "replace"))
         return None if block is None else _not_after(ssl.PEM_cert_to_DER_cert(block[0]))
     except (CertificateFileError, ValueError, IndexError):
         return None
@@ -274,7 +264,8 @@ def _der_element(der: bytes, at: int) -> tuple[int, int, int]:
     return tag, begin, begin + length
 
 
-def _read(what: str, path: Path) -> bytes:
+def read_file(what: str, path: Path) -> bytes:
+    """Read the first 4 MiB of a file. Raises CertificateFileError."""
     try:
         require_no_fifo(path.expanduser())
         with path.expanduser().open("rb") as file:
@@ -313,107 +304,6 @@ def _name_content(content: bytes) -> str:
     if any(label.endswith("CERTIFICATE") for label in labels):
         return "a certificate"
     return _CONTENTS.get(labels[0], labels[0].lower())
-
-
-_USUAL_FILES = {
-    "ca": ("root-ca.pem",),
-    "client_cert": ("client.pem", "client.crt"),
-    "client_key": ("client-key.pem", "client.key"),
-}
-"""What the files are called on a client, and where they were made."""
-
-
-def find_certificates(paths: Sequence[Path]) -> dict[str, Path]:
-    """Return which of some files is which setting: those of one directory by name, others by content.
-
-    The server's own authority may be missing, and the key may be in the certificate's file. Raises
-    CertificateFileError.
-    """
-    folder = paths[0]
-    if len(paths) == 1 and folder.is_dir():
-        found = {}
-        for setting, names in _USUAL_FILES.items():
-            path = next((folder / name for name in names if (folder / name).exists()), None)
-            if path is not None:
-                found[setting] = path
-            elif setting != "ca":
-                wanted = folder / names[0]
-                raise CertificateFileError(
-                    f"{format_path(folder)} has no {wanted.name}",
-                    remedy=f"copy it there: {copy_command(wanted)}",
-                )
-        return found
-    if gone := next((path for path in paths if not path.exists()), None):
-        usual = ", ".join(names[0] for names in _USUAL_FILES.values())
-        raise CertificateFileError(
-            f"{format_path(gone)} does not exist",
-            remedy=f"name a directory with {usual}, or the files",
-        )
-    by_setting = {_setting_of(path): path for path in paths}
-    missing = {"client_key": "client_cert", "client_cert": "client_key"}
-    for setting, other in missing.items():
-        if setting in by_setting and other not in by_setting and not _has_key(by_setting[setting]):
-            raise CertificateFileError(
-                f"The {'private key' if other == 'client_key' else 'certificate'} of the client is missing",
-                why=f"{format_path(by_setting[setting])} needs it",
-                remedy="name its file as well, or the directory with both",
-            )
-    return {setting: by_setting[setting] for setting in _USUAL_FILES if setting in by_setting}
-
-
-def _setting_of(path: Path) -> str:
-    """Return what a PEM file is by its content. Raises CertificateFileError."""
-    check_present(CERTIFICATE, path)
-    content = _read(CERTIFICATE, path)
-    if _PRIVATE_KEY.search(content) and b"-----BEGIN CERTIFICATE-----" not in content:
-        return "client_key"
-    first = read_certificates(CERTIFICATE, path)[0]
-    return "ca" if first.issuer == first.subject else "client_cert"
-
-
-def _has_key(path: Path) -> bool:
-    content = _read(CERTIFICATE, path)
-    return bool(_PRIVATE_KEY.search(content)) and b"-----BEGIN CERTIFICATE-----" in content
-
-
-def unpack_pkcs12(path: Path, password: str) -> dict[str, bytes]:
-    """Return the PEM files of a PKCS#12 file by their settings; the key is not encrypted any more.
-
-    Intermediate certificates go with the client's. Raises CertificateFileError, KeyPasswordNeeded.
-    """
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-    from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12
-
-    check_present(CERTIFICATE, path)
-    content = _read(CERTIFICATE, path)
-    try:
-        found = load_pkcs12(content, password.encode())
-    except ValueError as error:
-        if "password" in str(error).lower() or "mac" in str(error).lower():
-            raise KeyPasswordNeeded(
-                f"{format_path(path)} needs its password"
-                if not password
-                else "The password is wrong",
-                why=f"it does not open {format_path(path)}" if password else "",
-            ) from error
-        raise CertificateFileError(
-            f"{format_path(path)} is no PKCS#12 file",
-            why=sanitize_line(str(error), 200),
-            remedy=f"inspect it: openssl pkcs12 -in {format_path(path)} -nokeys",
-        ) from error
-    if found.key is None or found.cert is None:
-        raise CertificateFileError(
-            f"{format_path(path)} has no private key with its certificate",
-            remedy="export it again with both: openssl pkcs12 -export -inkey client.key -in client.crt",
-        )
-    others = [one.certificate for one in found.additional_certs]
-    roots = [one for one in others if one.issuer == one.subject]
-    chain = [found.cert.certificate, *(one for one in others if one not in roots)]
-    key = found.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    files = {"client_cert": b"".join(one.public_bytes(Encoding.PEM) for one in chain)}
-    if roots:
-        files["ca"] = b"".join(one.public_bytes(Encoding.PEM) for one in roots)
-    return {**files, "client_key": key}
 
 
 def _copy_of(path: Path, what: str) -> str:
@@ -455,8 +345,8 @@ def check_key(server: Server) -> None:
     if path is None or server.client_cert is None:
         return
     what = KEY if server.client_key is not None else CERTIFICATE
-    content = _read(what, path)
-    found = _PRIVATE_KEY.search(content)
+    content = read_file(what, path)
+    found = PRIVATE_KEY.search(content)
     if found is None:
         if what == KEY and b"-----BEGIN " not in content:
             raise _not_pem_error(what, path, content)
@@ -595,114 +485,3 @@ def format_date(moment: datetime) -> str:
 def format_path(path: Path) -> str:
     """Quote a path for a shell."""
     return sanitize_line(shlex.quote(str(path)))
-
-
-def certificate_checks(server: Server, wall: float) -> tuple[CheckResult, ...]:
-    """Check our files at `wall` (Unix time); one inconclusive check if none is used."""
-    if not is_https(server):
-        return (inconclusive_check("certificate files", "none is used: the URL is http://"),)
-    now = datetime.fromtimestamp(wall, UTC)
-    authorities, ca_check = _authorities_check(server, now)
-    certificate, certificate_check = _certificate_check(server)
-    checks = [ca_check, certificate_check]
-    if certificate is not None and server.client_cert is not None:
-        checks.append(_dates_check(server.client_cert, certificate, now))
-        checks.append(_issuer_check(server, certificate, authorities))
-    return (*checks, *_key_checks(server, certificate))
-
-
-def _authorities_check(server: Server, now: datetime) -> tuple[list["Certificate"], CheckResult]:
-    path = server.ca
-    if path is None:
-        return [], inconclusive_check(CA, "none is set: the system's trust store is used")
-    try:
-        check_present(CA, path)
-        found = read_certificates(CA, path)
-        lasting = max(found, key=lambda one: one.not_valid_after_utc)
-        check_dates(CA, path, lasting, now)
-    except AituiError as error:
-        return [], failing_check(CA, error)
-    others = f" and {len(found) - 1} more" if len(found) > 1 else ""
-    return found, passing_check(
-        CA,
-        f"{format_path(path)}: {format_name(lasting.subject)}{others}, "
-        f"valid until {format_date(lasting.not_valid_after_utc)}",
-    )
-
-
-def _certificate_check(server: Server) -> tuple["Certificate | None", CheckResult]:
-    path = server.client_cert
-    if path is None:
-        return None, inconclusive_check(CERTIFICATE, "none is set")
-    try:
-        check_present(CERTIFICATE, path)
-        first = read_certificates(CERTIFICATE, path)[0]
-    except AituiError as error:
-        return None, failing_check(CERTIFICATE, error)
-    return first, passing_check(CERTIFICATE, f"{format_path(path)}: {format_name(first.subject)}")
-
-
-def _dates_check(path: Path, certificate: "Certificate", now: datetime) -> CheckResult:
-    try:
-        check_dates(CERTIFICATE, path, certificate, now)
-    except AituiError as error:
-        return failing_check(DATES, error)
-    days = (certificate.not_valid_after_utc - now).days
-    until = f"valid until {format_date(certificate.not_valid_after_utc)}, {days} days left"
-    soon = f"renew it: {renewal_command(path)}; a renewed file is used without a restart"
-    return passing_check(DATES, until, soon if days <= 30 else "")
-
-
-def _issuer_check(
-    server: Server, certificate: "Certificate", authorities: list["Certificate"]
-) -> CheckResult:
-    from aitui.domain.certs import is_issued_by
-
-    issuer = format_name(certificate.issuer)
-    if server.ca is None or server.client_cert is None or not authorities:
-        return inconclusive_check(ISSUER, f"{issuer}: no authority is set to compare it with")
-    ca = format_path(server.ca)
-    if any(is_issued_by(certificate, authority) for authority in authorities):
-        return passing_check(ISSUER, f"{issuer}, the authority in {ca}")
-    # A server may trust other authorities than the one that issued its own certificate.
-    namesake = certificate.issuer in {authority.subject for authority in authorities}
-    how = "of the same name as" if namesake else "other than"
-    return inconclusive_check(
-        ISSUER,
-        f"{issuer}, an authority {how} the one in {ca}; the server may trust it",
-        f"openssl verify -CAfile {ca} {format_path(server.client_cert)}",
-    )
-
-
-def _key_checks(server: Server, certificate: "Certificate | None") -> tuple[CheckResult, ...]:
-    path = server.client_key or server.client_cert
-    if path is None:
-        return ()
-    if server.client_cert is None:
-        alone = CertificateFileError(
-            "A client key is set, but no client certificate", remedy="set client_cert as well"
-        )
-        return (failing_check(KEY, alone),)
-    try:
-        check_present(KEY, path)
-    except AituiError as error:
-        return (failing_check(KEY, error),)
-    permissions = _permissions_check(path)
-    if certificate is None:
-        return permissions, inconclusive_check(KEY_MATCH, "no certificate to compare it with")
-    try:
-        check_key(server)
-    except AituiError as error:
-        return permissions, failing_check(KEY_MATCH, error)
-    return permissions, passing_check(
-        KEY_MATCH, f"{format_path(path)} is the key of the certificate"
-    )
-
-
-def _permissions_check(path: Path) -> CheckResult:
-    mode = stat.S_IMODE(path.expanduser().stat().st_mode)
-    if mode & 0o044:
-        shown = format_path(path)
-        seen = f"others can read {shown} (mode {mode:04o})"
-        return failing_check(PERMISSIONS, CertificateFileError(seen, remedy=f"chmod 600 {shown}"))
-    return passing_check(PERMISSIONS, f"mode {mode:04o}: no other user can read it")

@@ -215,7 +215,7 @@ class ServerSetup:
             if unpack:
                 self._unpack(paths[0], draft.password, folder)
             paths = [folder]
-        from aitui.llamaswap.certificates import find_certificates
+        from aitui.llamaswap.certificate_import import find_certificates
 
         files = find_certificates(paths)
         folder = next(iter(files.values())).parent
@@ -243,7 +243,7 @@ class ServerSetup:
         return self.config.parent / "certs" / host
 
     def _unpack(self, path: Path, password: str, folder: Path) -> None:
-        from aitui.llamaswap.certificates import unpack_pkcs12
+        from aitui.llamaswap.certificate_import import unpack_pkcs12
 
         contents = unpack_pkcs12(path, password)
         make_private_directory(folder)
@@ -260,7 +260,7 @@ class ServerSetup:
             replace_atomically(target, content)
 
     def _describe_certificates(self, draft: ServerDraft) -> str:
-        from aitui.llamaswap.certificates import find_certificates
+        from aitui.llamaswap.certificate_import import find_certificates
 
         if not draft.certificates.strip():
             return ""
@@ -276,7 +276,7 @@ class ServerSetup:
         return ", ".join(sanitize_line(path.name, 60) for path in find_certificates(paths).values())
 
     def _describe_password(self, draft: ServerDraft) -> str:
-        from aitui.llamaswap.certificates import unpack_pkcs12
+        from aitui.llamaswap.certificate_import import unpack_pkcs12
 
         if not draft.needs_password:
             return "" if not draft.password else "not needed: only a PKCS#12 file has one"

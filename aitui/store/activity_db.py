@@ -7,7 +7,6 @@ import threading
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,8 +23,6 @@ from aitui.domain.activity import (
     ActivitySums,
     ActivityTotals,
     WatchedTime,
-    add_sums,
-    distribution,
 )
 from aitui.domain.residency import RequestSpan
 from aitui.domain.sanitize import sanitize_line
@@ -106,20 +103,6 @@ ON CONFLICT (server, kind, at, id, model) DO UPDATE SET
 WHERE (agent = '' AND excluded.agent != '') OR (client = '' AND excluded.client != '')
     OR (first_token IS NULL AND excluded.first_token IS NOT NULL)
 """
-_REPLY_DELAY = (
-    "coalesce(first_token, CASE WHEN prompt_rate > 0 AND tokens > 0 "
-    "THEN max(0, prompt - coalesce(cached, 0)) / prompt_rate END)"
-)
-_READ = "CASE WHEN prompt_rate > 0 THEN max(0, prompt - coalesce(cached, 0)) ELSE 0 END"
-_WRITTEN = "CASE WHEN rate > 0 THEN tokens ELSE 0 END"
-_SUMS = ", ".join(
-    f"coalesce(sum({figure}), 0)"
-    for figure in (
-        *("1", "failed", "prompt", "cached", "tokens", "drafted", "accepted", "seconds"),
-        *(_READ, f"{_READ} / prompt_rate", _WRITTEN, f"{_WRITTEN} / rate"),
-    )
-)
-"""The figures of ActivitySums in its order."""
 SAME_EVENT_SECONDS = 5.0
 """Two recorders notice the same change of a model within this time of each other."""
 SAME_END_SECONDS = 60.0
@@ -137,6 +120,7 @@ class ActivityStore:
     """Reads and writes in threads of its own. Every call raises HistoryError.
 
     What takes long, like totals, has a second thread and connection: pages are read meanwhile.
+    The queries are imported with the first question: a dashboard that only records asks none.
     """
 
     def __init__(
@@ -211,16 +195,22 @@ class ActivityStore:
         self, wanted: ActivityFilter, sort: str = "at", *, descending: bool = True
     ) -> "array[int]":
         """Return the numbers of all rows that pass, sorted by one of SORTS, unknown figures last."""
+        from aitui.store.activity_queries import select_numbers
+
         return await self._run_slowly(
-            lambda database: _select(database, wanted, sort, descending=descending)
+            lambda database: select_numbers(database, wanted, sort, descending=descending)
         )
 
     async def select_first(
         self, wanted: ActivityFilter, limit: int, sort: str = "at", *, descending: bool = True
     ) -> "array[int]":
         """Return the first `limit` numbers of that selection, at a fraction of its time."""
+        from aitui.store.activity_queries import select_first_numbers
+
         return await self._run(
-            lambda: _select_first(self._connection, wanted, limit, sort, descending=descending)
+            lambda: select_first_numbers(
+                self._connection, wanted, limit, sort, descending=descending
+            )
         )
 
     async def read(self, numbers: Sequence[int]) -> tuple[ActivityRow, ...]:
@@ -242,12 +232,16 @@ class ActivityStore:
 
     async def totals(self, wanted: ActivityFilter) -> ActivityTotals:
         """Return sums and spreads of the requests that pass."""
-        return await self._run_slowly(lambda database: _totals(database, wanted))
+        from aitui.store.activity_queries import totals_of
+
+        return await self._run_slowly(lambda database: totals_of(database, wanted))
 
     async def sums(self, wanted: ActivityFilter, by: str) -> dict[str | int, ActivitySums]:
         """Return the sums of the requests by "model", "client" or "hour" (whole hours of Unix time)."""
+        from aitui.store.activity_queries import sums_by
+
         column = {"model": "model", "client": "who", "hour": "CAST(at / 3600 AS INTEGER)"}[by]
-        return await self._run_slowly(lambda database: _sums(database, wanted, column))
+        return await self._run_slowly(lambda database: sums_by(database, wanted, column))
 
     async def spans(self, server: str, since: float, until: float) -> tuple[RequestSpan, ...]:
         """Return when the requests ran that didn't fail in a time (Unix times)."""
@@ -280,7 +274,9 @@ class ActivityStore:
 
         They only go up: what was dropped meanwhile counts as well.
         """
-        return await self._run_slowly(lambda database: _counters(database, server))
+        from aitui.store.activity_queries import counters_of
+
+        return await self._run_slowly(lambda database: counters_of(database, server))
 
     async def _run(self, work: Callable[[], _T]) -> _T:
         return await self._in_thread(self._thread, lambda: self._repair_and_retry(work))
@@ -530,7 +526,7 @@ class ActivityStore:
                 database.execute("VACUUM")
 
     def _read(self, numbers: Sequence[int]) -> tuple[ActivityRow, ...]:
-        query = f"SELECT {_COLUMNS} FROM rows WHERE number IN ({_marks(numbers)})"  # noqa: S608
+        query = f"SELECT {_COLUMNS} FROM rows WHERE number IN ({', '.join('?' * len(numbers))})"  # noqa: S608
         found = {row.number: row for row in _rows(self._connection.execute(query, list(numbers)))}
         return tuple(found[number] for number in numbers if number in found)
 
@@ -602,186 +598,3 @@ def _readable_rows(database: sqlite3.Connection) -> Iterator[ActivityRow]:
                     (row,) = _rows([values])
                     yield msgspec.convert(msgspec.structs.asdict(row), ActivityRow)
                     last = row.number if order == "ASC" else last
-
-
-def _column(sort: str) -> str:
-    return _REPLY_DELAY if sort == "first_token" else sort
-
-
-def _order(sort: str, *, descending: bool) -> str:
-    direction = "DESC" if descending else "ASC"
-    by_time = f"at {direction}, id {direction}"
-    # An index serves names, which are never unknown.
-    unknown = "" if sort in _NAMED else " NULLS LAST"
-    return by_time if sort == "at" else f"{_column(sort)} {direction}{unknown}, {by_time}"
-
-
-def _select(
-    database: sqlite3.Connection, wanted: ActivityFilter, sort: str, *, descending: bool
-) -> "array[int]":
-    order = _order(sort, descending=descending)
-    source, condition, values = _condition(database, wanted, sort)
-    # As one text: SQLite lets go of the interpreter once instead of at each row, and takes half of
-    # the time. It keeps the order of a subquery for group_concat.
-    query = (
-        "SELECT coalesce(group_concat(number), '') FROM "  # noqa: S608
-        f"(SELECT number FROM {source} WHERE {condition} ORDER BY {order})"
-    )
-    (numbers,) = database.execute(query, values).fetchone()
-    return array("q", msgspec.json.decode(f"[{numbers}]", type=list[int]))
-
-
-def _select_first(
-    database: sqlite3.Connection, wanted: ActivityFilter, limit: int, sort: str, *, descending: bool
-) -> "array[int]":
-    direction = "DESC" if descending else "ASC"
-    end = f"ORDER BY {_order(sort, descending=descending)} LIMIT {limit}"
-    if wanted.text and sort == "at":
-        # The first ones of each index, not all that match.
-        _, condition, common = _condition(database, replace(wanted, text=""), sort)
-        parts: list[str] = []
-        values: list[str | float] = []
-        for index, found, names in _text_conditions(database, wanted):
-            source = f"rows INDEXED BY {index} WHERE {condition} AND {found}"
-            parts.append(f"SELECT * FROM (SELECT number, at, id FROM {source} {end})")  # noqa: S608
-            values += [*common, *names]
-        query = f"SELECT number FROM ({' UNION '.join(parts)}) {end}"  # noqa: S608
-    else:
-        source, condition, values = _condition(database, wanted, sort)
-        query = f"SELECT number FROM {source} WHERE {condition} {end}"  # noqa: S608
-        if source.endswith("NOT INDEXED") and sort not in {"at", *_NAMED}:
-            # Figures that are equal are sorted by time: with the last of those first, none of the
-            # others displaces one. In the other direction that takes three times as long.
-            query = (
-                f"SELECT number FROM (SELECT number, at, id, {_column(sort)} AS figure "  # noqa: S608
-                f"FROM {source} WHERE {condition} ORDER BY number {direction} LIMIT -1) "
-                f"ORDER BY {_order('figure', descending=descending)} LIMIT {limit}"
-            )
-    return array("q", chain.from_iterable(database.execute(query, values)))
-
-
-def _condition(
-    database: sqlite3.Connection, wanted: ActivityFilter, sort: str = "at"
-) -> tuple[str, str, list[str | float]]:
-    """Return the table with the index to use, the condition of a filter, and its values.
-
-    SQLite would go through all rows in the order of time instead: it knows nothing of their numbers.
-    """
-    kinds = [kind.value for kind in wanted.kinds]
-    index = ""
-    parts = ["server = ?", f"kind IN ({_marks(kinds)})"]
-    values: list[str | float] = [wanted.server, *kinds]
-    if wanted.text:
-        condition, names = _text_condition(database, wanted, kinds)
-        parts.append(condition)
-        values += names
-    if wanted.status in {"ok", "failed"}:
-        parts.append(f"failed = {int(wanted.status == 'failed')}")
-        index = "rows_failed" if wanted.status == "failed" else ""
-    elif wanted.status:
-        parts.append("status = ?")
-        values.append(wanted.status)
-        if wanted.status.isdecimal() and int(wanted.status) >= 400:
-            parts.append("failed = 1")
-            index = "rows_failed"
-    for column, text in (("model", wanted.model), ("who", wanted.client)):
-        if text:
-            found = _matching_names(database, wanted, column, text)
-            parts.append(f"{column} IN ({_marks(found)})")
-            values += found
-            index = index or _NAMED[column]
-    for comparison, moment in ((">=", wanted.since), ("<", wanted.until)):
-        if moment is not None:
-            parts.append(f"at {comparison} ?")
-            values.append(moment)
-    # Figures are in no index: to fetch each row through one takes longer than to go through them.
-    by_figure = sort not in {"at", *_NAMED} and index != "rows_failed" and wanted.since is None
-    if wanted.text or by_figure:
-        return "rows NOT INDEXED", " AND ".join(parts), values
-    return f"rows INDEXED BY {index}" if index else "rows", " AND ".join(parts), values
-
-
-def _text_condition(
-    database: sqlite3.Connection, wanted: ActivityFilter, kinds: list[str]
-) -> tuple[str, list[str | float]]:
-    some = f"SELECT number FROM rows WHERE server = ? AND kind IN ({_marks(kinds)}) AND"  # noqa: S608
-    either: list[str] = []
-    values: list[str | float] = []
-    for _, condition, names in _text_conditions(database, wanted):
-        either.append(f"{some} {condition}")
-        values += [wanted.server, *kinds, *names]
-    return f"number IN ({' UNION '.join(either)})", values
-
-
-def _text_conditions(
-    database: sqlite3.Connection, wanted: ActivityFilter
-) -> Iterator[tuple[str, str, list[str | float]]]:
-    """Yield the indices where a text may stand, in a name or an error, each with its condition."""
-    yield "rows_failed", "failed = 1 AND instr(lower(error), ?)", [wanted.text.lower()]
-    for column, index in _NAMED.items():
-        if found := _matching_names(database, wanted, column, wanted.text):
-            yield index, f"{column} IN ({_marks(found)})", [*found]
-
-
-_NAMED = {"model": "rows_by_model", "who": "rows_by_client"}
-
-
-def _marks(values: Sequence[object]) -> str:
-    return ", ".join("?" * len(values))
-
-
-def _matching_names(
-    database: sqlite3.Connection, wanted: ActivityFilter, column: str, text: str
-) -> list[str]:
-    """Return the models or clients with that text in their names: few, and each found in its index."""
-    names: list[str] = []
-    for kind in wanted.kinds:
-        following = f"SELECT min({column}) FROM rows WHERE server = ? AND kind = ? AND {column} > ?"  # noqa: S608
-        # An empty name matches no text.
-        name = ""
-        while found := database.execute(following, (wanted.server, kind.value, name)).fetchone()[0]:
-            name = found
-            names.append(name)
-    return [name for name in dict.fromkeys(names) if text.casefold() in name.casefold()]
-
-
-def _totals(database: sqlite3.Connection, wanted: ActivityFilter) -> ActivityTotals:
-    source, condition, values = _condition(database, wanted)
-    query = f"SELECT {_SUMS} FROM {source} WHERE {condition}"  # noqa: S608
-    sums = database.execute(query, values).fetchone()
-    query = (
-        f"SELECT seconds, {_REPLY_DELAY}, prompt_rate, rate FROM {source} "  # noqa: S608
-        f"WHERE {condition} AND failed = 0"
-    )
-    figures = tuple(zip(*database.execute(query, values), strict=True)) or ((),) * 4
-    spreads = (distribution(sorted(one for one in column if one is not None)) for column in figures)
-    return ActivityTotals(ActivitySums(*sums), *spreads)
-
-
-def _counters(database: sqlite3.Connection, server: str) -> dict[str, tuple[ActivitySums, float]]:
-    found = {
-        name: (sums, 0.0) for name, sums in _sums(database, ActivityFilter(server), "model").items()
-    }
-    energy = database.execute(
-        "SELECT model, sum(joules) FROM energy WHERE server = ? GROUP BY model", (server,)
-    )
-    dropped = database.execute(
-        f"SELECT model, {', '.join(_DROPPED)} FROM dropped WHERE server = ?",  # noqa: S608
-        (server,),
-    )
-    more = [(model, ActivitySums(), joules) for model, joules in energy]
-    for model, requests, failed, prompt, cached, tokens, seconds, joules in dropped:
-        sums = ActivitySums(requests, failed, prompt, cached, tokens, seconds=seconds)
-        more.append((model, sums, joules))
-    for model, sums, joules in more:
-        before, so_far = found.get(model, (ActivitySums(), 0.0))
-        found[model] = add_sums((before, sums)), so_far + joules
-    return {str(model): one for model, one in found.items()}
-
-
-def _sums(
-    database: sqlite3.Connection, wanted: ActivityFilter, column: str
-) -> dict[str | int, ActivitySums]:
-    source, condition, values = _condition(database, wanted)
-    query = f"SELECT {column}, {_SUMS} FROM {source} WHERE {condition} GROUP BY 1"  # noqa: S608
-    return {name: ActivitySums(*sums) for name, *sums in database.execute(query, values)}

@@ -97,7 +97,7 @@ async def _check_server(
         begin("certificate files")
         # httpx and cryptography are slow to import: in a thread, and only if they are needed.
         await asyncio.to_thread(import_module, "aitui.llamaswap.certificates")
-        from aitui.llamaswap.certificates import certificate_checks
+        from aitui.llamaswap.certificate_checks import certificate_checks
         from aitui.llamaswap.client import LlamaSwapClient
         from aitui.llamaswap.probe import ServerProbe
 
