@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
 
-from aitui.domain.eviction import ModelCost
 from aitui.domain.snapshot import Snapshot
+from aitui.domain.unload_costs import ModelCost
 
 
 class Confirmation(Struct, frozen=True):

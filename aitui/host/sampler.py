@@ -9,7 +9,8 @@ from msgspec.structs import replace
 from aitui.domain.gguf import GgufHeader, GgufHeaderReader, merge_headers, part_paths
 from aitui.domain.hardware.gpu.nvidia import NVIDIA_SMI_UNRESPONSIVE, is_listed
 from aitui.domain.hardware.host_sample import HostSample, parse_host_sample
-from aitui.domain.hardware.info import HostInfo, parse_host_info
+from aitui.domain.hardware.info import HostInfo
+from aitui.domain.hardware.info_output import parse_host_info
 from aitui.domain.hardware.machine import CpuCounters
 from aitui.domain.hardware.script import TOOL_SECONDS, host_info_command, sample_command
 from aitui.domain.sanitize import sanitize_line

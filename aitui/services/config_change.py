@@ -21,11 +21,11 @@ from aitui.aio import shield
 from aitui.domain.config.locate import ValueSource
 from aitui.domain.config.verify import file_diff
 from aitui.domain.confirmation import Confirmation
-from aitui.domain.eviction import describe_free_memory, unload_costs
 from aitui.domain.llama_server import effective_flag_value, find_flag
 from aitui.domain.progress import ProgressTracker, Steps
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import ConnectionPhase, Snapshot
+from aitui.domain.unload_costs import describe_free_memory, unload_costs
 from aitui.errors import (
     Action,
     ActionRefused,

@@ -23,13 +23,13 @@ from aitui.domain.config.text_merge import MergedText, find_conflict_mark
 from aitui.domain.config.verify import ConfigChange
 from aitui.domain.config.yaml_tree import parse_once
 from aitui.domain.confirmation import Confirmation
-from aitui.domain.eviction import describe_other_uses, unload_costs
 from aitui.domain.memory.forecast import OffloadSlowdown, describe_fit
 from aitui.domain.models import is_later_shard
 from aitui.domain.release import ServerRelease
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Snapshot
 from aitui.domain.units import count_of, format_rate, format_seconds
+from aitui.domain.unload_costs import describe_other_uses, unload_costs
 from aitui.errors import Action, ConfigRefused, HostFileError, ValueUnchanged
 from aitui.host.base import FileKind
 from aitui.host.config_file import FileSnapshot

@@ -8,22 +8,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from aitui.aio import background_task
+from aitui.domain.client_requests import describe_users, describe_waiting_clients
 from aitui.domain.confirmation import Ask, Confirmation
-from aitui.domain.eviction import (
-    EvictionVictim,
-    ModelCost,
-    describe_users,
-    describe_waiting_clients,
-    guess_reason,
-    predict_victims,
-    unload_outcome,
-)
+from aitui.domain.eviction import EvictionVictim, guess_reason, predict_victims
 from aitui.domain.memory.forecast import FitVerdict, describe_fit
 from aitui.domain.models import LoadFailure, Model, ModelKind, RunState, find_model
 from aitui.domain.release import REMOVES_QUEUED_SINCE
 from aitui.domain.snapshot import ConnectionPhase, Snapshot
 from aitui.domain.suggest import nearest
 from aitui.domain.units import format_seconds
+from aitui.domain.unload_costs import ModelCost, unload_outcome
 from aitui.errors import (
     Action,
     ActionRefused,

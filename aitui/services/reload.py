@@ -9,13 +9,13 @@ from aitui.aio import background_task, cancel_and_wait
 from aitui.domain.config.document import decode_config
 from aitui.domain.config.lint import find_diagnostics
 from aitui.domain.confirmation import Ask, Confirmation
-from aitui.domain.eviction import describe_free_memory, unload_costs
 from aitui.domain.logs import last_reload
 from aitui.domain.progress import ProgressTracker
 from aitui.domain.release import DRAIN_SECONDS, WAITS_TO_STOP_SINCE
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import ConnectionPhase, Snapshot
 from aitui.domain.units import count_of
+from aitui.domain.unload_costs import describe_free_memory, unload_costs
 from aitui.errors import (
     Action,
     AituiError,

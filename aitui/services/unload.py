@@ -1,17 +1,13 @@
 """Unloads of one model or all: confirmed if others use them, done when `/running` agrees."""
 
+from aitui.domain.client_requests import describe_users
 from aitui.domain.clients import client_name
 from aitui.domain.confirmation import Ask, Confirmation
-from aitui.domain.eviction import (
-    describe_free_memory,
-    describe_other_uses,
-    describe_users,
-    request_count,
-    unload_costs,
-)
+from aitui.domain.eviction import request_count
 from aitui.domain.models import ActiveRequest, Model, RunState
 from aitui.domain.snapshot import Snapshot
 from aitui.domain.units import count_of, format_seconds
+from aitui.domain.unload_costs import describe_free_memory, describe_other_uses, unload_costs
 from aitui.errors import TimedOut, UnloadFailed
 from aitui.services.load import resolve_loadable_model, stays_queued
 from aitui.services.session import Session

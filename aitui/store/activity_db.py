@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -24,7 +24,6 @@ from aitui.domain.activity import (
     ActivityTotals,
     WatchedTime,
 )
-from aitui.domain.residency import RequestSpan
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HistoryError
 from aitui.store.database import (
@@ -34,6 +33,9 @@ from aitui.store.database import (
     set_broken_aside,
     transaction,
 )
+
+if TYPE_CHECKING:
+    from aitui.domain.residency import RequestSpan
 
 FILE_NAME = "activity.sqlite3"
 CONTENT = "activity records"
@@ -243,16 +245,12 @@ class ActivityStore:
         column = {"model": "model", "client": "who", "hour": "CAST(at / 3600 AS INTEGER)"}[by]
         return await self._run_slowly(lambda database: sums_by(database, wanted, column))
 
-    async def spans(self, server: str, since: float, until: float) -> tuple[RequestSpan, ...]:
+    async def spans(self, server: str, since: float, until: float) -> tuple["RequestSpan", ...]:
         """Return when the requests ran that didn't fail in a time (Unix times)."""
-        query = (
-            "SELECT model, who, at - coalesce(seconds, 0), at FROM rows WHERE server = ? "
-            "AND kind = 'request' AND failed = 0 AND at >= ? AND at - coalesce(seconds, 0) <= ?"
-        )
+        from aitui.store.activity_queries import spans_between
+
         return await self._run_slowly(
-            lambda database: tuple(
-                RequestSpan(*row) for row in database.execute(query, (server, since, until))
-            )
+            lambda database: spans_between(database, server, since, until)
         )
 
     async def joules(self, server: str, since: float, until: float) -> dict[tuple[int, str], float]:

@@ -15,6 +15,7 @@ from aitui.domain.activity import (
     add_sums,
     distribution,
 )
+from aitui.domain.residency import RequestSpan
 
 _NAMED = {"model": "rows_by_model", "who": "rows_by_client"}
 _REPLY_DELAY = (
@@ -218,3 +219,14 @@ def sums_by(
     source, condition, values = _condition(database, wanted)
     query = f"SELECT {column}, {_SUMS} FROM {source} WHERE {condition} GROUP BY 1"  # noqa: S608
     return {name: ActivitySums(*sums) for name, *sums in database.execute(query, values)}
+
+
+def spans_between(
+    database: sqlite3.Connection, server: str, since: float, until: float
+) -> tuple[RequestSpan, ...]:
+    """Return when the requests ran that didn't fail in a time (Unix times)."""
+    query = (
+        "SELECT model, who, at - coalesce(seconds, 0), at FROM rows WHERE server = ? "
+        "AND kind = 'request' AND failed = 0 AND at >= ? AND at - coalesce(seconds, 0) <= ?"
+    )
+    return tuple(RequestSpan(*row) for row in database.execute(query, (server, since, until)))

@@ -3,9 +3,10 @@
 import pytest
 from msgspec.structs import replace
 
+from aitui.domain.client_requests import describe_waiting_clients
 from aitui.domain.config.document import ConfigDocument
 from aitui.domain.config.read_rules import read_swap_rules
-from aitui.domain.eviction import describe_waiting_clients, predict_victims
+from aitui.domain.eviction import predict_victims
 from aitui.domain.hardware.sample import Gpu, HardwareSample, SampleSource
 from aitui.domain.memory.forecast import ModelMemory
 from aitui.domain.memory.hardware_state import HardwareState

@@ -1,7 +1,7 @@
 """What an unload costs is said before it is done."""
 
-from aitui.domain.eviction import describe_unload
 from aitui.domain.models import Model
+from aitui.domain.unload_costs import describe_unload
 
 
 def test_it_says_what_it_took_to_load() -> None:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from aitui import errors
 from aitui.demo.dialect import Dialect
 from aitui.demo.machine_facts import host_facts_output
-from aitui.domain.hardware.info import NATIVE, HostInfo, parse_host_info
+from aitui.domain.hardware.info import NATIVE, HostInfo
+from aitui.domain.hardware.info_output import parse_host_info
 from aitui.domain.hardware.script import host_info_command
 from aitui.domain.snapshot import Server
 from aitui.llamaswap.client import LlamaSwapClient

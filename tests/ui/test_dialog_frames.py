@@ -11,7 +11,6 @@ from msgspec.structs import replace
 from textual.screen import ModalScreen
 
 from aitui.domain.confirmation import Confirmation
-from aitui.domain.eviction import ModelCost
 from aitui.domain.hardware.sample import Gpu
 from aitui.domain.memory.footprint import Footprint, FootprintOrigin
 from aitui.domain.memory.hardware_state import HardwareState
@@ -19,6 +18,7 @@ from aitui.domain.memory.usage import GpuMemoryUsage, GpuShare, MemoryUsage
 from aitui.domain.models import Model
 from aitui.domain.progress import Steps, StepState
 from aitui.domain.snapshot import Snapshot
+from aitui.domain.unload_costs import ModelCost
 from aitui.errors import KeyPasswordNeeded
 from aitui.ui.screens.confirm import Choice, ConfirmScreen, LoadBars
 from aitui.ui.screens.context_size import ContextSizeScreen

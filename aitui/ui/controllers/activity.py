@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from aitui.domain.activity import ActivityFilter, ActivityRow
 from aitui.domain.activity_filter import parse_filter
-from aitui.domain.eviction import ClientRequest
+from aitui.domain.client_requests import ClientRequest
 from aitui.domain.residency import view_residency
 from aitui.domain.units import count_of
 from aitui.errors import AituiError

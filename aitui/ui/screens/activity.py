@@ -28,8 +28,8 @@ from aitui.domain.activity_filter import (
     midnight,
     parse_filter,
 )
+from aitui.domain.client_requests import ClientRequest, list_uses
 from aitui.domain.clients import client_name
-from aitui.domain.eviction import ClientRequest, list_uses
 from aitui.domain.residency import ResidencyView, TimeRange
 from aitui.domain.snapshot import Clock, Snapshot
 from aitui.domain.units import count_of, format_elapsed, format_seconds

@@ -14,8 +14,8 @@ from textual.reactive import reactive, var
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from aitui.domain.client_requests import ClientRequest
 from aitui.domain.clients import client_name
-from aitui.domain.eviction import ClientRequest
 from aitui.domain.models import FinishedRequest
 from aitui.domain.snapshot import Clock, Snapshot
 from aitui.domain.units import count_of, format_elapsed, format_rate, format_tokens

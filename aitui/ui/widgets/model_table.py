@@ -17,8 +17,8 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
+from aitui.domain.client_requests import list_uses
 from aitui.domain.clients import client_name
-from aitui.domain.eviction import list_uses
 from aitui.domain.models import Model, ModelKind, RunState, seconds_until_unload, state_counts
 from aitui.domain.snapshot import Clock, ConnectionPhase, Snapshot
 from aitui.domain.units import format_countdown, format_rate

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.hardware.info import NATIVE, HostInfo, merge_host_info, parse_host_info
+from aitui.domain.hardware.info import NATIVE, HostInfo, merge_host_info
+from aitui.domain.hardware.info_output import parse_host_info
 from aitui.domain.hardware.sample import SampleSource
 from aitui.domain.hardware.script import INFO_SCRIPT, host_info_command
 from domain.hardware.recorded_outputs import output

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from rich.cells import cell_len
 
-from aitui.domain.eviction import ClientRequest, EvictionVictim
+from aitui.domain.client_requests import ClientRequest
+from aitui.domain.eviction import EvictionVictim
 from aitui.domain.models import ActiveRequest, FinishedRequest, LoadFailure, Model, RunState
 from aitui.domain.snapshot import Clock
 from aitui.format.requests import status_words

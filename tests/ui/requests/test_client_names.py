@@ -2,8 +2,8 @@
 
 import pytest
 
+from aitui.domain.client_requests import list_uses
 from aitui.domain.clients import ClientNames, client_name, parse_hosts
-from aitui.domain.eviction import list_uses
 from aitui.domain.models import ActiveRequest, ActiveRequests, Model, ModelKind, RunState
 from aitui.domain.snapshot import Snapshot
 

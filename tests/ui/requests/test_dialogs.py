@@ -10,8 +10,8 @@ import pytest
 
 from aitui.demo.certificates import Certificates
 from aitui.demo.dialect import Dialect
+from aitui.domain.client_requests import MOST_CLIENTS_SHOWN
 from aitui.domain.confirmation import Confirmation
-from aitui.domain.eviction import MOST_CLIENTS_SHOWN
 from aitui.domain.memory.footprint import Footprint
 from aitui.domain.models import ActiveRequest, ActiveRequests, Model, RunState
 from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus, Server, Snapshot
