@@ -41,14 +41,14 @@ demo: $(STAMP)
 	$(BIN)/aitui --demo $(ARGS)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS) $(if $(CI),--reruns 1) $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) $(if $(CI),--reruns 1 -rfEsR) $(ARGS)
 
 # The lowest pytest-asyncio leaves a loop open, which only the newest is held to.
 lowest:
 	$(PYTHON) -m venv --clear $(VENV)-lowest
 	$(VENV)-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
 	$(VENV)-lowest/bin/uv pip install --quiet --python $(VENV)-lowest/bin/python --resolution lowest-direct --editable '.[dev]'
-	$(VENV)-lowest/bin/python -m pytest -n $(WORKERS) -p no:unraisableexception $(if $(CI),--reruns 1) \
+	$(VENV)-lowest/bin/python -m pytest -n $(WORKERS) -p no:unraisableexception $(if $(CI),--reruns 1 -rfEsR) \
 	  tests/domain tests/format tests/settings tests/store $(ARGS)
 
 deployment: $(STAMP)
@@ -58,7 +58,7 @@ faults: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS) -m "faults or not faults" tests/faults $(ARGS)
 
 faults-selection: $(STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS) $(if $(CI),--reruns 1) -m faults_selection tests/faults $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) $(if $(CI),--reruns 1 -rfEsR) -m faults_selection tests/faults $(ARGS)
 
 soak: $(STAMP)
 	SOAK_SECONDS=600 $(BIN)/python -m pytest -s tests/soak $(ARGS)
