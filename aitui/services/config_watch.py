@@ -7,7 +7,7 @@ from contextlib import suppress
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from aitui.aio import sleep_until
+from aitui.aio import background_task, sleep_until
 from aitui.domain.config.document import ConfigDocument, ModelBlock, decode_config
 from aitui.domain.config.lint import Diagnostic, find_diagnostics
 from aitui.domain.config.read_rules import read_swap_rules, read_switch
@@ -80,11 +80,13 @@ async def read_server_config(admin: HostAdmin, snapshot: Snapshot = _NO_SNAPSHOT
 
     The models of `snapshot` are evidence of what the server has read.
     """
-    reading = await admin.config.read()
-    text = await asyncio.to_thread(decode_config, reading.content)
-    where = sanitize_line(f"{admin.host.label}:{reading.real_path}", 300)
-    found = await asyncio.to_thread(_parse_config, where, reading, text, admin)
-    facts = await admin.unit_info()
+    # Over SSH each takes three round trips.
+    async with background_task(admin.unit_info(), "facts of the unit") as asking:
+        reading = await admin.config.read()
+        text = await asyncio.to_thread(decode_config, reading.content)
+        where = sanitize_line(f"{admin.host.label}:{reading.real_path}", 300)
+        found = await asyncio.to_thread(_parse_config, where, reading, text, admin)
+        facts = await asking
     found = await _find_out_whether_read(admin, found, facts, snapshot)
     is_read = not (found.newer or found.doubt)
     return replace(found, in_force=is_read and await _is_server_file(admin, reading, facts))
