@@ -107,7 +107,8 @@ class CertificateWatcher:
             await asyncio.sleep(CHECK_INTERVAL)
 
 
-CHECK_SECONDS = 1.0
+CHECK_SECONDS = 2.0
+"""Each look wakes an idle dashboard, a third of its CPU; a network needs as long to come back."""
 SUSPEND_THRESHOLD = 5.0
 
 

@@ -345,27 +345,29 @@ def _timed(argv: Sequence[str], environment: dict[str, str]) -> float:
 
 @contextmanager
 def _awake() -> Iterator[None]:
-    """Keep each core from sleeping, by a program that runs only where no other wants to.
+    """Touch new memory on each core, by programs that run only where no other wants to.
 
-    What a wake-up costs depends on the machine alone: a virtual machine that slept took 0.05 ms for
-    one at night and 2 ms in the afternoon, so the same commit was idle at 0.2 % and at 9.8 % of a
-    core, and a key took the ten-line app 15 ms or 150.
+    In a virtual machine that is otherwise quiet, page faults and wake-ups can take fifty times as
+    long: a key took the ten-line app 120 ms, 24 ms beside such a program, and 100 ms beside one that
+    only counted. One commit was idle at 0.2 and at 9.8 % of a core within a day.
     """
-    spin = (
-        "import os; os.sched_setaffinity(0, {%d})\n"
+    touch = (
+        "import mmap, os\n"
         "os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))\n"
-        "while os.getppid() == %d: pass"
+        "while os.getppid() == %d:\n"
+        "    with mmap.mmap(-1, 1 << 24) as pages:\n"
+        "        for at in range(0, 1 << 24, mmap.PAGESIZE): pages[at] = 1"
     )
-    spinners = [
-        subprocess.Popen([sys.executable, "-c", spin % (core, os.getpid())])
-        for core in os.sched_getaffinity(0)
+    programs = [
+        subprocess.Popen([sys.executable, "-c", touch % os.getpid()])
+        for _ in os.sched_getaffinity(0)
     ]
     try:
         yield
     finally:
-        for spinner in spinners:
-            spinner.kill()
-            spinner.wait()
+        for program in programs:
+            program.kill()
+            program.wait()
 
 
 @contextmanager
