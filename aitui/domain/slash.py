@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct
 
 from aitui.domain.config.sizes import double
-from aitui.domain.memory.forecast import FitVerdict
 from aitui.domain.models import Model
 from aitui.domain.snapshot import Snapshot
 from aitui.domain.suggest import nearest_one
@@ -154,6 +153,8 @@ _OFFERED_SIZES = (64 * 1024, 128 * 1024)
 
 def context_sizes(snapshot: Snapshot, model_id: str) -> tuple[tuple[str, str], ...]:
     """Context sizes to choose from for a model, each with whether it fits once all else is unloaded."""
+    from aitui.domain.memory.forecast import FitVerdict
+
     model = snapshot.model(model_id)
     if model is None:
         return ()
@@ -173,6 +174,8 @@ def context_sizes(snapshot: Snapshot, model_id: str) -> tuple[tuple[str, str], .
 
 def larger_context(snapshot: Snapshot, model: Model) -> int:
     """Twice a model's context if that fits once everything else is unloaded, else 0."""
+    from aitui.domain.memory.forecast import FitVerdict
+
     size = double(model.context.tokens)
     return size if snapshot.fit_alone(model.id, size).verdict is FitVerdict.FITS else 0
 

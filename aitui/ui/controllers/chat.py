@@ -167,8 +167,8 @@ class ChatController:
 
     def list_in_rail(self) -> None:
         """Show the conversations beside a zoomed chat, if there is one."""
-        self.pane.rail.open_id = "" if self.chat is None else self.chat.conversation.id
         if self.pane.has_rail:
+            self.pane.rail.open_id = "" if self.chat is None else self.chat.conversation.id
             self._tasks.run_in_background(self._list_in_rail(), "rail")
 
     async def _list_in_rail(self) -> None:

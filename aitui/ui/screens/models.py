@@ -143,7 +143,8 @@ class ModelsScreen(Screen[None]):
             pane.tick()
         if self._shows_chat:
             self.chat.status.tick()
-            self.chat.rail.tick()
+            if self.chat.has_rail:
+                self.chat.rail.tick()
         self._show_detail()
 
     async def chat_with(self, model: Model) -> None:

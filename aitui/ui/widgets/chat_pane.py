@@ -1,5 +1,8 @@
 """A conversation with one model: transcript, status and prompt."""
 
+from functools import cached_property
+from typing import TYPE_CHECKING
+
 from msgspec.structs import replace
 from textual import on
 from textual.app import ComposeResult
@@ -8,18 +11,20 @@ from textual.message import Message
 from textual.reactive import var
 
 from aitui.domain.chat.conversation import Attachment
-from aitui.domain.slash import Suggestion
 from aitui.domain.snapshot import Clock
 from aitui.format.fit import shorten_id
 from aitui.ui.frame import set_frame_title
 from aitui.ui.keymap import APP, CHAT_PANE, PROMPT, TRANSCRIPT, Hint
 from aitui.ui.plain import PlainText, plain
-from aitui.ui.widgets.chat_rail import ChatRail
 from aitui.ui.widgets.chat_status import ChatStatus, SentFacts, SentLines
 from aitui.ui.widgets.composer import Composer
 from aitui.ui.widgets.find_bar import FindBar
 from aitui.ui.widgets.suggestion_list import SuggestionList
 from aitui.ui.widgets.transcript import Transcript
+
+if TYPE_CHECKING:
+    from aitui.domain.slash import Suggestion
+    from aitui.ui.widgets.chat_rail import ChatRail
 
 MAX_PROMPT_LINES = 8
 """Lines of the prompt that are in sight."""
@@ -70,7 +75,14 @@ class ChatPane(Vertical):
         self.sent = SentLines(id="sent")
         self.commands = SuggestionList(id="commands")
         self.prompt = Composer(self.commands, id="prompt")
-        self.rail = ChatRail(clock, self._detach_image, id="rail")
+        self._clock = clock
+
+    @cached_property
+    def rail(self) -> "ChatRail":
+        """What stands beside a chat that has all of a wide terminal."""
+        from aitui.ui.widgets.chat_rail import ChatRail
+
+        return ChatRail(self._clock, self._detach_image, id="rail")
 
     def compose(self) -> ComposeResult:
         yield from (self.transcript, self.find, self.status, self.sent)
@@ -138,14 +150,16 @@ class ChatPane(Vertical):
         ]
 
     def _show_facts(self, facts: SentFacts) -> None:
-        self.rail.facts = facts
+        if self.has_rail:
+            self.rail.facts = facts
 
     def watch_has_rail(self) -> None:
         self.sent.beside = self.has_rail
         if self.has_rail:
+            self.rail.facts = self.sent.facts
             self.post_message(self.RailShown())
 
-    def suggest(self, typed: str, suggestions: tuple[Suggestion, ...]) -> None:
+    def suggest(self, typed: str, suggestions: "tuple[Suggestion, ...]") -> None:
         """List what the prompt may become, above everything that is below the transcript."""
         if not self.prompt.has_focus:
             suggestions = ()

@@ -26,13 +26,18 @@ async def queue(pane: Pane, *texts: str) -> None:
     await pane.app.until(lambda: len(pane.widget.queued) == len(texts), "queued")
 
 
+def send_at_once(pane: Pane, *texts: str) -> None:
+    """Send prompts before the reply to the first one can begin, or end."""
+    for text in texts:
+        pane.widget.prompt.set_text(text)
+        pane.widget.prompt.action_send()
+
+
 async def test_queued_prompts_are_sent_one_after_the_other_when_the_reply_has_ended(
     stand_in: StandIn, server: Server, tmp_path: Path
 ) -> None:
     async with chatting(stand_in, server, tmp_path, UNHURRIED) as pane:
-        for text in ("go on", "and this?", "and that?"):
-            pane.widget.prompt.set_text(text)
-            pane.widget.prompt.action_send()
+        send_at_once(pane, "go on", "and this?", "and that?")
         await pane.app.until(lambda: len(pane.bodies) == 3, "sent")
         await pane.ended()
         assert prompts(pane) == ["go on", "and this?", "and that?"]
@@ -83,8 +88,7 @@ async def test_a_reply_that_is_cut_holds_the_queue(
     stand_in: StandIn, server: Server, tmp_path: Path
 ) -> None:
     async with chatting(stand_in, server, tmp_path, DIES) as pane:
-        await pane.send("hi")
-        await pane.send("and this?")
+        send_at_once(pane, "hi", "and this?")
         await pane.app.told("so the queued prompt is not sent")
         assert pane.widget.queued == ("and this?",)
         assert len(pane.bodies) == 1
