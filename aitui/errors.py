@@ -36,6 +36,7 @@ class AituiError(Exception):
     """
 
     exit_code: ClassVar[int] = 1
+    """The status of a command that fails with it. Scripts branch on it: `aitui --help` lists them."""
 
     def __init__(
         self, what: str, *, why: str = "", remedy: str = "", action: Action | None = None

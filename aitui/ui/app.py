@@ -293,6 +293,7 @@ class AituiApp(App[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Disable the key of the context size while text is typed; enable closing if there is a toast."""
+        # False, not None, which greys a key out in Textual's footer: there is none, nor one to refresh.
         if action == "close_toast":
             return bool(self._notifications)
         if action == "change_context":
@@ -495,6 +496,7 @@ class AituiApp(App[None]):
         current = self._servers.controllers
         if current is None or not current.has_open_work:
             self.exit()
+        # A second one would cancel the first, and leave its dialog open without an effect.
         elif all(worker.group != "quit" or worker.is_finished for worker in self.workers):
             self._tasks.run_in_background(self._confirm_quit(current), "quit")
 

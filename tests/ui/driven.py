@@ -202,7 +202,10 @@ class Driven:
         await self.until(lambda: self.is_armed, "armed")
 
     async def settle(self) -> None:
-        """Let everything that was posted be handled, keys included."""
+        """Let everything that was posted be handled, keys included.
+
+        `pilot.pause()` doesn't wait for workers: for what they bring there is `until`.
+        """
         await self.pilot.pause()
 
 

@@ -82,7 +82,10 @@ Picture = Callable[..., bool]
 def looks_as_before(
     snap_compare: Compare, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Picture:
-    """Compares the app in front of a snapshot with its picture."""
+    """Compares the app in front of a snapshot with its picture.
+
+    All that a picture depends on is fixed: size, clock, time zone, no animation, no blinking cursor.
+    """
     monkeypatch.setenv("TZ", "UTC")
 
     def compare(

@@ -118,6 +118,7 @@ class DoctorScreen(Screen[None]):
 
     def tick(self) -> None:
         """Show how far the checks are, and for how long they have run."""
+        # Textual cancels a screen's workers only when its children are gone: the checks go on till then.
         if not self.is_attached:
             return
         counts = summary(self._checks)

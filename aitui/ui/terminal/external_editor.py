@@ -213,6 +213,7 @@ def _os_failure(what: str, error: OSError, remedy: str) -> AituiError:
 
 async def _run(app: App[None], words: tuple[str, ...]) -> None:
     with _leave_signals_to_editor(), _suspend_screen(app):
+        # By asyncio: Textual's suspend leaves the loop alone, so replies go on streaming meanwhile.
         editor = await asyncio.create_subprocess_exec(*words)
         try:
             status = await editor.wait()

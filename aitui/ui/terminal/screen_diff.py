@@ -147,7 +147,7 @@ _shared = lru_cache(4096)(str)
 
 @lru_cache(4096)
 def _cell_style(style: Style, colors: ColorSystem | None) -> CellStyle:
-    """A style for a terminal. Links are left out: nothing here is to be followed."""
+    """A style for a terminal. Links are left out: nothing follows them, and no filter cleans a target."""
     flags = Strip.render_ansi(style.without_color, ColorSystem.STANDARD)
     if colors is None:
         return CellStyle(flags)

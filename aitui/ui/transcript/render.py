@@ -99,6 +99,7 @@ def _append_run(runs: list[Run], text: str, style: TextStyle) -> None:
 
 
 def _append_target(runs: list[Run], target: object, style: TextStyle) -> None:
+    # As text: the target of a style's link would pass the app's filters, which clean only texts.
     if target and (not runs or runs[-1][0] != target):
         _append_run(runs, f" ({target})", style._replace(part="quiet"))
 
