@@ -49,7 +49,7 @@ lowest:
 	$(VENV)-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
 	$(VENV)-lowest/bin/uv pip install --quiet --python $(VENV)-lowest/bin/python --resolution lowest-direct --editable '.[dev]'
 	$(VENV)-lowest/bin/python -m pytest -n $(WORKERS) -p no:unraisableexception $(if $(CI),--reruns 1 -rfEsR) \
-	  tests/domain tests/format tests/settings tests/store $(ARGS)
+	  tests/domain tests/format tests/settings tests/store tests/ui/transcript/test_pieces.py $(ARGS)
 
 deployment: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS) -m "deployment or not deployment" tests/e2e/deployment tests/e2e/setup $(ARGS)

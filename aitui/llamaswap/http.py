@@ -146,10 +146,11 @@ class HttpClient:
         Some proxies complete the handshake first. Errors are shown, also if they repeat our key.
         """
         if not response.is_success or response.headers.get("content-type", "")[:9] == "text/html":
-            body = response.body
+            body, headers = response.body, response.headers
             for secret in _secrets(self._server):
                 body = body.replace(secret.encode(), HIDDEN.encode())
-            response = replace(response, body=body)
+                headers = {name: value.replace(secret, HIDDEN) for name, value in headers.items()}
+            response = replace(response, body=body, headers=headers)
         words = certificate_complaint(response) if is_https(self._server) else None
         if words is None:
             return response

@@ -35,7 +35,7 @@ def read_address(given: RawValue) -> ServerAddress:
     if not isinstance(given.value, str):
         raise given.error("a URL in quotes, like https://ai.example.org")
     text = given.value.strip()
-    shown = without_user_info(text)
+    shown = without_secrets(text)
     if not text.isascii():
         expected = "ASCII characters only; write other host names as xn--…, other paths with %"
         raise given.error(expected, shown=shown)
@@ -66,11 +66,13 @@ def with_scheme(text: str) -> str:
     return f"{'http' if _is_local_host(text.rpartition('@')[2]) else 'https'}://{text}"
 
 
-def without_user_info(text: str) -> str:
-    """Return a URL, even a broken one, without what precedes its last @."""
+def without_secrets(text: str) -> str:
+    """Return a URL, even a broken one, without what precedes its last @ and what follows its ? or #."""
     before, at, after = text.rpartition("@")
     scheme, separator, _ = before.partition("://")
-    return f"{scheme + separator if separator else ''}…@{after}" if at else text
+    shown = f"{scheme + separator if separator else ''}…@{after}" if at else text
+    # Keys stand there as well: `?api_key=…`.
+    return re.sub(r"(?s)([?#]).+", r"\1…", shown)
 
 
 def _suggest_url(shown: str) -> str:

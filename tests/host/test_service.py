@@ -1,7 +1,10 @@
 """A restart that does not end: systemd is asked what it does, before the long time limit."""
 
 import asyncio
+import os
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,6 +49,25 @@ async def test_a_restart_that_never_begins_is_given_up() -> None:
     with pytest.raises(HostTimedOut, match="systemctl restart does not end") as caught:
         await service.SystemdService(host, "x.service").restart()
     assert "x.service is active, neither stopping nor starting" in caught.value.why
+
+
+class HurriedHost(LocalHost):
+    """A machine whose commands have a fifth of a second, whatever they are given."""
+
+    async def run(self, words: Sequence[str], **limits: Any) -> CommandResult:
+        return await super().run(words, **{**limits, "seconds": 0.2})
+
+
+async def test_a_command_that_hangs_is_named_and_not_what_it_was_started_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging = tmp_path / "systemctl"
+    hanging.write_text("#!/bin/sh\nexec sleep 60\n")
+    hanging.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(HostTimedOut, match=r"^systemctl did not end within") as caught:
+        await service.SystemdService(HurriedHost(), "x.service").facts()
+    assert "systemctl --user" in caught.value.remedy
 
 
 async def test_a_unit_that_takes_long_to_stop_is_waited_for() -> None:

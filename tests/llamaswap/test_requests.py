@@ -323,6 +323,17 @@ async def test_a_key_that_the_server_repeats_is_not_shown(status: int) -> None:
     assert "s3cr3t" not in str(caught.value)
 
 
+async def test_a_key_in_the_target_of_a_redirect_is_not_shown() -> None:
+    head = b"HTTP/1.1 302 Found\r\nLocation: /login?key=s3cr3t-key\r\nContent-Length: 0\r\n\r\n"
+    async with (
+        RawServer(always(head)) as there,
+        LlamaSwapClient(server_at(there.url, api_key="s3cr3t-key")) as client,
+    ):
+        with pytest.raises(errors.NotSupported, match="/login") as caught:
+            await client.running()
+    assert "s3cr3t" not in str(caught.value)
+
+
 async def read_reply(server: Server) -> None:
     request = ChatRequest("m", ({"role": "user", "content": "?"},))
     async with ChatClient(server) as client, client.stream(request) as batches:

@@ -105,9 +105,13 @@ def test_what_is_no_url_is_told_what_would_be(written: object, expected: str) ->
         "https://me:se/secret@x@ai.example.org:99999",
         "ftp://me:secret@ai.example.org",
         "https://me:secrét@ai.example.org",
+        "https://ai.example.org/?api_key=secret",
+        "https://ai.example.org/#secret",
+        "ai.example.org?api_key=secret",
+        "ftp://ai.example.org/\n?api_key=secret\nsecret",
     ],
 )
-def test_a_password_is_in_no_message(written: str) -> None:
+def test_a_secret_is_in_no_message(written: str) -> None:
     assert "secr" not in refusal(written)
 
 

@@ -10,7 +10,7 @@ from aitui.domain.snapshot import Server
 from aitui.services.clipboard import describe_clipboard, run_tmux
 from aitui.services.doctor.checkup import Report
 from aitui.settings import Settings
-from aitui.settings.address import without_user_info
+from aitui.settings.address import without_secrets
 from aitui.settings.table import CERTIFICATES, ENDPOINTS
 
 TMUX = "tmux"
@@ -173,7 +173,7 @@ def _login_settings(server: Server) -> tuple[str, ...]:
 
 
 def _setting_values(server: Server) -> Iterator[tuple[str, str]]:
-    yield "url", without_user_info(server.url)
+    yield "url", without_secrets(server.url)
     for certificate in CERTIFICATES:
         path = getattr(server, certificate.name)
         yield certificate.name, str(path) if path is not None else "none"

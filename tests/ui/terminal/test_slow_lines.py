@@ -26,14 +26,45 @@ async def frames_a_second(stand_in: StandIn, shown: Terminal) -> float:
     return (shown.sent.count(FRAME) - before) / (monotonic() - began)
 
 
-@pytest.mark.parametrize("left_there", ["", "60"])
-async def test_frames_a_second_are_capped(plain: StandIn, tmp_path: Path, left_there: str) -> None:
+OF_OTHERS = {
+    "TEXTUAL": "debug,devtools,headless",
+    "TEXTUAL_DRIVER": "no.such:Driver",
+    "TEXTUAL_PRESS": "q",
+    "TEXTUAL_DEBUG": "1",
+    "TEXTUAL_DEVTOOLS_HOST": "256.1.1.1",
+    "TEXTUAL_DEVTOOLS_PORT": "none",
+    "TEXTUAL_SCREENSHOT": "none",
+    "TEXTUAL_SCREENSHOT_LOCATION": "pictures",
+    "TEXTUAL_SCREENSHOT_FILENAME": "picture.svg",
+    "TEXTUAL_LOG": "textual.log",
+    "TEXTUAL_SLOW_THRESHOLD": "none",
+}
+"""Left there for another program; none of it is for aitui."""
+
+
+@pytest.mark.parametrize(
+    ("left_there", "arguments"), [("", ["--fps", "2"]), ("60", ["--fps", "2"]), ("2", [])]
+)
+async def test_frames_a_second_are_capped(
+    plain: StandIn, tmp_path: Path, left_there: str, arguments: list[str]
+) -> None:
     environment = surroundings(tmp_path, **({"TEXTUAL_FPS": left_there} if left_there else {}))
-    # Left there by another program's tests; none of it is for aitui.
-    environment |= {"TEXTUAL_DRIVER": "no.such:Driver", "TEXTUAL_PRESS": "q"}
-    arguments = ["--url", plain.url, "--fps", "2"]
-    async with terminal(arguments, environment, frames=True) as shown:
+    async with terminal(["--url", plain.url, *arguments], environment, frames=True) as shown:
         assert 0 < await frames_a_second(plain, shown) <= 3
+
+
+async def test_what_is_set_for_other_programs_of_textual_is_ignored(
+    plain: StandIn, tmp_path: Path
+) -> None:
+    pictures = {"TEXTUAL_SCREENSHOT": "1", "TEXTUAL_SCREENSHOT_LOCATION": str(tmp_path)}
+    log = {"TEXTUAL_LOG": str(tmp_path / "textual.log")}
+    environment = surroundings(tmp_path, **{**OF_OTHERS, **log, **pictures})
+    async with terminal(["--url", plain.url], environment) as shown:
+        await shown.see(QUICK)
+        await asyncio.sleep(1.5)  # the screenshot would have ended it
+        shown.press("q")
+        assert await shown.ends() == 0
+    assert not [*tmp_path.glob("*.svg"), *tmp_path.glob("*.log")]
 
 
 async def test_without_the_cap_more_frames_come(plain: StandIn, tmp_path: Path) -> None:
