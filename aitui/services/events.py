@@ -21,14 +21,14 @@ FIRST_RETRY = 0.5
 LONGEST_RETRY = 30.0
 
 
-def poll_interval(*, in_transit: bool, events_flow: bool) -> float:
+def poll_interval(*, in_transit: bool, resident: bool, events_flow: bool) -> float:
     """Return the seconds until the next poll of `/running`.
 
     It is the truth; events only bring it sooner, and the server drops them for a slow reader.
     Each poll writes some 83 bytes to the server's log, which comes back as an event: while events
     flow, one a second would fill the log's 100 KiB with itself within twenty minutes.
     """
-    if in_transit:
+    if in_transit or (resident and not events_flow):
         return IN_TRANSIT
     return IDLE_WITH_EVENTS if events_flow else IDLE_WITHOUT_EVENTS
 

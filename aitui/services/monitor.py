@@ -345,6 +345,7 @@ class Monitor:
             if link.phase is ConnectionPhase.LIVE:
                 pause = poll_interval(
                     in_transit=self._known.in_transit,
+                    resident=any(model.resident for model in self._known.models),
                     events_flow=self._events.began_at is not None,
                 )
             else:

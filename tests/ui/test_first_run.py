@@ -227,6 +227,16 @@ async def test_esc_and_back_keeps_what_was_typed(tmp_path: Path) -> None:
         await app.see("localhost:1", "~/certs", "lab")
 
 
+async def test_a_check_that_ends_after_its_screen_changes_nothing(tmp_path: Path) -> None:
+    async with first_start(tmp_path, ()) as app:
+        await enter(app, "localhost:1")
+        screen = app.app.screen
+        assert isinstance(screen, NewServerScreen)
+        await app.press("escape")
+        await app.until(lambda: isinstance(app.app.screen, FirstRunScreen), "back")
+        await screen._describe_field("url")
+
+
 async def test_another_server_can_be_added_later(plain: StandIn, tmp_path: Path) -> None:
     async with first_start(tmp_path, (port_of(plain.url),)) as app:
         await app.see("14 models")

@@ -140,6 +140,8 @@ class NewServerScreen(ModalScreen[ServerDraft]):
             is_empty = not getattr(draft, field).strip()
             note = ("", False) if is_empty else (one_line_error(error), True)
         self._notes[field] = note
+        if not self.display:
+            return  # closed meanwhile: its widgets go before its workers
         sign = (
             Content.styled("✘", "$error")
             if note[1]
@@ -187,6 +189,8 @@ class NewServerScreen(ModalScreen[ServerDraft]):
             return  # the note says why
         async with aclosing(check_step(step, server, self._setup.clock)) as found:
             async for item in found:
+                if not self.display:
+                    return
                 if isinstance(item, CheckResult):
                     await checks.mount(CheckRow(item))
         rule.title = ("Checks", f"of the {label}", "")

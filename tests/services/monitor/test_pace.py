@@ -24,16 +24,21 @@ NO_EVENTS = FixedResponse(404, b"404 page not found\n", "text/plain")
 
 
 def test_a_model_in_transit_is_looked_at_every_second() -> None:
-    assert poll_interval(in_transit=True, events_flow=True) == 1
-    assert poll_interval(in_transit=True, events_flow=False) == 1
+    for events_flow in (True, False):
+        assert poll_interval(in_transit=True, resident=True, events_flow=events_flow) == 1
+
+
+def test_a_loaded_model_is_looked_at_every_second_without_events() -> None:
+    assert poll_interval(in_transit=False, resident=True, events_flow=False) == 1
 
 
 def test_an_idle_server_is_asked_every_two_seconds_without_events() -> None:
-    assert poll_interval(in_transit=False, events_flow=False) == 2
+    assert poll_interval(in_transit=False, resident=False, events_flow=False) == 2
 
 
-def test_an_idle_server_is_asked_every_fifteen_seconds_while_events_flow() -> None:
-    assert poll_interval(in_transit=False, events_flow=True) == 15
+@pytest.mark.parametrize("resident", [True, False])
+def test_a_server_is_asked_every_fifteen_seconds_while_events_flow(resident: bool) -> None:
+    assert poll_interval(in_transit=False, resident=resident, events_flow=True) == 15
 
 
 def test_pauses_before_retries_double_up_to_half_a_minute() -> None:
