@@ -26,6 +26,11 @@ class PlainText(Static):
     ) -> None:
         super().__init__(content, markup=False, id=id, classes=classes)
 
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        # Textual 8.2.8 takes no rows for no columns. A scrollbar that takes the last column then
+        # goes again, and comes again with the rows, for ever.
+        return super().get_content_height(container, viewport, max(1, width))
+
 
 def plain(text: str) -> Content:
     """Return the text as content, for placeholders, border titles, tooltips, options and labels."""

@@ -16,13 +16,21 @@ from aitui.domain.memory.footprint import Footprint, FootprintOrigin
 from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.memory.usage import GpuMemoryUsage, GpuShare, MemoryUsage
 from aitui.domain.models import Model
+from aitui.domain.profiles import Profiles, ServerProfile
 from aitui.domain.progress import Steps, StepState
 from aitui.domain.snapshot import Snapshot
 from aitui.domain.unload_costs import ModelCost
 from aitui.errors import KeyPasswordNeeded
 from aitui.ui.screens.confirm import Choice, ConfirmScreen, LoadBars
 from aitui.ui.screens.context_size import ContextSizeScreen
-from aitui.ui.screens.dialogs import ChooseScreen, KeyPasswordScreen, ServerChoice, ServersScreen
+from aitui.ui.screens.dialogs import (
+    ChooseScreen,
+    KeyPasswordScreen,
+    NewModelScreen,
+    ProfilesScreen,
+    ServerChoice,
+    ServersScreen,
+)
 from aitui.ui.screens.help import HelpGroup, HelpScreen
 from aitui.ui.screens.history import ConversationSource, HistoryScreen
 from aitui.ui.screens.messages import MessagesScreen
@@ -125,6 +133,10 @@ async def test_a_question_that_loads_nothing_has_no_row_for_bars(
 FIELDS: dict[str, Callable[[], ModalScreen[Any]]] = {
     "choose": lambda: ChooseScreen("Add which file?", [f"/models/{n}.gguf" for n in range(20)]),
     "password": lambda: KeyPasswordScreen(KeyPasswordNeeded("It is encrypted", why="why " * 60)),
+    "profiles": lambda: ProfilesScreen(
+        Profiles("p1", tuple(ServerProfile(f"p{n}", "slow " * 20) for n in range(20)))
+    ),
+    "new model": NewModelScreen,
     "servers": lambda: ServersScreen((SERVER,) * 9, ServerChoice(SERVER)),
     "history": lambda: HistoryScreen("", Mock(spec=ConversationSource), 0.0),
     "palette": lambda: PaletteScreen([Command(f"action {n}", print) for n in range(40)], Snapshot),

@@ -1,18 +1,23 @@
 """Every view and every dialog at every size that a terminal can have: nothing ends the app."""
 
+import asyncio
+import json
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
+from aitui.domain.capture import Capture
 from aitui.domain.snapshot import Server
 from aitui.ui.screens.new_server import NewServerScreen
 from stand_in import StandIn
+from ui.activity.recorded import CHAT, show_record
 from ui.chat.pane import CONFIG, FAST
 from ui.driven import Driven, driven
 from ui.hand_made import SERVER, STILL, show_instead_of_servers
 from ui.test_dialog_frames import DIALOGS, FIELDS, SNAPSHOT
 from ui.test_first_run import first_start, port_of
+from undrawn_frames import Frames
 
 SIZES = [(1, 1), (2, 1), (1, 60), (3, 3), (9, 4), (500, 1), (39, 9)]
 LARGEST = (500, 200)
@@ -29,12 +34,21 @@ VIEWS = {
     "doctor": ("D",),
 }
 
+RECORD_VIEWS = {
+    ("3",): "4 today",
+    ("b",): "By model",
+    ("escape", "v"): "Residency",
+    ("escape", "enter"): "[end]",
+    ("tab",): '"content"',
+}
+
 
 async def become(app: Driven, size: tuple[int, int]) -> None:
     """Let the terminal have a size, and draw it."""
     await app.pilot.resize_terminal(*size)
     await app.until(lambda: app.app.size == size, "resized")
     await app.settle()
+    assert len(app.strips) == size[1]
     assert app.app._exception is None, size
     assert app.app.is_running, size
 
@@ -50,7 +64,11 @@ async def test_every_dialog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     async with driven(SERVER, tmp_path, size=(80, 24), clock=STILL) as app:
         for build in (DIALOGS | FIELDS).values():
             await app.app.push_screen(build())
-            await resize(app)
+            for size in (*SIZES, LARGEST, (80, 24)):
+                await become(app, size)
+                due = Frames.due
+                await asyncio.sleep(0.5)  # of idle time, which passes at once
+                assert Frames.due - due < 10, size
             await app.app.pop_screen()
 
 
@@ -65,8 +83,20 @@ async def test_every_view(tmp_path: Path) -> None:
             await app.until(lambda: app.models.snapshot.models, "listed")
             for keys in VIEWS.values():
                 await app.press(*keys)
-                await resize(app)
+                await resize(app, LARGEST)
                 await app.press("escape", "escape")
+
+
+async def test_every_view_of_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = json.dumps({"messages": [{"role": "user", "content": f"{'日本' * 200} [end]"}]})
+    kept = Capture(4, CHAT, {"User-Agent": "pi/1"}, asked, {}, "reply " * 200)
+    show_record(monkeypatch, SNAPSHOT, tmp_path, capture=kept)
+    async with driven(SERVER, tmp_path, size=(80, 24), clock=STILL) as app:
+        for keys, words in RECORD_VIEWS.items():
+            await app.press(*keys)
+            await app.see(words)
+            await resize(app, LARGEST)
+            await app.see(words)
 
 
 async def test_what_is_before_a_server(server: Server, stand_in: StandIn, tmp_path: Path) -> None:

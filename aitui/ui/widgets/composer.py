@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from textual import events
 from textual.message import Message
+from textual.strip import Strip
 from textual.widgets import TextArea
 
 from aitui.domain.chat.conversation import LONGEST_IN_PROMPT
@@ -99,6 +100,10 @@ class Composer(TextArea):
             return False
         self._commands.suggestions = ()
         return True
+
+    def render_line(self, y: int) -> Strip:
+        # Textual 8.2.8 wraps the placeholder by no cells, which raises ValueError.
+        return super().render_line(y) if self.content_size.width else Strip([])
 
     async def _on_key(self, event: events.Key) -> None:
         if event.key == "escape" and self._close_list():
