@@ -8,9 +8,9 @@ from aitui.domain.activity import (
     ActivityRow,
     ActivityTotals,
     Distribution,
-    MutualEviction,
     time_to_first_token,
 )
+from aitui.domain.residency import MutualEviction
 from aitui.domain.units import (
     count_of,
     format_elapsed,

@@ -5,16 +5,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from aitui.domain.activity import (
-    DAY,
-    HOUR,
-    ActivityFilter,
-    ActivityGroup,
-    ActivitySums,
-    ResidencyTimeline,
-    add_sums,
-    residency_timeline,
-)
+from aitui.domain.activity import DAY, HOUR, ActivityFilter, ActivityGroup, ActivitySums, add_sums
+from aitui.domain.residency import ResidencyTimeline, residency_timeline
 
 if TYPE_CHECKING:
     from aitui.store.activity_db import ActivityStore

@@ -22,7 +22,6 @@ from aitui.domain.activity import (
     ActivityRow,
     ActivitySums,
     ActivityTotals,
-    WatchedTime,
 )
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HistoryError
@@ -35,7 +34,7 @@ from aitui.store.database import (
 )
 
 if TYPE_CHECKING:
-    from aitui.domain.residency import RequestSpan
+    from aitui.domain.residency import RequestSpan, WatchedTime
 
 FILE_NAME = "activity.sqlite3"
 CONTENT = "activity records"
@@ -223,8 +222,10 @@ class ActivityStore:
         """Return what happened to the models of a server since then (Unix time), in order."""
         return await self._run(lambda: tuple(self._model_rows(server, since)))
 
-    async def watched_times(self, server: str, since: float) -> tuple[WatchedTime, ...]:
+    async def watched_times(self, server: str, since: float) -> "tuple[WatchedTime, ...]":
         """Return when a server was watched since then (Unix time)."""
+        from aitui.domain.residency import WatchedTime
+
         query = "SELECT began, ended FROM watched WHERE server = ? AND ended >= ? ORDER BY began"
         return await self._run(
             lambda: tuple(

@@ -4,16 +4,16 @@ import json
 
 import pytest
 
-from aitui.domain.activity import (
-    ActivityFilter,
-    ActivityKind,
-    ActivityRow,
-    WatchedTime,
-    residency_timeline,
-)
+from aitui.domain.activity import ActivityFilter, ActivityKind, ActivityRow
 from aitui.domain.activity_filter import describe_time, matches_active, midnight, parse_filter
 from aitui.domain.capture import Capture, captured_chat, pretty_body
-from aitui.domain.residency import RequestSpan, TimeRange, view_residency
+from aitui.domain.residency import (
+    RequestSpan,
+    TimeRange,
+    WatchedTime,
+    residency_timeline,
+    view_residency,
+)
 
 NOW = 1_788_000_000.0
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from aitui.domain.activity import SORTS, ActivityFilter, ActivityKind, ActivityRow, WatchedTime
+from aitui.domain.activity import SORTS, ActivityFilter, ActivityKind, ActivityRow
+from aitui.domain.residency import WatchedTime
 from aitui.errors import HistoryError
 from aitui.store.activity_db import FILE_NAME, ActivityStore
 
