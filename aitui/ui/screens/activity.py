@@ -460,11 +460,13 @@ class ActivityScreen(Screen[None]):
         query, sums = self.query_shown, self._totals.sums
         running = sum(not use.waits for use in self._uses)
         waiting = len(self._uses) - running
+        further = self._snapshot.requests.unlisted
         when = describe_time(query.words)
         parts = [
             f"{sums.requests:,} {when}",
             f"{running} running" if running else "",
             f"{waiting} waiting" if waiting else "",
+            f"{further:,} more not listed" if further > 0 else "",
             f"{sums.failed:,} failed" if sums.failed else "",
         ]
         # A narrow title has room for the counts alone.

@@ -216,6 +216,18 @@ async def test_running_requests_stand_on_top_and_only_they_can_be_cancelled(
         await app.see("Cancel this request?", "tablet")
 
 
+async def test_requests_beyond_those_that_are_listed_are_counted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    running = tuple(ActiveRequest(f"r{n}", QWEN, CHAT, who="tablet", started=NOW) for n in (1, 2))
+    snapshot = replace(SNAPSHOT, requests=ActiveRequests(1302, running))
+    show_record(monkeypatch, snapshot, tmp_path)
+    async with driven(SERVER, tmp_path, clock=STILL, size=WIDE) as app:
+        await app.see("1,302 running", "and 1,300 more")
+        await opened(app)
+        await app.see("4 today · 2 running · 1,300 more not listed")
+
+
 @pytest.mark.parametrize(("index", "suffix"), [(0, ".csv"), (1, ".json"), (2, ".md")])
 async def test_what_is_filtered_is_exported(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, index: int, suffix: str
