@@ -1,6 +1,7 @@
 """No text of a server, a file or a person is ever read as Textual's markup, in any widget."""
 
 import ast
+import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,9 +19,12 @@ from textual.screen import Screen
 from textual.widgets._toast import Toast
 
 import aitui.ui
-from aitui.domain.chat.conversation import ListedConversation
+from aitui.domain.activity import ActivityKind
+from aitui.domain.capture import Capture
+from aitui.domain.chat.conversation import Attachment, ListedConversation
 from aitui.domain.confirmation import Confirmation
-from aitui.domain.models import Model
+from aitui.domain.models import ActiveRequest, ActiveRequests, Model
+from aitui.domain.profiles import Profiles, ServerProfile
 from aitui.domain.progress import Step, Steps, StepState
 from aitui.domain.snapshot import Server, Snapshot
 from aitui.errors import AituiError, KeyPasswordNeeded
@@ -31,7 +35,14 @@ from aitui.ui.keymap import KeyGroup
 from aitui.ui.plain import plain
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.context_size import ContextSizeScreen
-from aitui.ui.screens.dialogs import ChooseScreen, KeyPasswordScreen, ServerChoice, ServersScreen
+from aitui.ui.screens.dialogs import (
+    ChooseScreen,
+    KeyPasswordScreen,
+    NewModelScreen,
+    ProfilesScreen,
+    ServerChoice,
+    ServersScreen,
+)
 from aitui.ui.screens.first_run import FirstRunScreen
 from aitui.ui.screens.help import HelpGroup, HelpScreen
 from aitui.ui.screens.history import ConversationSource, HistoryScreen
@@ -39,7 +50,9 @@ from aitui.ui.screens.new_server import NewServerScreen
 from aitui.ui.screens.setup import SetupScreen
 from aitui.ui.screens.steps import StepsScreen
 from stand_in import StandIn
+from ui.activity.recorded import event, request, show_record
 from ui.driven import REAL_CLOCK, Driven, driven
+from ui.hand_made import NOW, SERVER, STILL, live
 
 FOREIGN = "zqx"
 """In every hostile text here, and in none of aitui's own."""
@@ -218,10 +231,11 @@ def screens() -> list[Screen[Any]]:
         SetupScreen(server, server.certificate_files),
         FirstRunScreen((replace(server, name=ACTS, url=ENDS),), REAL_CLOCK, ENDS, ()),
         NewServerScreen(setup(), ServerDraft(ACTS, ENDS, "", UNFINISHED, ACTS)),
+        ProfilesScreen(Profiles(ENDS, (ServerProfile(ENDS, ACTS, ((UNFINISHED, ACTS),)),))),
     ]
 
 
-@pytest.mark.parametrize("number", range(11))
+@pytest.mark.parametrize("number", range(12))
 async def test_every_dialog(hostile: Driven, number: int) -> None:
     await hostile.app.push_screen(screens()[number])
     await assert_is_text(hostile, FOREIGN)
@@ -247,6 +261,62 @@ async def test_conversations_that_are_found(hostile: Driven) -> None:
     )
     await hostile.press(*"/history", "enter")
     await assert_is_text(hostile, "Conversations", ACTS)
+
+
+async def test_the_rail_beside_a_chat(hostile: Driven) -> None:
+    hostile.go_to(ENDS)
+    await hostile.press("enter")
+    await hostile.see("Start typing")
+    await hostile.press(*"/system", "space", *UNFINISHED, "enter")
+    await hostile.press(*ACTS, "enter")
+    await hostile.until(lambda: not hostile.controllers.chat.any_busy, "asked")
+    hostile.models.chat.attachments = (Attachment(ENDS, "image/png", "data:"),)
+    await hostile.press("f2")
+    await hostile.until(lambda: hostile.models.chat.has_rail, "beside a rail")
+    await assert_is_text(hostile, f"system  {UNFINISHED}", f"files   ▣ {ENDS}", f"│ {ACTS[:18]}…")
+
+
+async def test_the_record_its_requests_and_what_the_server_kept_of_one(
+    read_as_markup: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hostile_row = {
+        "model": ENDS,
+        "who": ACTS,
+        "client": UNFINISHED,
+        "path": UNFINISHED,
+        "agent": ACTS,
+    }
+    rows = (
+        request(1, 60, **hostile_row),
+        request(2, 90, **hostile_row, status=500, error=UNFINISHED),
+        event(ActivityKind.READY, 600, ENDS, seconds=3.0),
+        event(ActivityKind.EVICTION, 300, ENDS, by=ACTS),
+    )
+    asked = json.dumps({"messages": [{"role": ACTS, "content": UNFINISHED}]})
+    kept = Capture(2, UNFINISHED, {"agent": ACTS}, asked, {}, UNFINISHED)
+    running = ActiveRequest("r", ENDS, UNFINISHED, who=ACTS, started=NOW - 9)
+    snapshot = live(Model(ENDS, name=ACTS), requests=ActiveRequests(1, (running,)))
+    show_record(monkeypatch, snapshot, tmp_path, rows, kept)
+    where = replace(SERVER, name=ACTS)
+    async with driven(where, tmp_path, size=(200, 50), clock=STILL) as app:
+        await app.see("14 ms")
+        for keys, words in (
+            (("3",), HOSTILE),
+            (("b",), (ENDS,)),
+            (("b",), (ACTS,)),
+            (("v",), (ENDS,)),
+            (("escape", "slash", *ENDS, "tab"), (ENDS,)),
+            (("escape", "down", "enter"), (ACTS, UNFINISHED)),
+            (("tab",), (f'"role": "{ACTS}"',)),
+            (("tab",), (f"Request {UNFINISHED}",)),
+            (("tab",), (f"agent: {ACTS}",)),
+        ):
+            await app.press(*keys)
+            await assert_is_text(app, *words)
+        await app.app.push_screen(NewModelScreen())
+        await app.press(*ACTS)
+        await assert_is_text(app, ACTS)
+    assert [text for text in read_as_markup if FOREIGN in text] == []
 
 
 async def test_why_the_app_ends_may_hold_anything(
