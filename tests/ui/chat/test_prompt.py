@@ -10,6 +10,7 @@ import pytest
 from textual import events
 
 from aitui.domain.snapshot import Server
+from aitui.ui.controllers import chat as chat_controller
 from aitui.ui.screens.help import HelpScreen
 from stand_in import StandIn
 from ui.chat.pane import ENDLESS, FAST, Pane, chatting
@@ -176,17 +177,33 @@ async def test_help_tells_the_keys_of_the_prompt_first(pane: Pane) -> None:
     assert "unload" not in pane.app.text
 
 
-async def test_the_editor_gets_the_prompt_and_gives_it_back(
-    pane: Pane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    editor = tmp_path / "editor"
-    editor.write_text('#!/bin/sh\nprintf " and so on\\n" >> "$1"\n')
-    editor.chmod(stat.S_IRWXU)
-    monkeypatch.setitem(os.environ, "VISUAL", str(editor))
+@pytest.fixture
+def editor(pane: Pane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An editor that adds a few words at the end."""
+    path = tmp_path / "editor"
+    path.write_text('#!/bin/sh\nprintf " and so on\\n" >> "$1"\n')
+    path.chmod(stat.S_IRWXU)
+    monkeypatch.setitem(os.environ, "VISUAL", str(path))
     monkeypatch.setattr(pane.app.app, "suspend", nullcontext)
+
+
+@pytest.mark.usefixtures("editor")
+async def test_the_editor_gets_the_prompt_and_gives_it_back(pane: Pane) -> None:
     pane.widget.prompt.set_text("once upon a time")
     await pane.app.press("ctrl+e")
     await pane.app.until(lambda: pane.written == "once upon a time and so on", "edited")
+
+
+@pytest.mark.usefixtures("editor")
+async def test_a_long_text_from_the_editor_is_attached(
+    pane: Pane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chat_controller, "LONGEST_IN_PROMPT", 20)
+    pane.widget.prompt.set_text("once upon a time")
+    await pane.app.press("ctrl+e")
+    await pane.app.told("26 characters are attached to the next prompt: prompt.md")
+    (attached,) = pane.widget.attachments
+    assert (attached.url, pane.written) == ("once upon a time and so on", "")
 
 
 async def test_an_editor_that_is_missing_leaves_the_prompt_alone(
