@@ -41,11 +41,7 @@ def lock_file(path: Path, patience: float = LOCK_SECONDS) -> Iterator[None]:
     # The lock is on a neighbor, because the file itself is replaced. The kernel releases it when a
     # process dies.
     place = path.with_name(f"{path.name}.lock")
-    try:
-        # filelock 3.20 locks a FIFO as well.
-        os.close(open_regular(place, os.O_RDWR | os.O_CREAT))
-    except ValueError as error:
-        raise OSError(errno.EINVAL, str(error), str(place)) from error
+    make_lock_file(place)
     lock = filelock.FileLock(place, mode=0o600)
     try:
         held = lock.acquire(timeout=patience, poll_interval=_POLL_SECONDS)
@@ -53,6 +49,16 @@ def lock_file(path: Path, patience: float = LOCK_SECONDS) -> Iterator[None]:
         raise TimeoutError(f"{path.name} is locked by another process") from error
     with held:
         yield
+
+
+def make_lock_file(path: Path) -> None:
+    """Make a file to lock if it doesn't exist. Raises OSError, also for what is no regular file."""
+    # filelock 3.20 locks a FIFO as well.
+    try:
+        os.close(open_regular(path, os.O_RDWR | os.O_CREAT))
+    except (ValueError, IsADirectoryError) as error:
+        words = f"{sanitize_line(str(path))} is not a regular file: move it away"
+        raise OSError(errno.EINVAL, words, str(path)) from error
 
 
 def read_bounded(path: Path, limit: int) -> bytes:

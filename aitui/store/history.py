@@ -23,7 +23,7 @@ from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HistoryError
 from aitui.store import history_db as db
 from aitui.store.database import open_database, transaction
-from aitui.store.files import make_private_directory
+from aitui.store.files import make_lock_file, make_private_directory
 
 if TYPE_CHECKING:
     import filelock
@@ -66,11 +66,9 @@ class ConversationLocks:
         import filelock
 
         make_private_directory(self._directory)
-        lock = filelock.FileLock(
-            self._directory / f"{_UNSAFE.sub('-', conversation_id)}.lock",
-            mode=0o600,
-            thread_local=False,
-        )
+        place = self._directory / f"{_UNSAFE.sub('-', conversation_id)}.lock"
+        make_lock_file(place)
+        lock = filelock.FileLock(place, mode=0o600, thread_local=False)
         try:
             lock.acquire(timeout=_LOCK_SECONDS, poll_interval=_POLL_SECONDS)
         except filelock.Timeout:
@@ -266,8 +264,13 @@ class ConversationHistory:
                 self._full_text = True
                 self._rebuild_index(error)
         for conversation_id in db.conversations_with_running_replies(self._database):
-            # Those that another aitui writes are taken.
-            if self._locks.take(conversation_id):
+            try:
+                # Those that another aitui writes are taken.
+                taken = self._locks.take(conversation_id)
+            except OSError as error:
+                self._warnings.append(f"A conversation can't be continued: {error.strerror}")
+                continue
+            if taken:
                 try:
                     self._with_index(lambda: self._adopt(conversation_id))  # noqa: B023
                 finally:

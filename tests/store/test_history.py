@@ -1,6 +1,8 @@
 """Conversations on disk: kept, found, changed, broken."""
 
+import asyncio
 import itertools
+import os
 import sqlite3
 import stat
 from collections.abc import AsyncIterator, Callable
@@ -334,6 +336,28 @@ async def test_no_reply_of_an_aitui_that_was_killed_stays_running(path: Path) ->
     assert not (await again.resume("c", lambda: "x")).forked
     await again.close()
     await killed.close()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/null")])
+async def test_what_is_in_the_place_of_a_lock_costs_its_conversation_alone(
+    path: Path, make: Callable[[Path], None]
+) -> None:
+    killed = await ConversationHistory.open(path)
+    await killed.save(talk("bad", answer="…"))
+    await killed.save(talk("good", answer="…"))
+    await killed.close()
+    make(path.with_name(f"{path.name}.locks") / "bad.lock")
+    warnings: list[str] = []
+    async with asyncio.timeout(20):
+        history = await ConversationHistory.open(path, on_warning=warnings.append)
+        (warning,) = warnings
+        assert "bad.lock is not a regular file" in warning
+        with pytest.raises(HistoryError) as caught:
+            await history.resume("bad", lambda: "x")
+        assert "bad.lock is not a regular file" in caught.value.why
+        assert (await history.read("bad")).turns["bad-a"].state is TurnState.CUT
+        assert not (await history.resume("good", lambda: "x")).forked
+        await history.close()
 
 
 async def test_a_database_of_a_newer_aitui_is_left_alone(path: Path) -> None:
