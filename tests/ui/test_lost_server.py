@@ -128,3 +128,18 @@ async def test_of_a_server_that_never_answered_nothing_is_said(tmp_path: Path) -
         assert "No active requests" not in app.text
         assert "STATE" not in app.text
         assert "╭─ Models ──" in app.text
+
+
+async def test_a_proxy_that_reads_the_key_is_reported_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", "http://u:pw@127.0.0.1:9")
+    server = Server("http://ai.example.invalid", identity="x", api_key="s3cr3t")
+    async with driven(server, tmp_path) as app:
+        await app.told("The proxy 127.0.0.1:9 set in the environment reads the API key")
+        await app.told("Use https://, or set NO_PROXY=ai.example.invalid")
+        await app.see("can't be reached")
+        assert len([words for words in app.said if "reads the API key" in words]) == 1
+        assert not [secret for secret in ("s3cr3t", "pw@") if secret in app.text]

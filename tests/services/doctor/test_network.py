@@ -147,3 +147,14 @@ async def test_a_proxy_of_the_environment_is_named_without_its_password(
     assert report["host name"].seen == "not tried: requests go through the proxy 127.0.0.1:9"
     assert report.failed == ["/health"]
     assert not [check for check in report.checks if "s3cr3t" in f"{check.seen} {check.remedy}"]
+
+
+async def test_a_proxy_that_reads_the_key_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    report = await examined(Server("http://ai.example.invalid", identity="x", api_key="s3cr3t"))
+    seen = report["host name"].seen
+    assert "The proxy 127.0.0.1:9 set in the environment reads the API key" in seen
+    assert "NO_PROXY=ai.example.invalid" in seen
+    assert not [check for check in report.checks if "s3cr3t" in f"{check.seen} {check.remedy}"]
