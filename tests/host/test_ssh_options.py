@@ -5,6 +5,7 @@ import os
 import pwd
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -291,3 +292,11 @@ def test_a_line_that_makes_no_sense_is_named(tmp_path: Path, line: str, words: s
 )
 def test_ssh_takes_the_address_as_its_arguments(address: str, arguments: str) -> None:
     assert SshAddress.read(address).arguments == arguments
+
+
+def test_a_pattern_of_many_stars_takes_no_time(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text("Host *a*a*a*a*b\n  Port 2\nHost *a*a*[a\n  User odd\n")
+    begun = time.thread_time()
+    assert by_aitui(tmp_path / "config", "a" * 250)["port"] == ["22"]
+    assert time.thread_time() - begun < 0.5
+    assert by_aitui(tmp_path / "config", "aa[a")["user"] == ["odd"]

@@ -11,6 +11,7 @@ import shlex
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from msgspec import Struct
@@ -271,10 +272,8 @@ def _fits_any(text: str, patterns: Sequence[str]) -> bool:
 
 
 def _fits(text: str, pattern: str) -> bool:
-    parts = re.split(r"([*?])", re.sub(r"\*+", "*", pattern))
-    signs = {"*": ".*", "?": "."}
-    expression = "".join(signs.get(part) or re.escape(part) for part in parts)
-    return re.fullmatch(expression, text, re.DOTALL) is not None
+    # `re` with `.*` for each `*` takes the length of the text to the power of their number.
+    return fnmatchcase(text, pattern.replace("[", "[[]"))
 
 
 def _split_words(text: str, origin: str) -> Iterator[str]:
