@@ -20,11 +20,15 @@ SERVER = re.compile(
 LIKELY_SERVER = re.compile(r"llama[-_.]?(?:cpp[-_.:])?server", re.IGNORECASE)
 """A part of a name that may be a script's or a container's too: what stands behind it decides."""
 NOT_LIKELY = re.compile(rf"(?!{_NO_PROGRAM}).*|.*[=\s].*", re.DOTALL)
-DRIVE_PATH = re.compile(r"[A-Za-z]:.*?(?P<name>llama-server[^/\\]*\.exe)")
+DRIVE_PATH = re.compile(
+    r"[A-Za-z]:(?:.*[/\\])?+(?:(?!llama-server)[^/\\\n])*+(?P<name>llama-server[^/\\]*\.exe)"
+)
 """A path of Windows: unquoted, llama-swap's words have lost its backslashes."""
-SERVER_IMAGE = re.compile(rf"[^:]*{_LLAMA_SERVER}.*|[^:]*llama[-_.]?cpp[^:]*:.*server.*")
+SERVER_IMAGE = re.compile(
+    rf"[^:]*{_LLAMA_SERVER}.*|(?=[^:]*llama[-_.]?cpp)[^:]*+:.*server.*", re.DOTALL
+)
 """The last part of a container image that starts a llama-server by itself."""
-LLAMA_IMAGE = re.compile(r"[^:]*llama[-_.]?cpp[^:]*(?::(?P<tag>.*))?")
+LLAMA_IMAGE = re.compile(r"(?=[^:]*llama[-_.]?cpp)[^:]*+(?::(?P<tag>.*))?")
 SHELL = re.compile(r"(?:ba|da|a|z|k|mk|c|tc|fi)?sh|nu|pwsh(?:\.exe)?|powershell(?:\.exe)?")
 SHELL_OPTIONS = frozenset({"-o", "+o", "-O", "+O", "-C", "--rcfile", "--init-file"})
 SHELL_SCRIPT = re.compile(r"-[A-Za-z]*c|--command|-Command")
@@ -188,8 +192,8 @@ ENTER_CONTAINER = Wrapper(
 )
 
 CONTEXT_FLAGS = (
-    (re.compile(r".*vllm.*"), "--max-model-len"),
-    (re.compile(r".*sglang.*"), "--context-length"),
+    (re.compile(r"(?=.*vllm).*"), "--max-model-len"),
+    (re.compile(r"(?=.*sglang).*"), "--context-length"),
     (re.compile(r"kobold_?cpp.*"), "--contextsize"),
     (re.compile(r"llama_cpp(?:\.server)?|llama[-_.]cpp[-_.]python.*"), "--n_ctx"),
     (re.compile(r"mistral[-_.]?rs.*"), "--max-seq-len"),

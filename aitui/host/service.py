@@ -54,7 +54,7 @@ _RELOAD_BEGUN = re.compile(
 )
 _UNKNOWN_FLAG = re.compile(r"flag provided but not defined: (?P<flag>\S+)")
 _BAD_FLAG = re.compile(
-    r"invalid (?:boolean )?value .+ for (?:boolean )?flag|flag needs an argument"
+    r"^(?>.*?invalid (?:boolean )?value ).+ for (?:boolean )?flag|flag needs an argument"
 )
 _PORT_TAKEN = re.compile(r"address already in use")
 _BAD_CONFIG = re.compile(

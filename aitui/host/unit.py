@@ -18,7 +18,7 @@ PROPERTIES = (
 
 _LONGEST_VALUE = 8192
 _PROGRAM = re.compile(r"\{ path=(?P<path>.*?) ; argv")
-_ARGUMENTS = re.compile(r"argv\[\]=(?P<words>.*?) ; (?:ignore_errors|flags)=")
+_ARGUMENTS = re.compile(r"^(?>.*?argv\[\]=)(?P<words>.*?) ; (?:ignore_errors|flags)=")
 _TIMESTAMP = re.compile(r"(?:\w+ )?(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.\d+)? (?:UTC|GMT)")
 _SERVER = re.compile(r"llama[-_.]?swap", re.IGNORECASE)
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})

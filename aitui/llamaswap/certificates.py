@@ -31,9 +31,11 @@ KEY = "client key"
 
 _LARGEST_FILE = 4 * 1024 * 1024
 # Compiled when first used: a file is read after it was refused, or by the doctor.
-_CERTIFICATE = r"(?s)-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----"
+_CERTIFICATE = r"-----BEGIN CERTIFICATE-----(?:[^-]++|-(?!----BEGIN ))*?-----END CERTIFICATE-----"
 _UTC_TIME = 0x17
-PRIVATE_KEY = re.compile(rb"-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
+PRIVATE_KEY = re.compile(
+    rb"-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----(?:[^-]++|-(?!----BEGIN ))*?-----END \1-----"
+)
 _LABEL = rb"-----BEGIN ([A-Z0-9 ]{1,40})-----"
 _CONTENTS = {
     "CERTIFICATE REQUEST": "a certificate request",

@@ -24,7 +24,7 @@ MOST_MODELS = 200_000
 _LONGEST_NAME = 300
 _LONGEST_DESCRIPTION = 2_000
 _BOM = b"\xef\xbb\xbf"
-_TITLE = rb"(?is)<title[^>]*>(.{0,400}?)</title>"
+_TITLE = rb"(?is)<title[^<>]*>(.{0,400}?)</title>"
 _LARGEST_CONTEXT = 2**40
 
 _T = TypeVar("_T")

@@ -38,6 +38,7 @@ _DEVICE = r"(?:CUDA|ROCm|HIP|Vulkan|Metal|MTL|SYCL|OpenCL|CANN|MUSA)"
 
 # The words of each reason, and below them the patterns of a line that gives it; their named groups
 # fill the braces. The most specific first: a later one often follows from an earlier one.
+# `^(?>.*?x)` is the first x of a line: to go on from each x costs the square of a line full of them.
 _CAUSES = r"""
 the shared library {what} is missing
     error while loading shared libraries: (?P<what>[^\s:]+)
@@ -45,37 +46,37 @@ the shared library {what} is missing
     Library not loaded: (?P<what>\S+)
 a shared library is of the wrong version
     symbol lookup error
-    version `.+' not found
+    ^(?>.*?version `).+' not found
 the program {what} does not exist
-    fork/exec (?P<what>.+?): no such file or directory
+    ^(?>.*?fork/exec )(?P<what>.+?): no such file or directory
 the program {what} does not exist
     exec: "(?P<what>[^"]+)": (?:executable file not found|stat )
 the program {what} does not exist
-    \b(?:ba|da|a|z)?sh: (?:\S+ )*?(?P<what>[^\s:]+): (?:command )?not found
+    ^(?>.*?\b(?:ba|da|a|z)?sh: )(?:\S++ )*?(?P<what>[^\s:]+): (?:command )?not found
 the program {what} can't be run: permission denied
-    fork/exec (?P<what>.+?): permission denied
+    ^(?>.*?fork/exec )(?P<what>.+?): permission denied
 the program was built for a different architecture
     exec format error
 port {what} is taken
-    couldn't bind (?:HTTP server|to server) socket.*?port\s*[:=]\s*(?P<what>\d+)
+    ^(?>.*?couldn't bind (?:HTTP server|to server) socket).*?port\s*[:=]\s*(?P<what>\d+)
 its port is taken
     address already in use
     port is already allocated
 out of memory: {what} MiB did not fit on device {device}
     allocating (?P<what>[\d.]+) MiB on device (?P<device>\d+): \w+ failed
 out of memory: {what} MiB did not fit into the host's memory
-    (?:CPU|Host)\w*_buffer\w*.*failed to allocate.*?(?P<what>[\d.]+) MiB
+    ^(?>.*?(?:CPU|Host)\w{0,40}_buffer)(?>.*?failed to allocate).*?(?<![\d.])(?P<what>[\d.]++) MiB
 out of GPU memory
     (?:unable|failed) to allocate <DEVICE>\S* buffer
     <DEVICE> error: out of memory
-    (?:cuda|hip)Malloc\w* failed
+    (?:cuda|hip)Malloc\w{0,40} failed
     ErrorOutOfDeviceMemory
     Device memory allocation of size \d+ failed
-    ggml_(?:backend_)?metal\w*: (?:error: )?failed to allocate
+    ggml_(?:backend_)?metal\w{0,60}: (?:error: )?failed to allocate
     kIOGPUCommandBufferCallbackErrorOutOfMemory
 out of memory on the host
     (?:unable|failed) to allocate (?:CPU|Host)\S* buffer
-    (?:aligned_malloc|cpu_buffer\w*).*(?:insufficient memory|failed to allocate)
+    ^(?>.*?(?:aligned_malloc|cpu_buffer)).*(?:insufficient memory|failed to allocate)
     std::bad_alloc
     cannot allocate memory
     ErrorOutOfHostMemory
@@ -96,11 +97,11 @@ llama-server does not know the model's architecture {what}
 llama-server does not know the model's tokenizer {what}
     unknown (?:pre-)?tokenizer(?: type)?: '?(?P<what>[^']+)
 the file {what} does not exist
-    failed to open (?:GGUF )?(?:file )?'?(?P<what>[^'():]+?)'?[:\s(]+No such file
+    failed to open (?:GGUF )?(?:file )?'?(?P<what>[^'():]{1,400}?)'?[:\s(]{1,9}No such file
 the file {what} does not exist
-    (?:file|model) '?(?P<what>[^']+?)'? does not exist
+    (?:file|model) '?(?P<what>[^']{1,400}?)'? does not exist
 no permission to read the file {what}
-    failed to open (?:GGUF )?(?:file )?'?(?P<what>[^'():]+?)'?[:\s(]+Permission denied
+    failed to open (?:GGUF )?(?:file )?'?(?P<what>[^'():]{1,400}?)'?[:\s(]{1,9}Permission denied
 the model's file is damaged or incomplete
     not within the file bounds
     corrupted or incomplete
@@ -117,7 +118,7 @@ this llama-server can't use the model's file
 the model could not be downloaded
     failed to download
     error from HF API
-    (?:curl|download).*(?:could not resolve|HTTP (?:error )?4\d\d)
+    ^(?>.*?(?:curl|download)).*(?:could not resolve|HTTP (?:error )?4\d\d)
 a file or folder of its command does not exist
     no such file or directory
 its context could not be created: {what}
@@ -127,7 +128,7 @@ its context could not be created
 the GPU driver failed: {what}
     <DEVICE> error: (?P<what>.+)
 it crashed: {what} failed
-    (?P<what>GGML_ASSERT\(.+\)) failed
+    ^(?>.*?(?=GGML_ASSERT\())(?P<what>GGML_ASSERT\(.+\)) failed
 it crashed
     segmentation fault
     signal: aborted
@@ -141,7 +142,7 @@ it was killed by the system, most often because the host ran out of memory
 it was not ready within {what}
     health check timed out after (?P<what>\S+)
 the load was aborted
-    starting .+ failed: aborted
+    ^(?>.*?starting ).+ failed: aborted
 the model could not be loaded
     failed to load model
     model loading error
@@ -202,7 +203,7 @@ TAIL_SECONDS = 4.0
 ABORTED = re.compile(r"(?:failed|exited): aborted|model unloaded|state is stopping")
 _REQUESTS_CONSIDERED = 20
 _UNLOADED = re.compile(
-    r'Request (?P<address>\S+) "POST \S*/api/models/unload(?:/(?P<model>[^ "?]+))?(?:\?\S*)? HTTP[^"]*" 200 -?\d+ "(?P<agent>[^"]*)"'
+    r'Request (?P<address>\S+) "POST (?>\S*?/api/models/unload)(?:/(?P<model>[^ "?]+))?(?:\?\S*)? HTTP[^"]*" 200 -?\d+ "(?P<agent>[^"]*)"'
 )
 CRASHED = re.compile(
     r"upstream (?:process )?exited unexpectedly"

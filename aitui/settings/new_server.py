@@ -21,7 +21,7 @@ _KEYS = ("url", "certs_dir", "ca", "client_cert", "client_key", "ssh_host")
 def suggest_name(url: str, taken: Mapping[str, object]) -> str:
     """Return a short name for the server at a URL that no other one has."""
     host = urlsplit(url).hostname or ""
-    first = host if re.fullmatch(r"[0-9.]+|.*:.*", host) else host.partition(".")[0]
+    first = host if re.fullmatch(r"[0-9.]+|[^:]*:.*", host) else host.partition(".")[0]
     name = "local" if first in {"localhost", "127.0.0.1", "::1"} else first or "server"
     free = (f"{name}-{number}" for number in range(2, len(taken) + 3))
     return name if name not in taken else next(one for one in free if one not in taken)

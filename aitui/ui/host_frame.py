@@ -45,7 +45,7 @@ _CORES_FROM = 100
 _HOT, _HOTTEST = 85.0, 95.0
 _LABELS_FROM = 14
 _CORES_TITLE = 26
-_CODENAME = re.compile(r" \([^)]*\)$")
+_CODENAME = re.compile(r" \([^()]*\)$")
 _SIZES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))
 
 

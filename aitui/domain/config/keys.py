@@ -114,7 +114,7 @@ MODEL = _mapping(
     env=_list(_pattern(r"[A-Za-z_][A-Za-z0-9_]*=(?s:.*)")),
     proxy=TEXT,
     aliases=TEXTS,
-    checkEndpoint=_pattern(r"/.*|none|.*\$\{.*"),
+    checkEndpoint=_pattern(r"/.*|none|(?=.*\$\{).*"),
     ttl=_number(-1, strict=True),
     unloadTimeout=_number(0, strict=True),
     useModelName=TEXT,

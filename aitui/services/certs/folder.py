@@ -1,7 +1,6 @@
 """A directory with certificates, here or on a host: its files by name, written whole or not at all."""
 
 import asyncio
-import re
 import secrets
 import shlex
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from aitui.errors import (
     NoSuchFile,
 )
 from aitui.host.base import FileInfo, Host
+from aitui.llamaswap.certificates import PRIVATE_KEY
 
 CA, CA_KEY = "root-ca.pem", "root-ca.key"
 REQUEST = "client.csr"
@@ -35,7 +35,6 @@ _IN_FOLDER = """\
 set -eu; umask 077; cd -- "$1"; shift
 work=$(mktemp -d ./.aitui-XXXXXX); trap 'rm -rf "$work"' EXIT
 """
-_PRIVATE_KEY = re.compile(rb"-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
 
 
 class CertPair(Struct, frozen=True):
@@ -148,7 +147,7 @@ class CertFolder:
         try:
             secret = None if password is None else password.encode("utf-8", "surrogateescape")
             # The file may hold the certificate as well.
-            block = _PRIVATE_KEY.search(content)
+            block = PRIVATE_KEY.search(content)
             key = load_pem_private_key(content if block is None else block[0], secret)
         except (ValueError, UnsupportedAlgorithm) as error:
             raise AituiError(

@@ -42,7 +42,7 @@ from aitui.services.certs.folder import (
 from aitui.services.certs.issue import NEW_CLIENT, CertChange, pack_there
 
 _CERTIFICATE = re.compile(
-    rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\r?\n?", re.DOTALL
+    rb"-----BEGIN CERTIFICATE-----(?:[^-]++|-(?!----BEGIN ))*?-----END CERTIFICATE-----\r?\n?"
 )
 _REQUEST_AGAIN = 'openssl x509 -x509toreq -in "$1" -signkey "$2" -passin pass:'
 
