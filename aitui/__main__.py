@@ -88,7 +88,7 @@ def _dashboard(arguments: Arguments, settings: Settings, paths: Paths, home: Pat
     # A library that logs, like asyncio of a socket that closed, would write onto the terminal.
     logging.getLogger().addHandler(logging.NullHandler())
     # Others press keys, choose a driver, or write files; they belong to another program's tests.
-    for name in [name for name in os.environ if f"{name}_".startswith("TEXTUAL_")]:
+    for name in [name for name in os.environ if name.partition("_")[0] == "TEXTUAL"]:
         if name != "TEXTUAL_FPS":
             del os.environ[name]
     # Textual reads it once, when it is imported. One that was left there yields to one set for us.

@@ -84,6 +84,9 @@ def without_frames(error: AnError) -> AnError:
     """
     for one in chain_of(error):
         one.__traceback__ = None
+        if one.__cause__ is not None:
+            # Nothing shows it beside a cause, and it has frames of its own.
+            one.__context__ = None
     return error
 
 

@@ -89,7 +89,7 @@ class SystemdService:
         self._login: tuple[str, ...] = ()
         self._name_in_journal: str | None = None
         self._uid = ""
-        self._name = ""
+        self._user_name = ""
 
     async def facts(self) -> UnitInfo:
         """Ask systemd about the unit; a unit that doesn't exist has facts as well."""
@@ -331,8 +331,8 @@ class SystemdService:
         return () if not words or words[0].startswith("(") else words
 
     async def _login_name(self) -> str:
-        self._name = self._name or _text((await self._run("id", "-un")).stdout).strip()
-        return self._name
+        self._user_name = self._user_name or _text((await self._run("id", "-un")).stdout).strip()
+        return self._user_name
 
     async def _read_linger(self) -> bool | None:
         name = await self._login_name()

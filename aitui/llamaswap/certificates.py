@@ -30,6 +30,7 @@ CERTIFICATE = "client certificate"
 KEY = "client key"
 
 _LARGEST_FILE = 4 * 1024 * 1024
+# Up to the next BEGIN: a file of nothing but these lines would take the square of its length.
 # Compiled when first used: a file is read after it was refused, or by the doctor.
 _CERTIFICATE = r"-----BEGIN CERTIFICATE-----(?:[^-]++|-(?!----BEGIN ))*?-----END CERTIFICATE-----"
 _UTC_TIME = 0x17

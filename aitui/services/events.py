@@ -25,6 +25,7 @@ def poll_interval(*, in_transit: bool, resident: bool, events_flow: bool) -> flo
     """Return the seconds until the next poll of `/running`.
 
     It is the truth; events only bring it sooner, and the server drops them for a slow reader.
+    Without events nothing else reports the end of a `resident` model.
     Each poll writes some 83 bytes to the server's log, which comes back as an event: while events
     flow, one a second would fill the log's 100 KiB with itself within twenty minutes.
     """

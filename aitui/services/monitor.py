@@ -108,7 +108,7 @@ class CertificateWatcher:
 
 
 CHECK_SECONDS = 2.0
-"""Each look wakes an idle dashboard, a third of its CPU; a network needs as long to come back."""
+"""An idle dashboard wakes three times a second, and a look each second was one of them."""
 SUSPEND_THRESHOLD = 5.0
 
 
@@ -345,7 +345,7 @@ class Monitor:
             if link.phase is ConnectionPhase.LIVE:
                 pause = poll_interval(
                     in_transit=self._known.in_transit,
-                    resident=any(model.resident for model in self._known.models),
+                    resident=bool(self.snapshot.resident),
                     events_flow=self._events.began_at is not None,
                 )
             else:

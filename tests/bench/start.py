@@ -347,9 +347,9 @@ def _timed(argv: Sequence[str], environment: dict[str, str]) -> float:
 def _awake() -> Iterator[None]:
     """Touch new memory on each core, by programs that run only where no other wants to.
 
-    In a virtual machine that is otherwise quiet, page faults and wake-ups can take fifty times as
-    long: a key took the ten-line app 120 ms, 24 ms beside such a program, and 100 ms beside one that
-    only counted. One commit was idle at 0.2 and at 9.8 % of a core within a day.
+    In a virtual machine that is otherwise quiet, page faults can take many times as long: a key took
+    the ten-line app 120 ms, 24 ms beside such a program, and 100 ms beside one that only counted.
+    One commit was idle at 0.2 and at 9.8 % of a core within a day.
     """
     touch = (
         "import mmap, os\n"

@@ -9,6 +9,8 @@ from msgspec.structs import asdict, replace
 from aitui.domain.hardware.sample import SampleSource
 
 NATIVE = "native"
+LONGEST_NAME = 100
+MOST_THREADS = 1 << 16
 
 
 class HostInfo(Struct, frozen=True):
@@ -55,7 +57,3 @@ def merge_host_info(host: HostInfo | None, server: HostInfo | None) -> HostInfo:
         **dict.fromkeys(own.non_empty_fields(), SampleSource.HOST),
     }
     return HostInfo(**known, origins=origins)
-
-
-LONGEST_NAME = 100
-MOST_THREADS = 1 << 16

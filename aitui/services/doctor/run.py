@@ -96,7 +96,7 @@ async def _check_server(
     if "network" in stages:
         begin("certificate files")
         # httpx and cryptography are slow to import: in a thread, and only if they are needed.
-        await asyncio.to_thread(import_module, "aitui.llamaswap.certificates")
+        await asyncio.to_thread(import_module, "aitui.llamaswap.certificate_checks")
         from aitui.llamaswap.certificate_checks import certificate_checks
         from aitui.llamaswap.client import LlamaSwapClient
         from aitui.llamaswap.probe import ServerProbe

@@ -217,7 +217,8 @@ class ServersScreen(ModalScreen[ServerChoice | None]):
         """List them ahead of the demo; the selected choice stays that."""
         known = {choice.url or (choice.server and choice.server.url) for choice in self._choices}
         added = [ServerChoice(url=url) for url in await used_before if url not in known]
-        if added and self.display:  # closed meanwhile, its list goes before this ends
+        # A screen that is closed loses its widgets before its workers end.
+        if added and self.display:
             self._list([*self._choices[:-1], *added, self._choices[-1]])
 
     def action_forget(self) -> None:

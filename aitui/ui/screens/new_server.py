@@ -140,8 +140,9 @@ class NewServerScreen(ModalScreen[ServerDraft]):
             is_empty = not getattr(draft, field).strip()
             note = ("", False) if is_empty else (one_line_error(error), True)
         self._notes[field] = note
+        # A screen that is closed loses its widgets before its workers end.
         if not self.display:
-            return  # closed meanwhile: its widgets go before its workers
+            return
         sign = (
             Content.styled("✘", "$error")
             if note[1]
