@@ -110,7 +110,7 @@ def _dashboard(arguments: Arguments, settings: Settings, paths: Paths, home: Pat
         theme=read_theme(paths.state),
     )
     app = AituiApp(opening)
-    asyncio.run(app.run_async())
+    asyncio.run(app.run_until_closed())
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -286,6 +286,11 @@ class AituiApp(App[None]):
         self.set_interval(1.0, self._tick)
         self._servers.start()
 
+    async def run_until_closed(self) -> None:
+        """Run until everything is saved, which goes on after the screen was given back."""
+        await self.run_async()
+        await self._servers.wait_closed()
+
     def on_ready(self) -> None:
         self._servers.has_painted.set()
 

@@ -39,6 +39,9 @@ FIRST_FRAME_SECONDS = 0.5
 SETTLE_SECONDS = 2.0
 """Seconds from the first answer until what was imported and made by then counts as there for good."""
 
+CLOSE_SECONDS = 5.0
+"""Seconds that the end of aitui waits for what is being saved: a disk may hang."""
+
 
 class ServerControllers:
     """What the app delegates to while a server is open; each part is created when first needed.
@@ -198,6 +201,7 @@ class ServerSwitcher:
     ) -> None:
         self._app = app
         self._app_context = context
+        self._sessions: set[asyncio.Task[Any]] = set()
         self._tasks = tasks
         self._notifier = notifier
         self._screen = screen
@@ -411,6 +415,12 @@ class ServerSwitcher:
         self._app.workers.cancel_node(self._app)
         self._tasks.run_in_background(life, "server")
 
+    async def wait_closed(self) -> None:
+        """Wait until replies and drafts are saved, once the app has ended."""
+        # The end of the loop cancels what closes a session a second time, in the middle of a write.
+        if self._sessions:
+            await asyncio.wait(self._sessions, timeout=CLOSE_SECONDS)
+
     async def _run_demo(self) -> None:
         async with self._app_context.demo_world() as (server, paths):
             self._demo = server
@@ -418,6 +428,10 @@ class ServerSwitcher:
 
     async def _run_session(self, server: Server, paths: "Paths") -> None:
         context = self._app_context
+        task = asyncio.current_task()
+        assert task is not None
+        self._sessions.add(task)
+        task.add_done_callback(self._sessions.discard)
         self.paths = paths
         self._show(server, Snapshot(ConnectionStatus(opened_at=context.clock.monotonic())))
         # Not before: a snapshot of the server that was left may still be on its way to the app, and
