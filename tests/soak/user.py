@@ -23,7 +23,7 @@ def owner(task):
 def report(*_):
     tasks = asyncio.all_tasks(asyncio.get_running_loop())
     names = {task: getattr(task.get_coro(), "__qualname__", "a generator's end") for task in tasks}
-    app = next((owner(task) for task in tasks if names[task] == "App.run_async"), None)
+    app = next((owner(task) for task in tasks if names[task] == "AituiApp.run_until_closed"), None)
     screen = app.screen_stack[-1] if app and app._screen_stack else None
     focused = screen.focused if screen else None
     state = {
