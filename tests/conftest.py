@@ -59,7 +59,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 async def stand_in(
     request: pytest.FixtureRequest, certificates: Certificates
 ) -> AsyncIterator[StandIn]:
-    """A running stand-in with the models of the catalogue, v218 unless parametrised."""
+    """A running stand-in with the models of the catalogue, v218 unless parametrized."""
     dialect = getattr(request, "param", Dialect.V218)
     async with StandIn(CATALOGUE, dialect, certificates) as running:
         yield running

@@ -298,7 +298,7 @@ class AituiApp(App[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Disable the key of the context size while text is typed; enable closing if there is a toast."""
-        # False, not None, which greys a key out in Textual's footer: there is none, nor one to refresh.
+        # False, not None, which grays a key out in Textual's footer: there is none, nor one to refresh.
         if action == "close_toast":
             return bool(self._notifications)
         if action == "change_context":

@@ -14,7 +14,7 @@ from cli.command_line import CommandLine, finish, interrupt
 from other_client import OtherClient
 from stand_in import StandIn
 
-COLOURED = "\x1b[31mred\x1b[0m and \x1b]0;title\x07\x1b[2Jplain\n"
+COLORED = "\x1b[31mred\x1b[0m and \x1b]0;title\x07\x1b[2Jplain\n"
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ async def test_own_polls_are_left_out_unless_wanted(aitui: CommandLine, stand_in
 
 
 async def test_a_pipe_gets_plain_harmless_text(aitui: CommandLine, stand_in: StandIn) -> None:
-    stand_in.write_log(COLOURED, source=QUICK)
+    stand_in.write_log(COLORED, source=QUICK)
     assert (await aitui.run("logs", QUICK)).out == "red and plain\n"
 
 
@@ -80,10 +80,10 @@ async def test_a_pipe_gets_plain_harmless_text(aitui: CommandLine, stand_in: Sta
     ("no_color", "shown"),
     [("", "\x1b[31mred\x1b[0m and plain\r\n"), ("1", "red and plain\r\n")],
 )
-async def test_a_terminal_gets_the_colours_unless_it_wants_none(
+async def test_a_terminal_gets_the_colors_unless_it_wants_none(
     aitui: CommandLine, stand_in: StandIn, no_color: str, shown: str
 ) -> None:
-    stand_in.write_log(COLOURED, source=QUICK)
+    stand_in.write_log(COLORED, source=QUICK)
     aitui.environment["NO_COLOR"] = no_color
     ours, theirs = pty.openpty()
     try:

@@ -1,4 +1,4 @@
-"""Colours are read into spans, and nothing else of an escape sequence is left."""
+"""Colors are read into spans, and nothing else of an escape sequence is left."""
 
 import re
 
@@ -25,7 +25,7 @@ def test_plain_text_has_no_spans() -> None:
     assert parse_ansi("all slots are idle") == ("all slots are idle", ())
 
 
-def test_a_colour_goes_from_its_sequence_to_the_next() -> None:
+def test_a_color_goes_from_its_sequence_to_the_next() -> None:
     text, spans = parse_ansi("a \x1b[31mred\x1b[0m b")
     assert text == "a red b"
     assert spans == (StyledSpan(2, 5, AnsiStyle(foreground=1)),)
@@ -48,7 +48,7 @@ def test_a_colour_goes_from_its_sequence_to_the_next() -> None:
         ("4:3", AnsiStyle(underline=True)),
     ],
 )
-def test_each_way_of_writing_a_colour(parameters: str, ink: AnsiStyle) -> None:
+def test_each_way_of_writing_a_color(parameters: str, ink: AnsiStyle) -> None:
     assert parse_ansi(f"\x1b[{parameters}mx") == ("x", (StyledSpan(0, 1, ink),))
 
 
@@ -58,7 +58,7 @@ def test_what_is_turned_off_or_would_hide_text_leaves_no_span(parameters: str) -
 
 
 @pytest.mark.parametrize("parameters", ["38;5;999", "38;5", "38;2;1;2", "38", "48;9;9", "9999999"])
-def test_nonsense_colours_nothing(parameters: str) -> None:
+def test_nonsense_colors_nothing(parameters: str) -> None:
     assert parse_ansi(f"\x1b[{parameters}mx")[0] == "x"
 
 
@@ -81,7 +81,7 @@ def test_spans_lie_in_the_text_in_order(line: str) -> None:
 
 
 @given(HOSTILE)
-def test_colours_written_again_are_read_as_the_same(line: str) -> None:
+def test_colors_written_again_are_read_as_the_same(line: str) -> None:
     text, spans = parse_ansi(line)
     again = parse_ansi(format_ansi(text, spans))
     assert again[0] == text
@@ -89,7 +89,7 @@ def test_colours_written_again_are_read_as_the_same(line: str) -> None:
 
 
 @given(st.text())
-def test_a_line_without_colours_is_cleaned_as_everywhere(line: str) -> None:
+def test_a_line_without_colors_is_cleaned_as_everywhere(line: str) -> None:
     assert parse_ansi(line)[0] == sanitize_line(line.expandtabs(8))
 
 

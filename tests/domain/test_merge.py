@@ -325,7 +325,7 @@ class TestFailure:
 
 
 class TestReasoning:
-    def test_it_is_recognised(self) -> None:
+    def test_it_is_recognized(self) -> None:
         assert only(ModelFacts(listed("qwen3-8b"))).reasoning
 
     def test_flags_of_the_running_command_overrule(self) -> None:

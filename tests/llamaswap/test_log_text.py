@@ -20,7 +20,7 @@ def test_a_character_in_two_pieces_is_one() -> None:
     assert cleaned(b"\xc3", b"\xa9") == "é"
 
 
-def test_a_colour_in_two_pieces_vanishes_whole() -> None:
+def test_a_color_in_two_pieces_vanishes_whole() -> None:
     assert cleaned(b"a\x1b[3", b"1mb") == "ab"
 
 

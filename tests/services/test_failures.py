@@ -56,7 +56,7 @@ NO_LIBRARY = (
         (NO_LIBRARY, "the shared library libcublas.so.12 is missing"),
     ],
 )
-def test_the_reason_is_recognised_in_a_whole_log(log: str, reason: str) -> None:
+def test_the_reason_is_recognized_in_a_whole_log(log: str, reason: str) -> None:
     assert find_cause(log.splitlines())[0] == reason
 
 
@@ -169,7 +169,7 @@ def test_the_reason_is_recognised_in_a_whole_log(log: str, reason: str) -> None:
         ("srv    load_model: failed to load model, 'x.gguf'", "the model could not be loaded"),
     ],
 )
-def test_the_reason_is_recognised_in_a_line(line: str, reason: str) -> None:
+def test_the_reason_is_recognized_in_a_line(line: str, reason: str) -> None:
     assert find_cause(["srv  start", line]) == (reason, (line,))
 
 

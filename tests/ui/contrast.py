@@ -21,14 +21,14 @@ def unreadable(strips: Sequence[Strip]) -> Iterator[str]:
 
 
 def _contrast_of(style: Style) -> float | None:
-    """The contrast as the terminal shows it; None where the terminal chooses a colour itself."""
+    """The contrast as the terminal shows it; None where the terminal chooses a color itself."""
     ink, ground = _rgb(style.color), _rgb(style.bgcolor)
     if ink is None or ground is None or style.dim:
         return None
     return contrast_ratio(ink, ground)
 
 
-def _rgb(colour: Color | None) -> Rgb | None:
-    if colour is None or colour.triplet is None:
+def _rgb(color: Color | None) -> Rgb | None:
+    if color is None or color.triplet is None:
         return None
-    return (colour.triplet.red, colour.triplet.green, colour.triplet.blue)
+    return (color.triplet.red, color.triplet.green, color.triplet.blue)

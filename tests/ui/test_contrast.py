@@ -1,4 +1,4 @@
-"""Every theme that Textual ships can be read, and without colours the state is still told."""
+"""Every theme that Textual ships can be read, and without colors the state is still told."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -22,7 +22,7 @@ from ui.hand_made import NOW, SERVER, STILL, certificate_paths, live, show_inste
 from ui.mixture import MIXTURE, REQUESTS
 
 TERMINALS_OWN = {"ansi-dark", "ansi-light"}
-"""Themes made of the terminal's own sixteen colours: what those look like is up to the terminal."""
+"""Themes made of the terminal's own sixteen colors: what those look like is up to the terminal."""
 THEMES = (DARK, LIGHT, *sorted(set(BUILTIN_THEMES) - TERMINALS_OWN))
 OWN = (DARK, LIGHT)
 QUESTION = Confirmation("Load it?", ("≈ evicts another: idle", "Loading took 29 s."), yes="Load")
@@ -141,22 +141,22 @@ def test_every_theme_is_looked_at_but_the_terminals_own() -> None:
     assert set(BUILTIN_THEMES) - set(THEMES) == TERMINALS_OWN
 
 
-async def test_without_colours_glyph_and_word_tell_the_state(
+async def test_without_colors_glyph_and_word_tell_the_state(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     show_instead_of_servers(monkeypatch, live(*MIXTURE))
     async with driven(SERVER, tmp_path, clock=STILL, size=(120, 36)) as app:
         await app.see("failed")
-        colours = {
-            colour.triplet
+        colors = {
+            color.triplet
             for strip in app.strips
             for _, style, _ in strip
             if style
-            for colour in (style.color, style.bgcolor)
-            if colour is not None and colour.triplet is not None
+            for color in (style.color, style.bgcolor)
+            if color is not None and color.triplet is not None
         }
-        assert all(colour.red == colour.green == colour.blue for colour in colours)
+        assert all(color.red == color.green == color.blue for color in colors)
         for glyph, word in (("●", "ready"), ("◑", "loading"), ("✘", "failed"), ("◔", "stopping")):
             assert any(glyph in line and word in line for line in app.text.split("\n")), word
         rows = [line for line in app.text.split("\n") if app.under_cursor[:10] in line]

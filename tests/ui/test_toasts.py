@@ -18,7 +18,7 @@ from ui.mixture import MIXTURE
 async def still(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest
 ) -> AsyncIterator[Driven]:
-    """The app on a snapshot, 120×36 unless parametrised."""
+    """The app on a snapshot, 120×36 unless parametrized."""
     show_instead_of_servers(monkeypatch, live(*MIXTURE))
     size = getattr(request, "param", (120, 36))
     async with driven(SERVER, tmp_path, clock=STILL, size=size) as app:

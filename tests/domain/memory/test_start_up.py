@@ -144,7 +144,7 @@ def test_the_states_of_recurrent_layers_count_as_cache() -> None:
     assert found.devices[0].is_gpu
 
 
-def test_colours_do_not_hide_a_line() -> None:
+def test_colors_do_not_hide_a_line() -> None:
     line = "\x1b[34m0.00.1\x1b[0m \x1b[32mI \x1b[0mllama_kv_cache:      CUDA0 KV buffer size =   182.75 MiB"
     assert told(line).cache_bytes / MIB == pytest.approx(182.75)
 

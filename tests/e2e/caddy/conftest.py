@@ -39,7 +39,7 @@ def served(guide: Guide) -> Pair:
 
 @pytest.fixture
 async def upstream(request: pytest.FixtureRequest) -> AsyncIterator[StandIn]:
-    """A llama-swap without TLS of its own, v218 unless parametrised."""
+    """A llama-swap without TLS of its own, v218 unless parametrized."""
     async with StandIn(CATALOGUE, getattr(request, "param", Dialect.V218)) as running:
         yield running
 

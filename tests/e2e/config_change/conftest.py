@@ -47,7 +47,7 @@ async def on_this_machine(
 ) -> AsyncIterator[Administered]:
     """A server on this machine that watches its file, and is no unit of systemd's.
 
-    It is v218 unless parametrised.
+    It is v218 unless parametrized.
     """
     dialect = getattr(request, "param", Dialect.V218)
     home = tmp_path / "home"

@@ -45,7 +45,7 @@ async def test_the_block_of_the_model_under_the_cursor_is_in_focus(
         assert "LLAMA_ARG_CTX_SIZE=16384" in marked[1]
 
 
-async def test_without_colours_it_is_shown_as_well(
+async def test_without_colors_it_is_shown_as_well(
     viewed: Administered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")

@@ -83,10 +83,10 @@ Picture = Callable[[Show, tuple[int, int]], bool]
 
 def sizes(test: Callable[..., None]) -> Callable[..., None]:
     """Run at the two sizes that most people have."""
-    parametrised: Callable[..., None] = pytest.mark.parametrize(
+    parametrized: Callable[..., None] = pytest.mark.parametrize(
         "size", [SMALL, MIDDLE], ids=["80x24", "120x36"]
     )(test)
-    return parametrised
+    return parametrized
 
 
 def test_asking_for_a_size(looks_as_before: Picture) -> None:

@@ -295,7 +295,7 @@ async def test_a_restart_in_place_of_a_reload_is_a_question_of_its_own(
     assert main_pid(systemd) != before
 
 
-async def test_a_user_in_a_user_unit_is_recognised(
+async def test_a_user_in_a_user_unit_is_recognized(
     over_ssh: Administered, systemd: UserManager
 ) -> None:
     systemd.write_unit(UNIT_TEXT.replace("[Service]", "[Service]\nUser=ai-server\nGroup=ai-server"))

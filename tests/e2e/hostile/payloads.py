@@ -23,7 +23,7 @@ EVIL = "evil" + "".join(SEQUENCES) + CONTROLS + MARKUP
 
 _FINE = re.compile(
     r"\x1b\[\d{1,3};\d{1,3}H"  # places
-    r"|\x1b\[[\d;]*m"  # colours
+    r"|\x1b\[[\d;]*m"  # colors
     r"|\x1b\[\?\d+(?:[hlu]|\$p)|\x1b\[\?u|\x1b\[[<>=]\d*u"  # modes, and questions about them
     r"|\x1b\]22;[\w-]*(?:\x07|\x1b\\)"  # the mouse's shape
 )

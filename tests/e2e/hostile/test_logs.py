@@ -7,7 +7,7 @@ from e2e.pseudo_terminal.terminal import Terminal
 from stand_in import StandIn
 
 MARK = "38;2;66;6;66"
-"""A log's own colours are kept."""
+"""A log's own colors are kept."""
 
 
 async def harmless(shown: Terminal) -> None:

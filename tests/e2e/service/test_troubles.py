@@ -1,4 +1,4 @@
-"""Everything that keeps a unit from coming up is recognised and explained, on a real systemd."""
+"""Everything that keeps a unit from coming up is recognized and explained, on a real systemd."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

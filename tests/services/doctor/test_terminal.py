@@ -51,7 +51,7 @@ async def test_the_size_has_to_hold_the_dashboard(
         ({"TERM": "xterm-256color", "NO_COLOR": "1"}, CheckStatus.OPEN, "NO_COLOR is set"),
     ],
 )
-async def test_colours_are_told(
+async def test_colors_are_told(
     environment: dict[str, str], status: CheckStatus, words: str
 ) -> None:
     check = await one("terminal colors", environment)

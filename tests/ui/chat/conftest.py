@@ -26,7 +26,7 @@ def _no_wait_for_idleness(monkeypatch: pytest.MonkeyPatch) -> None:
 async def stand_in(
     request: pytest.FixtureRequest, certificates: Certificates
 ) -> AsyncIterator[StandIn]:
-    """A running stand-in, v218 unless parametrised."""
+    """A running stand-in, v218 unless parametrized."""
     dialect = getattr(request, "param", Dialect.V218)
     async with StandIn(CONFIG, dialect, certificates) as running:
         yield running

@@ -70,7 +70,7 @@ def read(lines: tuple[str, ...]) -> tuple[LogLine, ...]:
     return tuple(parse_log_line(line) for line in lines)
 
 
-def test_colours_and_found_words(snap_compare: Any) -> None:
+def test_colors_and_found_words(snap_compare: Any) -> None:
     async def find(pilot: Any) -> None:
         await Driven(pilot.app, pilot).see("hostile")
         await pilot.press("w", "slash", *"error", "enter")

@@ -373,11 +373,11 @@ async def test_a_lost_server_is_said_and_its_return_marked(logs: Driven, stand_i
     await logs.see("lines may be missing here", "● live")
 
 
-async def test_colours_of_the_server_are_kept(logs: Driven, stand_in: StandIn) -> None:
-    stand_in.write_log("plain \x1b[38;2;250;240;10mcoloured\x1b[0m\n")
-    await logs.see("coloured")
+async def test_colors_of_the_server_are_kept(logs: Driven, stand_in: StandIn) -> None:
+    stand_in.write_log("plain \x1b[38;2;250;240;10mcolored\x1b[0m\n")
+    await logs.see("colored")
     segments = [segment for strip in logs.strips for segment in strip]
-    style = next(segment.style for segment in segments if "coloured" in segment.text)
+    style = next(segment.style for segment in segments if "colored" in segment.text)
     assert style is not None
     assert style.color is not None
     assert style.color.triplet == (250, 240, 10)

@@ -24,7 +24,7 @@ async def test_a_chosen_theme_is_there_at_the_next_start(plain: StandIn, tmp_pat
         shown.press(" gruvbox")
         await shown.unsee("nord")
         shown.press("\r")
-        await shown.until(lambda: GRUVBOX_GROUND in shown.sent, "in other colours")
+        await shown.until(lambda: GRUVBOX_GROUND in shown.sent, "in other colors")
         file = tmp_path / ".local/state/aitui" / THEME_FILE
         await shown.until(file.exists, "kept")
         assert file.stat().st_mode & 0o777 == 0o600

@@ -292,6 +292,6 @@ def test_a_lexer_sees_no_line_that_is_too_long() -> None:
 @pytest.mark.parametrize(
     "language", ["python", "c", "bash", "console", "html", "yaml", "nonsense", ""]
 )
-def test_colours_change_no_character_of_code(language: str) -> None:
+def test_colors_change_no_character_of_code(language: str) -> None:
     lines = ["", "\tdef x(): return 'a'  # b", "/* a", "", '  " ` ( */ $ 1 <b>', "é 日本 🙂 \\", ""]
     assert ["".join(text for text, _ in runs) for runs in highlight_lines(lines, language)] == lines

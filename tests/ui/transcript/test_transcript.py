@@ -49,7 +49,7 @@ async def test_text_that_comes_while_a_frame_is_drawn_leaves_no_timer() -> None:
         assert all(timer._interval < 1 for timer in transcript._timers)
 
 
-async def test_a_comment_across_two_parts_of_a_fence_is_coloured_whole_in_the_end() -> None:
+async def test_a_comment_across_two_parts_of_a_fence_is_colored_whole_in_the_end() -> None:
     text = "```c\nint a;\n/*\n" + "inside\n" * 60 + "*/\nint b;\n```\n"
     async with shown() as running:
         await running.answer(text)

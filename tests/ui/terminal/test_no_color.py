@@ -1,4 +1,4 @@
-"""With NO_COLOR no colour is sent, and everything can still be told."""
+"""With NO_COLOR no color is sent, and everything can still be told."""
 
 import re
 from pathlib import Path
@@ -11,8 +11,8 @@ SGR = re.compile(rb"\x1b\[([\d;]*)m")
 FLAGS = {b"", *(str(flag).encode() for flag in range(10))}
 
 
-def coloured(shown: Terminal) -> set[bytes]:
-    """Every SGR that has more than flags, such as bold and reverse: greys are colours, too."""
+def colored(shown: Terminal) -> set[bytes]:
+    """Every SGR that has more than flags, such as bold and reverse: grays are colors, too."""
     sent = {match[1] for match in SGR.finditer(bytes(shown.sent))}
     return {sgr for sgr in sent if not FLAGS.issuperset(sgr.split(b";"))}
 
@@ -26,7 +26,7 @@ def underlined(shown: Terminal) -> list[int]:
     ]
 
 
-async def test_states_and_the_cursor_are_told_without_colours(
+async def test_states_and_the_cursor_are_told_without_colors(
     plain: StandIn, tmp_path: Path
 ) -> None:
     environment = surroundings(tmp_path, NO_COLOR="1")
@@ -37,10 +37,10 @@ async def test_states_and_the_cursor_are_told_without_colours(
         await shown.until(lambda: shown.screen.display[row + 1][1] == "▌", "moved")
         assert shown.screen.display[row][1] != "▌"
         await shown.see("○", OUT_OF_MEMORY)
-        assert not coloured(shown)
+        assert not colored(shown)
 
 
-async def test_dialogs_lists_and_finds_show_their_place_without_colours(
+async def test_dialogs_lists_and_finds_show_their_place_without_colors(
     plain: StandIn, tmp_path: Path
 ) -> None:
     environment = surroundings(tmp_path, NO_COLOR="1")
@@ -68,4 +68,4 @@ async def test_dialogs_lists_and_finds_show_their_place_without_colours(
         await shown.see("a conversation, a server, a theme")
         shown.press("\x1b[B")
         await shown.until(lambda: underlined(shown), "a place in the list")
-        assert not coloured(shown)
+        assert not colored(shown)
