@@ -1,23 +1,17 @@
 """`aitui gpu`, for people and for scripts."""
 
-import asyncio
 import json
 import os
 from pathlib import Path
 
 import pytest
 
-from aitui.cli import main
-from aitui.cli.arguments import Arguments
 from aitui.demo.dialect import Dialect
-from aitui.paths import Paths
-from aitui.services.session import Session
 from catalogue import QUICK
 from cli.command_line import CommandLine
 from other_client import OtherClient
 from stand_in import StandIn
 from ui.memory.test_feed import NO_MONITOR
-from watched import Watched
 
 GIB = 1 << 30
 
@@ -114,17 +108,3 @@ async def test_an_unreachable_server_is_told_as_ever(aitui: CommandLine, stand_i
     outcome = await aitui.run("gpu")
     assert outcome.status == 3
     assert outcome.out == ""
-
-
-async def test_a_host_that_hangs_is_given_up_on_and_named(
-    watch: Watched, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    async def hang(_: Session) -> None:
-        await asyncio.Event().wait()
-
-    monkeypatch.setattr(Session, "sample_memory", hang)
-    monkeypatch.setattr(main, "HARDWARE_SECONDS", 0.1)
-    await main.print_hardware(watch.session, Arguments(), Paths.below(Path("/nowhere")))
-    said = capsys.readouterr()
-    assert "did not report its hardware within" in said.err
-    assert "RTX" in said.out or "GPU" in said.out

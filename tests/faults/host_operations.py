@@ -2,11 +2,18 @@
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from textual.screen import Screen
 
-from aitui.domain.snapshot import ConnectionPhase
+from aitui.demo.dialect import Dialect
+from aitui.demo.shell_commands import ShellCommands
+from aitui.demo.ssh_host import NAME
+from aitui.demo.unit import CONFIG_PATH, UNIT_PATH, UNIT_TEXT, DemoUnit
+from aitui.domain.snapshot import ConnectionPhase, Server
 from aitui.ui.screens.config import ConfigScreen
 from aitui.ui.screens.doctor import DoctorScreen
 from aitui.ui.screens.steps import StepsScreen
@@ -21,6 +28,24 @@ models:
     cmd: /opt/llama.cpp/llama-server --port ${PORT} --ctx-size 4096 --tokens-per-second 1000 --chunks 20
 """
 CHANGED = CONFIG.replace("4096", "8192")
+
+
+@asynccontextmanager
+async def machine(folder: Path) -> AsyncIterator[tuple[Server, HostGateway, StandIn]]:
+    """A server whose machine is reached over SSH."""
+    root = folder / "host"
+    file = root / CONFIG_PATH.removeprefix("/")
+    for path, text in ((file, CONFIG), (root / UNIT_PATH.removeprefix("/"), UNIT_TEXT)):
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    unit = DemoUnit(file)
+    stand_in = StandIn(CONFIG, Dialect.V263, say=unit.write)
+    gateway = HostGateway(folder, root, ShellCommands(unit, stand_in).respond, file)
+    async with gateway, stand_in:
+        unit.set_server(stand_in)
+        home = gateway.setup.home
+        server = Server(url=stand_in.url, identity="box", name="box", ssh_host=NAME, ssh_home=home)
+        yield server, gateway, stand_in
 
 
 @dataclass(frozen=True)
