@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from msgspec import Struct, field
 
@@ -127,8 +127,7 @@ class Server(Struct, frozen=True):
     @property
     def port(self) -> int:
         """The port of its URL, by default that of the scheme."""
-        parts = urlsplit(self.url)
-        return parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+        return _port(urlsplit(self.url))
 
     @property
     def is_loopback(self) -> bool:
@@ -143,6 +142,13 @@ class Server(Struct, frozen=True):
             return ip_address(host).is_loopback
         except ValueError:
             return False
+
+    def has_url(self, url: str) -> bool:
+        """Whether a URL is the server's, however host, port and a slash at the end are written."""
+        try:
+            return _address(url) == _address(self.url)
+        except ValueError:
+            return False  # no port, or no IPv6 address
 
     @property
     def certificate_files(self) -> tuple[tuple[str, Path], ...]:
@@ -162,3 +168,12 @@ class Server(Struct, frozen=True):
                 why=f"set by {self.origins.get('read_only', 'its settings')}",
                 remedy="start aitui without it to make changes there",
             )
+
+
+def _port(parts: SplitResult) -> int:
+    return parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+
+
+def _address(url: str) -> tuple[str, str, int, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", _port(parts), parts.path.rstrip("/")

@@ -70,6 +70,8 @@ class ServerConfig(Struct, frozen=True):
     """The environment variables that the file sets for each model."""
     listed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The models that a server with this file lists, each with its aliases."""
+    peer_urls: Mapping[str, str] = field(default_factory=dict)
+    """The address of each peer, as the file has it."""
     in_force: bool = False
     swap_rules: SwapRules | None = None
     """The rules about which models may run together; None if the server would reject the file."""
@@ -182,6 +184,7 @@ def _parse_config(where: str, reading: FileSnapshot, text: str, admin: HostAdmin
         sizes = {block.id: document.context_size(block.id) for block in document.models}
         commands = {block.id: document.command(block.id) for block in document.models}
         environments = {block.id: document.variables(block.id) for block in document.models}
+        peer_urls = document.peer_urls
     except ConfigRefused:
         # The diagnostics say why.
         return ServerConfig(where, reading, text, (), found)
@@ -197,6 +200,7 @@ def _parse_config(where: str, reading: FileSnapshot, text: str, admin: HostAdmin
         commands=commands,
         environments=environments,
         listed=_listed_models(document),
+        peer_urls=peer_urls,
         swap_rules=None if fatal else read_swap_rules(document),
     )
 

@@ -376,18 +376,12 @@ class AituiApp(App[None]):
             current.models.choose_profile()
 
     def action_open_peer(self) -> None:
-        """Connect to the server that a peer's model runs on, if config.toml has one of that name."""
+        """Connect to the server that a peer's model runs on, if config.toml has it."""
         model = self._models_screen.selected_model
-        peer = "" if model is None else model.peer
-        known = self._servers.known_servers
-        server = next((one for one in known if one.name.casefold() == peer.casefold()), None)
-        if not peer:
+        if model is None or not model.peer:
             self.notify("This model is not a peer's", severity="warning")
-        elif server is None:
-            words = f"config.toml has no server named {peer}: give one that name to open it here"
-            self.notify(words, severity="warning")
         else:
-            self._tasks.run_in_background(self._servers.go_to(server), "switch")
+            self._tasks.run_in_background(self._servers.go_to_peer(model.peer), "switch")
 
     def action_models(self) -> None:
         """Close all views, whichever of them were opened from one another."""

@@ -566,7 +566,7 @@ ABOUT = {
     "sort": "Sorts by the next column that is shown.",
     "reverse": "Turns the order of the sorted column round.",
     "copy_id": "Copies the id of the selected model, also over SSH and from tmux.",
-    "app.open_peer": "Connects to the server of config.toml that has the name of the model's peer.",
+    "app.open_peer": "Connects to the server of config.toml that has the name of the model's peer, or the peer's URL.",
     "open": "Shows a request with its figures and what the server kept of it, or the requests of a group.",
     "cancel": "Cancels the request under the cursor. Asks first.",
     "group": "Sums requests up by model, client, hour or day, with energy where power was measured.",

@@ -305,6 +305,17 @@ class ConfigDocument(Struct, frozen=True):
         pairs = (item.value.partition("=") for item in self.environment(model_id))
         return {name: expand(value, macros) for name, equals, value in pairs if equals}
 
+    @property
+    def peer_urls(self) -> dict[str, str]:
+        """What `proxy` says of each peer, with its macros expanded."""
+        peers = self.merged.keys(_value_node(self.merged.keys(self.root), "peers"))
+        nodes = {
+            name: _value_node(self.merged.keys(entry.value), "proxy")
+            for name, entry in peers.items()
+        }
+        texts = {name: scalar_text(node) for name, node in nodes.items() if node is not None}
+        return {name: expand(text, self.macros) for name, text in texts.items() if text}
+
     def context_size(self, model_id: str) -> int | None:
         """Return the tokens of the command's `--ctx-size`, else of `LLAMA_ARG_CTX_SIZE` in `env`."""
         command = CommandLine.read(self.command(model_id), self.named)

@@ -309,6 +309,16 @@ class ConfigController:
 
         self._start("undoing a change", lambda runner: runner.undo(format_time))
 
+    async def peer_url(self, peer: str) -> str:
+        """Return the URL that the config file has for a peer, "" if none can be read."""
+        watch = self._session.config_watch
+        if watch is None:
+            return ""
+        try:
+            return (await watch.read()).peer_urls.get(peer, "")
+        except AituiError:
+            return ""  # names still lead to a server, and view 5 says why the file can't be read
+
     def report_slowdowns(self, snapshot: Snapshot) -> None:
         """Report each model that became slow with a larger context, once."""
         for slowdown in snapshot.hardware.slowdowns:

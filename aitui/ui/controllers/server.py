@@ -11,8 +11,10 @@ from textual.app import App
 
 from aitui.aio import sleep_until
 from aitui.collector import tune_collector
+from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus, Server, Snapshot
 from aitui.errors import AituiError, KeyPasswordNeeded
+from aitui.settings.address import without_secrets
 from aitui.ui.context import AppContext, ServerContext
 
 if TYPE_CHECKING:
@@ -393,6 +395,24 @@ class ServerSwitcher:
         elif self._app.screen is screen:
             screen.show(missing)
             self._app.notify("Still missing", severity="warning")
+
+    async def go_to_peer(self, peer: str) -> None:
+        """Connect to the server that a peer is: the one of its name, else the one of its URL."""
+        servers = self.known_servers
+        server = next((one for one in servers if one.name.casefold() == peer.casefold()), None)
+        url = ""
+        if server is None and self.controllers is not None:
+            url = await self.controllers.config.peer_url(peer)
+            server = next((one for one in servers if url and one.has_url(url)), None)
+        if server is not None:
+            await self.go_to(server)
+        elif url:
+            shown = sanitize_line(without_secrets(url), 200)
+            words = f"config.toml has no server with the URL of {peer}, {shown}: S adds it"
+            self._app.notify(words, severity="warning")
+        else:
+            words = f"config.toml has no server named {peer}: give one that name to open it here"
+            self._app.notify(words, severity="warning")
 
     async def leave_for(self, connect: Callable[[], None]) -> None:
         """Switch to another server; ask first if a load is running."""

@@ -264,3 +264,21 @@ def test_the_variables_of_a_model_have_their_macros_expanded_and_the_last_one_co
     document = ConfigDocument.read(text)
     assert document.variables("a") == {"CUDA_VISIBLE_DEVICES": "1", "A": "2=3"}
     assert document.variables("b") == {}
+
+
+def test_the_url_of_each_peer_is_known_with_its_macros() -> None:
+    text = """\
+macros:
+  attic: 192.168.2.30
+peers:
+  attic:
+    proxy: http://${attic}:8080
+    models: [big]
+  without: {models: [a]}
+  odd: 3
+"""
+    assert ConfigDocument.read(text).peer_urls == {"attic": "http://192.168.2.30:8080"}
+
+
+def test_a_file_without_peers_has_no_urls_of_them() -> None:
+    assert ConfigDocument.read("peers: none\n").peer_urls == {}
