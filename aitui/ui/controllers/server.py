@@ -16,6 +16,7 @@ from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus, Server, Sna
 from aitui.errors import AituiError, KeyPasswordNeeded
 from aitui.settings.address import without_secrets
 from aitui.ui.context import AppContext, ServerContext
+from aitui.ui.keymap import APP
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -408,7 +409,8 @@ class ServerSwitcher:
             await self.go_to(server)
         elif url:
             shown = sanitize_line(without_secrets(url), 200)
-            words = f"config.toml has no server with the URL of {peer}, {shown}: S adds it"
+            words = f"config.toml has no server with the URL of {peer}, {shown}"
+            words += f": {APP.sign('switch_server')} adds it"
             self._app.notify(words, severity="warning")
         else:
             words = f"config.toml has no server named {peer}: give one that name to open it here"
