@@ -126,7 +126,8 @@ def test_an_idle_model_names_its_last_user() -> None:
     model = replace(READY_ONE, requests=0, command=f"{COMMAND} --parallel 2")
     for width, row in (
         (60, "slots    0 of 2 in use · laptop · pi, 12m ago"),
-        (39, "slots    0 of 2 in use · laptop · pi"),
+        (42, "slots    0 of 2 in use · last laptop · pi"),
+        (39, "slots    0 of 2 in use · last laptop"),
     ):
         facts = RowFacts(NOW, WALL, {model.id: "laptop · pi, 12m ago"})
         shown = detail_rows(model, DetailFacts(facts, lambda _: Color.parse("red")), width, 15)

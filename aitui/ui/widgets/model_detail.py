@@ -145,8 +145,11 @@ def _slots_pieces(model: Model, facts: RowFacts, room: int) -> DetailRow:
     if not words:
         return ()
     users = facts.users.get(model.id, "")
-    if not model.requests and cell_len(f"{words} · {users}") > room:
-        users = users.rpartition(",")[0]  # without how long ago that was
+    if users and not model.requests and cell_len(f"{words} · {users}") > room:
+        # Without how long ago that was, it would read as if they used it now.
+        users = f"last {users.rpartition(', ')[0]}"
+        if cell_len(f"{words} · {users}") > room:
+            users = users.partition(" · ")[0]
     return ((words, "transit" if model.requests else "muted"), (f" · {users}" if users else "", ""))
 
 
