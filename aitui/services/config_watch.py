@@ -327,6 +327,8 @@ class ConfigWatch:
         self._on_notice = on_notice
         self._check_requested = asyncio.Event()
         self._is_readable = False
+        self.last_read: ServerConfig | None = None
+        """The file as it was read last, None before the first time."""
         self._recovery_lock = asyncio.Lock()
         self._reported: set[str] = set()
 
@@ -343,7 +345,7 @@ class ConfigWatch:
     async def read(self) -> ServerConfig:
         """Read the file and hand it to both monitors; raises HostError, ConfigRefused."""
         config = await read_server_config(self._admin, self._monitor.snapshot)
-        self._is_readable = True
+        self._is_readable, self.last_read = True, config
         rules = config.swap_rules if config.in_force else None
         blocks = {} if config.in_force else config.listed
         await self._monitor.update_config(

@@ -20,7 +20,7 @@ from aitui.ui.screens.steps import StepsScreen
 from faults.host_faults import FOREIGN
 from faults.host_gateway import HostGateway
 from stand_in import StandIn
-from ui.driven import Driven
+from ui.driven import Driven, driven
 
 CONFIG = """\
 models:
@@ -99,6 +99,19 @@ class HostWorld:
         await self.app.answer("y")
         await self.app.see("✓ verify")
         await self.leave()
+
+
+@asynccontextmanager
+async def host_world(folder: Path) -> AsyncIterator[HostWorld]:
+    """The app in front of a server whose machine is reached over SSH."""
+    async with (
+        machine(folder) as (server, gateway, stand_in),
+        driven(server, folder / "aitui", size=(120, 36)) as app,
+    ):
+        world = HostWorld(app, gateway, stand_in)
+        await world.until_live()
+        yield world
+        assert app.app._exception is None
 
 
 class HostOperation(ABC):

@@ -1,29 +1,13 @@
 """Each operation at the server's machine with each fault of that machine, over SSH."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from aitui.demo.unit import CONFIG_PATH
 from faults.host_cells import HOST, SLOW
-from faults.host_operations import HostOperation, HostWorld, machine
-from ui.driven import driven
-
-
-@asynccontextmanager
-async def host_world(folder: Path) -> AsyncIterator[HostWorld]:
-    """The app in front of a server whose machine is reached over SSH."""
-    async with (
-        machine(folder) as (server, gateway, stand_in),
-        driven(server, folder / "aitui", size=(120, 36)) as app,
-    ):
-        world = HostWorld(app, gateway, stand_in)
-        await world.until_live()
-        yield world
-        assert app.app._exception is None
+from faults.host_operations import HostOperation, host_world
 
 
 @pytest.mark.parametrize(("operation", "fault"), HOST.cells)

@@ -45,7 +45,12 @@ from aitui.services.config_plan import (
     revert_context_confirmation,
     slowdown_text,
 )
-from aitui.services.config_watch import CHECK_INTERVAL, NEEDS_USER, read_server_config
+from aitui.services.config_watch import (
+    CHECK_INTERVAL,
+    NEEDS_USER,
+    ServerConfig,
+    read_server_config,
+)
 from aitui.services.host_admin import HostAdmin, connect, no_host_error
 from aitui.services.load import refuse_if_elsewhere, resolve_model
 from aitui.services.session import Session
@@ -359,6 +364,10 @@ class ConfigController:
         if screen is None:
             self._check_config()
             return
+        watch = self._session.config_watch
+        if not screen.has_config and watch is not None and watch.last_read is not None:
+            # Over SSH the file takes three round trips: until then it is as it was a minute ago.
+            await self._show_plain(screen, watch.last_read)
         while True:
             try:
                 admin = await self._connect_host()
@@ -374,9 +383,12 @@ class ConfigController:
                 break
         self._check_config()
         if not screen.has_config:
-            # At first without colors: to import what finds them takes as long as to open the view.
-            screen.show_config(config, await asyncio.to_thread(highlight_config, config.text, ""))
+            await self._show_plain(screen, config)
         screen.show_config(config, await asyncio.to_thread(highlight_config, config.text))
+
+    async def _show_plain(self, screen: ConfigScreen, config: ServerConfig) -> None:
+        # At first without colors: to import what finds them takes as long as to open the view.
+        screen.show_config(config, await asyncio.to_thread(highlight_config, config.text, ""))
 
     def _check_config(self) -> None:
         """Read the file again: it may have changed, or may have become readable."""

@@ -1,4 +1,4 @@
-"""`aitui gpu` beside a machine that hangs."""
+"""What is told of a machine that hangs, and what is shown all the same."""
 
 from pathlib import Path
 from time import monotonic
@@ -9,14 +9,15 @@ from aitui.cli.arguments import Arguments
 from aitui.cli.main import print_hardware
 from aitui.cli.session import terminal_session
 from aitui.demo.ssh_host import NAME
+from aitui.demo.unit import CONFIG_PATH
 from aitui.paths import Paths
 from faults.host_faults import silent, silent_network
 from faults.host_gateway import Fault
-from faults.host_operations import machine
+from faults.host_operations import host_world, machine
 
 
 @pytest.mark.parametrize(("step", "fault"), [("run ", silent), ("connect", silent_network)])
-async def test_it_names_what_hangs_and_is_back_within_20_seconds(
+async def test_gpu_names_what_hangs_and_is_back_within_20_seconds(
     step: str, fault: Fault, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with machine(tmp_path) as (server, host, _):
@@ -31,3 +32,13 @@ async def test_it_names_what_hangs_and_is_back_within_20_seconds(
     assert "GPU 0" in said.out
     assert host.broken
     assert waited <= 20
+
+
+async def test_view_5_shows_at_once_what_was_read_before(tmp_path: Path) -> None:
+    async with host_world(tmp_path) as world:
+        await world.app.until(lambda: f"read {CONFIG_PATH}" in world.host.asked, "the file read")
+        world.host.break_steps("", silent)
+        await world.app.press("5")
+        await world.app.see("--ctx-size 4096")
+        await world.app.see("does not respond")
+        assert "--ctx-size 4096" in world.app.text
