@@ -9,7 +9,6 @@ from aitui.cli.arguments import Arguments
 from aitui.cli.main import print_hardware
 from aitui.cli.session import terminal_session
 from aitui.demo.ssh_host import NAME
-from aitui.demo.unit import CONFIG_PATH
 from aitui.paths import Paths
 from faults.host_faults import silent, silent_network
 from faults.host_gateway import Fault
@@ -36,7 +35,9 @@ async def test_gpu_names_what_hangs_and_is_back_within_20_seconds(
 
 async def test_view_5_shows_at_once_what_was_read_before(tmp_path: Path) -> None:
     async with host_world(tmp_path) as world:
-        await world.app.until(lambda: f"read {CONFIG_PATH}" in world.host.asked, "the file read")
+        watch = world.app.controllers.context.session.config_watch
+        assert watch is not None
+        await world.app.until(lambda: watch.last_read, "the file read")
         world.host.break_steps("", silent)
         await world.app.press("5")
         await world.app.see("--ctx-size 4096")
