@@ -309,12 +309,16 @@ class ConfigDocument(Struct, frozen=True):
     def peer_urls(self) -> dict[str, str]:
         """What `proxy` says of each peer, with its macros expanded."""
         peers = self.merged.keys(_value_node(self.merged.keys(self.root), "peers"))
-        nodes = {
-            name: _value_node(self.merged.keys(entry.value), "proxy")
-            for name, entry in peers.items()
-        }
-        texts = {name: scalar_text(node) for name, node in nodes.items() if node is not None}
-        return {name: expand(text, self.macros) for name, text in texts.items() if text}
+        urls = {}
+        for name, entry in peers.items():
+            node = _value_node(self.merged.keys(entry.value), "proxy")
+            text = None if node is None else scalar_text(node)
+            if text:
+                with suppress(
+                    ConfigRefused
+                ):  # no URL is that long, and the models stand without it
+                    urls[name] = expand(text, self.macros)
+        return urls
 
     def context_size(self, model_id: str) -> int | None:
         """Return the tokens of the command's `--ctx-size`, else of `LLAMA_ARG_CTX_SIZE` in `env`."""

@@ -282,3 +282,10 @@ peers:
 
 def test_a_file_without_peers_has_no_urls_of_them() -> None:
     assert ConfigDocument.read("peers: none\n").peer_urls == {}
+
+
+def test_a_peer_whose_url_grows_without_end_has_none() -> None:
+    text = f"macros: {{x: {'y' * 1000}}}\npeers: {{a: {{proxy: '{'${x}' * 100}'}}}}\nmodels: {{m: {{cmd: z}}}}\n"
+    document = ConfigDocument.read(text)
+    assert document.peer_urls == {}
+    assert [block.id for block in document.models] == ["m"]
