@@ -54,6 +54,9 @@ async def test_a_peer_is_found_by_the_url_that_the_config_file_has(
     attic = replace(SERVER, name="Attic", identity="Attic", url="http://127.0.0.1:9/")
     async with driven(server, tmp_path, servers=(server, attic)) as app:
         await app.until(lambda: app.models.snapshot.model(OF_PEER), "the peer's model")
+        watch = app.controllers.context.session.config_watch
+        assert watch is not None
+        await app.until(lambda: watch.last_read, "the file read")
         app.go_to(OF_PEER)
         await app.press("p")
         await app.until(lambda: app.app.server == attic, "connected to the peer")
@@ -68,6 +71,9 @@ async def test_a_peer_whose_url_no_server_has_is_named_with_it(
     server = replace(server, ssh_host="local", preset_path=str(file))
     async with driven(server, tmp_path, servers=(server,)) as app:
         await app.until(lambda: app.models.snapshot.model(OF_PEER), "the peer's model")
+        watch = app.controllers.context.session.config_watch
+        assert watch is not None
+        await app.until(lambda: watch.last_read, "the file read")
         app.go_to(OF_PEER)
         await app.press("p")
         await app.told("no server with the URL of peer1, http://…@127.0.0.1:9: S adds it")

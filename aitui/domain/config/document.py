@@ -314,9 +314,8 @@ class ConfigDocument(Struct, frozen=True):
             node = _value_node(self.merged.keys(entry.value), "proxy")
             text = None if node is None else scalar_text(node)
             if text:
-                with suppress(
-                    ConfigRefused
-                ):  # no URL is that long, and the models stand without it
+                # No URL is as long as is refused, and the models stand without it.
+                with suppress(ConfigRefused):
                     urls[name] = expand(text, self.macros)
         return urls
 

@@ -314,16 +314,6 @@ class ConfigController:
 
         self._start("undoing a change", lambda runner: runner.undo(format_time))
 
-    async def peer_url(self, peer: str) -> str:
-        """Return the URL that the config file has for a peer, "" if none can be read."""
-        watch = self._session.config_watch
-        if watch is None:
-            return ""
-        try:
-            return (await watch.read()).peer_urls.get(peer, "")
-        except AituiError:
-            return ""  # names still lead to a server, and view 5 says why the file can't be read
-
     def report_slowdowns(self, snapshot: Snapshot) -> None:
         """Report each model that became slow with a larger context, once."""
         for slowdown in snapshot.hardware.slowdowns:
@@ -366,7 +356,7 @@ class ConfigController:
             return
         watch = self._session.config_watch
         if not screen.has_config and watch is not None and watch.last_read is not None:
-            # Over SSH the file takes three round trips: until then it is as it was a minute ago.
+            # Over SSH the file takes three round trips: until then it is as it was within a minute.
             await self._show_plain(screen, watch.last_read)
         while True:
             try:

@@ -401,10 +401,9 @@ class ServerSwitcher:
         """Connect to the server that a peer is: the one of its name, else the one of its URL."""
         servers = self.known_servers
         server = next((one for one in servers if one.name.casefold() == peer.casefold()), None)
-        url = ""
-        if server is None and self.controllers is not None:
-            url = await self.controllers.config.peer_url(peer)
-            server = next((one for one in servers if url and one.has_url(url)), None)
+        url = self._peer_url(peer) if server is None else ""
+        if url:
+            server = next((one for one in servers if one.has_url(url)), None)
         if server is not None:
             await self.go_to(server)
         elif url:
@@ -415,6 +414,12 @@ class ServerSwitcher:
         else:
             words = f"config.toml has no server named {peer}: give one that name to open it here"
             self._app.notify(words, severity="warning")
+
+    def _peer_url(self, peer: str) -> str:
+        """Return what the config file said of a peer when it was last read, "" if it wasn't."""
+        watch = self.controllers and self.controllers.context.session.config_watch
+        config = watch.last_read if watch else None
+        return config.peer_urls.get(peer, "") if config else ""
 
     async def leave_for(self, connect: Callable[[], None]) -> None:
         """Switch to another server; ask first if a load is running."""
