@@ -22,6 +22,7 @@ from textual.widget import Widget
 from textual.worker import Worker
 
 from aitui import __version__
+from aitui.collector import CollectorPause
 from aitui.domain.snapshot import Server, Snapshot
 from aitui.errors import AituiError
 from aitui.format.fit import shorten_id
@@ -110,6 +111,7 @@ class AituiApp(App[None]):
         super().__init__()
         self._app_context = context
         self._key_queue = KeyQueue(self, super().on_event)
+        self._collector_pause = CollectorPause()
         self._frames = FrameWriter(self, super()._display)
         few_colors = has_few_colors(self)
         self._line_filters: tuple[LineFilter, ...] = (ControlCharFilter(), ContrastFilter())
@@ -141,6 +143,8 @@ class AituiApp(App[None]):
 
     async def on_event(self, event: events.Event) -> None:
         """Take keys in the order in which they were typed."""
+        if isinstance(event, events.Key | events.MouseUp):
+            self._collector_pause.begin()
         if isinstance(event, QueuedEvent):
             await self._key_queue.on_event(event)
         else:

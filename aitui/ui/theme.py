@@ -139,17 +139,25 @@ def _rich_color(value: str) -> RichColor:
 
 
 def theme_style(app: App[Any], name: str, background: str = "") -> Style:
-    """Return a style by the name of its color, `bold` before it if it is; no color at all is muted."""
-    bold = name.startswith("bold")
-    color = name.removeprefix("bold").strip() or "muted"
+    """Return a style by the name of its color, after `bold`, `italic` or `underline`; no color at all is muted."""
+    attributes, color = _parse_look(name)
     variables = app.theme_variables
-    return _style(variables[color], variables[background] if background else "", bold)
+    return _style(variables[color], variables[background] if background else "", attributes)
+
+
+@lru_cache(256)
+def _parse_look(name: str) -> tuple[str, str]:
+    """The attributes and the color of a look such as `bold accent`."""
+    *words, color = name.split() or [""]
+    if color in {"", "bold", "italic", "underline"}:
+        return " ".join([*words, color]), "muted"
+    return " ".join(words), color
 
 
 @lru_cache(512)
-def _style(color: str, ground: str, bold: bool) -> Style:  # noqa: FBT001
+def _style(color: str, ground: str, attributes: str) -> Style:
     ground_color = _rich_color(ground) if ground else None
-    return Style(color=_rich_color(color), bgcolor=ground_color, bold=bold or None)
+    return Style.parse(attributes) + Style(color=_rich_color(color), bgcolor=ground_color)
 
 
 def shade(app: App[Any], name: str, of: str) -> RichColor:

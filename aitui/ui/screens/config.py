@@ -86,7 +86,7 @@ class ConfigScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         yield ServerHeader(self._clock, id="header")
-        yield from (self._place, self._trouble, self._view, self._entry, self._key_bar)
+        yield from (self._place, self._trouble, self._view, self._key_bar)
 
     async def on_mount(self) -> None:
         self._view.empty_text = "Reading the config file"
@@ -140,11 +140,11 @@ class ConfigScreen(Screen[None]):
         typed = {"find", "find_next", "edit", "copy", "next_problem"}
         return not (action in typed and self._entry.display)
 
-    def action_find(self) -> None:
-        self._entry.open()
+    async def action_find(self) -> None:
+        await self._entry.open()
 
-    def action_find_next(self, direction: int) -> None:
-        self._entry.find_next(direction)
+    async def action_find_next(self, direction: int) -> None:
+        await self._entry.find_next(direction)
 
     def action_next_problem(self) -> None:
         problems = self._server_config.diagnostics if self._server_config else ()

@@ -169,7 +169,7 @@ class LogsScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         yield ServerHeader(self._clock, id="header")
-        yield from (self._bar, self._reason, self._trouble, self._view, self._entry, self._key_bar)
+        yield from (self._bar, self._reason, self._trouble, self._view, self._key_bar)
 
     def on_mount(self) -> None:
         self._view.focus()
@@ -209,15 +209,15 @@ class LogsScreen(Screen[None]):
         del parameters
         return not (action in {"find", "filter", "find_next"} and self._entry.display)
 
-    def action_find(self) -> None:
-        self._entry.open()
+    async def action_find(self) -> None:
+        await self._entry.open()
 
-    def action_find_next(self, direction: int) -> None:
-        self._entry.find_next(direction)
+    async def action_find_next(self, direction: int) -> None:
+        await self._entry.find_next(direction)
 
-    def action_filter(self) -> None:
+    async def action_filter(self) -> None:
         pattern = self._view.rows.filter.pattern
-        self._entry.open("" if pattern is None else pattern.words, FILTER_PLACEHOLDER)
+        await self._entry.open("" if pattern is None else pattern.words, FILTER_PLACEHOLDER)
 
     def action_level(self) -> None:
         chosen = self._view.rows.filter

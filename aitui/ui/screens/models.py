@@ -1,5 +1,6 @@
 """View 1: the live table of models, and what is known of the one under the cursor."""
 
+import asyncio
 from collections.abc import Container, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input
 
+from aitui.aio import sleep_until
 from aitui.domain.client_requests import list_uses
 from aitui.domain.models import Model, RunState
 from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
@@ -60,6 +62,8 @@ if TYPE_CHECKING:
     from aitui.ui.widgets.log_tail import LogTail
     from aitui.ui.widgets.throughput import ThroughputPane
 
+PAINT_SECONDS = 0.25
+"""Seconds that the first chat's conversation waits for the paint of its pane."""
 RESTART_COLUMNS = 120
 """Columns from which the footer names the key that restarts the service."""
 FRAME_CLASSES = tuple(frame.value for frame in Frame)
@@ -150,10 +154,19 @@ class ModelsScreen(Screen[None]):
     async def chat_with(self, model: Model) -> None:
         """Open the chat of a model, whichever is under the cursor."""
         self._table.select(model.id)
+        is_first = self._chat_mount is None
         await self.mount_chat()
         self.show_chat(shown=True)
         self.set_focus(self.chat.prompt)
+        if is_first:
+            await self._wait_for_paint()
         self.post_message(ChatRequested(model))
+
+    async def _wait_for_paint(self) -> None:
+        """Let the screen be painted, before more is imported and read; keys wait meanwhile."""
+        painted = asyncio.Event()
+        self.call_after_refresh(painted.set)
+        await sleep_until(painted, PAINT_SECONDS)
 
     async def action_chat(self) -> None:
         if (model := self._table.selected_model) is None:
@@ -191,7 +204,7 @@ class ModelsScreen(Screen[None]):
     async def action_filter(self) -> None:
         """Open the filter line in front of the models; in the text of a chat, the line to find words."""
         if self._is_in_chat:
-            self.action_find_in_chat()
+            await self.chat.find.open()
             return
         if not self._models.display:
             self.show_chat(shown=False)
@@ -307,12 +320,11 @@ class ModelsScreen(Screen[None]):
         if not self.chat.find.step_back():
             self.show_chat(shown=False)
 
-    def action_find_in_chat(self) -> None:
-        self.chat.find.open()
+    async def action_find_in_chat(self) -> None:
+        await self.chat.find.open()
 
-    def action_find_next(self, direction: int) -> None:
-        """Go to the next place in the chat that has the words, or ask for these."""
-        self.chat.find.find_next(direction)
+    async def action_find_next(self, direction: int) -> None:
+        await self.chat.find.find_next(direction)
 
     def on_find_bar_toggled(self) -> None:
         self._show_selection()

@@ -16,7 +16,7 @@ from aitui.format.fit import shorten_id
 from aitui.ui.frame import set_frame_title
 from aitui.ui.keymap import APP, CHAT_PANE, PROMPT, TRANSCRIPT, Hint
 from aitui.ui.plain import PlainText, plain
-from aitui.ui.widgets.chat_status import ChatStatus, SentFacts, SentLines
+from aitui.ui.widgets.chat_status import ChatStatus, SentLines
 from aitui.ui.widgets.composer import Composer
 from aitui.ui.widgets.find_bar import FindBar
 from aitui.ui.widgets.suggestion_list import SuggestionList
@@ -85,10 +85,10 @@ class ChatPane(Vertical):
         return ChatRail(self._clock, self._detach_image, id="rail")
 
     def compose(self) -> ComposeResult:
-        yield from (self.transcript, self.find, self.status, self.sent)
+        # What is hidden at first is mounted when it is needed: it would be a tenth of the opening.
+        yield from (self.transcript, self.status)
         with Horizontal(id="prompt-line"):
             yield from (PlainText("❯", id="prompt-sign"), self.prompt)
-        yield self.commands
 
     def on_resize(self) -> None:
         self.sent.room = self.content_size.height
@@ -96,7 +96,8 @@ class ChatPane(Vertical):
     def on_mount(self) -> None:
         for name in ("suggestions", "selected", "room"):
             self.watch(self.commands, name, self._show_suggested, init=False)
-        self.watch(self.sent, "facts", self._show_facts)
+        for name in ("facts", "queued"):
+            self.watch(self.sent, name, self._show_facts)
 
     def keys(self) -> list[Hint]:
         """Key, words and action of what works now in the prompt or the transcript."""
@@ -149,9 +150,11 @@ class ChatPane(Vertical):
             APP.hint("help"),
         ]
 
-    def _show_facts(self, facts: SentFacts) -> None:
+    def _show_facts(self) -> None:
+        if self.sent.display and not self.sent.is_attached:
+            self.mount(self.sent, after=self.status)
         if self.has_rail:
-            self.rail.facts = facts
+            self.rail.facts = self.sent.facts
 
     def watch_has_rail(self) -> None:
         self.sent.beside = self.has_rail
@@ -164,6 +167,8 @@ class ChatPane(Vertical):
         if not self.prompt.has_focus:
             suggestions = ()
         if suggestions:
+            if not self.commands.is_attached:
+                self.mount(self.commands)
             self._place_commands()
         self.commands.typed = typed
         self.commands.suggestions = suggestions

@@ -168,6 +168,7 @@ class SentLines(Widget):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
+        self.display = False
         self._rows: list[list[_Piece]] = []
 
     def watch_facts(self) -> None:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -18,21 +17,25 @@ from textual.strip import Strip
 from aitui.domain.config.lint import Diagnostic
 from aitui.ui.keymap import CONFIG_VIEW
 from aitui.ui.motions import motion_rows
+from aitui.ui.theme import theme_style
 from aitui.ui.transcript.rows import Run
 
 SCROLL_STEP = 16
-_PARTS = ("code", "code-text", "code-keyword", "code-function", "code-string", "code-number",
-          "code-comment", "code-deleted")  # fmt: skip
+_INKS = {
+    "code-keyword": "accent",
+    "code-function": "transit",
+    "code-string": "ready",
+    "code-number": "warning",
+    "code-comment": "muted",
+    "code-deleted": "error",
+}
+"""The colors of the parts of the text; the others have that of all text."""
 
 
 # Not a `TextArea` with a language: tree-sitter 0.26, which its colors need, crashes in `json`.
 class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
     """Shows a config file; lines are counted from 1."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        f"config-view--{part}"
-        for part in (*_PARTS, "number", "block", "cursor", "found", "wrong", "doubtful", "empty")
-    }
     BINDINGS = CONFIG_VIEW.bindings()
 
     cursor: reactive[int] = reactive(1, init=False)
@@ -142,17 +145,18 @@ class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
         plain = self.visual_style.rich_style
         if not self._lines and y == self.size.height // 2:
             words = self.empty_text.center(width)
-            return Strip([Segment(words, plain + self._style("empty"))]).crop(0, width)
+            return Strip([Segment(words, plain + theme_style(self.app, "muted"))]).crop(0, width)
         if number > len(self._lines):
             return Strip.blank(width, plain)
-        ground = Style(bgcolor=self._style("cursor").bgcolor) if number == self.cursor else Style()
-        text = Strip(self._render_text(number, plain + ground))
+        if number == self.cursor:
+            plain += theme_style(self.app, "foreground", "select")
+        text = Strip(self._render_text(number, plain))
         room = width - self._gutter
         x = self.scroll_offset.x
         goes_on = text.cell_length > x + room
-        text = text.crop_extend(x, x + room - goes_on, plain + ground)
-        more = [Segment("›", plain + self._style("number") + ground)] if goes_on else []
-        return Strip([*self._render_margin(number, plain + ground), *text, *more], width)
+        text = text.crop_extend(x, x + room - goes_on, plain)
+        more = [Segment("›", plain + theme_style(self.app, "muted"))] if goes_on else []
+        return Strip([*self._render_margin(number, plain), *text, *more], width)
 
     def _find_matches(self) -> None:
         needle, numbers = self.needle, range(1, len(self._lines) + 1)
@@ -170,30 +174,30 @@ class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
         digits = str(number).rjust(self._gutter - 3)
         problem = self._problems.get(number)
         if problem is not None:
-            part, sign = ("wrong", "✘") if problem.fatal else ("doubtful", "!")
+            color, sign = ("error", "✘") if problem.fatal else ("warning", "!")
         elif self.block[0] <= number <= self.block[1]:
-            part, sign = "block", "▎"
+            color, sign = "accent", "▎"
         else:
-            part, sign = "number", " "
+            color, sign = "muted", " "
         return [
-            Segment(f"{digits} ", plain + Style(color=self._style("number").color)),
-            Segment(f"{sign} ", plain + Style(color=self._style(part).color, bold=True)),
+            Segment(f"{digits} ", plain + theme_style(self.app, "muted")),
+            Segment(f"{sign} ", plain + theme_style(self.app, f"bold {color}")),
         ]
 
     def _render_text(self, number: int, plain: Style) -> list[Segment]:
         text = Text(no_wrap=True, end="")
         for words, ink in self._lines[number - 1]:
-            text.append(words, plain + Style(color=self._style(ink.part).color))
+            color = _INKS.get(ink.part, "foreground")
+            text.append(words, plain + theme_style(self.app, color))
         if self.needle is not None:
+            found = theme_style(self.app, "background", "warning")
+            if self.app.no_color:
+                found += Style(reverse=True)
             for match in self.needle.finditer(text.plain):
-                text.stylize(self._style("found"), *match.span())
+                text.stylize(found, *match.span())
         # An empty line renders as a segment without a style, which a filter for no colors can't take.
         return [part for part in text.render(self.app.console) if part.text]
 
     def _scroll_to_row(self, y: int) -> None:
         y = max(0, min(y, len(self._lines) - self.size.height))
         self.scroll_to(y=y, animate=False, force=True, immediate=True)
-
-    def _style(self, part: str) -> Style:
-        part = part if f"config-view--{part}" in self.COMPONENT_CLASSES else "code"
-        return self.get_component_rich_style(f"config-view--{part}")

@@ -25,7 +25,7 @@ def match_position(view: "ConfigView | LogView | Transcript") -> str:
 
 
 class FindBar(Input):
-    """Hidden until it is opened, to find words in `view` or, with a placeholder, for other input."""
+    """Mounted below `view` when it is opened, to find words in it or, with a placeholder, for other input."""
 
     class Toggled(Message):
         """The bar was opened or closed."""
@@ -38,8 +38,10 @@ class FindBar(Input):
         self.finds = True
         self.display = False
 
-    def open(self, text: str = "", placeholder: str = "") -> None:
+    async def open(self, text: str = "", placeholder: str = "") -> None:
         """Take words to find, or another input that the screen handles."""
+        if not self.is_attached and isinstance(pane := self._view.parent, Widget):
+            await pane.mount(self, after=self._view)
         self.finds, self._start = not placeholder, self._view.cursor
         self._focus_before = self.screen.focused
         with self.prevent(Input.Changed):
@@ -56,10 +58,10 @@ class FindBar(Input):
         self.screen.set_focus(self._view)
         self.post_message(self.Toggled())
 
-    def find_next(self, direction: int) -> None:
-        """Go to the next or the previous line that has the words."""
+    async def find_next(self, direction: int) -> None:
+        """Go to the next or the previous line that has the words, or ask for these."""
         if self._view.needle is None:
-            self.open()
+            await self.open()
         else:
             self._view.search_next(direction)
 

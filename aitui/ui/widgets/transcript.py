@@ -23,8 +23,8 @@ from aitui.domain.units import format_position
 from aitui.format.fit import truncate
 from aitui.ui.keymap import TRANSCRIPT
 from aitui.ui.motions import motion_rows
-from aitui.ui.plain import component_classes
 from aitui.ui.terminal.screen_diff import is_terminal_ready
+from aitui.ui.theme import theme_style
 from aitui.ui.transcript.conversation import CompletedTurn, TranscriptDocument
 from aitui.ui.transcript.layout import (
     block_contains_row,
@@ -38,8 +38,10 @@ from aitui.ui.transcript.layout import (
 )
 from aitui.ui.transcript.rows import (
     GUTTER,
-    PARTS,
+    LOOKS,
+    TEXT_STYLE,
     StyleCache,
+    TextStyle,
     TranscriptRow,
     add_hint,
     highlight_selection,
@@ -60,6 +62,8 @@ MARGIN = 1
 MAX_TEXT = 100
 """Cells of a line; longer ones are hard to read."""
 MAX_CACHED_STRIPS = 512
+MARKS = frozenset({"found", "current", "hint"})
+"""Parts that their background tells from the text."""
 
 
 class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
@@ -75,38 +79,8 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
         overflow-y: auto;
         scrollbar-gutter: stable;
         scrollbar-size-vertical: 1;
-
-        .transcript--text, .transcript--prompt { color: $foreground; }
-        .transcript--user { color: $accent; }
-        .transcript--who { color: $foreground; }
-        .transcript--m1 { color: $m1; }
-        .transcript--m2 { color: $m2; }
-        .transcript--m3 { color: $m3; }
-        .transcript--m4 { color: $m4; }
-        .transcript--m5 { color: $m5; }
-        .transcript--other { color: $other; }
-        .transcript--error { color: $error; }
-        .transcript--quiet, .transcript--reasoning, .transcript--footer { color: $muted; }
-        .transcript--heading { color: $accent; }
-        .transcript--marker { color: $accent; }
-        .transcript--line { color: $foreground 35%; }
-        .transcript--quote { color: $text-muted; }
-        .transcript--link { color: $primary; text-style: underline; }
-        .transcript--code { color: $foreground; background: $foreground 7%; }
-        .transcript--code-text { color: $foreground; }
-        .transcript--code-keyword { color: $primary; text-style: bold; }
-        .transcript--code-function { color: $accent; }
-        .transcript--code-string { color: $success; }
-        .transcript--code-number { color: $warning; }
-        .transcript--code-comment { color: $text-muted; text-style: italic; }
-        .transcript--code-deleted { color: $error; }
-        .transcript--cursor { color: $accent; }
-        .transcript--found { color: $background; background: $warning; }
-        .transcript--current { color: $background; background: $accent; text-style: bold; }
-        .transcript--hint { color: $background; background: $accent; text-style: bold; }
     }
     """
-    COMPONENT_CLASSES = component_classes("transcript", *PARTS)
 
     raw: reactive[bool] = reactive(False, init=False)
     empty_text: reactive[str] = reactive("", init=False)
@@ -437,12 +411,16 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
     def _render_blank(self, number: int, width: int) -> Strip:
         lines = self.empty_text.split("\n") if not self._layout.entries else []
         words = truncate(lines[number], self.room.width - GUTTER) if number < len(lines) else ""
-        blank = Strip.blank(width, self._part_style("text"))
+        blank = Strip.blank(width, self._palette.style(TEXT_STYLE))
         end = GUTTER + cell_len(words)
-        return add_hint(blank, words, self._part_style("quiet"), end) if words else blank
+        quiet = TextStyle("quiet")
+        return add_hint(blank, words, self._palette.style(quiet), end) if words else blank
 
     def _part_style(self, part: str) -> Style:
-        return self.get_component_rich_style(f"transcript--{part}")
+        look, ground = LOOKS[part]
+        style = self.visual_style.rich_style + theme_style(self.app, look, ground)
+        # Without colors, what is found has no other mark.
+        return style + Style(reverse=True) if self.app.no_color and part in MARKS else style
 
     # --- keeping up
 

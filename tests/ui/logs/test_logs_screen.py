@@ -174,8 +174,8 @@ async def test_finding_counts_and_goes_from_one_to_the_next(
 @pytest.mark.parametrize("key", ["slash", "f"])
 async def test_what_is_typed_ahead_comes_into_the_entry(logs: Driven, key: str) -> None:
     logs.burst(key, *"/finn")
-    entry = logs.app.screen.query_one(Input)
-    await logs.until(lambda: entry.value == "/finn", "typed")
+    screen = logs.app.screen
+    await logs.until(lambda: [one.value for one in screen.query(Input)] == ["/finn"], "typed")
 
 
 async def test_nothing_found_is_said(logs: Driven) -> None:

@@ -69,3 +69,21 @@ async def test_dialogs_lists_and_finds_show_their_place_without_colors(
         shown.press("\x1b[B")
         await shown.until(lambda: underlined(shown), "a place in the list")
         assert not colored(shown)
+
+
+async def test_what_is_found_in_a_chat_is_told_without_colors(
+    plain: StandIn, tmp_path: Path
+) -> None:
+    environment = surroundings(tmp_path, NO_COLOR="1")
+    async with terminal(["--url", plain.url], environment) as shown:
+        await shown.see(" ms ", QUICK)
+        shown.press("\r")
+        await shown.see("Ask ")
+        shown.press("a needle\r")
+        await shown.see("▎ a needle", "✓ done")
+        shown.press("\x06needle")
+        await shown.see("1 of ")
+        row = shown.line_of("a needle")
+        column = shown.screen.display[row].index("needle")
+        await shown.until(lambda: shown.screen.buffer[row][column].reverse, "marked")
+        assert not colored(shown)

@@ -66,3 +66,40 @@ for _ in range(1_000_000):
 print(Counted.most < 300_000)
 """
     assert answer_of(code) == "True"
+
+
+def test_nothing_is_looked_at_while_a_key_is_answered() -> None:
+    code = """
+import asyncio
+from aitui.collector import ANSWER_SECONDS, CollectorPause
+
+async def main():
+    pause = CollectorPause()
+    pause.begin()
+    make_many(2)
+    print(before() is None, gc.isenabled(), end=" ")
+    pause.begin()
+    await asyncio.sleep(2 * ANSWER_SECONDS)
+    make_many(2)
+    print(before() is None, gc.isenabled())
+
+tune_collector()
+before = circle()
+asyncio.run(main())
+"""
+    assert answer_of(code) == "False False True True"
+
+
+def test_a_key_during_the_start_begins_no_search() -> None:
+    code = """
+import asyncio
+from aitui.collector import ANSWER_SECONDS, CollectorPause
+
+async def main():
+    CollectorPause().begin()
+    await asyncio.sleep(2 * ANSWER_SECONDS)
+    print(gc.isenabled())
+
+asyncio.run(main())
+"""
+    assert answer_of(code) == "False"
