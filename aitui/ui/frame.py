@@ -7,8 +7,10 @@ from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style as RichStyle
 from textual.app import App
+from textual.containers import Vertical
 from textual.content import Content
 from textual.geometry import Region
+from textual.strip import Strip
 from textual.style import Style
 from textual.widget import Widget
 
@@ -17,6 +19,26 @@ from aitui.ui.theme import theme_style
 
 Pieces = str | Sequence[tuple[str, str]]
 """A text, muted, or texts each with its style as `theme_style` takes it; `line` is the frame's own."""
+
+
+class FramedPane(Vertical):
+    """A frame around other widgets, of which every line but the first and the last is the same.
+
+    Textual draws each line, and keeps up to six strips of it with seven caches each: for the frame
+    around the models that was half of all strips of the first screen.
+    """
+
+    def render_line(self, y: int) -> Strip:  # noqa: ARG002 - as Textual calls it
+        return Strip.blank(self.size.width, self.visual_style.rich_style)
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        ends = {0, self.outer_size.height - 1}
+        rows = [y if y in ends else 1 for y in crop.line_range]
+        drawn = {
+            y: super(FramedPane, self).render_lines(Region(crop.x, y, crop.width, 1))[0]
+            for y in set(rows)
+        }
+        return [drawn[y] for y in rows]
 
 
 def set_frame_title(

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from rich.color import Color
 from textual import events, on
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 from textual.geometry import Region, Size
 from textual.screen import Screen
 from textual.widget import Widget
@@ -20,7 +20,7 @@ from aitui.domain.client_requests import list_uses
 from aitui.domain.models import Model, RunState
 from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
 from aitui.format.fit import shorten_id
-from aitui.ui.frame import Pieces, set_frame_title
+from aitui.ui.frame import FramedPane, Pieces, set_frame_title
 from aitui.ui.keymap import APP, CHAT_PANE, MODELS, Hint
 from aitui.ui.messages import (
     CancelRequested,
@@ -83,7 +83,7 @@ class ModelsScreen(Screen[None]):
         self.snapshot = Snapshot()
         self._header = ServerHeader(clock, id="header")
         self._body = PaneBody(self._pane_regions, id="body")
-        self._models = Vertical(id="models", classes="frame")
+        self._models = FramedPane(id="models", classes="frame")
         self._table = ModelTable(clock, id="table")
         self._titles = ColumnTitles(self._table, id="titles")
         self._filter = Input(id="filter", placeholder="filter by id, name or state")

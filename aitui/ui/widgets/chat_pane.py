@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 from textual.message import Message
 from textual.reactive import var
 
 from aitui.domain.chat.conversation import Attachment
 from aitui.domain.snapshot import Clock
 from aitui.format.fit import shorten_id
-from aitui.ui.frame import set_frame_title
+from aitui.ui.frame import FramedPane, set_frame_title
 from aitui.ui.keymap import APP, CHAT_PANE, PROMPT, TRANSCRIPT, Hint
 from aitui.ui.plain import PlainText, plain
 from aitui.ui.widgets.chat_status import ChatStatus, SentLines
@@ -32,7 +32,7 @@ MAX_ID_CELLS = 24
 """Cells of a model's id in an empty prompt, beside what the prompt takes."""
 
 
-class ChatPane(Vertical):
+class ChatPane(FramedPane):
     """Shows what it is given, and passes on what is typed."""
 
     BINDINGS = CHAT_PANE.bindings()
