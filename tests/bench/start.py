@@ -167,7 +167,7 @@ def _lines(url: str, certificates: Path, environment: dict[str, str]) -> list[Li
         _ratio("… to that app", live / hello, 2.0),
         Line(
             "resident memory, connected, 20 models",
-            f"{mebibytes:.0f} MiB",
+            f"{mebibytes:.1f} MiB",
             "≤ 50 MiB",
             mebibytes <= 50,
         ),

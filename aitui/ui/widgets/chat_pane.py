@@ -92,6 +92,7 @@ class ChatPane(FramedPane):
 
     def on_resize(self) -> None:
         self.sent.room = self.content_size.height
+        self._mount_sent()
 
     def on_mount(self) -> None:
         for name in ("suggestions", "selected", "room"):
@@ -150,14 +151,19 @@ class ChatPane(FramedPane):
             APP.hint("help"),
         ]
 
-    def _show_facts(self) -> None:
+    def _mount_sent(self) -> None:
         if self.sent.display and not self.sent.is_attached:
             self.mount(self.sent, after=self.status)
+
+    def _show_facts(self) -> None:
+        self._mount_sent()
         if self.has_rail:
             self.rail.facts = self.sent.facts
 
     def watch_has_rail(self) -> None:
         self.sent.beside = self.has_rail
+        if self.is_mounted:
+            self._mount_sent()
         if self.has_rail:
             self.rail.facts = self.sent.facts
             self.post_message(self.RailShown())

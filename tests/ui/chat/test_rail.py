@@ -44,6 +44,29 @@ async def test_a_rail_shows_what_is_sent_instead_of_the_lines_above_the_prompt(
         await pane.app.see("with  Be brief.", "▣ dog.png")
 
 
+async def test_what_was_set_beside_the_rail_stands_above_the_prompt_without_it(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with chatting(stand_in, server, tmp_path, size=(120, 36)) as pane:
+        await zoom(pane)
+        await pane.send("/system Be brief.")
+        await pane.app.see("system  Be brief.")
+        await pane.app.press("f2")
+        await pane.app.see("with  Be brief.")
+
+
+async def test_a_screen_that_grows_shows_what_is_sent_with_every_prompt(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with chatting(stand_in, server, tmp_path, size=(80, 12)) as pane:
+        await pane.send("/system Be brief.")
+        await pane.app.until(lambda: pane.widget.sent.facts.system, "set")
+        await pane.app.settle()
+        assert "Be brief." not in pane.app.text
+        await pane.app.pilot.resize_terminal(80, 24)
+        await pane.app.see("with  Be brief.")
+
+
 async def test_a_rail_splits_the_context_as_the_server_counts_it(
     stand_in: StandIn, server: Server, tmp_path: Path
 ) -> None:
