@@ -118,6 +118,18 @@ async def test_facts_that_change_are_shown_and_must_be_read_anew(
         await asked.press("n")
 
 
+async def test_an_ignored_yes_stays_explained_while_facts_go_on_changing(
+    asked: Driven, stand_in: StandIn
+) -> None:
+    async with stand_in.busy(QUICK):
+        await asked.see("1 request is running")
+        asked.burst("y")
+        await asked.see("Something changed")
+    await asked.unsee("1 request is running")
+    await asked.settle()
+    assert "Something changed" in asked.text
+
+
 async def test_a_snapshot_that_changes_nothing_it_says_leaves_it_armed(asked: Driven) -> None:
     snapshot = asked.models.snapshot
     asked.app.post_snapshot(

@@ -153,6 +153,7 @@ class ConfirmScreen(ModalScreen[bool]):
         yield self._keys
 
     def on_mount(self) -> None:
+        self._ignored.display = False
         self._show()
         self.watch(self.app, "snapshot", self._compare_facts)
 
@@ -195,7 +196,7 @@ class ConfirmScreen(ModalScreen[bool]):
         self.focus_next(Choice)
 
     def _show(self) -> None:
-        self._armed = self._ignored.display = False
+        self._armed = False
         self._show_title()
         self._show_facts()
         self._difference.display = bool(self._confirmation.diff)
