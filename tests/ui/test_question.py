@@ -177,3 +177,15 @@ async def test_a_snapshot_may_come_before_the_question_is_painted(
         app.app.snapshot = replace(snapshot, version="later")
         await waiting
         await app.see("later?")
+
+
+@pytest.mark.parametrize("key", ["y", "n", "escape"])
+async def test_a_question_that_came_up_by_itself_says_why_it_takes_no_key_yet(
+    app: Driven, key: str
+) -> None:
+    question = Confirmation("Load it again?", (), yes="Load", unprompted=True)
+    app.app.push_screen(ConfirmScreen(lambda _: question, Snapshot()))
+    await app.see("▸ n Cancel")
+    app.burst(key)
+    await app.see("! This question came up by itself: wait a second, then answer.")
+    assert app.asking

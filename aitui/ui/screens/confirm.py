@@ -118,10 +118,7 @@ class ConfirmScreen(ModalScreen[bool]):
         self._bars = LoadBars(id="bars")
         self._difference = PlainText(id="difference")
         self._facts = PlainText(id="facts")
-        self._ignored = PlainText(
-            f"! Something changed: read this again, then press {CONFIRM.sign('answer(True)')} again.",
-            id="ignored",
-        )
+        self._ignored = PlainText(id="ignored")
         no, yes = self._confirmation.no, self._confirmation.yes
         self._no = Choice(_choice_text("answer(False)", no), answer=False, id="no")
         self._yes = Choice(_choice_text("answer(True)", yes), answer=True, id="yes")
@@ -175,7 +172,11 @@ class ConfirmScreen(ModalScreen[bool]):
         if self.is_current and (self._armed or not (answer or self._confirmation.unprompted)):
             self._armed = False
             self.dismiss(answer)
-        elif self.is_current and self._has_changed:
+        elif self.is_current and (self._has_changed or self._confirmation.unprompted):
+            yes = CONFIRM.sign("answer(True)")
+            changed = f"! Something changed: read this again, then press {yes} again."
+            waits = "! This question came up by itself: wait a second, then answer."
+            self._ignored.update(waits if self._confirmation.unprompted else changed)
             self._ignored.display = True
 
     def action_cancel(self) -> None:

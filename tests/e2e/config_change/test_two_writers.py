@@ -169,8 +169,7 @@ async def test_an_edit_is_merged_with_what_was_written_meanwhile(
         on_this_machine.config.write_text(theirs)
         await say_yes(opened, until=question)
         if theirs == THEIRS:
-            await asyncio.sleep(1.2)
-            opened.press("y")
+            await answer_unprompted(opened, "y", question)
             await opened.see("+ globalTTL: 300")
         await say_yes(opened, until="✓ reload")
     assert on_this_machine.config.read_text() == written
@@ -186,8 +185,7 @@ async def test_an_edit_with_conflicts_is_kept_if_they_are_not_resolved(
         await opened.see("+ globalTTL: 900")
         on_this_machine.config.write_text(THEIRS)
         await say_yes(opened, until="Resolve the conflicts")
-        await asyncio.sleep(1.2)
-        opened.press("n")
+        await answer_unprompted(opened, "n", "Resolve the conflicts")
         kept = await kept_by(opened, editor.with_name("drafts"))
     assert kept.decode() == CONFIG.replace("1800", "900")
     assert on_this_machine.config.read_text() == THEIRS
@@ -217,6 +215,15 @@ async def say_yes(opened: Terminal, *, until: str) -> None:
             # Behind the question the same key copies.
             if "▸ n" in opened.text:
                 opened.press("y")
+            await asyncio.sleep(0.3)
+
+
+async def answer_unprompted(opened: Terminal, key: str, question: str) -> None:
+    """Answer a question that came by itself: it takes no key until a second passed without one."""
+    async with asyncio.timeout(PATIENCE):
+        while question in opened.text:
+            await asyncio.sleep(1.5)
+            opened.press(key)
             await asyncio.sleep(0.3)
 
 
