@@ -74,11 +74,15 @@ async def appears(file: Path) -> None:
 
 
 def descriptors(pid: int) -> list[str]:
-    """What a process has open: files by path, connections by port and state, else the kind."""
+    """What a process has open: files by path, connections by port and state, else the kind.
+
+    A lock is named by its folder: that of the open conversation, which is another one later.
+    """
     open_now = []
     for link in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(FileNotFoundError):  # closed since
-            open_now.append(str(link.readlink()))
+            target = link.readlink()
+            open_now.append(str(target.parent if target.suffix == ".lock" else target))
     states = {}
     for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
         _, _, remote, state, *_, inode = line.split()[:10]
