@@ -25,7 +25,7 @@ class FramedPane(Vertical):
     """A frame around other widgets, of which every line but the first and the last is the same.
 
     Textual draws each line, and keeps up to six strips of it with seven caches each: for the frame
-    around the models that was half of all strips of the first screen.
+    around the models that was a third of all strips of the first screen, 90 of 290.
     """
 
     def render_line(self, y: int) -> Strip:  # noqa: ARG002 - as Textual calls it
