@@ -77,19 +77,30 @@ class PromptStore:
         return not waits
 
     async def save_drafts(self, history: ConversationHistory) -> None:
-        """Save the drafts that changed since the last call."""
-        unsaved, self._unsaved = self._unsaved, {}
+        """Save the drafts that changed since the last call.
+
+        What is cancelled meanwhile, as at the end of aitui, is saved by the next call.
+        """
         try:
-            for chat, prompt in unsaved.values():
-                conversation, key = chat.conversation, _draft_key(chat.conversation)
-                before = self._draft_keys.get(conversation.id, key)
-                if before != key:
-                    # The first question was asked meanwhile.
-                    await history.save_draft(before, "")
-                self._draft_keys[conversation.id] = key
-                await history.save_draft(key, prompt.text, prompt.editing)
+            while self._unsaved:
+                conversation_id, unsaved = next(iter(self._unsaved.items()))
+                await self._save_draft(history, *unsaved)
+                if self._unsaved.get(conversation_id) is unsaved:
+                    del self._unsaved[conversation_id]
         except HistoryError as error:
+            self._unsaved.clear()
             self._report_once(error)
+
+    async def _save_draft(
+        self, history: ConversationHistory, chat: ChatSession, prompt: PromptDraft
+    ) -> None:
+        conversation, key = chat.conversation, _draft_key(chat.conversation)
+        before = self._draft_keys.get(conversation.id, key)
+        if before != key:
+            # The first question was asked meanwhile.
+            await history.save_draft(before, "")
+        self._draft_keys[conversation.id] = key
+        await history.save_draft(key, prompt.text, prompt.editing)
 
     def _report_once(self, error: HistoryError) -> None:
         if str(error) not in self._reported:

@@ -1,5 +1,7 @@
 """What was being written, and what was asked before, is there again after a restart."""
 
+import asyncio
+import threading
 from pathlib import Path
 
 from aitui.domain.snapshot import Server
@@ -47,6 +49,25 @@ async def test_a_draft_is_kept_while_it_is_written(pane: Pane, tmp_path: Path) -
         kept, _ = await history.draft(key)
     paths = Paths.below(tmp_path)
     assert (paths.data / FILE_NAME).stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_draft_is_kept_though_aitui_ends_while_it_is_saved(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with chatting(stand_in, server, tmp_path) as pane:
+        app, workers = pane.app, pane.app.app.workers
+        history = app.controllers.chat.history
+        assert history is not None
+        is_free = threading.Event()
+        asyncio.get_running_loop().run_in_executor(history._thread, is_free.wait)
+        try:
+            pane.widget.prompt.set_text("not sent")
+            await app.until(lambda: any(w.group == "save drafts" for w in workers), "saving")
+            workers.cancel_all()
+        finally:
+            is_free.set()
+    async with chatting(stand_in, server, tmp_path) as pane:
+        await pane.app.until(lambda: pane.written == "not sent", "draft")
 
 
 async def test_what_was_sent_is_no_draft_any_more(
