@@ -59,6 +59,8 @@ VIEWS = (
 
 The checks of the doctor follow one by one, each when it has ended.
 """
+PROMPT = "sends, / commands"
+"""What an empty prompt says; the chat has it after its first paint."""
 
 _ESCAPES = re.compile(
     rb"\x1b(?:\[[0-9;:?<>=]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[()][A-Z0-9]|[=>78])"
@@ -156,7 +158,8 @@ def _lines(url: str, certificates: Path, environment: dict[str, str]) -> list[Li
     hello, first, live = _first_frames(environment)
     rest = _at_rest(environment)
     hardware = _hardware_bytes(environment)
-    key, waits = _key_wait(environment), _first_uses(environment)
+    key = _key_wait(environment)
+    waits, prompt = _first_uses(environment)
     status, reference = _status(url, certificates, environment)
     mebibytes = rest.resident / 2**20
     return [
@@ -183,6 +186,7 @@ def _lines(url: str, certificates: Path, environment: dict[str, str]) -> list[Li
             Line(f"{name}, key to first paint", f"{wait * 1000:.0f} ms", "≤ 150 ms", wait <= 0.15)
             for name, wait in waits.items()
         ),
+        Line("chat, key to prompt", f"{prompt * 1000:.0f} ms"),
     ]
 
 
@@ -295,12 +299,16 @@ def _key_wait(environment: dict[str, str]) -> float:
     return median(waits)
 
 
-def _first_uses(environment: dict[str, str]) -> dict[str, float]:
-    """Medians of the seconds from the key to the first paint of each view, opened for the first time."""
+def _first_uses(environment: dict[str, str]) -> tuple[dict[str, float], float]:
+    """Medians of the seconds from the key to the first paint of each view, and to the chat's prompt.
+
+    Each of them is opened for the first time.
+    """
     config = Path(environment["HOME"], "config.yaml")
     config.write_text(CONFIG)
     local = {"AI_SERVER_SSH_HOST": "local", "AI_SERVER_PRESET_PATH": str(config)}
     waits: dict[str, list[float]] = {name: [] for name, _, _ in VIEWS}
+    prompts: list[float] = []
     for _ in range(OPENINGS):
         run = Run([sys.executable, "-m", "aitui"], {**environment, **local})
         run.until(_has_models)
@@ -309,6 +317,8 @@ def _first_uses(environment: dict[str, str]) -> dict[str, float]:
             begin, pressed = len(run.output), time.monotonic() - run.began
             run.press(key)
             waits[name].append(run.until(partial(_shows, text), begin) - pressed)
+            if name == "chat":
+                prompts.append(run.until(partial(_shows, PROMPT), begin) - pressed)
             run.rest(1.0)
             run.press("\x1b")
             run.rest(1.0)
@@ -316,7 +326,7 @@ def _first_uses(environment: dict[str, str]) -> dict[str, float]:
                 run.press("\x1b")
                 run.rest(1.0)
         run.close()
-    return {name: median(seconds) for name, seconds in waits.items()}
+    return {name: median(seconds) for name, seconds in waits.items()}, median(prompts)
 
 
 def _status(url: str, certificates: Path, environment: dict[str, str]) -> tuple[float, float]:

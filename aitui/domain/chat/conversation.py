@@ -112,7 +112,7 @@ PARAMETER_NAMES = tuple(
     )
 )
 """What llama-server's chat endpoint takes besides the messages, as of its README."""
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+_NAME = r"[A-Za-z][A-Za-z0-9_.-]{0,63}"
 _LONGEST_VALUE = 100_000
 
 
@@ -136,7 +136,7 @@ class SamplingParameters(Struct, frozen=True):
         A text that is no JSON is meant as text. Raises ValueError, with words for a person.
         """
         name = name.strip()
-        if not _NAME.fullmatch(name):
+        if not re.fullmatch(_NAME, name):
             raise ValueError(f"“{name[:80]}” is not a valid parameter name")
         if name in RESERVED_NAMES:
             raise ValueError(f"{name} can't be set: aitui sets it itself")

@@ -1,6 +1,5 @@
 """A running reply, frozen at one moment."""
 
-import dataclasses
 from bisect import bisect_right
 from collections import deque
 from enum import Enum
@@ -154,11 +153,10 @@ class GrowingText:
         return joined[start - offset : end - offset]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class TextSnapshot:
+class TextSnapshot(Struct, frozen=True):
     """The first `length` characters of a growing text."""
 
-    source: GrowingText = dataclasses.field(default_factory=GrowingText, repr=False, compare=False)
+    source: GrowingText = field(default_factory=GrowingText)
     length: int = 0
 
     def __str__(self) -> str:

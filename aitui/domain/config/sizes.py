@@ -12,10 +12,8 @@ SMALLEST = 256
 LARGEST = 16 * 1024 * 1024
 REPLY_HEADROOM_FACTOR = 1.1
 
-_SIZE = re.compile(
-    r"([0-9]{1,12}(?:\.[0-9]{1,6})?|\.[0-9]{1,6})\s*(?:([km])(?:i?b?)?)?", re.IGNORECASE
-)
-_GROUPED = re.compile(r"[0-9]{1,3}(?:[ ,_'][0-9]{3})+")
+_SIZE = r"([0-9]{1,12}(?:\.[0-9]{1,6})?|\.[0-9]{1,6})\s*(?:([km])(?:i?b?)?)?"
+_GROUPED = r"[0-9]{1,3}(?:[ ,_'][0-9]{3})+"
 _UNITS = {"": 1, "k": 1024, "m": 1024 * 1024}
 
 
@@ -26,10 +24,10 @@ def parse_context_size(text: str) -> int:
     LARGEST.
     """
     given = text.strip()
-    if _GROUPED.fullmatch(given):
+    if re.fullmatch(_GROUPED, given):
         given = re.sub(r"[^0-9]", "", given)
     shown, remedy = f"“{sanitize_line(text, 40)}”", "Give tokens, such as 131072 or 128k."
-    found = _SIZE.fullmatch(given)
+    found = re.fullmatch(_SIZE, given, re.IGNORECASE)
     if not found:
         raise ConfigRefused(f"{shown} is not a context size.", remedy=remedy)
     tokens = Decimal(found[1]) * _UNITS[(found[2] or "").lower()]

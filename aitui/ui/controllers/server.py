@@ -114,9 +114,7 @@ class ServerControllers:
     async def _show_chat(self) -> None:
         """Show the chat from any view."""
         await self.context.app.run_action("app.models")
-        await self._screen.mount_chat()
-        self._screen.show_chat(shown=True)
-        self._screen.set_focus(self._screen.chat.prompt)
+        await self._screen.open_chat()
 
     @property
     def shows_reply(self) -> bool:

@@ -154,16 +154,29 @@ class ModelsScreen(Screen[None]):
     async def chat_with(self, model: Model) -> None:
         """Open the chat of a model, whichever is under the cursor."""
         self._table.select(model.id)
-        is_first = self._chat_mount is None
-        await self.mount_chat()
-        self.show_chat(shown=True)
-        self.set_focus(self.chat.prompt)
-        if is_first:
-            await self._wait_for_paint()
+        await self.open_chat()
         self.post_message(ChatRequested(model))
 
+    async def open_chat(self) -> None:
+        """Show the conversation, and write in its prompt.
+
+        Keys wait until the first chat has both.
+        """
+        is_first = self._chat_mount is None
+        # Each batch is laid out once: a second time would wait for Textual's next frame.
+        with self.app.batch_update():
+            await self.mount_chat()
+            self.show_chat(shown=True)
+        if is_first:
+            await self._wait_for_paint()
+        with self.app.batch_update():
+            await self.chat.mount_prompt()
+            self.set_focus(self.chat.prompt)
+        if is_first:
+            await self._wait_for_paint()
+
     async def _wait_for_paint(self) -> None:
-        """Let the screen be painted, before more is imported and read; keys wait meanwhile."""
+        """Let the screen be painted, before more is imported and read."""
         painted = asyncio.Event()
         self.call_after_refresh(painted.set)
         await sleep_until(painted, PAINT_SECONDS)
@@ -287,14 +300,14 @@ class ModelsScreen(Screen[None]):
 
     @property
     def _is_in_chat(self) -> bool:
-        return self._chat_mount is not None and self.focused in {
-            self.chat.prompt,
-            self.chat.transcript,
-        }
+        return self._is_writing or (
+            self._chat_mount is not None and self.focused is self.chat.transcript
+        )
 
     @property
     def _is_writing(self) -> bool:
-        return self._chat_mount is not None and self.focused is self.chat.prompt
+        focused = self.focused
+        return focused is not None and focused.id == "prompt"
 
     def show_chat(self, *, shown: bool) -> None:
         """Show the conversation in the place of the details, or these again."""
@@ -655,7 +668,11 @@ class ModelsScreen(Screen[None]):
     def _show_detail_again(self) -> None:
         self._show_detail()
 
+    # Textual calls a method with `@on` for no message by its name: two methods, then.
     @on(ModelTable.Highlighted)
+    def _show_selected(self) -> None:
+        self._show_selection()
+
     def on_descendant_focus(self) -> None:
         """Update the keys in the footer."""
         self._show_selection()

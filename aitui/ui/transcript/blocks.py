@@ -14,11 +14,10 @@ text was split.
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -39,13 +38,13 @@ MAX_NESTING = 40
 """Levels of tokens, two for each list item; deeper markers are text. Markdown-it would drop the text."""
 BULLETS = "•◦▪"
 QUOTE_MARK = "▎ "
-_TASK = re.compile(r"\[([ xX])\][ \t]+")
+_TASK = r"\[([ xX])\][ \t]+"
 _LANGUAGE_CHARACTERS = frozenset("+-.#_")
 _SEGMENT = " " * 60 + "x"
 """Precedes a part of a long line in what is parsed: the parser shall see no marker at its start."""
 
 # Characters that steer a terminal or the order of its text; what remains is a matter of width.
-_CONTROL_CHARACTERS = re.compile(
+_CONTROL_CHARACTERS = (
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
@@ -112,7 +111,7 @@ class _Container(Struct, frozen=True):
         return self.shown if self.is_quote else " " * cell_len(self.shown)
 
 
-class _Open(NamedTuple):
+class _Open(Struct, frozen=True):
     """A container with the level of its token, and its line as long as no text of it has come."""
 
     container: _Container
@@ -120,8 +119,7 @@ class _Open(NamedTuple):
     start: int | None
 
 
-@dataclass(slots=True)
-class _Leaf:
+class _Leaf(Struct):
     """A block without blocks in it; `texts` has one for each of its lines, None for its marks.
 
     `top` is the first line of what begins with it. `resume` are the lines that continue it after a cut. `gap` is what an empty row before it begins
@@ -150,7 +148,7 @@ class _Leaf:
         return self.start + len(self.texts)
 
 
-class _Part(NamedTuple):
+class _Part(Struct, frozen=True):
     """A piece with the line behind it and its leaf; `is_last` for the last one of a leaf.
 
     `skipped` are the lines before it that belong to no leaf.
@@ -270,7 +268,7 @@ def _walk(tokens: Sequence["Token"], offset: int, known: Sequence[_Container]) -
         if leaf.end > 0:
             if leaf.start < 0:
                 leaf.texts, leaf.start, leaf.continues = leaf.texts[-leaf.start :], 0, True
-            stack = [opened._replace(start=None) for opened in stack]
+            stack = [replace(opened, start=None) for opened in stack]
             yield leaf
 
 
@@ -282,7 +280,8 @@ def _make_leaf(
     begun = [opened.start for opened in stack if opened.start is not None]
     known = len(stack) - len(begun)
     # An item begins on the line of its marker, a quote with its first text.
-    marked = [at for at, (item, *_) in zip(begun, stack[known:], strict=True) if not item.is_quote]
+    new_items = zip(begun, containers[known:], strict=True)
+    marked = [at for at, item in new_items if not item.is_quote]
     quotes = [at for at, item in enumerate(containers[:known], 1) if item.is_quote]
     marks = {item.mark for item in containers[known:]}
     has_marker = bool(marks - {">"})
@@ -304,7 +303,7 @@ def _make_leaf(
         is_final=token.type not in {"list_item_open", "code_block"},
     )
     if token.type == "paragraph_open":
-        task = _TASK.match(texts[0] or "")
+        task = re.match(_TASK, texts[0] or "")
         if task is not None and begun and containers[-1].mark in "-+*":
             box = "☐ " if task[1] == " " else "☑ "
             lead[-1] = (lead[-1][0] + box, lead[-1][1] + "  ")
@@ -352,7 +351,7 @@ def _parse_language(info: str) -> str:
 
 def replace_control_characters(text: str) -> str:
     """The text with each harmful character replaced by `�`, its line breaks and tabs kept."""
-    return _CONTROL_CHARACTERS.sub("\ufffd", text)
+    return re.sub(_CONTROL_CHARACTERS, "\ufffd", text)
 
 
 class StreamedText:

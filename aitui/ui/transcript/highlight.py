@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from aitui.ui.transcript.rows import CODE_STYLE, Run, TextStyle
 
 if TYPE_CHECKING:
@@ -70,7 +72,7 @@ def _token_style(kind: "_TokenType") -> TextStyle:
     known: _TokenType | None = kind
     while known is not None:
         if (part := _TOKEN_PARTS.get(str(known))) is not None:
-            return CODE_STYLE._replace(part=part)
+            return replace(CODE_STYLE, part=part)
         known = known.parent
     return CODE_STYLE
 

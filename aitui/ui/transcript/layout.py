@@ -2,9 +2,9 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct, field
 from textual.selection import Selection
 
 from aitui.ui.transcript.blocks import Piece, PieceKind, References
@@ -19,8 +19,7 @@ from aitui.ui.transcript.render import (
 from aitui.ui.transcript.rows import GUTTER, Run, TranscriptRow
 
 
-@dataclass(slots=True, eq=False)
-class LaidOutPiece:
+class LaidOutPiece(Struct, eq=False):
     """A piece and its rows, None until they are needed at this width.
 
     `aside`: it is reasoning. `refined`: it was colored together with the rest of its fence.

@@ -65,10 +65,10 @@ def _parse_runs(
         elif kind in _CLOSING:
             styles.pop()
         elif kind == "image":
-            _append_run(runs, f"[image: {token.content}]", style._replace(part="link"))
+            _append_run(runs, f"[image: {token.content}]", replace(style, part="link"))
             _append_target(runs, token.attrs.get("src"), style)
         elif kind == "code_inline":
-            _append_run(runs, token.content, style._replace(part="code", ground="code"))
+            _append_run(runs, token.content, replace(style, part="code", ground="code"))
         else:
             _append_run(runs, _BREAKS.get(kind, token.content), style)
         if kind == "link_open":
@@ -80,10 +80,10 @@ def _parse_runs(
 
 _BREAKS = {"softbreak": " ", "hardbreak": "\n"}
 _OPENING: dict[str, Callable[[TextStyle], TextStyle]] = {
-    "em_open": lambda style: style._replace(italic=True),
-    "strong_open": lambda style: style._replace(bold=True),
-    "s_open": lambda style: style._replace(strike=True),
-    "link_open": lambda style: style._replace(part="link"),
+    "em_open": lambda style: replace(style, italic=True),
+    "strong_open": lambda style: replace(style, bold=True),
+    "s_open": lambda style: replace(style, strike=True),
+    "link_open": lambda style: replace(style, part="link"),
 }
 _CLOSING = {"em_close", "strong_close", "s_close", "link_close"}
 _parse_cached_runs = lru_cache(512)(_parse_runs)
@@ -101,10 +101,10 @@ def _append_run(runs: list[Run], text: str, style: TextStyle) -> None:
 def _append_target(runs: list[Run], target: object, style: TextStyle) -> None:
     # As text: the target of a style's link would pass the app's filters, which clean only texts.
     if target and (not runs or runs[-1][0] != target):
-        _append_run(runs, f" ({target})", style._replace(part="quiet"))
+        _append_run(runs, f" ({target})", replace(style, part="quiet"))
 
 
-_CELL_BREAK = re.compile(r"(?<!\\)\|")
+_CELL_BREAK = r"(?<!\\)\|"
 COLUMN_SEPARATOR: Run = (" │ ", TextStyle("line"))
 TIGHT_SEPARATOR: Run = (" ", TEXT_STYLE)
 NARROWEST_COLUMN = 10
@@ -159,7 +159,7 @@ def split_cells(line: str) -> list[str]:
     line = line.removeprefix("|")
     if line.endswith("|") and not line.endswith("\\|"):
         line = line[:-1]
-    return [cell.strip(" \t").replace("\\|", "|") for cell in _CELL_BREAK.split(line)]
+    return [cell.strip(" \t").replace("\\|", "|") for cell in re.split(_CELL_BREAK, line)]
 
 
 def _parse_cells(line: str, count: int, style: TextStyle, references: References) -> Cells:
@@ -439,7 +439,7 @@ def _render_table(piece: Piece, width: int, references: References) -> list[Tran
 
 def _dim_runs(runs: Sequence[Run], part: str) -> Iterator[Run]:
     return (
-        (text, style._replace(part=part) if style.part == "text" else style) for text, style in runs
+        (text, replace(style, part=part) if style.part == "text" else style) for text, style in runs
     )
 
 

@@ -6,7 +6,6 @@ Breaking loses nothing but blanks at the end of a line. A theme gives the styles
 import re
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import NamedTuple
 
 from msgspec import Struct
 from rich.cells import cell_len, set_cell_size, split_graphemes
@@ -15,7 +14,7 @@ from rich.style import Style
 from textual.strip import Strip
 
 
-class TextStyle(NamedTuple):
+class TextStyle(Struct, frozen=True):
     """The look of a run of text; `part` is one of `LOOKS`."""
 
     part: str = "text"

@@ -17,14 +17,16 @@ from aitui.ui.frame import FramedPane, set_frame_title
 from aitui.ui.keymap import APP, CHAT_PANE, PROMPT, TRANSCRIPT, Hint
 from aitui.ui.plain import PlainText, plain
 from aitui.ui.widgets.chat_status import ChatStatus, SentLines
-from aitui.ui.widgets.composer import Composer
-from aitui.ui.widgets.find_bar import FindBar
-from aitui.ui.widgets.suggestion_list import SuggestionList
 from aitui.ui.widgets.transcript import Transcript
 
 if TYPE_CHECKING:
+    from textual.widget import AwaitMount
+
     from aitui.domain.slash import Suggestion
     from aitui.ui.widgets.chat_rail import ChatRail
+    from aitui.ui.widgets.composer import Composer
+    from aitui.ui.widgets.find_bar import FindBar
+    from aitui.ui.widgets.suggestion_list import SuggestionList
 
 MAX_PROMPT_LINES = 8
 """Lines of the prompt that are in sight."""
@@ -68,14 +70,34 @@ class ChatPane(FramedPane):
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes="frame")
         self.transcript = Transcript(clock, id="transcript")
-        self.find = FindBar(self.transcript, id="find")
         self.status = ChatStatus(
             clock, is_following=lambda: self.transcript.following, id="chat-status"
         )
         self.sent = SentLines(id="sent")
-        self.commands = SuggestionList(id="commands")
-        self.prompt = Composer(self.commands, id="prompt")
+        self._prompt_line = Horizontal(PlainText("❯", id="prompt-sign"), id="prompt-line")
+        self._prompt_mount: AwaitMount | None = None
         self._clock = clock
+
+    @cached_property
+    def find(self) -> "FindBar":
+        """Where words to find in the transcript are typed."""
+        from aitui.ui.widgets.find_bar import FindBar
+
+        return FindBar(self.transcript, id="find")
+
+    @cached_property
+    def commands(self) -> "SuggestionList":
+        """What a command in the prompt may become."""
+        from aitui.ui.widgets.suggestion_list import SuggestionList
+
+        return SuggestionList(id="commands")
+
+    @cached_property
+    def prompt(self) -> "Composer":
+        """Where a prompt is written."""
+        from aitui.ui.widgets.composer import Composer
+
+        return Composer(self.commands, id="prompt")
 
     @cached_property
     def rail(self) -> "ChatRail":
@@ -86,17 +108,23 @@ class ChatPane(FramedPane):
 
     def compose(self) -> ComposeResult:
         # What is hidden at first is mounted when it is needed: it would be a tenth of the opening.
-        yield from (self.transcript, self.status)
-        with Horizontal(id="prompt-line"):
-            yield from (PlainText("❯", id="prompt-sign"), self.prompt)
+        yield from (self.transcript, self.status, self._prompt_line)
+
+    def mount_prompt(self) -> "AwaitMount":
+        """Mount the prompt: after the first paint, which would wait for the import of an editor."""
+        if self._prompt_mount is None:
+            self._prompt_mount = self._prompt_line.mount(self.prompt)
+            for name in ("suggestions", "selected", "room"):
+                self.watch(self.commands, name, self._show_suggested, init=False)
+            self.prompt.has_queue = bool(self.queued)
+            self._update_placeholder()
+        return self._prompt_mount
 
     def on_resize(self) -> None:
         self.sent.room = self.content_size.height
         self._mount_sent()
 
     def on_mount(self) -> None:
-        for name in ("suggestions", "selected", "room"):
-            self.watch(self.commands, name, self._show_suggested, init=False)
         for name in ("facts", "queued"):
             self.watch(self.sent, name, self._show_facts)
 
@@ -192,16 +220,15 @@ class ChatPane(FramedPane):
         if not self.prompt.has_focus:
             self.commands.suggestions = ()
 
-    @on(SuggestionList.Chosen)
-    def _insert_clicked(self, message: SuggestionList.Chosen) -> None:
+    def on_suggestion_list_chosen(self, message: "SuggestionList.Chosen") -> None:
+        """Insert the command that was clicked."""
         self.prompt.set_text(message.suggestion.text)
         self.prompt.focus()
 
     def watch_attachments(self) -> None:
         self.sent.facts = replace(self.sent.facts, images=self.attachments)
 
-    @on(Composer.DetachRequested)
-    def _detach_last(self) -> None:
+    def on_composer_detach_requested(self) -> None:
         """Detach the last image."""
         self.attachments = self.attachments[:-1]
 
@@ -213,14 +240,16 @@ class ChatPane(FramedPane):
         self.attachments = (*self.attachments[:at], *self.attachments[at + 1 :])
 
     def watch_queued(self) -> None:
-        self.sent.queued, self.prompt.has_queue = self.queued, bool(self.queued)
+        self.sent.queued = self.queued
+        if self._prompt_mount is not None:
+            self.prompt.has_queue = bool(self.queued)
 
     @on(SentLines.TakenBack)
     def _take_back_clicked(self, message: SentLines.TakenBack) -> None:
         self.post_message(self.TakeBackRequested(message.index))
 
-    @on(Composer.RecallRequested)
-    def _take_back_last(self) -> None:
+    def on_composer_recall_requested(self) -> None:
+        """Take back the last queued prompt."""
         self.post_message(self.TakeBackRequested(-1))
 
     def watch_model_id(self) -> None:
@@ -232,6 +261,8 @@ class ChatPane(FramedPane):
 
     def _update_placeholder(self) -> None:
         """Name the model, which a small screen names nowhere else, or what a prompt waits for."""
+        if self._prompt_mount is None:
+            return
         model = shorten_id(self.model_id, MAX_ID_CELLS) if self.model_id else ""
         words = " ".join(word for word in ("Ask", model, "…") if word)
         words = f"{words}  ({PROMPT.sign('send')} sends, / commands)"
@@ -244,15 +275,13 @@ class ChatPane(FramedPane):
 
     watch_heading = _update_title
 
-    @on(Composer.ScrollRequested)
-    def _scroll_transcript(self, message: Composer.ScrollRequested) -> None:
+    def on_composer_scroll_requested(self, message: "Composer.ScrollRequested") -> None:
         if message.pages:
             self.transcript.action_move(message.pages, "pages")
         else:
             self.transcript.action_follow()
 
-    @on(Composer.Changed)
-    def _resize_prompt(self) -> None:
+    def on_text_area_changed(self) -> None:
         self.is_written = bool(self.prompt.text)
         lines = min(MAX_PROMPT_LINES, max(1, self.prompt.wrapped_document.height))
         self.prompt.styles.height = lines

@@ -470,10 +470,14 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
             for index, (old, new) in enumerate(zip(old_rows, self._rows, strict=True)):
                 if old is not new:
                     self.refresh_lines(index, 1)
-            self.refresh_lines(at, 1)
-            self.refresh_lines(self._cursor_index, 1)
+            self._redraw_cursor(at)
         self._scroll_to_cursor()
         self._choose_row()
+
+    def _redraw_cursor(self, before: int) -> None:
+        if before != self._cursor_index:
+            self.refresh_lines(before, 1)
+            self.refresh_lines(self._cursor_index, 1)
 
     def _find_cursor_row(self, otherwise: int | None) -> int:
         now = self._clock.monotonic()
@@ -490,8 +494,7 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
     def _move_cursor(self, index: int) -> None:
         self._cursor_set = True
         before, self._cursor_index = self._cursor_index, max(0, min(index, len(self._rows) - 1))
-        self.refresh_lines(before, 1)
-        self.refresh_lines(self._cursor_index, 1)
+        self._redraw_cursor(before)
         self._scroll_to_cursor()
         self._choose_row()
         self.post_message(self.Highlighted())

@@ -111,3 +111,21 @@ async def test_earlier_prompts_are_walked_after_a_restart(
         assert pane.written == "first"
         await pane.app.press("down", "down")
         assert pane.written == ""
+
+
+async def test_a_draft_of_the_first_conversation_that_is_opened_has_all_its_lines(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with chatting(stand_in, server, tmp_path) as pane:
+        await pane.ask("first")
+        conversation = pane.chat.conversation.id
+        pane.widget.prompt.set_text("and then\nand now\nand so")
+        await pane.app.settle()
+    async with chatting(stand_in, server, tmp_path, "") as pane:
+        controllers = pane.app.controllers
+        controllers.context.tasks.run_in_background(
+            controllers.conversations.resume(conversation), "open conversation"
+        )
+        await pane.app.see("❯ and then")
+        await pane.app.until(lambda: pane.widget.prompt.size.height == 3, "three lines")
+        assert pane.widget.prompt.has_focus

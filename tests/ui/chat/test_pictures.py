@@ -127,11 +127,9 @@ def showing(
         driven = Driven(pilot.app, pilot)  # type: ignore[arg-type]
         await driven.see("embed-small")
         driven.go_to(MODEL)
-        await driven.models.mount_chat()
+        await driven.models.open_chat()
         pane = driven.models.chat
-        driven.models.show_chat(shown=True)
         pane.prompt.cursor_blink = False
-        pane.prompt.focus()
         await driven.until(lambda: pane.prompt.has_focus, "in focus")
         pane.model_id = MODEL
         TranscriptPresenter(pane.transcript).show(tree, latest)
