@@ -17,12 +17,12 @@ from aitui.ui.frame import Pieces
 class DrawnLines:
     """The lines of one widget, which asks for them in its `render_line`.
 
-    `redraw` shows them for another size. The widget's `on_resize` does that as well, but isn't always
-    called for its first size: Textual 8.2.8 sends no event to a widget that was asked for its region
-    before it was laid out.
+    `redraw` shows them for another size. The widget's `on_resize` does that as well, but comes after the
+    frame with that size, and isn't always called for its first one: Textual 8.2.8 sends no event to a
+    widget that was asked for its region before it was laid out.
     """
 
-    def __init__(self, widget: Widget, redraw: Callable[[], None] | None = None) -> None:
+    def __init__(self, widget: Widget, redraw: Callable[[], None]) -> None:
         self._widget = widget
         self._redraw = redraw
         self._size = Size()
@@ -49,7 +49,7 @@ class DrawnLines:
     def strip(self, row: int, width: int) -> Strip:
         """Return a line on the widget's background, blank below the last one."""
         style = self._widget.visual_style.rich_style
-        if self._redraw is not None and self._size != self._widget.size:
+        if self._size != self._widget.size:
             self._size = self._widget.size
             self._redraw()
         if row < len(self._strips):

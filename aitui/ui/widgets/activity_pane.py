@@ -136,9 +136,10 @@ class ActivityPane(ScrollView, can_focus=True, inherit_bindings=False):
         self._clock = clock
         self._cursor_index = 0
         self._ended: list[FinishedRequest] = []
-        self._lines = DrawnLines(self)
+        self._lines = DrawnLines(self, self._draw)
         self._styles: dict[str, Style] = {}
-        self._names: tuple[int, int] | None = None
+        self._names = 0, 0
+        self._fitted: tuple[int, tuple[int, int]] | None = None
         self._columns = ActivityColumns()
         self._day_end = 0.0
         self.snapshot = Snapshot()
@@ -189,7 +190,6 @@ class ActivityPane(ScrollView, can_focus=True, inherit_bindings=False):
         self._draw()
 
     def on_resize(self) -> None:
-        self._names = None
         self._fit()
 
     def render_line(self, y: int) -> Strip:
@@ -247,16 +247,13 @@ class ActivityPane(ScrollView, can_focus=True, inherit_bindings=False):
         self.today = bisect(self._ended, -midnight, key=lambda row: -_began(row))
 
     def _fit(self) -> None:
-        """Fit the columns to the longest names, and the scroll range to the rows."""
+        """Measure the names that the columns hold, and fit the scroll range to the rows."""
         shown = [(client_name(use.request), use.request.model) for use in self.uses[:_MEASURED]]
         shown += [(row.who or row.client, row.model) for row in self._ended[:_MEASURED]]
-        longest = (
+        self._names = (
             max((cell_len(client) for client, _ in shown), default=0),
             max((cell_len(model) for _, model in shown), default=0),
         )
-        if longest != self._names:
-            self._names = longest
-            self._columns = fit_activity(self.size.width, *longest)
         # Without rows none: another size lays the screen out once more, behind the first frame.
         size = Size(self.size.width, self._count + self._head) if self._count else Size()
         if size != self.virtual_size:
@@ -272,6 +269,8 @@ class ActivityPane(ScrollView, can_focus=True, inherit_bindings=False):
         if not self.display or self.size.width < 10 or not self._count:
             self._lines.show([])
             return
+        if (fitted := (self.size.width, self._names)) != self._fitted:
+            self._fitted, self._columns = fitted, fit_activity(self.size.width, *self._names)
         strips = [self._title_strip()] * self._head
         first = self.scroll_offset.y
         for index in range(first, min(self._count, first + self.size.height - self._head)):

@@ -75,7 +75,7 @@ class ActivityTable(ScrollView, can_focus=True, inherit_bindings=False):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes="frame")
         self._lines: TableLines | None = None
-        self._drawn = DrawnLines(self)
+        self._drawn = DrawnLines(self, self._refit)
         self._styles: dict[str, Style] = {}
         self.cursor = 0
         """The index of the row under the cursor."""
@@ -143,6 +143,11 @@ class ActivityTable(ScrollView, can_focus=True, inherit_bindings=False):
             for index in range(first, end)
         ]
         self._drawn.show(strips)
+
+    def _refit(self) -> None:
+        if self._lines is not None:
+            self._lines.fit(self.line_cells)
+            self.redraw()
 
     def _move_cursor(self, index: int) -> None:
         if self._lines is not None:

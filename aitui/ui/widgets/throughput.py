@@ -42,7 +42,7 @@ class ThroughputPane(Widget):
         super().__init__(id=id, classes="frame")
         self._clock = clock
         self._prompt = prompt
-        self._lines = DrawnLines(self)
+        self._lines = DrawnLines(self, self._draw)
         self._scale = PeakScale()
         self._unknown_since: float | None = None
         self._end = 0.0
