@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from aitui.ui.widgets.find_bar import FindBar
     from aitui.ui.widgets.suggestion_list import SuggestionList
 
-MAX_PROMPT_LINES = 8
-"""Lines of the prompt that are in sight."""
 MAX_ID_CELLS = 24
 """Cells of a model's id in an empty prompt, beside what the prompt takes."""
 
@@ -283,7 +281,5 @@ class ChatPane(FramedPane):
 
     def on_text_area_changed(self) -> None:
         self.is_written = bool(self.prompt.text)
-        lines = min(MAX_PROMPT_LINES, max(1, self.prompt.wrapped_document.height))
-        self.prompt.styles.height = lines
         if self.commands.display:
             self.call_after_refresh(self._place_commands)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from textual import events
+from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 from textual.widgets import TextArea
@@ -13,6 +14,8 @@ from aitui.ui.keymap import PROMPT
 from aitui.ui.widgets.suggestion_list import SuggestionList
 
 MAX_HISTORY = 200
+MAX_LINES = 8
+"""Lines of the text that are in sight."""
 
 
 class Composer(TextArea):
@@ -66,6 +69,7 @@ class Composer(TextArea):
         """Texts that were submitted and not taken yet."""
         self.has_queue = False
         """Whether prompts wait for the end of a reply."""
+        self._wrapped_to = 0
 
     def add_to_history(self, text: str) -> None:
         """Keep a prompt that was sent among the earlier ones."""
@@ -100,6 +104,25 @@ class Composer(TextArea):
             return False
         self._commands.suggestions = ()
         return True
+
+    def on_text_area_changed(self) -> None:
+        self._fit_height()
+
+    def on_resize(self) -> None:
+        # Only then `TextArea` has wrapped the text.
+        self.call_later(self._fit_height)
+
+    def _fit_height(self) -> None:
+        self.styles.height = min(MAX_LINES, max(1, self.wrapped_document.height))
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        # Textual 8.2.8 wraps the text after the first frame with another width, and paints it again
+        # only if it has another number of lines then.
+        if (width := self.wrap_width) != self._wrapped_to:
+            self._wrapped_to = width
+            self.wrapped_document.wrap(width, self.indent_width)
+            self._line_cache.clear()
+        return super().render_lines(crop)
 
     def render_line(self, y: int) -> Strip:
         # Textual 8.2.8 wraps the placeholder by no cells, which raises ValueError.

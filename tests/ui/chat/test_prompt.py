@@ -31,6 +31,21 @@ async def test_the_prompt_grows_with_its_lines(pane: Pane) -> None:
     await pane.app.until(lambda: pane.widget.prompt.size.height == 8, "at its highest")
 
 
+@pytest.mark.parametrize(("columns", "lines"), [(60, 3), (92, 2)])
+async def test_a_prompt_is_whole_at_another_width(pane: Pane, columns: int, lines: int) -> None:
+    words = " ".join(f"word{number}" for number in range(19))
+    prompt = pane.widget.prompt
+    prompt.set_text(words)
+    await pane.app.until(lambda: prompt.size.height == 2, "two lines high")
+    await pane.app.press("f2")
+    await pane.app.pilot.resize_terminal(columns, 30)
+    await pane.app.until(lambda: prompt.size.height == lines, "as high as its lines")
+    await pane.app.settle()
+    shown = [strip.crop(*prompt.region.column_span).text for strip in pane.app.strips]
+    own = shown[prompt.region.y : prompt.region.bottom]
+    assert " ".join(" ".join(own).split()) == words
+
+
 async def test_a_long_paste_stays_whole(pane: Pane) -> None:
     pane.app.app.post_message(events.Paste(LONG_PASTE))
     await pane.app.until(lambda: pane.written == LONG_PASTE, "pasted")
