@@ -1,5 +1,7 @@
 """Our own certificate files: what is in them, and what is wrong with them when TLS fails.
 
+A good connection does without: `tls` reads what it needs.
+
 A TLS library's messages name neither file nor cause, and under TLS 1.3 a refused client certificate
 looks like any broken connection. Everything here reads files: call it in a thread.
 """
@@ -31,9 +33,6 @@ KEY = "client key"
 
 _LARGEST_FILE = 4 * 1024 * 1024
 # Up to the next BEGIN: a file of nothing but these lines would take the square of its length.
-# Compiled when first used: a file is read after it was refused, or by the doctor.
-_CERTIFICATE = r"-----BEGIN CERTIFICATE-----(?:[^-]++|-(?!----BEGIN ))*?-----END CERTIFICATE-----"
-_UTC_TIME = 0x17
 PRIVATE_KEY = re.compile(
     rb"-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----(?:[^-]++|-(?!----BEGIN ))*?-----END \1-----"
 )
@@ -131,22 +130,6 @@ def hangup_error(server: Server) -> TlsRefused:
     return client_certificate_error(server, how="hung up, maybe because it ")
 
 
-def key_warnings(server: Server) -> tuple[str, ...]:
-    """Return a warning for a private key that others can read."""
-    path = server.client_key or server.client_cert
-    if path is None:
-        return ()
-    try:
-        mode = stat.S_IMODE(path.expanduser().stat().st_mode)
-    except OSError:  # reported where the file is used
-        return ()
-    if not mode & 0o044:
-        return ()
-    return (
-        f"Others can read the key {format_path(path)} (mode {mode:04o}): chmod 600 {format_path(path)}",
-    )
-
-
 def unreadable_file_error(what: str, path: Path, error: OSError) -> CertificateFileError:
     """Return the error for a file that can't be opened or that the TLS library can't use."""
     setting = _SETTINGS[what]
@@ -225,46 +208,6 @@ def read_certificates(what: str, path: Path) -> list["Certificate"]:
             else sanitize_line(str(error), 200),
             remedy=f"inspect it: openssl x509 -in {format_path(path)} -noout -text",
         ) from error
-
-
-def read_expiry(path: Path) -> float | None:
-    """Return when the first certificate in a PEM file ends (Unix time), None if that can't be read.
-
-    cryptography, which reads the rest, is 9 of the 60 MiB that a connected dashboard would take.
-    """
-    try:
-        block = re.search(_CERTIFICATE, read_file(CERTIFICATE, path).decode("ascii", "replace"))
-        return None if block is None else _not_after(ssl.PEM_cert_to_DER_cert(block[0]))
-    except (CertificateFileError, ValueError, IndexError):
-        return None
-
-
-def _not_after(der: bytes) -> float:
-    """Walk to `tbsCertificate.validity.notAfter` (RFC 5280, 4.1). Raises ValueError, IndexError."""
-    _, at, _ = _der_element(der, 0)
-    _, at, _ = _der_element(der, at)
-    tag, _, end = _der_element(der, at)
-    if tag == 0xA0:  # the version, which may be left out
-        at = end
-    for _ in range(3):  # serial number, algorithm, issuer
-        _, _, at = _der_element(der, at)
-    _, at, _ = _der_element(der, at)
-    _, _, at = _der_element(der, at)  # notBefore
-    tag, at, end = _der_element(der, at)
-    text = der[at:end].decode("ascii").removesuffix("Z")
-    if tag == _UTC_TIME:
-        text = f"{'19' if text[:2] >= '50' else '20'}{text}"
-    fields = [int(text[:4]), *(int(text[place : place + 2]) for place in range(4, 14, 2))]
-    return datetime(*fields, tzinfo=UTC).timestamp()  # type: ignore[arg-type, misc]
-
-
-def _der_element(der: bytes, at: int) -> tuple[int, int, int]:
-    """Return the tag of the element at a place, where its content begins, and where it ends."""
-    tag, length, begin = der[at], der[at + 1], at + 2
-    if length & 0x80:
-        begin += length & 0x7F
-        length = int.from_bytes(der[at + 2 : begin])
-    return tag, begin, begin + length
 
 
 def read_file(what: str, path: Path) -> bytes:

@@ -36,8 +36,6 @@ from aitui.llamaswap.urls import (
 if TYPE_CHECKING:
     from aitui.domain.server import Server
 
-TRANSLATABLE_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
-
 _BROKEN_ERRORS = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError, OSError)
 _EXPIRED, _NOT_YET_VALID = 10, 9
 _CHAIN_SECONDS = 5.0

@@ -31,11 +31,14 @@ from aitui.errors import (
     TlsRefused,
     Unreachable,
 )
-from aitui.llamaswap.certificates import client_certificate_error
-from aitui.llamaswap.connection_errors import TRANSLATABLE_ERRORS, translate_error
 from aitui.llamaswap.errors import Response, certificate_complaint
 from aitui.llamaswap.tls import FileFingerprint, fingerprint, tls_context
-from aitui.llamaswap.transport import KEEPALIVE, ClosingTransport, RequestTrace
+from aitui.llamaswap.transport import (
+    KEEPALIVE,
+    TRANSLATABLE_ERRORS,
+    ClosingTransport,
+    RequestTrace,
+)
 from aitui.llamaswap.urls import authority_of, environment_proxy, host_of, is_https, user_agent
 
 CONNECT_SECONDS = 10.0
@@ -102,6 +105,8 @@ class HttpClient:
             try:
                 return await self._send_pooled(request)
             except httpx.PoolTimeout as error:
+                from aitui.llamaswap.connection_errors import translate_error
+
                 raise await translate_error(self._server, error, RequestTrace()) from error
 
     async def request_long(self, request: Request) -> Response:
@@ -129,6 +134,8 @@ class HttpClient:
         """Return the exception to raise for one of `TRANSLATABLE_ERRORS`."""
         if self.connections.is_closed:
             return ConnectionLost(f"The connection to {authority_of(self._server)} was closed")
+        from aitui.llamaswap.connection_errors import translate_error
+
         explanation = await translate_error(
             self._server,
             error,
@@ -154,6 +161,8 @@ class HttpClient:
         words = certificate_complaint(response) if is_https(self._server) else None
         if words is None:
             return response
+        from aitui.llamaswap.certificates import client_certificate_error
+
         self.connections.recheck_files()
         raise await asyncio.to_thread(client_certificate_error, self._server, words)
 

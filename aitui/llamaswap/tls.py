@@ -1,27 +1,31 @@
-"""The TLS context of one server, built from its certificate files."""
+"""The TLS context of one server, built from its certificate files, and their end.
+
+What is wrong with a file is found out when it fails: that takes a module of 25 KiB, which no good
+connection needs.
+"""
 
 import asyncio
+import re
+import shlex
 import ssl
+import stat
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aitui.domain.sanitize import sanitize_line
 from aitui.errors import CertificateFileError
-from aitui.llamaswap.certificates import (
-    CA,
-    CERTIFICATE,
-    check_files_present,
-    find_file_error,
-    key_password_error,
-    key_warnings,
-    read_expiry,
-    unreadable_file_error,
-)
 from aitui.llamaswap.urls import host_of, is_https
+from aitui.paths import require_no_fifo
 
 if TYPE_CHECKING:
     from aitui.domain.server import Server
 
 _LONGEST_PASSWORD = 1024
+_LARGEST_FILE = 4 * 1024 * 1024
+# Up to the next BEGIN: a file of nothing but these lines would take the square of its length.
+_CERTIFICATE = r"-----BEGIN CERTIFICATE-----(?:[^-]++|-(?!----BEGIN ))*?-----END CERTIFICATE-----"
+_UTC_TIME = 0x17
 
 
 FileFingerprint = tuple[tuple[int, int, int] | None, ...]
@@ -56,8 +60,18 @@ def _file_state(path: Path) -> tuple[int, int, int] | None:
     return found.st_mtime_ns, found.st_ino, found.st_size
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.expanduser().stat().st_mode)
+    except OSError:
+        return False
+
+
 def _build_context(server: "Server") -> ssl.SSLContext:
-    check_files_present(server)
+    if not all(_is_file(path) for _, path in server.certificate_files):
+        from aitui.llamaswap.certificates import check_files_present
+
+        check_files_present(server)
     context = _trust_context(server)
     context.minimum_version = max(ssl.TLSVersion.TLSv1_2, context.minimum_version)
     if server.client_cert is not None:
@@ -75,6 +89,8 @@ def _trust_context(server: "Server") -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=str(server.ca.expanduser()))
     except OSError as error:  # ssl.SSLError is one
+        from aitui.llamaswap.certificates import CA, find_file_error, unreadable_file_error
+
         diagnosis = find_file_error(server)
         raise diagnosis or unreadable_file_error(CA, server.ca, error) from error
     # Python 3.13 sets this flag, and it rejects a root CA without the keyUsage extension, which is what
@@ -90,6 +106,8 @@ def _load_client_certificate(context: ssl.SSLContext, server: "Server", certific
     def password() -> bytes:
         given = (server.client_key_password or "").encode("utf-8", "surrogateescape")
         if server.client_key_password is None or len(given) > _LONGEST_PASSWORD:
+            from aitui.llamaswap.certificates import key_password_error
+
             raise key_password_error(server)
         return given
 
@@ -100,6 +118,8 @@ def _load_client_certificate(context: ssl.SSLContext, server: "Server", certific
             password=password,
         )
     except OSError as error:
+        from aitui.llamaswap.certificates import CERTIFICATE, find_file_error, unreadable_file_error
+
         diagnosis = find_file_error(server)
         raise diagnosis or unreadable_file_error(CERTIFICATE, certificate, error) from error
 
@@ -122,6 +142,64 @@ async def fetch_unverified_chain(server: "Server") -> list[bytes]:
     finally:
         # Aborted: a clean close would raise a refusal that is on its way.
         writer.transport.abort()
+
+
+def key_warnings(server: "Server") -> tuple[str, ...]:
+    """Return a warning for a private key that others can read."""
+    path = server.client_key or server.client_cert
+    if path is None:
+        return ()
+    try:
+        mode = stat.S_IMODE(path.expanduser().stat().st_mode)
+    except OSError:  # reported where the file is used
+        return ()
+    if not mode & 0o044:
+        return ()
+    shown = sanitize_line(shlex.quote(str(path)))
+    return (f"Others can read the key {shown} (mode {mode:04o}): chmod 600 {shown}",)
+
+
+def read_expiry(path: Path) -> float | None:
+    """Return when the first certificate in a PEM file ends (Unix time), None if that can't be read.
+
+    cryptography, which reads the rest, is 9 of the 60 MiB that a connected dashboard would take.
+    """
+    try:
+        require_no_fifo(path.expanduser())
+        with path.expanduser().open("rb") as file:
+            content = file.read(_LARGEST_FILE)
+        block = re.search(_CERTIFICATE, content.decode("ascii", "replace"))
+        return None if block is None else _not_after(ssl.PEM_cert_to_DER_cert(block[0]))
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _not_after(der: bytes) -> float:
+    """Walk to `tbsCertificate.validity.notAfter` (RFC 5280, 4.1). Raises ValueError, IndexError."""
+    _, at, _ = _der_element(der, 0)
+    _, at, _ = _der_element(der, at)
+    tag, _, end = _der_element(der, at)
+    if tag == 0xA0:  # the version, which may be left out
+        at = end
+    for _ in range(3):  # serial number, algorithm, issuer
+        _, _, at = _der_element(der, at)
+    _, at, _ = _der_element(der, at)
+    _, _, at = _der_element(der, at)  # notBefore
+    tag, at, end = _der_element(der, at)
+    text = der[at:end].decode("ascii").removesuffix("Z")
+    if tag == _UTC_TIME:
+        text = f"{'19' if text[:2] >= '50' else '20'}{text}"
+    fields = [int(text[:4]), *(int(text[place : place + 2]) for place in range(4, 14, 2))]
+    return datetime(*fields, tzinfo=UTC).timestamp()  # type: ignore[arg-type, misc]
+
+
+def _der_element(der: bytes, at: int) -> tuple[int, int, int]:
+    """Return the tag of the element at a place, where its content begins, and where it ends."""
+    tag, length, begin = der[at], der[at + 1], at + 2
+    if length & 0x80:
+        begin += length & 0x7F
+        length = int.from_bytes(der[at + 2 : begin])
+    return tag, begin, begin + length
 
 
 class ClientCertificate:

@@ -21,6 +21,9 @@ from msgspec import Struct
 # some forty times before the first table, and searches the whole path in vain: 0.1 ms each.
 sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
 
+TRANSLATABLE_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
+"""What is raised by a request that fails on its way, for `translate_error`."""
+
 _IDLE_SECONDS = 30
 _INTERVAL_SECONDS = 10
 _PROBES = 3

@@ -14,8 +14,8 @@ from aitui.domain.checks import CheckStatus
 from aitui.domain.snapshot import Server
 from aitui.errors import CertificateFileError, KeyPasswordNeeded, TlsRefused
 from aitui.llamaswap.certificate_checks import certificate_checks
-from aitui.llamaswap.certificates import client_certificate_error, find_file_error, key_warnings
-from aitui.llamaswap.tls import tls_context
+from aitui.llamaswap.certificates import client_certificate_error, find_file_error
+from aitui.llamaswap.tls import key_warnings, tls_context
 from certificates import Authority, Issued
 from llamaswap.conftest import server_at
 
