@@ -158,9 +158,9 @@ class ModelsScreen(Screen[None]):
         self.post_message(ChatRequested(model))
 
     async def open_chat(self) -> None:
-        """Show the conversation, and write in its prompt.
+        """Show the conversation, with the focus in its prompt.
 
-        Keys wait until the first chat has both.
+        The pane of the first chat is painted without the prompt; keys wait until that is there.
         """
         is_first = self._chat_mount is None
         # Each batch is laid out once: a second time would wait for Textual's next frame.
