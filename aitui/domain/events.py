@@ -11,13 +11,6 @@ class ModelStatusChanged(Struct, frozen=True):
     models: tuple[ModelStatus, ...]
 
 
-class LogWritten(Struct, frozen=True):
-    """`logData`: a piece of log, not aligned to lines; `source` is "proxy" or "upstream"."""
-
-    source: str
-    text: str
-
-
 class RequestsCounted(Struct, frozen=True):
     """`inflight` of servers before v235: how many requests run."""
 
@@ -67,13 +60,13 @@ class ProfileChanged(Struct, frozen=True):
 
 
 class OtherEvent(Struct, frozen=True):
-    """An event of a type that this version doesn't know."""
+    """An event of a type that this version doesn't know, or has no use for: `logData`."""
 
     type: str
 
 
 Event = (
-    ModelStatusChanged | LogWritten | RequestsCounted | RequestsListed | RequestUpdated
-    | RequestEnded | RequestsFinished | ActivityAdded | SessionHeadersNamed | ProfileChanged
+    ModelStatusChanged | RequestsCounted | RequestsListed | RequestUpdated | RequestEnded
+    | RequestsFinished | ActivityAdded | SessionHeadersNamed | ProfileChanged
     | OtherEvent
 )  # fmt: skip

@@ -16,7 +16,6 @@ import msgspec
 from aitui.domain.events import (
     ActivityAdded,
     Event,
-    LogWritten,
     ModelStatusChanged,
     OtherEvent,
     ProfileChanged,
@@ -28,7 +27,7 @@ from aitui.domain.events import (
     SessionHeadersNamed,
 )
 from aitui.domain.models import ActiveRequest, ModelStatus
-from aitui.domain.sanitize import sanitize_line, sanitize_text
+from aitui.domain.sanitize import sanitize_line
 from aitui.llamaswap import schemas
 from aitui.llamaswap.stream import SseParser
 
@@ -53,11 +52,6 @@ class _Status(msgspec.Struct):
     uptimeMs: Any = None  # noqa: N815
     loadingProgress: Any = None  # noqa: N815
     loadingMessage: Any = None  # noqa: N815
-
-
-class _Log(msgspec.Struct):
-    data: str
-    source: str = ""
 
 
 class _Request(msgspec.Struct):
@@ -98,7 +92,6 @@ class _ActiveProfile(msgspec.Struct):
 _FRAME = msgspec.json.Decoder(_Frame)
 _TEXT = msgspec.json.Decoder(str)
 _STATUSES = msgspec.json.Decoder(list[_Status] | None)
-_LOG = msgspec.json.Decoder(_Log)
 _IN_FLIGHT = msgspec.json.Decoder(_InFlight)
 _ACTIVITY = msgspec.json.Decoder(_Activity)
 _PROFILE = msgspec.json.Decoder(_ActiveProfile)
@@ -137,14 +130,20 @@ def parse_event(
     kind = ""
     with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         envelope = _FRAME.decode(frame)
-        kind, data = envelope.type, bytes(envelope.data)
-        if data.startswith(b'"'):  # unless a server stops wrapping it
-            data = _TEXT.decode(data).encode()
+        kind = envelope.type
         if kind == "inflight":
-            return _parse_in_flight(data, monotonic(), session_headers)
+            return _parse_in_flight(_unwrap(envelope.data), monotonic(), session_headers)
+        # A stream begins with up to 100 KiB of each log: only what has a use is copied and decoded.
         if (parse := _PARSERS.get(kind)) is not None:
-            return parse(data, monotonic())
+            return parse(_unwrap(envelope.data), monotonic())
     return OtherEvent(sanitize_line(kind, 100))
+
+
+def _unwrap(data: msgspec.Raw) -> bytes:
+    wrapped = bytes(data)
+    if wrapped.startswith(b'"'):  # unless a server stops wrapping it
+        return _TEXT.decode(wrapped).encode()
+    return wrapped
 
 
 def _parse_ui_config(data: bytes, _: float) -> Event:
@@ -221,14 +220,8 @@ def _sanitize_headers(found: dict[str, Any] | None) -> dict[str, str]:
     }
 
 
-def _parse_log(data: bytes, _: float) -> Event:
-    found = _LOG.decode(data)
-    return LogWritten(sanitize_line(found.source, 100), sanitize_text(found.data))
-
-
 _PARSERS: dict[str, Callable[[bytes, float], Event]] = {
     "modelStatus": _parse_statuses,
-    "logData": _parse_log,
     "metrics": lambda data, _: RequestsFinished(schemas.parse_finished_requests(data)),
     "uiConfig": _parse_ui_config,
     "activity": lambda data, _: ActivityAdded(_ACTIVITY.decode(data).id),

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from aitui import errors
-from aitui.domain.events import LogWritten, RequestsCounted
+from aitui.domain.events import OtherEvent, RequestsCounted
 from aitui.llamaswap.client import LlamaSwapClient
 from llamaswap.conftest import server_at
 from llamaswap.raw_server import RawRequest, RawServer, always, answer, head
@@ -27,7 +27,7 @@ async def test_events_come_as_they_are_sent_and_end_with_the_stream() -> None:
         async with client.events() as events:
             assert await anext(events) == RequestsCounted(1)
             go_on.set()
-            assert [event async for event in events] == [LogWritten("", "x")]
+            assert [event async for event in events] == [OtherEvent("logData")]
         assert there.requests[0].headers["accept"] == "text/event-stream"
 
 
