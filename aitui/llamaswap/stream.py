@@ -11,7 +11,9 @@ JSON: a line with an unknown field becomes a bare event, and so does an unfinish
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import NamedTuple, Self
+from typing import Self
+
+from msgspec import Struct
 
 from aitui.aio import cancel_and_wait
 from aitui.errors import BadResponse
@@ -26,7 +28,7 @@ _BOM = b"\xef\xbb\xbf"
 _IGNORED = {b"id", b"retry"}
 
 
-class SseEvent(NamedTuple):
+class SseEvent(Struct, frozen=True):
     """One event; `bare` marks a line outside the protocol, whole, as `data`."""
 
     data: bytes

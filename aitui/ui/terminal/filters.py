@@ -70,12 +70,16 @@ class ContrastFilter(LineFilter):
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
         """The segments, with the foreground of words and numbers adjusted where needed."""
         behind = background.rgb
-        return [
-            Segment(text, _contrast_style(style, behind), control)
-            if style is not None and not control and any(map(str.isalnum, text))
-            else Segment(text, style, control)
-            for text, style, control in segments
-        ]
+        return [_contrast_segment(segment, behind) for segment in segments]
+
+
+def _contrast_segment(segment: Segment, behind: Rgb) -> Segment:
+    """Return the segment itself if it can be read: Textual keeps the lines before the filter, too."""
+    text, style, control = segment
+    if style is None or control or not any(map(str.isalnum, text)):
+        return segment
+    adjusted = _contrast_style(style, behind)
+    return segment if adjusted == style else Segment(text, adjusted)
 
 
 def contrast_ratio(one: Rgb, other: Rgb) -> float:

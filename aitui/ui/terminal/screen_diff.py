@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import Any
 
+from msgspec import Struct
 from rich.cells import get_character_cell_size
 from rich.color import ColorSystem
 from rich.console import Console, RenderableType
@@ -19,7 +20,7 @@ MERGE_GAP = 8
 """Cells between two changes that are sent as well: to move and to set colors costs more."""
 
 
-class CellStyle(NamedTuple):
+class CellStyle(Struct, frozen=True):
     """Colors and flags as parameters of SGR, each empty where it is the terminal's own."""
 
     flags: str = ""
@@ -204,7 +205,8 @@ def _style_transition(before: CellStyle, after: CellStyle) -> str:
     if before.flags != after.flags:
         # Most flags can't be taken back one at a time.
         clear = "0" if before != PLAIN else ""
-        return f"\x1b[{';'.join(filter(None, (clear, *after)))}m"
+        parameters = clear, after.flags, after.foreground, after.background
+        return f"\x1b[{';'.join(filter(None, parameters))}m"
     color = "" if before.foreground == after.foreground else after.foreground or "39"
     ground = "" if before.background == after.background else after.background or "49"
     return f"\x1b[{';'.join(filter(None, (color, ground)))}m"
