@@ -15,18 +15,11 @@ import msgspec
 
 from aitui.domain.release import ServerRelease
 from aitui.errors import AituiError
-from aitui.llamaswap.errors import (
-    Response,
-    is_model_response,
-    load_error,
-    response_error,
-    web_page_error,
-)
-from aitui.llamaswap.http import (
+from aitui.llamaswap.http import HttpClient, ResponseStream
+from aitui.llamaswap.requests import (
     LARGEST_RESPONSE,
-    HttpClient,
     Request,
-    ResponseStream,
+    Response,
     fill_path,
     path_segment,
 )
@@ -204,7 +197,7 @@ class LlamaSwapClient:
         request = Request("PUT", "/api/profiles/active", limit, body=body)
         response = await self._http.request(request)
         if not response.is_success:
-            raise response_error(self._server, response)
+            raise self._refusal(response)
 
     async def capture(self, row_id: int) -> "Capture":
         """Fetch what the server kept of a request; NotSupported if it kept nothing."""
@@ -229,7 +222,7 @@ class LlamaSwapClient:
         path = f"/api/inflight/{path_segment(request_id)}/cancel"
         response = await self._http.request(Request("POST", path, _SHORT_SECONDS))
         if not response.is_success and b"inflight request not found" not in response.body:
-            raise response_error(self._server, response)
+            raise self._refusal(response)
 
     async def load(self, model_id: str, limit: float | None = None) -> None:
         """Load a model and return when it is ready, after seconds or minutes.
@@ -239,7 +232,11 @@ class LlamaSwapClient:
         """
         path = fill_path(self._server.endpoints.upstream_health, model_id)
         response = await self._http.request_long(Request("GET", path, limit))
-        if not response.is_success and not is_model_response(response):
+        if response.is_success:
+            return
+        from aitui.llamaswap.errors import is_model_response, load_error
+
+        if not is_model_response(response):
             raise load_error(self._server, response, model_id)
 
     async def unload(self, model_id: str) -> None:
@@ -310,7 +307,7 @@ class LlamaSwapClient:
 
     async def _check(self, stream: ResponseStream, name: str = "") -> None:
         if not stream.is_success:
-            raise response_error(self._server, await stream.read(), name)
+            raise self._refusal(await stream.read(), name)
         if stream.content_type == "text/html":
             _refuse_web_page(await stream.read())
 
@@ -325,15 +322,21 @@ class LlamaSwapClient:
         request = Request("GET", path, min(limit, self._server.timeout), max_bytes=largest)
         response = await self._http.request(request)
         if not response.is_success:
-            raise known(response) or response_error(self._server, response)
+            raise known(response) or self._refusal(response)
         return response
 
     async def _post(self, path: str, model_id: str = "") -> None:
         request = Request("POST", path, self._server.timeout, max_bytes=_SMALL)
         response = await self._http.request_long(request)
         if not response.is_success:
-            raise response_error(self._server, response, model_id)
+            raise self._refusal(response, model_id)
         _refuse_web_page(response)
+
+    def _refusal(self, response: Response, model_id: str = "") -> AituiError:
+        # Imported with the first refusal: most servers answer all that a dashboard asks.
+        from aitui.llamaswap.errors import response_error
+
+        return response_error(self._server, response, model_id)
 
 
 async def _decode_response(decode: Callable[[bytes, str], _T], response: Response) -> _T:
@@ -344,4 +347,6 @@ async def _decode_response(decode: Callable[[bytes, str], _T], response: Respons
 
 def _refuse_web_page(response: Response) -> None:
     if looks_like_html(response.body):
+        from aitui.llamaswap.errors import web_page_error
+
         raise web_page_error(response)

@@ -8,7 +8,6 @@ a reverse proxy.
 
 import http
 import re
-from collections.abc import Mapping
 from enum import Enum, auto
 from typing import Any
 
@@ -28,6 +27,7 @@ from aitui.errors import (
     TooManyRequests,
     Unauthorized,
 )
+from aitui.llamaswap.requests import Response
 from aitui.llamaswap.schemas import looks_like_html, page_title
 from aitui.llamaswap.urls import authority_of, host_of, is_https
 
@@ -60,20 +60,6 @@ class ErrorSource(Enum):
     MODEL = auto()
     UNKNOWN = auto()
     NONE = auto()
-
-
-class Response(Struct, frozen=True):
-    """A complete response; `endpoint` is method and path, header names are in lower case."""
-
-    endpoint: str
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def is_success(self) -> bool:
-        """Whether the status is 2xx."""
-        return 200 <= self.status < 300
 
 
 class ErrorText(Struct, frozen=True):
@@ -165,7 +151,7 @@ def certificate_complaint(response: Response) -> str | None:
 
     It has completed the handshake then.
     """
-    if response.status not in {400, 403, 495, 496}:
+    if not response.may_refuse_certificate:
         return None
     phrases = _NO_CERTIFICATE_PHRASES + _REFUSED_CERTIFICATE_PHRASES
     if response.status in {495, 496} or _says(response, phrases):

@@ -22,7 +22,7 @@ from aitui.domain.hardware.sample import (
 )
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import NotSupported
-from aitui.llamaswap.errors import Response, parse_error
+from aitui.llamaswap.requests import Response
 from aitui.llamaswap.schemas import decode_as, parse_unix_time
 
 MOST_ACCELERATORS = 64
@@ -59,14 +59,19 @@ _HARDWARE = msgspec.json.Decoder(dict[str, Any])
 
 def detection_error(response: Response) -> NotSupported | None:
     """Return the exception for a failed detection, None for another refusal."""
-    words = parse_error(response).text
-    if response.status != 503 or "hardware detection" not in words:
+    if response.status != 503 or "hardware detection" not in _error_text(response):
         return None
     return NotSupported(
         "The server does not report its hardware",
         status=response.status,
         why="its hardware detection failed at startup",
     )
+
+
+def _error_text(response: Response) -> str:
+    from aitui.llamaswap.errors import parse_error
+
+    return parse_error(response).text
 
 
 def parse_hardware(body: bytes, endpoint: str) -> HostInfo:
@@ -190,7 +195,7 @@ def monitor_disabled_error(response: Response) -> NotSupported | None:
     """Return the exception for a disabled performance monitor, None for another refusal."""
     if response.status != 503:
         return None
-    words = parse_error(response).text
+    words = _error_text(response)
     if "performance monitor" not in words and '"enabled":false' not in words.replace(" ", ""):
         return None
     return NotSupported(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from aitui.llamaswap.errors import Response
+from aitui.llamaswap.requests import Response
 
 DIALECTS = ("v217", "v218", "2026-08-head")
 

@@ -8,12 +8,12 @@ from msgspec.structs import replace
 from aitui import errors
 from aitui.domain.snapshot import Server
 from aitui.llamaswap.errors import (
-    Response,
     certificate_complaint,
     is_model_response,
     load_error,
     response_error,
 )
+from aitui.llamaswap.requests import Response
 from llamaswap.recorded import DIALECTS, recorded
 
 SERVER = Server(url="https://ai.example.org", identity="x")

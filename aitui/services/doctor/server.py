@@ -38,7 +38,6 @@ from aitui.errors import (
 )
 from aitui.llamaswap.certificates import format_date, format_path
 from aitui.llamaswap.client import LlamaSwapClient
-from aitui.llamaswap.errors import Response
 from aitui.llamaswap.probe import (
     ServerCertificate,
     ServerProbe,
@@ -48,6 +47,7 @@ from aitui.llamaswap.probe import (
     proxy_address,
     resolve_addresses,
 )
+from aitui.llamaswap.requests import Response
 from aitui.llamaswap.urls import authority_of, host_of, is_https, proxy_warning
 from aitui.services.doctor.checkup import Checkup, Report
 
