@@ -62,8 +62,10 @@ class SseParser:
         self._rest += first
         events: list[SseEvent] = []
         for following in others:
-            self._line(bytes(self._rest), events)
+            # The buffer goes before the line is copied once more: it may be 100 KiB of a log.
+            line = bytes(self._rest)
             self._rest[:] = following
+            self._line(line, events)
         if len(self._rest) + self._size > self._largest:
             raise self._too_large_error()
         return events
