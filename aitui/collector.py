@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import linecache
 
 YOUNG, MIDDLE, OLD = 20_000, 5, 5
 """New objects until the young are looked at, and how many looks until the next older ones are.
@@ -25,6 +26,8 @@ def tune_collector() -> None:
     To be called once, when everything is imported that stays for good.
     """
     gc.enable()
+    # anyio reads its own source when it is imported, and Python keeps that.
+    linecache.clearcache()
     # What the start left behind, 5,000 objects, would be kept for good.
     gc.collect()
     gc.freeze()

@@ -18,7 +18,7 @@ from aitui.domain.units import count_of
 from aitui.format.fit import shorten_id
 from aitui.ui.diff import render_diff
 from aitui.ui.keymap import CHOICE, CONFIRM
-from aitui.ui.memory_bar import load_bars
+from aitui.ui.memory_preview import load_bars
 from aitui.ui.plain import PlainText
 from aitui.ui.text import wrap_text
 from aitui.ui.theme import hue_of, theme_style

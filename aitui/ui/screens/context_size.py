@@ -18,7 +18,7 @@ from aitui.domain.snapshot import Snapshot
 from aitui.domain.units import format_tokens
 from aitui.errors import ConfigRefused
 from aitui.ui.keymap import CONTEXT_SIZE, remedy_text
-from aitui.ui.memory_bar import context_bar
+from aitui.ui.memory_preview import context_bar
 from aitui.ui.plain import PlainText
 from aitui.ui.screens.confirm import Choice
 from aitui.ui.widgets.dialog import BREAKPOINTS, Dialog
