@@ -1,11 +1,14 @@
 """The directories of aitui's files, by the XDG specification or the system's conventions."""
 
 import errno
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from msgspec import Struct
+
+from aitui.domain.sanitize import sanitize_line
 
 _APP = "aitui"
 
@@ -48,6 +51,19 @@ def require_no_fifo(path: Path) -> None:
     """Raise OSError for a FIFO: opening it would wait for its other end."""
     if path.is_fifo():
         raise OSError(errno.EINVAL, "it is a FIFO, not a file")
+
+
+def read_start(path: Path, most: int = 4 << 20) -> bytes:
+    """Read no more than the first `most` bytes of a file, `~` for home. Raises OSError, also for a FIFO."""
+    found = path.expanduser()
+    require_no_fifo(found)
+    with found.open("rb") as file:
+        return file.read(most)
+
+
+def format_path(path: Path) -> str:
+    """Quote a path for a shell, as messages and commands show it."""
+    return sanitize_line(shlex.quote(str(path)))
 
 
 def abbreviate_home(path: Path, home: Path) -> str:

@@ -9,7 +9,7 @@ import msgspec
 from aitui.domain.capture import Capture
 from aitui.domain.sanitize import sanitize_line, sanitize_text
 from aitui.errors import AituiError, NotSupported
-from aitui.llamaswap.requests import Response
+from aitui.llamaswap.response import Response
 from aitui.llamaswap.schemas import decode_as, sanitize_name
 
 LARGEST_CAPTURE = 64 * 1024 * 1024

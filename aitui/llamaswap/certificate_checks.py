@@ -17,11 +17,11 @@ from aitui.llamaswap.certificates import (
     check_present,
     format_date,
     format_name,
-    format_path,
     read_certificates,
     renewal_command,
 )
 from aitui.llamaswap.urls import is_https
+from aitui.paths import format_path
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate

@@ -13,10 +13,10 @@ from aitui.llamaswap.certificates import (
     CERTIFICATE,
     PRIVATE_KEY,
     check_present,
-    format_path,
     read_certificates,
     read_file,
 )
+from aitui.paths import format_path
 
 _USUAL_FILES = {
     "ca": ("root-ca.pem",),

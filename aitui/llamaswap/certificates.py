@@ -7,7 +7,6 @@ looks like any broken connection. Everything here reads files: call it in a thre
 """
 
 import re
-import shlex
 import ssl
 import stat
 from base64 import b64decode
@@ -20,7 +19,7 @@ from aitui.domain.sanitize import sanitize_line
 from aitui.domain.server import Server, copy_command
 from aitui.errors import CertificateFileError, KeyPasswordNeeded, TlsRefused
 from aitui.llamaswap.urls import authority_of
-from aitui.paths import require_no_fifo
+from aitui.paths import format_path, read_start
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -31,7 +30,6 @@ CA = "certificate authority"
 CERTIFICATE = "client certificate"
 KEY = "client key"
 
-_LARGEST_FILE = 4 * 1024 * 1024
 # Up to the next BEGIN: a file of nothing but these lines would take the square of its length.
 PRIVATE_KEY = re.compile(
     rb"-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----(?:[^-]++|-(?!----BEGIN ))*?-----END \1-----"
@@ -213,9 +211,7 @@ def read_certificates(what: str, path: Path) -> list["Certificate"]:
 def read_file(what: str, path: Path) -> bytes:
     """Read the first 4 MiB of a file. Raises CertificateFileError."""
     try:
-        require_no_fifo(path.expanduser())
-        with path.expanduser().open("rb") as file:
-            return file.read(_LARGEST_FILE)
+        return read_start(path)
     except OSError as error:
         raise unreadable_file_error(what, path, error) from error
 
@@ -426,8 +422,3 @@ def format_name(name: "Name") -> str:
 def format_date(moment: datetime) -> str:
     """Format a moment to the minute."""
     return f"{moment:%Y-%m-%d %H:%M} UTC"
-
-
-def format_path(path: Path) -> str:
-    """Quote a path for a shell."""
-    return sanitize_line(shlex.quote(str(path)))

@@ -23,8 +23,7 @@ from aitui.llamaswap.chat_errors import (
 )
 from aitui.llamaswap.chat_stream import ChatStreamParser
 from aitui.llamaswap.errors import web_page_error
-from aitui.llamaswap.http import HttpClient, ResponseStream, hide_secrets
-from aitui.llamaswap.requests import Request
+from aitui.llamaswap.http import HttpClient, Request, ResponseStream, hide_secrets
 from aitui.llamaswap.stream import PacedReader
 
 _PATH = "/v1/chat/completions"

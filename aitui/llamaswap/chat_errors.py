@@ -18,7 +18,7 @@ from aitui.errors import (
 )
 from aitui.llamaswap.chat_stream import build_stream_error
 from aitui.llamaswap.errors import ErrorSource, load_error, parse_error, response_error
-from aitui.llamaswap.requests import Response
+from aitui.llamaswap.response import Response
 from aitui.llamaswap.urls import authority_of
 
 _BAD_GATEWAY = 502

@@ -15,14 +15,15 @@ import msgspec
 
 from aitui.domain.release import ServerRelease
 from aitui.errors import AituiError
-from aitui.llamaswap.http import HttpClient, ResponseStream
-from aitui.llamaswap.requests import (
+from aitui.llamaswap.http import (
     LARGEST_RESPONSE,
+    HttpClient,
     Request,
-    Response,
+    ResponseStream,
     fill_path,
     path_segment,
 )
+from aitui.llamaswap.response import Response
 from aitui.llamaswap.schemas import (
     ServerVersion,
     looks_like_html,

@@ -19,7 +19,6 @@ from aitui.errors import AituiError, ConnectionLost, TimedOut, TlsRefused, Unrea
 from aitui.llamaswap.certificates import (
     client_certificate_error,
     find_file_error,
-    format_path,
     hangup_error,
     missing_issuer,
 )
@@ -32,6 +31,7 @@ from aitui.llamaswap.urls import (
     is_https,
     proxy_authority,
 )
+from aitui.paths import format_path
 
 if TYPE_CHECKING:
     from aitui.domain.server import Server

@@ -27,7 +27,7 @@ from aitui.errors import (
     TooManyRequests,
     Unauthorized,
 )
-from aitui.llamaswap.requests import Response
+from aitui.llamaswap.response import Response
 from aitui.llamaswap.schemas import looks_like_html, page_title
 from aitui.llamaswap.urls import authority_of, host_of, is_https
 

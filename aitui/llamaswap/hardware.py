@@ -22,7 +22,7 @@ from aitui.domain.hardware.sample import (
 )
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import NotSupported
-from aitui.llamaswap.requests import Response
+from aitui.llamaswap.response import Response
 from aitui.llamaswap.schemas import decode_as, parse_unix_time
 
 MOST_ACCELERATORS = 64

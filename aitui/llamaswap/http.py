@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import cast
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 from msgspec import Struct
@@ -31,7 +31,7 @@ from aitui.errors import (
     TlsRefused,
     Unreachable,
 )
-from aitui.llamaswap.requests import Request, Response
+from aitui.llamaswap.response import Response
 from aitui.llamaswap.tls import FileFingerprint, fingerprint, tls_context
 from aitui.llamaswap.transport import (
     KEEPALIVE,
@@ -43,11 +43,49 @@ from aitui.llamaswap.urls import authority_of, environment_proxy, host_of, is_ht
 
 CONNECT_SECONDS = 10.0
 SLOTS = 8
+LARGEST_RESPONSE = 32 * 1024 * 1024
 LARGEST_ERROR = 256 * 1024
 
 _POOL_SECONDS = 1.0
 _CHECK_FILES_INTERVAL = 5.0
 _KEEP_IDLE_SECONDS = 60.0
+
+
+def path_segment(identifier: str) -> str:
+    """Quote an id as one segment of a path."""
+    # HTTP clients drop the segments `.` and `..`, which would lead to another endpoint.
+    quoted = quote(identifier.encode("utf-8", "replace"), safe="")
+    return quoted.replace(".", "%2E") if not quoted.strip(".") else quoted
+
+
+def fill_path(template: str, identifier: str) -> str:
+    """Fill a model's id into the path of an endpoint."""
+    return template.replace("<id>", path_segment(identifier))
+
+
+class Request(Struct, frozen=True):
+    """One request. `path` is appended to the server's URL, `limit` is in seconds or None.
+
+    `body` is JSON, empty if there is none.
+    """
+
+    method: str
+    path: str
+    limit: float | None
+    accept: str = "application/json"
+    max_bytes: int = LARGEST_RESPONSE
+    body: bytes = b""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of this one request."""
+        typed = {"Content-Type": "application/json"} if self.body else {}
+        return {"Accept": self.accept, **typed}
+
+    @property
+    def endpoint(self) -> str:
+        """Method and path without the query, as messages name the request."""
+        return f"{self.method} {self.path.partition('?')[0]}"
 
 
 class HttpClient:

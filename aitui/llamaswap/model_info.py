@@ -5,7 +5,8 @@ A request starts a stopped model and resets its idle timer: send it only to veri
 
 import msgspec
 
-from aitui.llamaswap.requests import Response, path_segment
+from aitui.llamaswap.http import path_segment
+from aitui.llamaswap.response import Response
 from aitui.llamaswap.schemas import decode_as
 
 LARGEST_CONTEXT = 1 << 31

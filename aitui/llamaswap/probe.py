@@ -21,8 +21,8 @@ from aitui.errors import TimedOut
 from aitui.llamaswap.certificates import format_name
 from aitui.llamaswap.connection_errors import translate_error
 from aitui.llamaswap.errors import response_error
-from aitui.llamaswap.http import HttpClient
-from aitui.llamaswap.requests import Request, Response
+from aitui.llamaswap.http import HttpClient, Request
+from aitui.llamaswap.response import Response
 from aitui.llamaswap.tls import fetch_unverified_chain, tls_context
 from aitui.llamaswap.transport import TRANSLATABLE_ERRORS, RequestTrace
 from aitui.llamaswap.urls import authority_of, environment_proxy, host_of, proxy_authority

@@ -7,7 +7,7 @@ import msgspec
 from aitui.domain.profiles import SINCE, Profiles, ServerProfile
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import AituiError, NotSupported
-from aitui.llamaswap.requests import Response
+from aitui.llamaswap.response import Response
 from aitui.llamaswap.schemas import decode_as, sanitize_description
 
 MOST_PROFILES, MOST_PINS = 500, 500

@@ -6,23 +6,20 @@ connection needs.
 
 import asyncio
 import re
-import shlex
 import ssl
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aitui.domain.sanitize import sanitize_line
 from aitui.errors import CertificateFileError
 from aitui.llamaswap.urls import host_of, is_https
-from aitui.paths import require_no_fifo
+from aitui.paths import format_path, read_start
 
 if TYPE_CHECKING:
     from aitui.domain.server import Server
 
 _LONGEST_PASSWORD = 1024
-_LARGEST_FILE = 4 * 1024 * 1024
 # Up to the next BEGIN: a file of nothing but these lines would take the square of its length.
 _CERTIFICATE = r"-----BEGIN CERTIFICATE-----(?:[^-]++|-(?!----BEGIN ))*?-----END CERTIFICATE-----"
 _UTC_TIME = 0x17
@@ -155,7 +152,7 @@ def key_warnings(server: "Server") -> tuple[str, ...]:
         return ()
     if not mode & 0o044:
         return ()
-    shown = sanitize_line(shlex.quote(str(path)))
+    shown = format_path(path)
     return (f"Others can read the key {shown} (mode {mode:04o}): chmod 600 {shown}",)
 
 
@@ -165,10 +162,7 @@ def read_expiry(path: Path) -> float | None:
     cryptography, which reads the rest, is 9 of the 60 MiB that a connected dashboard would take.
     """
     try:
-        require_no_fifo(path.expanduser())
-        with path.expanduser().open("rb") as file:
-            content = file.read(_LARGEST_FILE)
-        block = re.search(_CERTIFICATE, content.decode("ascii", "replace"))
+        block = re.search(_CERTIFICATE, read_start(path).decode("ascii", "replace"))
         return None if block is None else _not_after(ssl.PEM_cert_to_DER_cert(block[0]))
     except (OSError, ValueError, IndexError):
         return None

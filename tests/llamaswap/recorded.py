@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from aitui.llamaswap.requests import Response
+from aitui.llamaswap.response import Response
 
 DIALECTS = ("v217", "v218", "2026-08-head")
 

@@ -13,7 +13,7 @@ from aitui.llamaswap.errors import (
     load_error,
     response_error,
 )
-from aitui.llamaswap.requests import Response
+from aitui.llamaswap.response import Response
 from llamaswap.recorded import DIALECTS, recorded
 
 SERVER = Server(url="https://ai.example.org", identity="x")

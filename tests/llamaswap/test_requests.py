@@ -12,8 +12,7 @@ from aitui.domain.chat.conversation import ChatRequest
 from aitui.domain.snapshot import Endpoints, Server
 from aitui.llamaswap.chat import ChatClient
 from aitui.llamaswap.client import LlamaSwapClient
-from aitui.llamaswap.http import HttpClient
-from aitui.llamaswap.requests import Request
+from aitui.llamaswap.http import HttpClient, Request
 from aitui.llamaswap.urls import proxy_warning
 from llamaswap.conftest import server_at
 from llamaswap.raw_server import RawRequest, RawServer, always, answer, hang, json_answer, until

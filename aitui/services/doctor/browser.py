@@ -19,8 +19,8 @@ from aitui.domain.setup.browser import FLATPAK_STORE, Browser, BrowserSetup
 from aitui.domain.snapshot import Server
 from aitui.errors import AituiError, HostError, NoSuchFile
 from aitui.host.local import LocalHost
-from aitui.llamaswap.certificates import CA, CERTIFICATE, format_path, read_certificates
-from aitui.paths import home_directory
+from aitui.llamaswap.certificates import CA, CERTIFICATE, read_certificates
+from aitui.paths import format_path, home_directory
 from aitui.services.doctor.checkup import Report
 from aitui.services.setup.browser import find_browsers, read_browser_setup
 

@@ -36,7 +36,7 @@ from aitui.errors import (
     TlsRefused,
     Unreachable,
 )
-from aitui.llamaswap.certificates import format_date, format_path
+from aitui.llamaswap.certificates import format_date
 from aitui.llamaswap.client import LlamaSwapClient
 from aitui.llamaswap.probe import (
     ServerCertificate,
@@ -47,8 +47,9 @@ from aitui.llamaswap.probe import (
     proxy_address,
     resolve_addresses,
 )
-from aitui.llamaswap.requests import Response
+from aitui.llamaswap.response import Response
 from aitui.llamaswap.urls import authority_of, host_of, is_https, proxy_warning
+from aitui.paths import format_path
 from aitui.services.doctor.checkup import Checkup, Report
 
 NAME = "host name"
