@@ -1,6 +1,7 @@
 """Imports go down only, and a command on the command line pays for no screen."""
 
 import ast
+import asyncio
 import subprocess
 import sys
 from functools import cache
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import aitui
+from aitui.domain.server import Server
 
 PACKAGE = Path(aitui.__file__).parent
 PROJECT = PACKAGE.parent
@@ -86,6 +88,38 @@ def test_status_loads_no_screen_and_nothing_of_the_host(
 
 def test_status_loads_httpx_to_ask(loaded_by_status: set[str]) -> None:
     assert "httpx" in loaded_by_status
+
+
+ASK = """
+import asyncio
+from pathlib import Path
+from aitui.domain.server import Server
+from aitui.llamaswap.client import LlamaSwapClient
+
+async def main():
+    files = dict(ca=Path({ca!r}), client_cert=Path({certificate!r}), client_key=Path({key!r}))
+    async with LlamaSwapClient(Server(url={url!r}, identity="x", **files)) as client:
+        await client.release((await client.version()).version)
+        assert await client.models()
+        async with client.events() as events:
+            await anext(events)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_connection_without_errors_imports_none_of_what_explains_them(
+    server: Server,
+) -> None:
+    code = ASK.format(
+        url=server.url,
+        ca=str(server.ca),
+        certificate=str(server.client_cert),
+        key=str(server.client_key),
+    )
+    loaded = await asyncio.to_thread(loaded_after, code)
+    explaining = {"errors", "connection_errors", "certificates"}
+    assert not {f"aitui.llamaswap.{name}" for name in explaining} & loaded
 
 
 def test_only_the_screen_imports_textual() -> None:
