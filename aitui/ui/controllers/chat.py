@@ -122,6 +122,7 @@ class ChatController:
         self._watching.cancel()
         # The pane may belong to the next server already: this one takes its time to close.
         self.chat = None
+        await self._save_prompts()
         await self._save_drafts()
         self._queues.clear()
         await self._sessions.close()
@@ -372,10 +373,8 @@ class ChatController:
     def add_to_history(self, text: str) -> None:
         """Keep a prompt among the earlier ones, here and for the next time."""
         self.pane.prompt.add_to_history(text)
-        if self.history is not None:
-            self._app.run_worker(
-                self._prompts.add_to_history(self.history, text), exit_on_error=False
-            )
+        self._prompts.add_to_history(text)
+        self._tasks.run_in_background(self._save_prompts(), "save prompts", exclusive=False)
 
     def update_draft(self) -> None:
         """Schedule saving the draft."""
@@ -567,6 +566,10 @@ class ChatController:
                 self._drafts[conversation.id] = await self._prompts.load_draft(
                     history, conversation
                 )
+
+    async def _save_prompts(self) -> None:
+        if self.history is not None:
+            await self._prompts.save_prompts(self.history)
 
     async def _save_drafts(self) -> None:
         if self.history is not None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from aitui.aio import shield
 from aitui.domain.chat.conversation import Attachment, Conversation
 from aitui.errors import HistoryError
 from aitui.services.chat import ChatSession
@@ -39,6 +40,7 @@ class PromptStore:
         self._reported: set[str] = set()
         self._draft_keys: dict[str, str] = {}
         self._unsaved: dict[str, tuple[ChatSession, PromptDraft]] = {}
+        self._unsaved_prompts: list[str] = []
         self._has_loaded_history = False
 
     async def load_history(self, history: ConversationHistory) -> tuple[str, ...]:
@@ -50,10 +52,18 @@ class PromptStore:
             self._report_once(error)
             return ()
 
-    async def add_to_history(self, history: ConversationHistory, text: str) -> None:
-        """Store a prompt in the history."""
+    def add_to_history(self, text: str) -> None:
+        """Take a prompt that was sent; `save_prompts` has to be called."""
+        self._unsaved_prompts.append(text)
+
+    async def save_prompts(self, history: ConversationHistory) -> None:
+        """Save the prompts that were sent since the last call, each once.
+
+        A cancelled call, as at the end of aitui, ends the one that it writes and leaves the others to the next.
+        """
         try:
-            await history.add_prompt(text)
+            while self._unsaved_prompts:
+                await shield(history.add_prompt(self._unsaved_prompts.pop(0)))
         except HistoryError as error:
             self._report_once(error)
 

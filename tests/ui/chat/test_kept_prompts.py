@@ -70,6 +70,33 @@ async def test_a_draft_is_kept_though_aitui_ends_while_it_is_saved(
         await pane.app.until(lambda: pane.written == "not sent", "draft")
 
 
+async def test_a_prompt_is_kept_though_aitui_ends_while_it_is_saved(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    asked = ["first", "second"]
+    async with chatting(stand_in, server, tmp_path) as pane:
+        workers, history = pane.app.app.workers, pane.app.controllers.chat.history
+        assert history is not None
+        is_free = threading.Event()
+        asyncio.get_running_loop().run_in_executor(history._thread, is_free.wait)
+        try:
+            for prompt in asked:
+                pane.app.controllers.chat.add_to_history(prompt)
+            await pane.app.until(
+                lambda: any(one.group == "save prompts" and one.is_running for one in workers),
+                "saving",
+            )
+            workers.cancel_all()
+        finally:
+            is_free.set()
+    async with chatting(stand_in, server, tmp_path) as pane:
+        for prompt in reversed(asked):
+            await pane.app.press("up")
+            assert pane.written == prompt
+        await pane.app.press("up")
+        assert pane.written == asked[0]
+
+
 async def test_what_was_sent_is_no_draft_any_more(
     stand_in: StandIn, server: Server, tmp_path: Path
 ) -> None:
