@@ -59,6 +59,23 @@ def shorten_id(model_id: str, width: int) -> str:
     return (head or set_cell_size(model_id, room).rstrip()) + "…" + tail
 
 
+LEAST_WORD = 24
+"""Cells that are left of a long word in a text that is too long."""
+
+
+def shorten_words(text: str, cells: int) -> str:
+    """The text with its longest words shortened, one after the other, until it fits, as far as that helps.
+
+    A message begins with the id of a model, and what became of it stands at the end.
+    """
+    for word in sorted(text.split(), key=cell_len, reverse=True):
+        over, length = cell_len(text) - cells, cell_len(word)
+        if over <= 0 or length <= LEAST_WORD:
+            break
+        text = text.replace(word, shorten_id(word, max(LEAST_WORD, length - over)), 1)
+    return text
+
+
 def shorten_path(path: str, width: int) -> str:
     """The path in at most `width` cells; its end stays, which names the file."""
     return path if cell_len(path) <= width else "…" + _last_cells(path, width - 1)

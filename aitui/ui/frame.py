@@ -14,7 +14,7 @@ from textual.strip import Strip
 from textual.style import Style
 from textual.widget import Widget
 
-from aitui.format.fit import truncate
+from aitui.format.fit import shorten_words, truncate
 from aitui.ui.theme import theme_style
 
 Pieces = str | Sequence[tuple[str, str]]
@@ -109,11 +109,14 @@ def _pieces(text: Pieces) -> tuple[tuple[str, str], ...]:
     return tuple(piece for piece in text if piece[0])
 
 
-def _shorten(pieces: Iterable[tuple[str, str]], width: int) -> tuple[tuple[str, str], ...]:
+def _shorten(pieces: Sequence[tuple[str, str]], width: int) -> tuple[tuple[str, str], ...]:
     kept: list[tuple[str, str]] = []
+    over = _width(pieces) - width
     for text, style in pieces:
+        shown = shorten_words(text, cell_len(text) - over)
+        over -= cell_len(text) - cell_len(shown)
         room = width - _width(kept)
-        kept.append((truncate(text, max(0, room)), style))
+        kept.append((truncate(shown, max(0, room)), style))
     return tuple(piece for piece in kept if piece[0])
 
 

@@ -92,6 +92,12 @@ async def test_a_message_that_is_cut_says_where_the_rest_is(still: Driven) -> No
     await still.until(lambda: still.strips[-2].text.endswith(" m messages "), "whole")
 
 
+@pytest.mark.parametrize("still", [(80, 24), (120, 36)], indirect=True)
+async def test_a_long_id_leaves_room_for_what_became_of_the_model(still: Driven) -> None:
+    still.app.notify(f"bartowski/Meta-Llama-3.3-{'70B-' * 30}Q5_K_M is ready after 1 s")
+    await still.see("bartowski/Meta-", "…-Q5_K_M is ready after 1 s")
+
+
 async def test_m_lists_the_messages_whole_the_newest_first(still: Driven) -> None:
     still.app.notify("word " * 60 + "end", title="Long")
     still.app.notify("the second")
