@@ -20,5 +20,5 @@ class Response(Struct, frozen=True):
 
     @property
     def may_refuse_certificate(self) -> bool:
-        """Whether a proxy may say so that it wants another client certificate: 495 and 496 are nginx's."""
+        """Whether a proxy that wants another client certificate may answer so; 495 and 496 are nginx's."""
         return self.status in {400, 403, 495, 496}
