@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 from textual.app import App
 
-from aitui.aio import sleep_until
+from aitui.aio import shield, sleep_until
 from aitui.collector import tune_collector
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus, Server, Snapshot
@@ -496,7 +496,8 @@ class ServerSwitcher:
             finally:
                 if self.controllers is controllers:
                     self.controllers = None
-                await controllers.close()
+                # Whoever quits while a server is closed cancels this once more.
+                await shield(controllers.close())
 
     async def _ask_for_password(self, server: Server, error: KeyPasswordNeeded) -> None:
         from aitui.ui.screens.dialogs import KeyPasswordScreen
