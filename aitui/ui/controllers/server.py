@@ -496,7 +496,7 @@ class ServerSwitcher:
             finally:
                 if self.controllers is controllers:
                     self.controllers = None
-                # Whoever quits while a server is closed cancels this once more.
+                # To quit while a server is being closed cancels this once more.
                 await shield(controllers.close())
 
     async def _ask_for_password(self, server: Server, error: KeyPasswordNeeded) -> None:
