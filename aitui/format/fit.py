@@ -27,6 +27,7 @@ _QUANTIZATION = (
     r"(?:I?Q\d(?:_\w+)?|TQ\d(?:_\w+)?|[bB]?[fF]\d{2}|[fF][pP]\d+|mxfp4|nvfp4|int\d|w\d+a\d+"
     r"|awq|gptq|exl\d|qat|\d+bit)(?:\.gguf)?$"
 )
+_LONGEST_QUANTIZATION = 64
 # `_` divides words, but not the digits of `v1_5`.
 _WORD_END = r"[-/: ]|(?<=[A-Za-z])_(?=[A-Za-z])"
 _OWNER = r"([A-Za-z]{1,40})_(?=\1)"
@@ -37,26 +38,45 @@ def shorten_id(model_id: str, width: int) -> str:
     """The id in at most `width` cells, with `…` in the place of the words that were left out.
 
     The quantization at its end stays; a word is cut only if no other fits. An owner that the name
-    repeats goes if nothing else would stay.
+    repeats goes if nothing else would stay. It takes as long as there is text: messages of a server
+    come this way as well.
     """
     if cell_len(model_id) <= width:
         return model_id
     if width <= 1:
         return "…"[:width]
-    quantization = re.search(_QUANTIZATION, model_id)
-    ends = [found.end() for found in re.finditer(_WORD_END, model_id)]
-    if quantization is not None:
-        tail = quantization.group()
-    else:
-        last = [model_id[end - 1 :] for end in ends]
-        tail = next((text for text in last if cell_len(text) <= (width - 1) // 2), "")
+    head, tail = _ends(model_id, width)
+    if (owner := re.match(_OWNER, model_id)) and len(head) <= owner.end():
+        model_id = model_id[owner.end() :]
+        if cell_len(model_id) <= width:
+            return model_id
+        head, tail = _ends(model_id, width)
+    room = width - 1 - cell_len(tail)
+    return (head or set_cell_size(model_id, room).rstrip()) + "…" + tail
+
+
+def _ends(text: str, width: int) -> tuple[str, str]:
+    """Return the words at the beginning, if there is room for any, and what stays of the end."""
+    found = re.search(_QUANTIZATION, text[-_LONGEST_QUANTIZATION:])
+    ends = [match.end() for match in re.finditer(_WORD_END, text)]
+    tail = found.group() if found is not None else ""
+    if found is None:
+        cells, after = 0, len(text)
+        for start in (end - 1 for end in reversed(ends)):
+            cells += cell_len(text[start:after])
+            if cells > (width - 1) // 2:
+                break
+            tail, after = text[start:], start
     tail = _last_cells(tail, width - 1)
     room = width - 1 - cell_len(tail)
-    heads = (model_id[:end] for end in reversed(ends) if end <= len(model_id) - len(tail))
-    head = next((text for text in heads if cell_len(text) <= room), "")
-    if (owner := re.match(_OWNER, model_id)) and len(head) <= owner.end():
-        return shorten_id(model_id[owner.end() :], width)
-    return (head or set_cell_size(model_id, room).rstrip()) + "…" + tail
+    cells = last = 0
+    for end in ends:
+        cells += cell_len(text[last:end])
+        if cells > room or end > len(text) - len(tail):
+            break
+        last = end
+    # A sign of no width can widen what stands before it.
+    return text[:last] if cell_len(text[:last]) <= room else "", tail
 
 
 LEAST_WORD = 24
@@ -68,11 +88,14 @@ def shorten_words(text: str, cells: int) -> str:
 
     A message begins with the id of a model, and what became of it stands at the end.
     """
+    over = cell_len(text) - cells
     for word in sorted(text.split(), key=cell_len, reverse=True):
-        over, length = cell_len(text) - cells, cell_len(word)
+        length = cell_len(word)
         if over <= 0 or length <= LEAST_WORD:
             break
-        text = text.replace(word, shorten_id(word, max(LEAST_WORD, length - over)), 1)
+        shorter = shorten_id(word, max(LEAST_WORD, length - over))
+        text = text.replace(word, shorter, 1)
+        over -= length - cell_len(shorter)
     return text
 
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.format.fit import LEAST_WORD, shorten_words
+from aitui.format.fit import LEAST_WORD, shorten_id, shorten_words
 from aitui.format.styled import cell_width
 
 ID = "bartowski/Meta-Llama-3.3-70B-Instruct-abliterated-i1-GGUF-imatrix-Q5_K_M"
@@ -23,6 +23,10 @@ def test_two_long_ids_are_shortened_one_after_the_other() -> None:
     )
     both = shorten_words(said, 70)
     assert both == "unsloth/…-UD-Q4_K_XL unloaded to make room for bartowski/Meta-…-Q5_K_M"
+
+
+def test_owners_without_end_are_shortened() -> None:
+    assert shorten_id("abcdefghijklmnop_" * 2000, 20) == "abcdefghijklmnop_…"
 
 
 def test_a_text_of_short_words_stays_as_it_is() -> None:
