@@ -309,10 +309,12 @@ class ActivityStore:
             raise HistoryError("The activity record is closed")
         try:
             return await asyncio.get_running_loop().run_in_executor(thread, work)
-        except (sqlite3.Error, OSError, UnicodeEncodeError) as error:
+        except (sqlite3.Error, MemoryError, OSError, UnicodeEncodeError) as error:
             raise HistoryError(
                 f"The activity record {sanitize_line(str(self._path))} can't be used",
-                why=sanitize_line(getattr(error, "strerror", None) or str(error), 200),
+                why=sanitize_line(
+                    getattr(error, "strerror", None) or str(error) or "out of memory", 200
+                ),
             ) from error
         finally:
             while self._warnings:

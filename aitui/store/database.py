@@ -10,6 +10,8 @@ from aitui.errors import HistoryError
 from aitui.store.files import make_private_directory, open_regular, set_aside
 
 BUSY_SECONDS = 5.0
+DATABASE_ERRORS = (sqlite3.DatabaseError, MemoryError)
+"""What damage raises: some of it SQLite reads as a size that it can't allocate."""
 
 
 def open_database(

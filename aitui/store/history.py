@@ -22,7 +22,7 @@ from aitui.domain.chat.conversation import (
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HistoryError
 from aitui.store import history_db as db
-from aitui.store.database import open_database, transaction
+from aitui.store.database import DATABASE_ERRORS, open_database, transaction
 from aitui.store.files import make_lock_file, make_private_directory
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ FILE_NAME = "conversations.sqlite3"
 _T = TypeVar("_T")
 
 _EXECUTE = sqlite3.Connection.execute
+_OTHER_ERRORS = MemoryError, OSError, msgspec.MsgspecError, UnicodeEncodeError
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 _LOCK_SECONDS, _POLL_SECONDS = 0.02, 0.005
 """A lock is free or taken for long. The wait covers an owner that removes its file just then."""
@@ -238,10 +239,12 @@ class ConversationHistory:
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._thread, work)
-        except (sqlite3.Error, OSError, msgspec.MsgspecError, UnicodeEncodeError) as error:
+        except (sqlite3.Error, *_OTHER_ERRORS) as error:
             raise HistoryError(
                 f"The conversations in {sanitize_line(str(self._path))} can't be used",
-                why=sanitize_line(getattr(error, "strerror", None) or str(error), 200),
+                why=sanitize_line(
+                    getattr(error, "strerror", None) or str(error) or "out of memory", 200
+                ),
             ) from error
         finally:
             while self._warnings:
@@ -260,7 +263,7 @@ class ConversationHistory:
         if full_text:
             try:
                 self._full_text = db.has_full_text_search(self._database)
-            except sqlite3.DatabaseError as error:
+            except DATABASE_ERRORS as error:
                 self._full_text = True
                 self._rebuild_index(error)
         for conversation_id in db.conversations_with_running_replies(self._database):
@@ -280,13 +283,13 @@ class ConversationHistory:
         """Do something that uses the index, and once more if that turns out to be damaged."""
         try:
             return work()
-        except sqlite3.DatabaseError as error:
+        except DATABASE_ERRORS as error:
             if not self._full_text:
                 raise
             self._rebuild_index(error)
             return work()
 
-    def _rebuild_index(self, error: sqlite3.DatabaseError) -> None:
+    def _rebuild_index(self, error: Exception) -> None:
         """Build the full-text index again if it is damaged; else raise the error."""
         if not db.is_index_damaged(self._open_database):
             raise error

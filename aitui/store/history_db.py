@@ -73,7 +73,7 @@ STEPS = (_CONVERSATIONS, _PROMPTS)
 def has_full_text_search(database: sqlite3.Connection) -> bool:
     """Return whether this SQLite has FTS5, and fill its table if it is missing or outdated.
 
-    Raises sqlite3.DatabaseError for a damaged index.
+    Raises one of DATABASE_ERRORS for a damaged index.
     """
     if not database.execute("SELECT 1 FROM pragma_module_list WHERE name = 'fts5'").fetchone():
         return False
@@ -98,6 +98,8 @@ def is_index_damaged(database: sqlite3.Connection) -> bool:
         busy = sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR
         # The lower eight bits are the kind of the error.
         return (error.sqlite_errorcode & 0xFF) not in busy
+    except MemoryError:
+        return True
     return False
 
 

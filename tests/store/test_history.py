@@ -288,10 +288,15 @@ async def test_what_is_no_database_is_set_aside(path: Path) -> None:
     await history.close()
 
 
+UNALLOCATABLE = "047f47bf152f4b7bdc9cfb88ee216553128fed2040ebdc049476a60cc8e457e267d228eb79469f04"
+"""A block of the index in which SQLite reads a size that it can't allocate."""
+
+
 @pytest.mark.parametrize(
     "statement",
     [
         "UPDATE words_data SET block = randomblob(40)",
+        f"UPDATE words_data SET block = x'{UNALLOCATABLE}'",
         "DELETE FROM words_data",
         "DROP TABLE words_config",
         "DROP TABLE words_docsize",
