@@ -38,8 +38,8 @@ def shorten_id(model_id: str, width: int) -> str:
     """The id in at most `width` cells, with `…` in the place of the words that were left out.
 
     The quantization at its end stays; a word is cut only if no other fits. An owner that the name
-    repeats goes if nothing else would stay. It takes as long as there is text: messages of a server
-    come this way as well.
+    repeats goes if nothing else would stay. The time is linear in the text, which may be a hostile
+    message of a server.
     """
     if cell_len(model_id) <= width:
         return model_id
@@ -59,15 +59,13 @@ def _ends(text: str, width: int) -> tuple[str, str]:
     """Return the words at the beginning, if there is room for any, and what stays of the end."""
     found = re.search(_QUANTIZATION, text[-_LONGEST_QUANTIZATION:])
     ends = [match.end() for match in re.finditer(_WORD_END, text)]
-    tail = found.group() if found is not None else ""
-    if found is None:
-        cells, after = 0, len(text)
-        for start in (end - 1 for end in reversed(ends)):
-            cells += cell_len(text[start:after])
-            if cells > (width - 1) // 2:
-                break
-            tail, after = text[start:], start
-    tail = _last_cells(tail, width - 1)
+    cells, begin = 0, len(text) - (len(found.group()) if found is not None else 0)
+    for start in (end - 1 for end in reversed(ends) if found is None):
+        cells += cell_len(text[start:begin])
+        if cells > (width - 1) // 2:
+            break
+        begin = start
+    tail = _last_cells(text[begin:], width - 1)
     room = width - 1 - cell_len(tail)
     cells = last = 0
     for end in ends:

@@ -198,7 +198,7 @@ class LlamaSwapClient:
         request = Request("PUT", "/api/profiles/active", limit, body=body)
         response = await self._http.request(request)
         if not response.is_success:
-            raise self._refusal(response)
+            raise self._refusal_error(response)
 
     async def capture(self, row_id: int) -> "Capture":
         """Fetch what the server kept of a request; NotSupported if it kept nothing."""
@@ -223,7 +223,7 @@ class LlamaSwapClient:
         path = f"/api/inflight/{path_segment(request_id)}/cancel"
         response = await self._http.request(Request("POST", path, _SHORT_SECONDS))
         if not response.is_success and b"inflight request not found" not in response.body:
-            raise self._refusal(response)
+            raise self._refusal_error(response)
 
     async def load(self, model_id: str, limit: float | None = None) -> None:
         """Load a model and return when it is ready, after seconds or minutes.
@@ -308,7 +308,7 @@ class LlamaSwapClient:
 
     async def _check(self, stream: ResponseStream, name: str = "") -> None:
         if not stream.is_success:
-            raise self._refusal(await stream.read(), name)
+            raise self._refusal_error(await stream.read(), name)
         if stream.content_type == "text/html":
             _refuse_web_page(await stream.read())
 
@@ -323,17 +323,17 @@ class LlamaSwapClient:
         request = Request("GET", path, min(limit, self._server.timeout), max_bytes=largest)
         response = await self._http.request(request)
         if not response.is_success:
-            raise known(response) or self._refusal(response)
+            raise known(response) or self._refusal_error(response)
         return response
 
     async def _post(self, path: str, model_id: str = "") -> None:
         request = Request("POST", path, self._server.timeout, max_bytes=_SMALL)
         response = await self._http.request_long(request)
         if not response.is_success:
-            raise self._refusal(response, model_id)
+            raise self._refusal_error(response, model_id)
         _refuse_web_page(response)
 
-    def _refusal(self, response: Response, model_id: str = "") -> AituiError:
+    def _refusal_error(self, response: Response, model_id: str = "") -> AituiError:
         # Imported with the first refusal: most servers answer all that a dashboard asks.
         from aitui.llamaswap.errors import response_error
 

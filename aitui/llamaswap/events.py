@@ -133,7 +133,7 @@ def parse_event(
         kind = envelope.type
         if kind == "inflight":
             return _parse_in_flight(_unwrap(envelope.data), monotonic(), session_headers)
-        # A stream begins with up to 100 KiB of each log: only what has a use is copied and decoded.
+        # Before v263 a stream begins with 100 KiB of each log: only what has a use is decoded.
         if (parse := _PARSERS.get(kind)) is not None:
             return parse(_unwrap(envelope.data), monotonic())
     return OtherEvent(sanitize_line(kind, 100))

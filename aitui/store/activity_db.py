@@ -28,6 +28,7 @@ from aitui.errors import HistoryError
 from aitui.store.database import (
     BUSY_SECONDS,
     aside_warning,
+    error_reason,
     open_database,
     set_broken_aside,
     transaction,
@@ -312,9 +313,7 @@ class ActivityStore:
         except (sqlite3.Error, MemoryError, OSError, UnicodeEncodeError) as error:
             raise HistoryError(
                 f"The activity record {sanitize_line(str(self._path))} can't be used",
-                why=sanitize_line(
-                    getattr(error, "strerror", None) or str(error) or "out of memory", 200
-                ),
+                why=error_reason(error),
             ) from error
         finally:
             while self._warnings:

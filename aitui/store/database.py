@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HistoryError
 from aitui.store.files import make_private_directory, open_regular, set_aside
 
@@ -30,6 +31,11 @@ def open_database(
     except sqlite3.DatabaseError as error:
         aside = set_broken_aside(path)
         return _open(path, steps, content), aside, aside_warning(path, aside, content, error)
+
+
+def error_reason(error: Exception) -> str:
+    """Return why a database can't be used, in one line."""
+    return sanitize_line(getattr(error, "strerror", None) or str(error) or "out of memory", 200)
 
 
 def set_broken_aside(path: Path) -> Path:

@@ -22,7 +22,7 @@ from aitui.domain.chat.conversation import (
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HistoryError
 from aitui.store import history_db as db
-from aitui.store.database import DATABASE_ERRORS, open_database, transaction
+from aitui.store.database import DATABASE_ERRORS, error_reason, open_database, transaction
 from aitui.store.files import make_lock_file, make_private_directory
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ FILE_NAME = "conversations.sqlite3"
 _T = TypeVar("_T")
 
 _EXECUTE = sqlite3.Connection.execute
-_OTHER_ERRORS = MemoryError, OSError, msgspec.MsgspecError, UnicodeEncodeError
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 _LOCK_SECONDS, _POLL_SECONDS = 0.02, 0.005
 """A lock is free or taken for long. The wait covers an owner that removes its file just then."""
@@ -239,12 +238,16 @@ class ConversationHistory:
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._thread, work)
-        except (sqlite3.Error, *_OTHER_ERRORS) as error:
+        except (
+            sqlite3.Error,
+            MemoryError,
+            OSError,
+            msgspec.MsgspecError,
+            UnicodeEncodeError,
+        ) as error:
             raise HistoryError(
                 f"The conversations in {sanitize_line(str(self._path))} can't be used",
-                why=sanitize_line(
-                    getattr(error, "strerror", None) or str(error) or "out of memory", 200
-                ),
+                why=error_reason(error),
             ) from error
         finally:
             while self._warnings:

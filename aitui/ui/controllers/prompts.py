@@ -59,7 +59,7 @@ class PromptStore:
     async def save_prompts(self, history: ConversationHistory) -> None:
         """Save the prompts that were sent since the last call, each once.
 
-        A cancelled call, as at the end of aitui, ends the one that it writes and leaves the others to the next.
+        A cancelled call, as at the end of aitui, finishes its write and leaves the rest to the next.
         """
         try:
             while self._unsaved_prompts:

@@ -496,7 +496,7 @@ class ServerSwitcher:
             finally:
                 if self.controllers is controllers:
                     self.controllers = None
-                # To quit while a server is being closed cancels this once more.
+                # To quit while a server is being closed cancels this a second time.
                 await shield(controllers.close())
 
     async def _ask_for_password(self, server: Server, error: KeyPasswordNeeded) -> None:
